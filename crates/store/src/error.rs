@@ -1,0 +1,32 @@
+//! Why a store could not do as asked.
+
+use crate::Seq;
+
+/// No message or source holds content of a record.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A precondition did not hold, or a put's version was not the next one. Nothing happened.
+    #[error("another change came first")]
+    Conflict {
+        /// Index of the precondition that failed, if it was one.
+        precondition: Option<usize>,
+    },
+    /// The point asked for is no longer kept.
+    #[error("the state at {0:?} is no longer kept")]
+    SnapshotGone(Seq),
+    /// The query needs more work than one query may cause.
+    #[error("the query touches more than {rows_max} rows")]
+    TooCostly {
+        /// The limit.
+        rows_max: u64,
+    },
+    /// The caller broke the contract: an id too long, a batch with a record twice.
+    #[error("not a valid request to the store: {0}")]
+    Misuse(&'static str),
+    /// The engine cannot work just now: disk full, read-only, closed. Nothing was acknowledged.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// What lies on disk is not what was written. Writes stop.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
+}

@@ -1,0 +1,102 @@
+//! The storage contract: what every engine keeps, and what it promises.
+//!
+//! A [`Store`] holds records in scopes (one per project). A record is a kind,
+//! an id, a version and bytes; beside it lie typed index [`Row`]s made by the
+//! caller, by which a [`Query`] finds it. A [`Batch`] is committed whole and
+//! durably, or not at all. This crate knows no FHIR, no SQL and no HTTP.
+//!
+//! [`memory`] is the reference engine, and [`conformance`] the suite that
+//! every engine passes.
+
+mod batch;
+mod error;
+mod name;
+mod query;
+mod record;
+mod row;
+
+pub mod conformance;
+pub mod memory;
+pub mod ordered;
+
+use std::future::Future;
+use std::pin::Pin;
+
+pub use batch::{AuditEntry, Batch, Committed, Precondition, Put, SealKey};
+pub use error::Error;
+pub use name::{Kind, Param, Scope, Seq};
+pub use query::{
+    AuditQuery, Comparison, Filter, Found, History, HistoryOf, Hit, Position, Query, Sort, Test,
+};
+pub use record::{AuditRecord, Change, Content, Record};
+pub use row::{Row, Value};
+
+/// A reply that may wait for a disk or a network.
+pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+/// Which state of the store a snapshot shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// All that was committed when the snapshot opens.
+    Now,
+    /// All that was committed up to this point, as an earlier snapshot
+    /// reported it in [`Snapshot::seq`]. Engines keep points for at least ten
+    /// minutes, unless too many records change; after that opening one is
+    /// [`Error::SnapshotGone`].
+    Seq(Seq),
+}
+
+/// An engine: holds records, commits batches, opens snapshots.
+pub trait Store: Send + Sync {
+    /// Opens a view of one scope that later commits do not change.
+    fn snapshot(&self, scope: Scope, at: At) -> Reply<'_, Box<dyn Snapshot>>;
+
+    /// Commits a batch: durable, whole and visible when the reply comes, or
+    /// without any effect when it is an error.
+    ///
+    /// Preconditions are decided inside the commit: no other commit can come
+    /// between the decision and the effect.
+    fn commit(&self, batch: Batch) -> Reply<'_, Committed>;
+
+    /// The changes of every scope in commit order, after a point; at most
+    /// `limit` of them.
+    fn changes(&self, after: Seq, limit: usize) -> Reply<'_, Vec<Change>>;
+
+    /// Says whether the engine can commit just now; the error says why not.
+    fn ready(&self) -> Reply<'_, ()>;
+
+    /// Reads everything back and says what does not fit together, one line a
+    /// fault, without content of records.
+    fn check(&self) -> Reply<'_, Vec<String>>;
+
+    /// Bytes on disk, or zero where that has no meaning.
+    fn disk_bytes(&self) -> u64;
+
+    /// Finishes what is under way and releases files and locks. Commits after
+    /// this are [`Error::Unavailable`].
+    fn close(&self) -> Reply<'_, ()>;
+}
+
+/// A consistent view of one scope. Dropping it releases it.
+pub trait Snapshot: Send + Sync {
+    /// The point this snapshot shows; give it to [`At::Seq`] to see it again.
+    fn seq(&self) -> Seq;
+
+    /// The newest version of a record, deleted or not; `None` when there never was one.
+    fn get<'a>(&'a self, kind: Kind, id: &'a str) -> Reply<'a, Option<Record>>;
+
+    /// One version of a record.
+    fn version<'a>(&'a self, kind: Kind, id: &'a str, version: u64) -> Reply<'a, Option<Record>>;
+
+    /// Versions, newest first.
+    fn history<'a>(&'a self, query: &'a History) -> Reply<'a, Found>;
+
+    /// Current, undeleted records that a query describes, one page.
+    fn find<'a>(&'a self, query: &'a Query) -> Reply<'a, Found>;
+
+    /// How many records a query describes; `sort`, `limit`, `after` and `rows` have no effect.
+    fn count<'a>(&'a self, query: &'a Query) -> Reply<'a, u64>;
+
+    /// Audit entries of this scope, one page.
+    fn audit<'a>(&'a self, query: &'a AuditQuery) -> Reply<'a, Vec<AuditRecord>>;
+}

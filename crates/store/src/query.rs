@@ -1,0 +1,203 @@
+//! Queries: what to find, said once, understood by every engine.
+
+use crate::ordered::Decimal;
+use crate::{Kind, Param, Record, Row, Seq};
+
+/// A search over the current records of one kind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Query {
+    /// The kind searched.
+    pub kind: Kind,
+    /// What a record must satisfy.
+    pub filter: Filter,
+    /// Order, most significant key first; after all keys, newest write first.
+    pub sort: Vec<Sort>,
+    /// At most so many hits a page; 0 gives none.
+    pub limit: usize,
+    /// Continue behind this position of the same query in the same snapshot.
+    pub after: Option<Position>,
+    /// Give back each hit's rows of these parameters.
+    pub rows: Vec<Param>,
+}
+
+/// A condition on one record.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Filter {
+    /// Always; the neutral element of `All`.
+    Everything,
+    /// Never.
+    Nothing,
+    /// Each of them.
+    All(Vec<Filter>),
+    /// At least one of them.
+    Any(Vec<Filter>),
+    /// The opposite.
+    Not(Box<Filter>),
+    /// Some value of this parameter passes the test.
+    Value(Param, Test),
+    /// The record's id is one of these.
+    Ids(Vec<Box<str>>),
+    /// The time of the record's version lies in a relation to a span.
+    Updated(Comparison, i64, i64),
+}
+
+/// A test of one value.
+///
+/// The spans of dates and numbers are half open; the meaning of each
+/// [`Comparison`] of a value's span with the test's is given there.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Test {
+    /// There is a value at all.
+    Present,
+    /// A token; `None` accepts any, an empty text only an empty one.
+    Token {
+        /// The system asked for.
+        system: Option<Box<str>>,
+        /// The code asked for.
+        code: Option<Box<str>>,
+    },
+    /// The folded text begins so.
+    StringStarts(Box<str>),
+    /// The folded text contains this.
+    StringContains(Box<str>),
+    /// The text is exactly this.
+    StringIs(Box<str>),
+    /// A date's span against this span.
+    Date(Comparison, i64, i64),
+    /// A number against the span from (inclusive) to (exclusive); the middle
+    /// of it is what the user wrote.
+    Number(Comparison, Decimal, Decimal),
+    /// A quantity: its number as above, its unit as a token.
+    Quantity {
+        /// How the number compares.
+        comparison: Comparison,
+        /// First number of the span.
+        from: Decimal,
+        /// First number after it.
+        to: Decimal,
+        /// The unit's system.
+        system: Option<Box<str>>,
+        /// The unit's code.
+        code: Option<Box<str>>,
+    },
+    /// A reference to a record; `None` accepts any kind.
+    Reference {
+        /// The kind pointed to.
+        kind: Option<Kind>,
+        /// The id pointed to.
+        id: Box<str>,
+    },
+    /// The URI is this.
+    UriIs(Box<str>),
+    /// The URI is this or below it in the hierarchy of paths.
+    UriBelow(Box<str>),
+    /// The URI is this or above it in the hierarchy of paths.
+    UriAbove(Box<str>),
+}
+
+/// How a value's span `[a, b)` relates to the span of the query `[x, y)`,
+/// after <https://hl7.org/fhir/R4/search.html#prefix>.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// Lies within: `x <= a && b <= y`.
+    Equal,
+    /// Does not lie within.
+    NotEqual,
+    /// Reaches above: `b > y`.
+    Greater,
+    /// Reaches below: `a < x`.
+    Less,
+    /// `Greater` or `Equal`.
+    GreaterOrEqual,
+    /// `Less` or `Equal`.
+    LessOrEqual,
+    /// Starts after: `a >= y`.
+    After,
+    /// Ends before: `b <= x`.
+    Before,
+    /// Overlaps: `a < y && x < b`. The caller widens the span by its idea of about.
+    Overlaps,
+}
+
+/// One key of an order. Records without a value come last in both directions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sort {
+    /// By the least value of a parameter ascending, or its greatest descending.
+    Value {
+        /// The parameter.
+        param: Param,
+        /// Greatest first.
+        descending: bool,
+    },
+    /// By the time of the version.
+    Updated {
+        /// Newest first.
+        descending: bool,
+    },
+    /// By id.
+    Id {
+        /// Last first.
+        descending: bool,
+    },
+}
+
+/// Where a page ended: opaque bytes, good for the same query on the same snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position(pub Vec<u8>);
+
+/// One page of records.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Found {
+    /// The records, in order.
+    pub hits: Vec<Hit>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<Position>,
+}
+
+/// A record on a page.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hit {
+    /// The record.
+    pub record: Record,
+    /// Its rows of the parameters that the query named.
+    pub rows: Vec<Row>,
+}
+
+/// A request for versions, newest first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct History {
+    /// Of what.
+    pub of: HistoryOf,
+    /// Only versions written at or after this time, in milliseconds since 1970 UTC.
+    pub since_ms: Option<i64>,
+    /// At most so many a page.
+    pub limit: usize,
+    /// Continue behind this position of the same request in the same snapshot.
+    pub after: Option<Position>,
+}
+
+/// Whose versions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HistoryOf {
+    /// Of one record.
+    Record(Kind, Box<str>),
+    /// Of all records of these kinds, deleted ones included.
+    Kinds(Vec<Kind>),
+}
+
+/// A request for audit entries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditQuery {
+    /// Only those about this record.
+    pub about: Option<(Kind, Box<str>)>,
+    /// Only those at or after this time, in milliseconds since 1970 UTC.
+    pub from_ms: Option<i64>,
+    /// Only those before this time.
+    pub to_ms: Option<i64>,
+    /// Oldest first instead of newest first.
+    pub ascending: bool,
+    /// Only those strictly behind this one in the order asked for.
+    pub after: Option<Seq>,
+    /// At most so many.
+    pub limit: usize,
+}

@@ -1,0 +1,53 @@
+//! What a store gives back.
+
+use bytes::Bytes;
+
+use crate::{Kind, Scope, Seq};
+
+/// One version of a record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its id, unique within scope and kind.
+    pub id: Box<str>,
+    /// 1 for the first, one more for each change, deletions included.
+    pub version: u64,
+    /// When it was written, in milliseconds since 1970 UTC.
+    pub time_ms: i64,
+    /// Its place in the order of commits.
+    pub seq: Seq,
+    /// Its bytes, or that this version is a deletion.
+    pub content: Content,
+}
+
+/// The content of a version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// The bytes as they were put.
+    Body(Bytes),
+    /// The record was deleted in this version.
+    Deleted,
+}
+
+/// One change of the feed that subscribers and the archive read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// The scope that changed.
+    pub scope: Scope,
+    /// The version that was written.
+    pub record: Record,
+    /// True on the last change of its batch.
+    pub ends_batch: bool,
+}
+
+/// One audit entry.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AuditRecord {
+    /// Its place in the order of commits; identifies it.
+    pub seq: Seq,
+    /// When it happened, in milliseconds since 1970 UTC.
+    pub time_ms: i64,
+    /// The entry as it was put.
+    pub body: Bytes,
+}
