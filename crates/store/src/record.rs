@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{Kind, Scope, Seq};
+use crate::{Kind, Scope, SealKey, Seq};
 
 /// One version of a record.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +17,8 @@ pub struct Record {
     pub time_ms: i64,
     /// Its place in the order of commits.
     pub seq: Seq,
+    /// Whose key seals it, as it was put.
+    pub seal: SealKey,
     /// Its bytes, or that this version is a deletion.
     pub content: Content,
 }
