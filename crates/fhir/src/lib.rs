@@ -1,1 +1,4 @@
-//! Placeholder.
+//! FHIR R4 without a store or a network: documents, definitions, validation,
+//! FHIRPath, search values.
+
+pub mod issue;
