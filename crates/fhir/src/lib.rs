@@ -2,3 +2,4 @@
 //! FHIRPath, search values.
 
 pub mod issue;
+pub mod json;
