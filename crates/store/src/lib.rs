@@ -14,6 +14,7 @@ mod name;
 mod query;
 mod record;
 mod row;
+mod stored;
 
 pub mod conformance;
 pub mod memory;
@@ -29,7 +30,8 @@ pub use query::{
     AuditQuery, Comparison, Filter, Found, History, HistoryOf, Hit, Position, Query, Sort, Test,
 };
 pub use record::{AuditRecord, Change, Content, Record};
-pub use row::{Row, Value};
+pub use row::{Row, Value, ValueRef};
+pub use stored::Rows;
 
 /// A reply that may wait for a disk or a network.
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;

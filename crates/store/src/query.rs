@@ -37,7 +37,7 @@ pub enum Filter {
     Value(Param, Test),
     /// The record's id is one of these.
     Ids(Vec<Box<str>>),
-    /// The time of the record's version lies in a relation to a span.
+    /// The millisecond of the record's version against a span, as a date.
     Updated(Comparison, i64, i64),
 }
 
@@ -64,8 +64,10 @@ pub enum Test {
     StringIs(Box<str>),
     /// A date's span against this span.
     Date(Comparison, i64, i64),
-    /// A number against the span from (inclusive) to (exclusive); the middle
-    /// of it is what the user wrote.
+    /// A number against the span from (inclusive) to (exclusive). Equal ends
+    /// mean that number alone, as `gt`, `lt`, `ge`, `le`, `sa` and `eb` want
+    /// it. `Greater` and `After` are above all of the span, `Less` and
+    /// `Before` below all of it, `Equal` and `Overlaps` inside.
     Number(Comparison, Decimal, Decimal),
     /// A quantity: its number as above, its unit as a token.
     Quantity {
@@ -159,7 +161,8 @@ pub struct Found {
 pub struct Hit {
     /// The record.
     pub record: Record,
-    /// Its rows of the parameters that the query named.
+    /// Its rows of the parameters that the query named, in the order of
+    /// parameters, and within one as they were put.
     pub rows: Vec<Row>,
 }
 

@@ -1,10 +1,12 @@
 //! Index rows: the typed values by which a record is found.
 
-use crate::ordered::Decimal;
+use std::cmp::Ordering;
+
+use crate::ordered::{self, Decimal};
 use crate::{Kind, Param};
 
 /// One value of one search parameter of a record.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     /// The parameter.
     pub param: Param,
@@ -13,9 +15,13 @@ pub struct Row {
 }
 
 /// A typed value, in the form in which it is compared.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// Values have an order, by which [`crate::Sort::Value`] sorts: that of the
+/// variants, then of the fields as they stand here, numbers as numbers and
+/// text byte by byte. [`Self::put_key`] gives bytes of the same order.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
-    /// A code in a system; either may be empty.
+    /// A code in a system; either may be empty. Ordered by code first.
     Token {
         /// The system, a URI, or empty.
         system: Box<str>,
@@ -39,7 +45,8 @@ pub enum Value {
     },
     /// A number.
     Number(Decimal),
-    /// A number with a unit; system and code may be empty.
+    /// A number with a unit; system and code may be empty. Ordered by number,
+    /// then code, then system.
     Quantity {
         /// The number.
         value: Decimal,
@@ -57,4 +64,155 @@ pub enum Value {
     },
     /// A URI, or a reference that is not to a record of this scope.
     Uri(Box<str>),
+}
+
+impl Value {
+    /// The value without a copy of its text.
+    #[must_use]
+    pub fn borrow(&self) -> ValueRef<'_> {
+        match self {
+            Self::Token { system, code } => ValueRef::Token { code, system },
+            Self::String { folded, exact } => ValueRef::String { folded, exact },
+            Self::Date { from_ms, to_ms } => ValueRef::Date {
+                from_ms: *from_ms,
+                to_ms: *to_ms,
+            },
+            Self::Number(value) => ValueRef::Number(value.as_bytes()),
+            Self::Quantity {
+                value,
+                system,
+                code,
+            } => ValueRef::Quantity {
+                value: value.as_bytes(),
+                code,
+                system,
+            },
+            Self::Reference { kind, id } => ValueRef::Reference { kind: *kind, id },
+            Self::Uri(uri) => ValueRef::Uri(uri),
+        }
+    }
+
+    /// Appends bytes in the order of values. They end themselves, so more may follow.
+    pub fn put_key(&self, key: &mut Vec<u8>) {
+        self.borrow().put_key(key);
+    }
+}
+
+impl Ord for Value {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.borrow().cmp(&other.borrow())
+    }
+}
+
+impl PartialOrd for Value {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// A [`Value`] that borrows its text; its derived order is the order of values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(
+    missing_docs,
+    reason = "each field is the one of the same name in `Value`"
+)]
+pub enum ValueRef<'a> {
+    /// See [`Value::Token`].
+    Token { code: &'a str, system: &'a str },
+    /// See [`Value::String`].
+    String { folded: &'a str, exact: &'a str },
+    /// See [`Value::Date`].
+    Date { from_ms: i64, to_ms: i64 },
+    /// See [`Value::Number`]; the bytes of a [`Decimal`].
+    Number(&'a [u8]),
+    /// See [`Value::Quantity`]; the number as the bytes of a [`Decimal`].
+    Quantity {
+        value: &'a [u8],
+        code: &'a str,
+        system: &'a str,
+    },
+    /// See [`Value::Reference`].
+    Reference { kind: Kind, id: &'a str },
+    /// See [`Value::Uri`].
+    Uri(&'a str),
+}
+
+impl ValueRef<'_> {
+    /// The value with its own copy of the text; `None` if a number is none.
+    #[must_use]
+    pub fn to_value(self) -> Option<Value> {
+        Some(match self {
+            Self::Token { code, system } => Value::Token {
+                system: system.into(),
+                code: code.into(),
+            },
+            Self::String { folded, exact } => Value::String {
+                folded: folded.into(),
+                exact: exact.into(),
+            },
+            Self::Date { from_ms, to_ms } => Value::Date { from_ms, to_ms },
+            Self::Number(value) => Value::Number(Decimal::from_bytes(value)?),
+            Self::Quantity {
+                value,
+                code,
+                system,
+            } => Value::Quantity {
+                value: Decimal::from_bytes(value)?,
+                system: system.into(),
+                code: code.into(),
+            },
+            Self::Reference { kind, id } => Value::Reference {
+                kind,
+                id: id.into(),
+            },
+            Self::Uri(uri) => Value::Uri(uri.into()),
+        })
+    }
+
+    /// Appends bytes in the order of values. They end themselves, so more may follow.
+    pub fn put_key(&self, key: &mut Vec<u8>) {
+        key.push(self.tag());
+        match *self {
+            Self::Token { code, system } => {
+                ordered::put_text(key, code);
+                ordered::put_text(key, system);
+            }
+            Self::String { folded, exact } => {
+                ordered::put_text(key, folded);
+                ordered::put_text(key, exact);
+            }
+            Self::Date { from_ms, to_ms } => {
+                ordered::put_i64(key, from_ms);
+                ordered::put_i64(key, to_ms);
+            }
+            Self::Number(value) => key.extend_from_slice(value),
+            Self::Quantity {
+                value,
+                code,
+                system,
+            } => {
+                key.extend_from_slice(value);
+                ordered::put_text(key, code);
+                ordered::put_text(key, system);
+            }
+            Self::Reference { kind, id } => {
+                ordered::put_u32(key, kind.0);
+                ordered::put_text(key, id);
+            }
+            Self::Uri(uri) => ordered::put_text(key, uri),
+        }
+    }
+
+    /// The variant's number, from 1 to 15. Part of the stored format: never changes.
+    pub(crate) const fn tag(&self) -> u8 {
+        match self {
+            Self::Token { .. } => 1,
+            Self::String { .. } => 2,
+            Self::Date { .. } => 3,
+            Self::Number(_) => 4,
+            Self::Quantity { .. } => 5,
+            Self::Reference { .. } => 6,
+            Self::Uri(_) => 7,
+        }
+    }
 }

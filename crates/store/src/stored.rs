@@ -1,0 +1,281 @@
+//! Rows as bytes, as engines keep them beside a record.
+//!
+//! Format 1. A row is a byte `10 + tag`, whose high half is the number of this
+//! format; the parameter in 4 bytes, high byte first; the length of what
+//! follows, in LEB128; and the fields of the value. Text that is the last
+//! field runs to the end, other text has its length in front. Rows of a record
+//! lie one behind the other in the order of parameters.
+
+use crate::ordered::{self, Decimal};
+use crate::{Error, Kind, Param, Row, ValueRef};
+
+const FORMAT: u8 = 0x10;
+
+impl Row {
+    /// Appends the row in its stored format.
+    pub fn write(&self, bytes: &mut Vec<u8>) {
+        let value = self.value.borrow();
+        bytes.push(FORMAT | value.tag());
+        ordered::put_u32(bytes, self.param.0);
+        put_length(bytes, body_length(&value));
+        put_body(bytes, &value);
+    }
+
+    /// Takes a row in its stored format from the front.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if there is none.
+    pub fn read(bytes: &mut &[u8]) -> Result<Self, Error> {
+        let (param, value) = take_row(bytes).ok_or_else(damaged)?;
+        let value = value.to_value().ok_or_else(damaged)?;
+        Ok(Self { param, value })
+    }
+
+    /// Puts rows in the order that [`crate::Rows`] needs: that of parameters,
+    /// and within one as they were.
+    pub fn sort(rows: &mut [Self]) {
+        rows.sort_by_key(|row| row.param);
+    }
+}
+
+/// The rows of one record, in the order of parameters: as values, or as they are stored.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a>(Form<'a>);
+
+#[derive(Clone, Copy, Debug)]
+enum Form<'a> {
+    Values(&'a [Row]),
+    Stored(&'a [u8]),
+}
+
+impl<'a> Rows<'a> {
+    /// These rows, which [`Row::sort`] has put in order.
+    #[must_use]
+    pub fn of(rows: &'a [Row]) -> Self {
+        debug_assert!(rows.is_sorted_by_key(|row| row.param));
+        Self(Form::Values(rows))
+    }
+
+    /// The rows that [`Row::write`] wrote one behind the other in the order of
+    /// parameters. Reads all of them once and copies nothing.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if the bytes are not such rows.
+    pub fn stored(bytes: &'a [u8]) -> Result<Self, Error> {
+        let mut rest = bytes;
+        let mut newest = Param(0);
+        while !rest.is_empty() {
+            let (param, _) = take_row(&mut rest).ok_or_else(damaged)?;
+            if param < newest {
+                return Err(damaged());
+            }
+            newest = param;
+        }
+        Ok(Self(Form::Stored(bytes)))
+    }
+
+    /// All values of a parameter, in the order in which they were put.
+    pub fn values(self, param: Param) -> impl Iterator<Item = ValueRef<'a>> {
+        let (values, stored) = match self.0 {
+            Form::Values(rows) => (run(rows, param), &[][..]),
+            Form::Stored(bytes) => (&[][..], skip_to(bytes, param)),
+        };
+        let values = values.iter().map(|row| row.value.borrow());
+        values.chain(Run {
+            bytes: stored,
+            param,
+        })
+    }
+
+    /// The rows of these parameters, in the order of parameters.
+    #[must_use]
+    pub fn pick(self, params: &[Param]) -> Vec<Row> {
+        let mut params = params.to_vec();
+        params.sort_unstable();
+        params.dedup();
+        let rows = params.into_iter().flat_map(|param| {
+            let values = self.values(param).filter_map(ValueRef::to_value);
+            values.map(move |value| Row { param, value })
+        });
+        rows.collect()
+    }
+}
+
+fn run(rows: &[Row], param: Param) -> &[Row] {
+    let start = rows.partition_point(|row| row.param < param);
+    let length = rows[start..].partition_point(|row| row.param == param);
+    &rows[start..start + length]
+}
+
+/// The bytes from the first row of this parameter or a later one.
+fn skip_to(mut bytes: &[u8], param: Param) -> &[u8] {
+    let mut rest = bytes;
+    while let Some((_, at, _)) = take_frame(&mut rest) {
+        if at >= param {
+            break;
+        }
+        bytes = rest;
+    }
+    bytes
+}
+
+/// Values of one parameter at the front of stored rows.
+struct Run<'a> {
+    bytes: &'a [u8],
+    param: Param,
+}
+
+impl<'a> Iterator for Run<'a> {
+    type Item = ValueRef<'a>;
+
+    fn next(&mut self) -> Option<ValueRef<'a>> {
+        let (param, value) = take_row(&mut self.bytes)?;
+        (param == self.param).then_some(value)
+    }
+}
+
+fn damaged() -> Error {
+    Error::Damaged("an index row cannot be read".into())
+}
+
+fn take_row<'a>(bytes: &mut &'a [u8]) -> Option<(Param, ValueRef<'a>)> {
+    let (tag, param, body) = take_frame(bytes)?;
+    Some((param, take_body(tag, body)?))
+}
+
+fn take_frame<'a>(bytes: &mut &'a [u8]) -> Option<(u8, Param, &'a [u8])> {
+    let (stamp, rest) = bytes.split_first()?;
+    *bytes = rest;
+    let tag = stamp.checked_sub(FORMAT).filter(|&tag| tag < 0x10)?;
+    let param = Param(ordered::take_u32(bytes)?);
+    let length = take_length(bytes)?;
+    let (body, rest) = bytes.split_at_checked(length)?;
+    *bytes = rest;
+    Some((tag, param, body))
+}
+
+fn take_body(tag: u8, mut body: &[u8]) -> Option<ValueRef<'_>> {
+    let body = &mut body;
+    let value = match tag {
+        1 => ValueRef::Token {
+            code: take_text(body)?,
+            system: take_last_text(body)?,
+        },
+        2 => ValueRef::String {
+            folded: take_text(body)?,
+            exact: take_last_text(body)?,
+        },
+        3 => ValueRef::Date {
+            from_ms: ordered::take_i64(body)?,
+            to_ms: ordered::take_i64(body)?,
+        },
+        4 => ValueRef::Number(take_decimal(body)?),
+        5 => ValueRef::Quantity {
+            value: take_decimal(body)?,
+            code: take_text(body)?,
+            system: take_last_text(body)?,
+        },
+        6 => ValueRef::Reference {
+            kind: Kind(ordered::take_u32(body)?),
+            id: take_last_text(body)?,
+        },
+        7 => ValueRef::Uri(take_last_text(body)?),
+        _ => return None,
+    };
+    body.is_empty().then_some(value)
+}
+
+fn body_length(value: &ValueRef<'_>) -> usize {
+    let text = |text: &str| length_of_length(text.len()) + text.len();
+    match *value {
+        ValueRef::Token { code, system } => text(code) + system.len(),
+        ValueRef::String { folded, exact } => text(folded) + exact.len(),
+        ValueRef::Date { .. } => 16,
+        ValueRef::Number(value) => value.len(),
+        ValueRef::Quantity {
+            value,
+            code,
+            system,
+        } => value.len() + text(code) + system.len(),
+        ValueRef::Reference { id, .. } => 4 + id.len(),
+        ValueRef::Uri(uri) => uri.len(),
+    }
+}
+
+fn put_body(bytes: &mut Vec<u8>, value: &ValueRef<'_>) {
+    match *value {
+        ValueRef::Token { code, system } => put_texts(bytes, code, system),
+        ValueRef::String { folded, exact } => put_texts(bytes, folded, exact),
+        ValueRef::Date { from_ms, to_ms } => {
+            ordered::put_i64(bytes, from_ms);
+            ordered::put_i64(bytes, to_ms);
+        }
+        ValueRef::Number(value) => bytes.extend_from_slice(value),
+        ValueRef::Quantity {
+            value,
+            code,
+            system,
+        } => {
+            bytes.extend_from_slice(value);
+            put_texts(bytes, code, system);
+        }
+        ValueRef::Reference { kind, id } => {
+            ordered::put_u32(bytes, kind.0);
+            bytes.extend_from_slice(id.as_bytes());
+        }
+        ValueRef::Uri(uri) => bytes.extend_from_slice(uri.as_bytes()),
+    }
+}
+
+fn put_texts(bytes: &mut Vec<u8>, first: &str, last: &str) {
+    put_length(bytes, first.len());
+    bytes.extend_from_slice(first.as_bytes());
+    bytes.extend_from_slice(last.as_bytes());
+}
+
+fn put_length(bytes: &mut Vec<u8>, mut length: usize) {
+    while length >= 0x80 {
+        bytes.push((length & 0x7F) as u8 | 0x80);
+        length >>= 7;
+    }
+    bytes.push(length as u8);
+}
+
+fn length_of_length(length: usize) -> usize {
+    let bits = usize::BITS - length.leading_zeros();
+    bits.div_ceil(7).max(1) as usize
+}
+
+fn take_length(bytes: &mut &[u8]) -> Option<usize> {
+    let mut length = 0_usize;
+    // Five bytes say up to 2^35, more than any row.
+    for shift in (0..35).step_by(7) {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        length |= usize::from(byte & 0x7F).checked_shl(shift)?;
+        if byte & 0x80 == 0 {
+            return Some(length);
+        }
+    }
+    None
+}
+
+fn take_text<'a>(body: &mut &'a [u8]) -> Option<&'a str> {
+    let length = take_length(body)?;
+    let (text, rest) = body.split_at_checked(length)?;
+    *body = rest;
+    str::from_utf8(text).ok()
+}
+
+fn take_last_text<'a>(body: &mut &'a [u8]) -> Option<&'a str> {
+    str::from_utf8(std::mem::take(body)).ok()
+}
+
+fn take_decimal<'a>(body: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (value, rest) = body.split_at(Decimal::length(body)?);
+    *body = rest;
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests;
