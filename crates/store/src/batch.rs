@@ -1,8 +1,10 @@
 //! A batch: everything that must happen together.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 
-use crate::{Content, Kind, Query, Row, Scope, Seq};
+use crate::{Content, Error, Kind, Query, Row, Scope, Seq};
 
 /// Records, preconditions and audit entries of one scope, committed together or not at all.
 #[derive(Clone, Debug)]
@@ -11,7 +13,8 @@ pub struct Batch {
     pub scope: Scope,
     /// When, in milliseconds since 1970 UTC; the time of every version in it.
     pub time_ms: i64,
-    /// What must hold for the batch to happen, decided inside the commit.
+    /// What must hold for the batch to happen, decided inside the commit on
+    /// the state before it. The first that does not is named in the error.
     pub preconditions: Vec<Precondition>,
     /// New versions, at most one per record.
     pub puts: Vec<Put>,
@@ -54,13 +57,14 @@ pub enum SealKey {
 /// What must hold for a batch to be committed.
 #[derive(Clone, Debug)]
 pub enum Precondition {
-    /// The newest version of a record is this one; `None`: there never was one.
+    /// The newest version of a record is this one, deletions included; `None`:
+    /// there never was one.
     VersionIs {
         /// Kind of the record.
         kind: Kind,
         /// Id of the record.
         id: Box<str>,
-        /// Its newest version, deletions included.
+        /// Its newest version.
         version: Option<u64>,
     },
     /// No current record matches.
@@ -81,4 +85,46 @@ pub struct AuditEntry {
 pub struct Committed {
     /// The last point of the batch; a snapshot at it shows the batch.
     pub seq: Seq,
+}
+
+/// The longest id, in bytes.
+const ID_BYTES_MAX: usize = 64;
+
+impl Batch {
+    /// Refuses what no store may accept, whatever its state; every engine asks this first.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] if an id is not legal, a record is put twice, a
+    /// version is 0 or a deletion has rows.
+    pub fn validate(&self) -> Result<(), Error> {
+        let mut seen = HashSet::with_capacity(self.puts.len());
+        for put in &self.puts {
+            check_id(&put.id)?;
+            if !seen.insert((put.kind, &*put.id)) {
+                return Err(Error::Misuse("a record twice in a batch"));
+            }
+            if put.version == 0 {
+                return Err(Error::Misuse("version 0"));
+            }
+            if put.content == Content::Deleted && !put.rows.is_empty() {
+                return Err(Error::Misuse("a deletion with rows"));
+            }
+        }
+        for precondition in &self.preconditions {
+            if let Precondition::VersionIs { id, .. } = precondition {
+                check_id(id)?;
+            }
+        }
+        let mut about = self.audit.iter().flat_map(|entry| &entry.about);
+        about.try_for_each(|(_, id)| check_id(id))
+    }
+}
+
+fn check_id(id: &str) -> Result<(), Error> {
+    match id.len() {
+        0 => Err(Error::Misuse("an empty id")),
+        1..=ID_BYTES_MAX if id.contains('\0') => Err(Error::Misuse("an id with a zero byte")),
+        1..=ID_BYTES_MAX => Ok(()),
+        _ => Err(Error::Misuse("an id longer than 64 bytes")),
+    }
 }

@@ -10,6 +10,7 @@
 
 mod batch;
 mod error;
+mod matcher;
 mod name;
 mod query;
 mod record;
@@ -25,6 +26,7 @@ use std::pin::Pin;
 
 pub use batch::{AuditEntry, Batch, Committed, Precondition, Put, SealKey};
 pub use error::Error;
+pub use matcher::Candidate;
 pub use name::{Kind, Param, Scope, Seq};
 pub use query::{
     AuditQuery, Comparison, Filter, Found, History, HistoryOf, Hit, Position, Query, Sort, Test,
@@ -44,7 +46,7 @@ pub enum At {
     /// All that was committed up to this point, as an earlier snapshot
     /// reported it in [`Snapshot::seq`]. Engines keep points for at least ten
     /// minutes, unless too many records change; after that opening one is
-    /// [`Error::SnapshotGone`].
+    /// [`Error::SnapshotGone`], and so is a point that the store never reached.
     Seq(Seq),
 }
 

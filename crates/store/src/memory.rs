@@ -1,1 +1,352 @@
 //! The memory twin: the contract at its plainest, for tests and as an oracle.
+//!
+//! Every version stays, every point can be seen again, every query looks at
+//! every record. It keeps nothing on disk.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::{
+    At, AuditEntry, AuditQuery, AuditRecord, Batch, Candidate, Change, Committed, Content, Error,
+    Filter, Found, History, HistoryOf, Hit, Kind, Position, Precondition, Put, Query, Record,
+    Reply, Row, Rows, Scope, Seq, Snapshot, Sort, Store,
+};
+
+/// A store in memory. A clone is another handle of the same store.
+#[derive(Clone, Default)]
+pub struct Memory(Arc<RwLock<State>>);
+
+#[derive(Default)]
+struct State {
+    closed: bool,
+    newest: Seq,
+    /// All versions of each record, oldest first.
+    records: BTreeMap<(Scope, Kind, Box<str>), Vec<Version>>,
+    /// Where each version lies, in commit order.
+    log: BTreeMap<Seq, LogEntry>,
+    audit: BTreeMap<Seq, AuditLine>,
+}
+
+struct Version {
+    record: Record,
+    rows: Vec<Row>,
+}
+
+struct LogEntry {
+    scope: Scope,
+    record: Record,
+    ends_batch: bool,
+}
+
+struct AuditLine {
+    scope: Scope,
+    time_ms: i64,
+    entry: AuditEntry,
+}
+
+impl Memory {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
+        // A panic of another thread leaves no half batch behind: nothing in a commit panics.
+        read(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write<T>(&self, write: impl FnOnce(&mut State) -> T) -> T {
+        write(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn reply<'a, T: Send + 'a>(result: Result<T, Error>) -> Reply<'a, T> {
+    Box::pin(std::future::ready(result))
+}
+
+impl Store for Memory {
+    fn snapshot(&self, scope: Scope, at: At) -> Reply<'_, Box<dyn Snapshot>> {
+        let newest = self.read(|state| state.newest);
+        let seq = match at {
+            At::Now => newest,
+            At::Seq(seq) if seq > newest => return reply(Err(Error::SnapshotGone(seq))),
+            At::Seq(seq) => seq,
+        };
+        let store = self.clone();
+        reply(Ok(Box::new(View { store, scope, seq })))
+    }
+
+    fn commit(&self, batch: Batch) -> Reply<'_, Committed> {
+        reply(self.write(|state| state.commit(batch)))
+    }
+
+    fn changes(&self, after: Seq, limit: usize) -> Reply<'_, Vec<Change>> {
+        let change = |entry: &LogEntry| Change {
+            scope: entry.scope,
+            record: entry.record.clone(),
+            ends_batch: entry.ends_batch,
+        };
+        reply(Ok(self.read(|state| {
+            let entries = state.log.range(Seq(after.0.saturating_add(1))..);
+            entries
+                .map(|(_, entry)| change(entry))
+                .take(limit)
+                .collect()
+        })))
+    }
+
+    fn ready(&self) -> Reply<'_, ()> {
+        reply(self.read(State::open))
+    }
+
+    fn check(&self) -> Reply<'_, Vec<String>> {
+        reply(Ok(Vec::new()))
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        0
+    }
+
+    fn close(&self) -> Reply<'_, ()> {
+        self.write(|state| state.closed = true);
+        reply(Ok(()))
+    }
+}
+
+impl State {
+    fn open(&self) -> Result<(), Error> {
+        if self.closed {
+            return Err(Error::Unavailable("the store is closed".into()));
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, batch: Batch) -> Result<Committed, Error> {
+        self.open()?;
+        batch.validate()?;
+        for (index, precondition) in batch.preconditions.iter().enumerate() {
+            if !self.holds(batch.scope, precondition) {
+                let precondition = Some(index);
+                return Err(Error::Conflict { precondition });
+            }
+        }
+        for put in &batch.puts {
+            let newest = self.newest_version(batch.scope, put.kind, &put.id);
+            if newest.unwrap_or(0).checked_add(1) != Some(put.version) {
+                return Err(Error::Conflict { precondition: None });
+            }
+        }
+        // Nothing can fail from here.
+        let last = batch.puts.len().saturating_sub(1);
+        for (index, put) in batch.puts.into_iter().enumerate() {
+            self.put(batch.scope, batch.time_ms, put, index == last);
+        }
+        for entry in batch.audit {
+            let line = AuditLine {
+                scope: batch.scope,
+                time_ms: batch.time_ms,
+                entry,
+            };
+            let seq = self.next_seq();
+            self.audit.insert(seq, line);
+        }
+        Ok(Committed { seq: self.newest })
+    }
+
+    fn holds(&self, scope: Scope, precondition: &Precondition) -> bool {
+        match precondition {
+            Precondition::VersionIs { kind, id, version } => {
+                self.newest_version(scope, *kind, id) == *version
+            }
+            Precondition::NoneMatch(query) => self
+                .matching(scope, self.newest, query.kind, &query.filter)
+                .is_empty(),
+        }
+    }
+
+    fn newest_version(&self, scope: Scope, kind: Kind, id: &str) -> Option<u64> {
+        let versions = self.records.get(&(scope, kind, id.into()))?;
+        versions.last().map(|version| version.record.version)
+    }
+
+    fn put(&mut self, scope: Scope, time_ms: i64, put: Put, ends_batch: bool) {
+        let seq = self.next_seq();
+        let record = Record {
+            kind: put.kind,
+            id: put.id.clone(),
+            version: put.version,
+            time_ms,
+            seq,
+            content: put.content,
+            seal: put.seal,
+        };
+        let entry = LogEntry {
+            scope,
+            record: record.clone(),
+            ends_batch,
+        };
+        self.log.insert(seq, entry);
+        let mut rows = put.rows;
+        Row::sort(&mut rows);
+        let versions = self.records.entry((scope, put.kind, put.id)).or_default();
+        versions.push(Version { record, rows });
+    }
+
+    fn next_seq(&mut self) -> Seq {
+        self.newest = Seq(self.newest.0 + 1);
+        self.newest
+    }
+
+    /// The undeleted records of a kind, as they were at a point, that a filter describes.
+    fn matching(&self, scope: Scope, at: Seq, kind: Kind, filter: &Filter) -> Vec<&Version> {
+        let records = self.records.range((scope, kind, "".into())..);
+        records
+            .take_while(|((s, k, _), _)| (*s, *k) == (scope, kind))
+            .filter_map(|(_, versions)| newest_at(versions, at))
+            .filter(|version| version.record.content != Content::Deleted)
+            .filter(|version| filter.matches(&version.candidate()))
+            .collect()
+    }
+}
+
+fn newest_at(versions: &[Version], at: Seq) -> Option<&Version> {
+    versions
+        .iter()
+        .rev()
+        .find(|version| version.record.seq <= at)
+}
+
+impl Version {
+    fn candidate(&self) -> Candidate<'_> {
+        Candidate {
+            id: &self.record.id,
+            time_ms: self.record.time_ms,
+            seq: self.record.seq,
+            rows: Rows::of(&self.rows),
+        }
+    }
+}
+
+/// A scope at a point.
+struct View {
+    store: Memory,
+    scope: Scope,
+    seq: Seq,
+}
+
+impl Snapshot for View {
+    fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    fn get<'a>(&'a self, kind: Kind, id: &'a str) -> Reply<'a, Option<Record>> {
+        reply(Ok(self.one(kind, id, |_| true)))
+    }
+
+    fn version<'a>(&'a self, kind: Kind, id: &'a str, version: u64) -> Reply<'a, Option<Record>> {
+        reply(Ok(self.one(kind, id, |record| record.version == version)))
+    }
+
+    fn history<'a>(&'a self, query: &'a History) -> Reply<'a, Found> {
+        let wanted = |record: &Record| match &query.of {
+            HistoryOf::Record(kind, id) => record.kind == *kind && record.id == *id,
+            HistoryOf::Kinds(kinds) => kinds.contains(&record.kind),
+        };
+        let hits = self.store.read(|state| {
+            let entries = state.log.range(..=self.seq).rev().map(|(_, entry)| entry);
+            let entries = entries.filter(|entry| entry.scope == self.scope);
+            let records = entries.map(|entry| &entry.record);
+            let records = records.filter(|record| wanted(record));
+            let records =
+                records.filter(|record| query.since_ms.is_none_or(|since| record.time_ms >= since));
+            records
+                .cloned()
+                .map(|record| Hit {
+                    record,
+                    rows: Vec::new(),
+                })
+                .collect()
+        });
+        reply(page(hits, query.limit, query.after.as_ref()))
+    }
+
+    fn find<'a>(&'a self, query: &'a Query) -> Reply<'a, Found> {
+        let hits = self.store.read(|state| {
+            let mut found = state.matching(self.scope, self.seq, query.kind, &query.filter);
+            found.sort_by(|a, b| Sort::compare(&query.sort, &a.candidate(), &b.candidate()));
+            let hits = found.into_iter().map(|version| Hit {
+                record: version.record.clone(),
+                rows: Rows::of(&version.rows).pick(&query.rows),
+            });
+            hits.collect()
+        });
+        reply(page(hits, query.limit, query.after.as_ref()))
+    }
+
+    fn count<'a>(&'a self, query: &'a Query) -> Reply<'a, u64> {
+        let count = self.store.read(|state| {
+            state
+                .matching(self.scope, self.seq, query.kind, &query.filter)
+                .len()
+        });
+        reply(Ok(count as u64))
+    }
+
+    fn audit<'a>(&'a self, query: &'a AuditQuery) -> Reply<'a, Vec<AuditRecord>> {
+        let wanted = |line: &AuditLine| {
+            line.scope == self.scope
+                && query
+                    .about
+                    .as_ref()
+                    .is_none_or(|about| line.entry.about.contains(about))
+                && query.from_ms.is_none_or(|from| line.time_ms >= from)
+                && query.to_ms.is_none_or(|to| line.time_ms < to)
+        };
+        let record = |(seq, line): (&Seq, &AuditLine)| AuditRecord {
+            seq: *seq,
+            time_ms: line.time_ms,
+            body: line.entry.body.clone(),
+        };
+        let mut records: Vec<_> = self.store.read(|state| {
+            let lines = state.audit.range(..=self.seq);
+            lines.filter(|(_, line)| wanted(line)).map(record).collect()
+        });
+        if !query.ascending {
+            records.reverse();
+        }
+        if let Some(after) = query.after {
+            records.retain(|record| (record.seq > after) == query.ascending && record.seq != after);
+        }
+        records.truncate(query.limit);
+        reply(Ok(records))
+    }
+}
+
+impl View {
+    /// The newest version of a record that passes.
+    fn one(&self, kind: Kind, id: &str, pass: impl Fn(&Record) -> bool) -> Option<Record> {
+        self.store.read(|state| {
+            let versions = state.records.get(&(self.scope, kind, id.into()))?;
+            let records = versions.iter().rev().map(|version| &version.record);
+            let mut seen = records.filter(|record| record.seq <= self.seq);
+            seen.find(|record| pass(record)).cloned()
+        })
+    }
+}
+
+/// Cuts a page out of all hits. A position is the point of the last hit before it.
+fn page(mut hits: Vec<Hit>, limit: usize, after: Option<&Position>) -> Result<Found, Error> {
+    if let Some(Position(bytes)) = after {
+        let last = bytes.as_slice().try_into().map(u64::from_be_bytes);
+        let last = last.map_err(|_| Error::Misuse("not a position"))?;
+        let index = hits.iter().position(|hit| hit.record.seq.0 == last);
+        let index = index.ok_or(Error::Misuse("not a position of this query"))?;
+        hits.drain(..=index);
+    }
+    let more = hits.len() > limit;
+    hits.truncate(limit);
+    let last = hits.last().filter(|_| more);
+    let next = last.map(|hit| Position(hit.record.seq.0.to_be_bytes().to_vec()));
+    Ok(Found { hits, next })
+}

@@ -35,8 +35,9 @@ impl Param {
     }
 }
 
-/// A point in the order of commits. Every put takes the next one, and so does
-/// every audit entry.
+/// A point in the order of commits, the same for all scopes. Every put takes
+/// the next one, and then every audit entry of the batch, each in its order;
+/// the first of a store is 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Seq(pub u64);
 

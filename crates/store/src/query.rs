@@ -12,7 +12,7 @@ pub struct Query {
     pub filter: Filter,
     /// Order, most significant key first; after all keys, newest write first.
     pub sort: Vec<Sort>,
-    /// At most so many hits a page; 0 gives none.
+    /// At most so many hits a page; 0 gives none, and no next position.
     pub limit: usize,
     /// Continue behind this position of the same query in the same snapshot.
     pub after: Option<Position>,
@@ -143,7 +143,9 @@ pub enum Sort {
     },
 }
 
-/// Where a page ended: opaque bytes, good for the same query on the same snapshot.
+/// Where a page ended: opaque bytes, good for the same query (with any
+/// limit) on the same snapshot. Anywhere else it gives
+/// [`crate::Error::Misuse`] or a wrong page, never a panic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position(pub Vec<u8>);
 
@@ -152,7 +154,7 @@ pub struct Position(pub Vec<u8>);
 pub struct Found {
     /// The records, in order.
     pub hits: Vec<Hit>,
-    /// Where the next page begins, if there is one.
+    /// Where the next page begins; `None` exactly if there is no further hit.
     pub next: Option<Position>,
 }
 

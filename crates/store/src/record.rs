@@ -32,7 +32,7 @@ pub enum Content {
     Deleted,
 }
 
-/// One change of the feed that subscribers and the archive read.
+/// One put of the feed that subscribers and the archive read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
     /// The scope that changed.

@@ -1,0 +1,245 @@
+//! What a [`Filter`] and a [`Sort`] mean, decided on one record in memory.
+//!
+//! This is the definition: the memory twin answers every query with it,
+//! engines check with it what their indexes cannot, and live queries match
+//! changes with it.
+
+use std::cmp::Ordering;
+
+use crate::{Comparison, Filter, Param, Rows, Seq, Sort, Test, ValueRef, ordered};
+
+/// What there is to know about a version of a record when it is matched.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    /// Id of the record.
+    pub id: &'a str,
+    /// Time of the version.
+    pub time_ms: i64,
+    /// Its place in the order of commits.
+    pub seq: Seq,
+    /// Its values.
+    pub rows: Rows<'a>,
+}
+
+impl Filter {
+    /// Says whether a record satisfies this.
+    #[must_use]
+    pub fn matches(&self, candidate: &Candidate<'_>) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Nothing => false,
+            Self::All(filters) => filters.iter().all(|filter| filter.matches(candidate)),
+            Self::Any(filters) => filters.iter().any(|filter| filter.matches(candidate)),
+            Self::Not(filter) => !filter.matches(candidate),
+            Self::Value(param, test) => {
+                let mut values = candidate.rows.values(*param);
+                values.any(|value| test.accepts(&value))
+            }
+            Self::Ids(ids) => ids.iter().any(|id| **id == *candidate.id),
+            Self::Updated(comparison, from, to) => {
+                let at = candidate.time_ms;
+                comparison.holds_for_span((at, at.saturating_add(1)), (*from, *to))
+            }
+        }
+    }
+}
+
+impl Test {
+    /// Says whether a value passes. A value of another type never does,
+    /// unless all that is asked is that there be one.
+    #[must_use]
+    pub fn accepts(&self, value: &ValueRef<'_>) -> bool {
+        match (self, *value) {
+            (Self::Present, _) => true,
+            (Self::Token { system, code }, ValueRef::Token { code: c, system: s }) => {
+                is_any_or(system, s) && is_any_or(code, c)
+            }
+            (Self::StringStarts(start), ValueRef::String { folded, .. }) => {
+                folded.starts_with(&**start)
+            }
+            (Self::StringContains(part), ValueRef::String { folded, .. }) => {
+                folded.contains(&**part)
+            }
+            (Self::StringIs(text), ValueRef::String { exact, .. }) => **text == *exact,
+            (Self::Date(comparison, from, to), ValueRef::Date { from_ms, to_ms }) => {
+                comparison.holds_for_span((from_ms, to_ms), (*from, *to))
+            }
+            (Self::Number(comparison, from, to), ValueRef::Number(number)) => {
+                comparison.holds_for_number(number, from.as_bytes(), to.as_bytes())
+            }
+            (Self::Quantity { .. }, ValueRef::Quantity { .. }) => self.accepts_quantity(value),
+            (Self::Reference { kind, id }, ValueRef::Reference { kind: k, id: i }) => {
+                kind.is_none_or(|kind| kind == k) && **id == *i
+            }
+            (Self::UriIs(asked), ValueRef::Uri(uri)) => **asked == *uri,
+            (Self::UriBelow(asked), ValueRef::Uri(uri)) => is_below(uri, asked),
+            (Self::UriAbove(asked), ValueRef::Uri(uri)) => is_below(asked, uri),
+            (
+                Self::Token { .. }
+                | Self::StringStarts(_)
+                | Self::StringContains(_)
+                | Self::StringIs(_)
+                | Self::Date(..)
+                | Self::Number(..)
+                | Self::Quantity { .. }
+                | Self::Reference { .. }
+                | Self::UriIs(_)
+                | Self::UriBelow(_)
+                | Self::UriAbove(_),
+                _,
+            ) => false,
+        }
+    }
+
+    fn accepts_quantity(&self, value: &ValueRef<'_>) -> bool {
+        let Self::Quantity {
+            comparison,
+            from,
+            to,
+            system,
+            code,
+        } = self
+        else {
+            return false;
+        };
+        let ValueRef::Quantity {
+            value: number,
+            code: c,
+            system: s,
+        } = *value
+        else {
+            return false;
+        };
+        is_any_or(system, s)
+            && is_any_or(code, c)
+            && comparison.holds_for_number(number, from.as_bytes(), to.as_bytes())
+    }
+}
+
+fn is_any_or(asked: &Option<Box<str>>, text: &str) -> bool {
+    asked.as_deref().is_none_or(|asked| asked == text)
+}
+
+/// `http://a/b` is below itself, `http://a` and `http://a/`, but not below `http://a/bc`.
+fn is_below(uri: &str, above: &str) -> bool {
+    uri.strip_prefix(above)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || above.ends_with('/'))
+}
+
+impl Comparison {
+    /// Says whether the span of a value (first) stands in this relation to the span of a query.
+    #[must_use]
+    pub fn holds_for_span(self, (a, b): (i64, i64), (x, y): (i64, i64)) -> bool {
+        let equal = x <= a && b <= y;
+        match self {
+            Self::Equal => equal,
+            Self::NotEqual => !equal,
+            Self::Greater => b > y,
+            Self::Less => a < x,
+            Self::GreaterOrEqual => equal || b > y,
+            Self::LessOrEqual => equal || a < x,
+            Self::After => a >= y,
+            Self::Before => b <= x,
+            Self::Overlaps => a < y && x < b,
+        }
+    }
+
+    /// The same for a number, as [`Test::Number`] says; all are bytes of a
+    /// [`ordered::Decimal`].
+    #[must_use]
+    pub fn holds_for_number(self, number: &[u8], from: &[u8], to: &[u8]) -> bool {
+        let below = number < from;
+        let inside = !below && (number < to || number == from);
+        let above = !below && !inside;
+        match self {
+            Self::Equal | Self::Overlaps => inside,
+            Self::NotEqual => !inside,
+            Self::Greater | Self::After => above,
+            Self::Less | Self::Before => below,
+            Self::GreaterOrEqual => inside || above,
+            Self::LessOrEqual => inside || below,
+        }
+    }
+}
+
+impl Sort {
+    /// The order of two records by these keys, and after all of them the
+    /// newest first. No two records are equal.
+    #[must_use]
+    pub fn compare(keys: &[Self], a: &Candidate<'_>, b: &Candidate<'_>) -> Ordering {
+        let by_keys = keys.iter().map(|key| key.compare_one(a, b));
+        let first = by_keys.into_iter().find(|order| order.is_ne());
+        first.unwrap_or_else(|| b.seq.cmp(&a.seq))
+    }
+
+    fn compare_one(&self, a: &Candidate<'_>, b: &Candidate<'_>) -> Ordering {
+        let (order, descending) = match *self {
+            Self::Value { param, descending } => {
+                match (
+                    sort_value(a, param, descending),
+                    sort_value(b, param, descending),
+                ) {
+                    (Some(a), Some(b)) => (a.cmp(&b), descending),
+                    // Missing is last, whatever the direction.
+                    (a, b) => (b.is_some().cmp(&a.is_some()), false),
+                }
+            }
+            Self::Updated { descending } => (a.time_ms.cmp(&b.time_ms), descending),
+            Self::Id { descending } => (a.id.cmp(b.id), descending),
+        };
+        if descending { order.reverse() } else { order }
+    }
+
+    /// Appends bytes whose order is that of [`Self::compare`], for engines
+    /// that sort many records or remember where a page ended.
+    pub fn put_key(keys: &[Self], candidate: &Candidate<'_>, bytes: &mut Vec<u8>) {
+        for key in keys {
+            key.put_one(candidate, bytes);
+        }
+        ordered::put_u64(bytes, !candidate.seq.0);
+    }
+
+    fn put_one(&self, candidate: &Candidate<'_>, bytes: &mut Vec<u8>) {
+        let start = bytes.len();
+        let descending = match *self {
+            Self::Value { param, descending } => {
+                let value = sort_value(candidate, param, descending);
+                let Some(value) = value else {
+                    // Above the tag of any value and its complement.
+                    bytes.push(0xFF);
+                    return;
+                };
+                value.put_key(bytes);
+                descending
+            }
+            Self::Updated { descending } => {
+                ordered::put_i64(bytes, candidate.time_ms);
+                descending
+            }
+            Self::Id { descending } => {
+                ordered::put_text(bytes, candidate.id);
+                descending
+            }
+        };
+        if descending {
+            bytes[start..].iter_mut().for_each(|byte| *byte = !*byte);
+        }
+    }
+}
+
+/// The value by which a record is sorted.
+fn sort_value<'a>(
+    candidate: &Candidate<'a>,
+    param: Param,
+    descending: bool,
+) -> Option<ValueRef<'a>> {
+    let values = candidate.rows.values(param);
+    if descending {
+        values.max()
+    } else {
+        values.min()
+    }
+}
+
+#[cfg(test)]
+mod tests;
