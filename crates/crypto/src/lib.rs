@@ -1,1 +1,46 @@
-//! Placeholder.
+//! Keys and proofs: what keeps data secret, and what proves that it was not changed.
+//!
+//! A [`Keyring`] holds the keys of projects and patients, wrapped under a root
+//! key, in a folder apart from the data; [`SecretKey`]s for single purposes
+//! are derived from it. [`merkle`] is the hash tree of the audit log, and
+//! [`random`] the only source of randomness. All primitives come from
+//! AWS-LC. This crate knows no FHIR, no store and no HTTP.
+
+mod error;
+mod keyring;
+pub mod merkle;
+pub mod random;
+mod sealing;
+mod secret;
+
+pub use error::Error;
+pub use keyring::{Founding, Keyring, Slot};
+pub use sealing::OVERHEAD;
+pub use secret::SecretKey;
+
+/// SHA-256 of some bytes.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref());
+    hash
+}
+
+/// Whether two texts are the same, in a time that depends on their lengths only.
+#[must_use]
+pub fn same(a: &[u8], b: &[u8]) -> bool {
+    aws_lc_rs::constant_time::verify_slices_are_equal(a, b).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sameness_looks_at_every_byte() {
+        assert!(same(b"", b""));
+        assert!(same(b"abc", b"abc"));
+        assert!(!same(b"abc", b"abd"));
+        assert!(!same(b"abc", b"ab"));
+    }
+}

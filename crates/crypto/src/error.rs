@@ -1,0 +1,84 @@
+//! Why a key or a sealed text could not be used.
+
+use std::path::PathBuf;
+
+use crate::Slot;
+
+/// No message holds a key, a label or content.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The disk did not do as asked.
+    #[error("cannot {doing} {}", path.display())]
+    Io {
+        /// What was attempted, as in "read".
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// There is a keyring, or there should be one, and its root key is gone.
+    #[error("the root key {} is missing; without it nothing can be read, so put the file back", .0.display())]
+    RootMissing(PathBuf),
+    /// Others may read the root key.
+    #[error("the root key {} may be read by others (mode {mode:04o}): set it to 0600", path.display())]
+    RootExposed {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// The root key's file is not one.
+    #[error("{} is not a root key: expected a version line and 64 hexadecimal digits", .0.display())]
+    RootMalformed(PathBuf),
+    /// The root key is not the one that wrapped this keyring.
+    #[error(
+        "the root key {} is not the one of this keyring: it has the id {found:08x}, the keyring wants {wanted:08x}",
+        path.display()
+    )]
+    RootForeign {
+        /// The file.
+        path: PathBuf,
+        /// Id of the key in it.
+        found: u32,
+        /// Id of the key that the keyring was wrapped with.
+        wanted: u32,
+    },
+    /// The store exists and its keyring does not.
+    #[error("the keyring {} is missing; without it nothing can be read, so put the file back", .0.display())]
+    KeyringMissing(PathBuf),
+    /// A keyring was to be founded in a folder that holds something else.
+    #[error("the folder {} is not empty and holds no keyring: choose another, or empty it", .0.display())]
+    FolderInUse(PathBuf),
+    /// Another process has this keyring open.
+    #[error("the keyring {} is in use by another process", .0.display())]
+    Locked(PathBuf),
+    /// What lies in the keyring is not what was written.
+    #[error("the keyring {} is damaged at slot {slot}: {what}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The slot.
+        slot: u32,
+        /// What is wrong there.
+        what: &'static str,
+    },
+    /// No key has this slot: the keyring is older than the data.
+    #[error("the keyring has no key {}: it may be older than the data", .0.number())]
+    SlotUnknown(Slot),
+    /// The key of this slot was destroyed on purpose.
+    #[error("the key {} was destroyed", .0.number())]
+    Destroyed(Slot),
+    /// A sealed text was changed, moved to another place, or sealed with another key.
+    #[error("the sealed text is not authentic")]
+    NotAuthentic,
+    /// A format of a later version, or not one of ours.
+    #[error("the {what} has a form that this version does not know")]
+    Unsupported {
+        /// What it should have been.
+        what: &'static str,
+    },
+    /// The cryptographic library refused to work.
+    #[error("the cryptographic library failed: {0}")]
+    Library(&'static str),
+}

@@ -1,0 +1,595 @@
+//! The keyring: root key, project keys, patient keys, each wrapped by the one above.
+//!
+//! It lives in a folder of its own, apart from the data and its copies, so
+//! that destroying a key here destroys what it sealed everywhere. Two files:
+//! `root.key`, and `keyring` with one record per key (its form is described
+//! in `keyring/record.rs`). Names of patients are not in it, only MACs of their ids.
+//!
+//! The first slot holds a key that is never used to seal records: keys for
+//! single purposes are derived from it, not from the root key, so that a new
+//! root key only has to wrap the keys below it anew.
+
+mod cache;
+mod record;
+mod root;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+use zeroize::Zeroizing;
+
+use self::cache::{Cache, Key};
+use self::record::{LEN, LabelMac, Level, Record, Status};
+use self::root::{Root, io};
+use crate::sealing::SealingKey;
+use crate::{Error, SecretKey, random};
+
+/// The place of a key in the keyring; stored beside what the key sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot(u32);
+
+impl Slot {
+    /// The slot of this number, as [`Self::number`] gave it.
+    #[must_use]
+    pub const fn from_number(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// Its number, to be stored.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+}
+
+/// Whether a keyring may be founded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Founding {
+    /// The store is new: an empty or absent folder gets a keyring.
+    New,
+    /// The store exists: its keyring must too.
+    Existing,
+}
+
+/// Unwrapped keys held in memory, about 1 KB each.
+const CACHED_KEYS_MAX: usize = 8192;
+
+/// Keys of one keyring, each 128 bytes on disk and about 30 in memory.
+const SLOTS_MAX: u32 = 1 << 28;
+
+/// Every key of a store.
+pub struct Keyring {
+    path: PathBuf,
+    file: File,
+    root: Root,
+    purposes: SecretKey,
+    labels: aws_lc_rs::hmac::Key,
+    slots: RwLock<Slots>,
+    /// Held while a key is made, so that no label gets two.
+    making: Mutex<()>,
+    tail: Mutex<Tail>,
+    syncing: Mutex<()>,
+    made: AtomicU32,
+    durable: AtomicU32,
+    cache: Cache,
+}
+
+type Slots = HashMap<LabelMac, u32, std::hash::BuildHasherDefault<MacHasher>>;
+
+/// Records that are not durable yet.
+struct Tail {
+    start: u32,
+    records: Vec<u8>,
+}
+
+impl Tail {
+    /// The record of a slot; `None` when it is in the file.
+    fn record(&self, slot: u32) -> Result<Option<[u8; LEN]>, Error> {
+        let Some(behind) = slot.checked_sub(self.start) else {
+            return Ok(None);
+        };
+        self.records
+            .get(behind as usize * LEN..)
+            .and_then(|rest| rest.first_chunk())
+            .map(|bytes| Some(*bytes))
+            .ok_or(Error::SlotUnknown(Slot(slot)))
+    }
+}
+
+impl std::fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keyring").field("path", &self.path).finish()
+    }
+}
+
+impl Keyring {
+    /// Opens the keyring in a folder, or founds it where that is allowed.
+    /// `now_ms` is the time, in milliseconds since 1970 UTC.
+    ///
+    /// # Errors
+    /// A missing, readable-by-others or foreign root key, a missing or
+    /// damaged keyring, each naming the file. Nothing is changed then.
+    pub fn open(dir: &Path, founding: Founding, now_ms: i64) -> Result<Arc<Self>, Error> {
+        let root_path = dir.join("root.key");
+        let path = dir.join("keyring");
+        let (has_root, has_ring) = (exists(&root_path)?, exists(&path)?);
+        let root = match (has_root, has_ring, founding) {
+            (true, true, _) => Root::read(&root_path)?,
+            (false, true, _) => return Err(Error::RootMissing(root_path)),
+            (_, false, Founding::Existing) => return Err(Error::KeyringMissing(path)),
+            // The last founding ended between its two files.
+            (true, false, Founding::New) => {
+                let root = Root::read(&root_path)?;
+                found(dir, &path, &root, now_ms)?;
+                root
+            }
+            (false, false, Founding::New) => {
+                make_folder(dir)?;
+                let root = Root::create(&root_path)?;
+                found(dir, &path, &root, now_ms)?;
+                root
+            }
+        };
+        Self::load(root_path, path, root).map(Arc::new)
+    }
+
+    /// The slot of a key: of a patient (`label`, the id) in a scope, or of the
+    /// scope itself. Makes the key when there is none; it is not durable
+    /// before [`Self::sync`], which must come before anything that it sealed
+    /// is made durable.
+    ///
+    /// # Errors
+    /// When there is no randomness, or the project's key cannot be read.
+    pub fn slot(&self, scope: u32, label: Option<&str>, now_ms: i64) -> Result<Slot, Error> {
+        let mac = self.label_mac(scope, label);
+        if let Some(slot) = self.slots.read().get(&mac) {
+            return Ok(Slot(*slot));
+        }
+        let _one_at_a_time = self.making.lock();
+        // Another thread may have made it meanwhile.
+        if let Some(slot) = self.slots.read().get(&mac) {
+            return Ok(Slot(*slot));
+        }
+        let project = match label {
+            None => None,
+            Some(_) => Some(self.project_slot(scope, now_ms)?),
+        };
+        self.make(scope, mac, project, now_ms).map(Slot)
+    }
+
+    /// The slot of a key, if there is one.
+    #[must_use]
+    pub fn find(&self, scope: u32, label: Option<&str>) -> Option<Slot> {
+        let mac = self.label_mac(scope, label);
+        self.slots.read().get(&mac).copied().map(Slot)
+    }
+
+    /// How many slots there are. A store that remembers it can tell a keyring
+    /// that is older than its data.
+    #[must_use]
+    pub fn slots(&self) -> u32 {
+        self.made.load(Ordering::Acquire)
+    }
+
+    /// Appends the sealed form of `plain` to `out`, [`crate::OVERHEAD`] bytes
+    /// longer. `aad` says what it is; opening needs the same.
+    ///
+    /// # Errors
+    /// When the key is unknown or was destroyed.
+    pub fn seal(
+        &self,
+        slot: Slot,
+        aad: &[u8],
+        plain: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        self.key(slot)?.sealing.seal(aad, plain, out)
+    }
+
+    /// Opens what [`Self::seal`] appended.
+    ///
+    /// # Errors
+    /// [`Error::NotAuthentic`] when text, key or `aad` is another; when the
+    /// key is unknown or was destroyed.
+    pub fn open_sealed(&self, slot: Slot, aad: &[u8], sealed: &[u8]) -> Result<Vec<u8>, Error> {
+        self.key(slot)?.sealing.open(aad, sealed)
+    }
+
+    /// Makes every key durable that [`Self::slot`] has given out before this
+    /// call. Costs nothing when they are; calls that come together share one write.
+    ///
+    /// # Errors
+    /// When the disk fails; the next call tries again.
+    pub fn sync(&self) -> Result<(), Error> {
+        let wanted = self.made.load(Ordering::Acquire);
+        if self.durable.load(Ordering::Acquire) >= wanted {
+            return Ok(());
+        }
+        let _one_at_a_time = self.syncing.lock();
+        if self.durable.load(Ordering::Acquire) >= wanted {
+            return Ok(());
+        }
+        let (start, records) = {
+            let tail = self.tail.lock();
+            (tail.start, tail.records.clone())
+        };
+        // After a failed sync the system may forget what it could not write:
+        // records stay in the tail and are written again.
+        self.file
+            .write_all_at(&records, place(start))
+            .and_then(|()| self.file.sync_data())
+            .map_err(|source| io("write", &self.path, source))?;
+        let mut tail = self.tail.lock();
+        tail.records.drain(..records.len());
+        tail.start += (records.len() / LEN) as u32;
+        self.durable.store(tail.start, Ordering::Release);
+        Ok(())
+    }
+
+    /// The key for one purpose of the whole store, as `storage-engine` or `cursor`.
+    ///
+    /// # Errors
+    /// When the library fails, which it has no reason to.
+    pub fn derive(&self, purpose: &str) -> Result<SecretKey, Error> {
+        self.purposes.derive(purpose)
+    }
+
+    fn load(root_path: PathBuf, path: PathBuf, root: Root) -> Result<Self, Error> {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(|source| io("open", &path, source))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => return Err(Error::Locked(path)),
+            Err(std::fs::TryLockError::Error(source)) => return Err(io("lock", &path, source)),
+        }
+        let read = read_records(&mut file, &path)?;
+        let purposes = open_purposes(&root, &root_path, &path, read.first)?;
+        let labels = purposes.derive("keyring-labels")?;
+        repair(&file, &path, &read.torn)?;
+        Ok(Self {
+            root,
+            labels: aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, labels.as_bytes()),
+            purposes,
+            slots: RwLock::new(read.slots),
+            making: Mutex::new(()),
+            tail: Mutex::new(Tail {
+                start: read.count,
+                records: Vec::new(),
+            }),
+            syncing: Mutex::new(()),
+            made: AtomicU32::new(read.count),
+            durable: AtomicU32::new(read.count),
+            cache: Cache::new(CACHED_KEYS_MAX),
+            path,
+            file,
+        })
+    }
+
+    fn label_mac(&self, scope: u32, label: Option<&str>) -> LabelMac {
+        let mut context = aws_lc_rs::hmac::Context::with_key(&self.labels);
+        context.update(&scope.to_be_bytes());
+        context.update(&[u8::from(label.is_some())]);
+        context.update(label.unwrap_or_default().as_bytes());
+        let mut mac = [0; 16];
+        mac.copy_from_slice(&context.sign().as_ref()[..16]);
+        mac
+    }
+
+    fn project_slot(&self, scope: u32, now_ms: i64) -> Result<u32, Error> {
+        let mac = self.label_mac(scope, None);
+        let known = self.slots.read().get(&mac).copied();
+        match known {
+            Some(slot) => Ok(slot),
+            None => self.make(scope, mac, None, now_ms),
+        }
+    }
+
+    /// Makes a key: of a patient when there is a project's slot, else of a project.
+    fn make(
+        &self,
+        scope: u32,
+        label: LabelMac,
+        project: Option<u32>,
+        now_ms: i64,
+    ) -> Result<u32, Error> {
+        let slot = self.made.load(Ordering::Acquire);
+        if slot >= SLOTS_MAX {
+            return Err(Error::Library("the keyring is full"));
+        }
+        let secret = Zeroizing::new(random::bytes::<32>()?);
+        let mut record = Record {
+            level: project.map_or(Level::Project, |_| Level::Patient),
+            status: Status::Live,
+            slot,
+            scope,
+            label,
+            created_ms: now_ms,
+            wrapped_by: project.unwrap_or(self.root.id),
+            durable_before: self.durable.load(Ordering::Acquire),
+            wrapped: [0; record::WRAPPED_LEN],
+        };
+        record.wrapped = match project {
+            None => self.root.wrap(&record.aad(), &secret)?,
+            Some(project) => {
+                let parent = self.key(Slot(project))?;
+                root::wrap(wrapping(&parent)?, &record.aad(), &secret)?
+            }
+        };
+        let key = Arc::new(expand(&secret, record.level)?);
+        self.tail.lock().records.extend_from_slice(&record.encode());
+        self.cache.insert(slot, key);
+        self.slots.write().insert(label, slot);
+        self.made.store(slot + 1, Ordering::Release);
+        Ok(slot)
+    }
+
+    fn key(&self, Slot(slot): Slot) -> Result<Arc<Key>, Error> {
+        if let Some(key) = self.cache.get(slot) {
+            return Ok(key);
+        }
+        let record = self.record(slot)?;
+        match (record.level, record.status) {
+            (Level::Purposes | Level::Unused, _) => return Err(Error::SlotUnknown(Slot(slot))),
+            (_, Status::Destroyed) => return Err(Error::Destroyed(Slot(slot))),
+            (Level::Project | Level::Patient, Status::Live) => {}
+        }
+        let secret = match record.level {
+            Level::Patient => {
+                let parent = self.project_key(record.wrapped_by)?;
+                root::unwrap(wrapping(&parent)?, &record.aad(), &record.wrapped)
+            }
+            Level::Project | Level::Purposes | Level::Unused => {
+                self.root.unwrap(&record.aad(), &record.wrapped)
+            }
+        };
+        let secret = secret.map_err(|_| self.damaged(slot, "its key does not unwrap"))?;
+        let key = Arc::new(expand(&secret, record.level)?);
+        self.cache.insert(slot, Arc::clone(&key));
+        Ok(key)
+    }
+
+    /// As [`Self::key`], of a project only: ends the recursion.
+    fn project_key(&self, slot: u32) -> Result<Arc<Key>, Error> {
+        match self.record(slot)?.level {
+            Level::Project => self.key(Slot(slot)),
+            Level::Patient | Level::Purposes | Level::Unused => {
+                Err(self.damaged(slot, "it is not a project's key"))
+            }
+        }
+    }
+
+    /// The record of a slot, from memory until it is durable, then from the file.
+    fn record(&self, slot: u32) -> Result<Record, Error> {
+        let bytes = match self.tail.lock().record(slot)? {
+            Some(bytes) => bytes,
+            None => {
+                let mut bytes = [0; LEN];
+                self.file
+                    .read_exact_at(&mut bytes, place(slot))
+                    .map_err(|source| io("read", &self.path, source))?;
+                bytes
+            }
+        };
+        Record::decode(&bytes, slot).map_err(|what| self.damaged(slot, what))
+    }
+
+    fn damaged(&self, slot: u32, what: &'static str) -> Error {
+        Error::Damaged {
+            path: self.path.clone(),
+            slot,
+            what,
+        }
+    }
+}
+
+/// What reading the whole file gave.
+struct Loaded {
+    first: Record,
+    slots: Slots,
+    count: u32,
+    /// Slots whose records a crash cut short.
+    torn: Vec<u32>,
+}
+
+fn read_records(file: &mut File, path: &Path) -> Result<Loaded, Error> {
+    let mut reader = std::io::BufReader::with_capacity(1 << 16, file);
+    let mut first = None;
+    let mut slots = Slots::default();
+    let mut bad = Vec::new();
+    let mut durable = 1;
+    let mut count = 0;
+    let mut bytes = [0; LEN];
+    loop {
+        let got = read_up_to(&mut reader, &mut bytes).map_err(|e| io("read", path, e))?;
+        if got == 0 {
+            break;
+        }
+        // A record that ends early is one with a wrong checksum.
+        bytes[got..].fill(0);
+        match Record::decode(&bytes, count) {
+            Ok(record) => {
+                durable = durable.max(record.durable_before);
+                match record.level {
+                    Level::Project | Level::Patient => {
+                        if slots.insert(record.label, count).is_some() {
+                            return Err(damaged(path, count, "another slot has the same label"));
+                        }
+                    }
+                    Level::Purposes => {
+                        first.get_or_insert(record);
+                    }
+                    Level::Unused => {}
+                }
+            }
+            Err(what) => bad.push((count, what)),
+        }
+        count += 1;
+        if count > SLOTS_MAX {
+            return Err(damaged(path, count, "the file is too long"));
+        }
+    }
+    if let Some((slot, what)) = bad.iter().find(|(slot, _)| *slot < durable) {
+        return Err(damaged(path, *slot, what));
+    }
+    Ok(Loaded {
+        first: first.ok_or_else(|| damaged(path, 0, "it is missing"))?,
+        slots,
+        count,
+        torn: bad.into_iter().map(|(slot, _)| slot).collect(),
+    })
+}
+
+fn read_up_to(reader: &mut impl Read, bytes: &mut [u8; LEN]) -> std::io::Result<usize> {
+    let mut got = 0;
+    while got < LEN {
+        match reader.read(&mut bytes[got..]) {
+            Ok(0) => break,
+            Ok(more) => got += more,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(got)
+}
+
+/// Marks slots that a crash left without a record. They are not used again:
+/// should the disk have lost more than a crash can, nothing opens with a wrong key.
+fn repair(file: &File, path: &Path, torn: &[u32]) -> Result<(), Error> {
+    if torn.is_empty() {
+        return Ok(());
+    }
+    torn.iter()
+        .try_for_each(|slot| file.write_all_at(&Record::unused(*slot).encode(), place(*slot)))
+        .and_then(|()| file.sync_data())
+        .map_err(|source| io("repair", path, source))
+}
+
+fn open_purposes(
+    root: &Root,
+    root_path: &Path,
+    path: &Path,
+    first: Record,
+) -> Result<SecretKey, Error> {
+    if first.wrapped_by != root.id {
+        return Err(Error::RootForeign {
+            path: root_path.into(),
+            found: root.id,
+            wanted: first.wrapped_by,
+        });
+    }
+    let secret = root
+        .unwrap(&first.aad(), &first.wrapped)
+        .map_err(|_| damaged(path, 0, "its key does not unwrap"))?;
+    Ok(SecretKey::from_bytes(*secret))
+}
+
+/// Writes the keyring's first record.
+fn found(dir: &Path, path: &Path, root: &Root, now_ms: i64) -> Result<(), Error> {
+    let secret = Zeroizing::new(random::bytes::<32>()?);
+    let mut first = Record {
+        level: Level::Purposes,
+        status: Status::Live,
+        slot: 0,
+        scope: 0,
+        label: [0; 16],
+        created_ms: now_ms,
+        wrapped_by: root.id,
+        durable_before: 0,
+        wrapped: [0; record::WRAPPED_LEN],
+    };
+    first.wrapped = root.wrap(&first.aad(), &secret)?;
+    let aside = path.with_extension("new");
+    root::write_private(&aside, &first.encode())?;
+    std::fs::rename(&aside, path).map_err(|source| io("name", path, source))?;
+    sync_folder(dir).map_err(|source| io("write", dir, source))
+}
+
+fn make_folder(dir: &Path) -> Result<(), Error> {
+    match std::fs::read_dir(dir) {
+        Ok(mut entries) => {
+            // What a founding that did not end may leave behind is ours.
+            let foreign =
+                entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != "root.new"));
+            if foreign {
+                return Err(Error::FolderInUse(dir.into()));
+            }
+            Ok(())
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .and_then(|()| sync_folder(&dir.join("..")))
+            .map_err(|source| io("make", dir, source)),
+        Err(source) => Err(io("read", dir, source)),
+    }
+}
+
+fn sync_folder(dir: &Path) -> std::io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+fn exists(path: &Path) -> Result<bool, Error> {
+    path.try_exists()
+        .map_err(|source| io("examine", path, source))
+}
+
+fn place(slot: u32) -> u64 {
+    u64::from(slot) * LEN as u64
+}
+
+fn damaged(path: &Path, slot: u32, what: &'static str) -> Error {
+    Error::Damaged {
+        path: path.into(),
+        slot,
+        what,
+    }
+}
+
+fn expand(secret: &[u8; 32], level: Level) -> Result<Key, Error> {
+    let wrapping = match level {
+        Level::Project => {
+            let key = SecretKey::from_bytes(*secret).derive("wrap")?;
+            Some(SealingKey::new(key.as_bytes())?)
+        }
+        Level::Patient | Level::Purposes | Level::Unused => None,
+    };
+    Ok(Key {
+        sealing: SealingKey::new(secret)?,
+        wrapping,
+    })
+}
+
+fn wrapping(key: &Key) -> Result<&SealingKey, Error> {
+    key.wrapping
+        .as_ref()
+        .ok_or(Error::Library("a patient's key wraps no other"))
+}
+
+/// A MAC is as good as random: its first bytes are its hash.
+#[derive(Default)]
+struct MacHasher(u64);
+
+impl std::hash::Hasher for MacHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk() {
+            self.0 = u64::from_ne_bytes(*first);
+        }
+    }
+}
