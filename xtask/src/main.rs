@@ -1,2 +1,63 @@
-//! Placeholder.
-fn main() {}
+//! Chores of the repository, run as `cargo xtask COMMAND`.
+//!
+//! Each command is a file of its own with a `run` function and a row in
+//! [`COMMANDS`].
+
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod definitions;
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// What a command answers: nothing, or why it failed.
+type Outcome = Result<(), Box<dyn Error>>;
+
+struct Command {
+    name: &'static str,
+    help: &'static str,
+    run: fn(&[String]) -> Outcome,
+}
+
+const COMMANDS: &[Command] = &[Command {
+    name: "definitions",
+    help: "derive crates/fhir/definitions from the published packages [--check] [--from DIR]",
+    run: definitions::run,
+}];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let chosen = arguments
+        .first()
+        .and_then(|name| COMMANDS.iter().find(|c| c.name == name));
+    let Some(command) = chosen else {
+        eprintln!("usage: cargo xtask COMMAND");
+        for command in COMMANDS {
+            eprintln!("  {:<14}{}", command.name, command.help);
+        }
+        return ExitCode::from(2);
+    };
+    match (command.run)(arguments.get(1..).unwrap_or_default()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}: {error}", command.name);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The root of the workspace.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}
+
+/// The folder with the published packages and test data that this repository
+/// reads but does not contain: `SALUS_SHARED`, or `../shared`.
+fn shared() -> PathBuf {
+    match std::env::var_os("SALUS_SHARED") {
+        Some(folder) => PathBuf::from(folder),
+        None => root().join("../shared"),
+    }
+}
