@@ -158,15 +158,16 @@ impl Definitions {
         self.shapes.named(parent, name)
     }
 
-    /// The elements that must be present, as (place in the object's list of
-    /// elements, element).
-    pub(crate) fn required(&self, parent: Parent) -> u128 {
+    /// The elements that must be present: a bit for each [`Child::ordinal`].
+    #[must_use]
+    pub fn required(&self, parent: Parent) -> u128 {
         self.shapes.required(parent)
     }
 
     /// The key of the element at a place of [`Child::ordinal`]; for a choice
     /// the first of its keys.
-    pub(crate) fn key_at(&self, parent: Parent, ordinal: u8) -> Option<&Key> {
+    #[must_use]
+    pub fn key_at(&self, parent: Parent, ordinal: u8) -> Option<&Key> {
         self.keys(parent).iter().find(|key| key.ordinal == ordinal)
     }
 

@@ -84,7 +84,9 @@ impl CodeSystem {
     fn position(&self, code: &str) -> Option<usize> {
         self.by_code
             .get_or_init(|| Index::new(self.concepts.iter().map(|concept| concept.code)))
-            .find(code, |at| self.concepts.get(at).is_some_and(|c| c.code == code))
+            .find(code, |at| {
+                self.concepts.get(at).is_some_and(|c| c.code == code)
+            })
     }
 }
 
@@ -158,5 +160,9 @@ fn concept(system: &mut CodeSystem, nesting: &mut Vec<u16>, line: &'static str) 
         _ => nesting.last().copied().unwrap_or(NO_PARENT),
     };
     nesting.push(u16::try_from(system.concepts.len()).unwrap_or(NO_PARENT));
-    system.concepts.push(Concept { code, display, parent });
+    system.concepts.push(Concept {
+        code,
+        display,
+        parent,
+    });
 }

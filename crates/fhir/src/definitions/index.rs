@@ -60,10 +60,7 @@ fn hash(name: &str) -> u32 {
                 u64::from(u32::from_le_bytes(*first)),
                 u64::from(u32::from_le_bytes(*last)),
             ),
-            (_, _) => (
-                bytes.iter().fold(0, |all, b| all << 8 | u64::from(*b)),
-                0,
-            ),
+            (_, _) => (bytes.iter().fold(0, |all, b| all << 8 | u64::from(*b)), 0),
         },
     };
     let mixed = (first ^ (bytes.len() as u64))

@@ -115,7 +115,10 @@ impl Shapes {
             return shape.keys.get(range.clone()).unwrap_or_default();
         }
         let is = |key: &Key| key.json == name;
-        match shape.index.find(name, |at| shape.keys.get(at).is_some_and(is)) {
+        match shape
+            .index
+            .find(name, |at| shape.keys.get(at).is_some_and(is))
+        {
             Some(at) => shape.keys.get(at..=at).unwrap_or_default(),
             None => &[],
         }
@@ -211,7 +214,12 @@ impl Builder<'_> {
                     true => self.key(element.name, ty),
                     false => element.name,
                 };
-                keys.push(Key { json, element: id, ty, ordinal });
+                keys.push(Key {
+                    json,
+                    element: id,
+                    ty,
+                    ordinal,
+                });
             }
             if element.choice {
                 choices.push((element.name, first..keys.len()));

@@ -27,7 +27,10 @@ fn all_of_r4_is_there() {
     assert_eq!(count(TypeKind::Primitive), 20);
     assert_eq!(count(TypeKind::Abstract), 4);
     assert_eq!(count(TypeKind::Complex), 39);
-    assert!(r4().types().all(|ty| (ty.kind == TypeKind::Primitive) == ty.primitive.is_some()));
+    assert!(
+        r4().types()
+            .all(|ty| (ty.kind == TypeKind::Primitive) == ty.primitive.is_some())
+    );
     assert!(r4().types().is_sorted_by_key(|ty| ty.name));
 }
 
@@ -35,15 +38,30 @@ fn all_of_r4_is_there() {
 fn every_element_has_a_type_or_shares_content() {
     for at in 0..r4().types.elements().len() {
         let element = r4().element(ElementId(u32::try_from(at).unwrap()));
-        assert_ne!(element.types.is_empty(), element.content.is_none(), "{}", element.path);
-        assert!(element.max.is_none_or(|max| max >= element.min), "{}", element.path);
+        assert_ne!(
+            element.types.is_empty(),
+            element.content.is_none(),
+            "{}",
+            element.path
+        );
+        assert!(
+            element.max.is_none_or(|max| max >= element.min),
+            "{}",
+            element.path
+        );
     }
 }
 
 #[test]
 fn every_shape_has_fewer_elements_than_bits() {
     for ty in r4().types() {
-        assert!(r4().keys(Parent::Type(ty.id)).iter().all(|key| key.ordinal < 127), "{}", ty.name);
+        assert!(
+            r4().keys(Parent::Type(ty.id))
+                .iter()
+                .all(|key| key.ordinal < 127),
+            "{}",
+            ty.name
+        );
     }
 }
 
@@ -54,22 +72,54 @@ fn children_are_found_with_their_types() {
     check("Patient.id", "Resource.id", "id");
     check("Patient.text.div", "Narrative.div", "xhtml");
     check("Patient.contact.name", "Patient.contact.name", "HumanName");
-    check("Patient.contact.modifierExtension", "BackboneElement.modifierExtension", "Extension");
+    check(
+        "Patient.contact.modifierExtension",
+        "BackboneElement.modifierExtension",
+        "Extension",
+    );
     check("Patient.contained", "DomainResource.contained", "Resource");
-    check("Observation.valueQuantity", "Observation.value[x]", "Quantity");
-    check("Observation.valueQuantity.value", "Quantity.value", "decimal");
-    check("Observation.component.valueDateTime", "Observation.component.value[x]", "dateTime");
+    check(
+        "Observation.valueQuantity",
+        "Observation.value[x]",
+        "Quantity",
+    );
+    check(
+        "Observation.valueQuantity.value",
+        "Quantity.value",
+        "decimal",
+    );
+    check(
+        "Observation.component.valueDateTime",
+        "Observation.component.value[x]",
+        "dateTime",
+    );
     check("Extension.valueAge.value", "Quantity.value", "decimal");
     check("Bundle.entry.resource", "Bundle.entry.resource", "Resource");
     check("Extension.url", "Extension.url", "uri");
-    check("Timing.repeat.boundsPeriod.start", "Period.start", "dateTime");
+    check(
+        "Timing.repeat.boundsPeriod.start",
+        "Period.start",
+        "dateTime",
+    );
 }
 
 #[test]
 fn content_references_lead_to_the_shared_content() {
-    check("Questionnaire.item.item.item.linkId", "Questionnaire.item.linkId", "string");
-    check("Observation.component.referenceRange.low", "Observation.referenceRange.low", "Quantity");
-    check("Parameters.parameter.part.valueHumanName.family", "HumanName.family", "string");
+    check(
+        "Questionnaire.item.item.item.linkId",
+        "Questionnaire.item.linkId",
+        "string",
+    );
+    check(
+        "Observation.component.referenceRange.low",
+        "Observation.referenceRange.low",
+        "Quantity",
+    );
+    check(
+        "Parameters.parameter.part.valueHumanName.family",
+        "HumanName.family",
+        "string",
+    );
 }
 
 #[test]
@@ -84,7 +134,10 @@ fn what_is_not_defined_is_not_found() {
         ("HumanName", ""),
         ("BackboneElement", "name"),
     ] {
-        assert!(r4().child(Parent::Type(type_of(ty)), key).is_none(), "{ty}.{key}");
+        assert!(
+            r4().child(Parent::Type(type_of(ty)), key).is_none(),
+            "{ty}.{key}"
+        );
     }
     assert!(r4().type_named("patient").is_none());
     assert!(r4().resource_named("DomainResource").is_none());
@@ -94,12 +147,29 @@ fn what_is_not_defined_is_not_found() {
 #[test]
 fn names_in_fhirpath_give_all_their_keys() {
     let parent = Parent::Type(type_of("Observation"));
-    let json = |name| -> Vec<&str> { r4().named(parent, name).iter().map(|key| key.json).collect() };
+    let json = |name| -> Vec<&str> {
+        r4().named(parent, name)
+            .iter()
+            .map(|key| key.json)
+            .collect()
+    };
     assert_eq!(json("status"), ["status"]);
-    assert_eq!(json("effective"), ["effectiveDateTime", "effectivePeriod", "effectiveTiming", "effectiveInstant"]);
+    assert_eq!(
+        json("effective"),
+        [
+            "effectiveDateTime",
+            "effectivePeriod",
+            "effectiveTiming",
+            "effectiveInstant"
+        ]
+    );
     assert_eq!(json("value").len(), 11);
     assert!(json("nothing").is_empty());
-    assert_eq!(r4().named(Parent::Type(type_of("Extension")), "value").len(), 50);
+    assert_eq!(
+        r4().named(Parent::Type(type_of("Extension")), "value")
+            .len(),
+        50
+    );
 }
 
 #[test]
@@ -113,27 +183,46 @@ fn types_know_what_they_derive_from() {
         ("string", "code", false),
         ("Timing", "BackboneElement", true),
     ] {
-        assert_eq!(r4().is_subtype(type_of(ty), type_of(of)), expect, "{ty} {of}");
+        assert_eq!(
+            r4().is_subtype(type_of(ty), type_of(of)),
+            expect,
+            "{ty} {of}"
+        );
     }
 }
 
 #[test]
 fn elements_carry_bindings_targets_and_rules() {
     let ty = r4().ty(type_of("Observation"));
-    assert_eq!(ty.invariants.iter().map(|rule| rule.key).collect::<Vec<_>>(), ["obs-6", "obs-7"]);
+    assert_eq!(
+        ty.invariants
+            .iter()
+            .map(|rule| rule.key)
+            .collect::<Vec<_>>(),
+        ["obs-6", "obs-7"]
+    );
     let of = |key| r4().element(r4().child(Parent::Type(ty.id), key).unwrap().element);
     let binding = of("status").binding.unwrap();
     assert_eq!(binding.strength, Strength::Required);
-    assert_eq!(r4().value_set_of(binding.set.unwrap()).url(), binding.value_set);
+    assert_eq!(
+        r4().value_set_of(binding.set.unwrap()).url(),
+        binding.value_set
+    );
     assert!(of("status").is_modifier && of("status").is_summary);
-    let targets: Vec<&str> = of("subject").types[0].targets.iter().map(|t| r4().ty(*t).name).collect();
+    let targets: Vec<&str> = of("subject").types[0]
+        .targets
+        .iter()
+        .map(|t| r4().ty(*t).name)
+        .collect();
     assert_eq!(targets, ["Patient", "Group", "Device", "Location"]);
     assert_eq!(of("referenceRange").invariants[0].key, "obs-3");
 }
 
 #[track_caller]
 fn check_code(set: &str, system: Option<&str>, code: &str, expect: Option<bool>) {
-    let set = r4().value_set(&format!("http://hl7.org/fhir/ValueSet/{set}")).unwrap();
+    let set = r4()
+        .value_set(&format!("http://hl7.org/fhir/ValueSet/{set}"))
+        .unwrap();
     assert_eq!(set.contains(system, code), expect);
 }
 
@@ -141,20 +230,49 @@ fn check_code(set: &str, system: Option<&str>, code: &str, expect: Option<bool>)
 fn codes_are_in_their_value_sets() {
     check_code("observation-status", None, "final", Some(true));
     check_code("observation-status", None, "Final", Some(false));
-    check_code("observation-status|4.0.1", Some("http://hl7.org/fhir/observation-status"), "final", Some(true));
-    check_code("observation-status", Some("http://example.org"), "final", Some(false));
+    check_code(
+        "observation-status|4.0.1",
+        Some("http://hl7.org/fhir/observation-status"),
+        "final",
+        Some(true),
+    );
+    check_code(
+        "observation-status",
+        Some("http://example.org"),
+        "final",
+        Some(false),
+    );
     check_code("all-types", None, "Patient", Some(true));
     check_code("mimetypes", None, "text/plain", None);
-    check_code("observation-codes", Some("http://loinc.org"), "8480-6", None);
-    check_code("account-type", Some("http://terminology.hl7.org/CodeSystem/v3-ActCode"), "PBILLACCT", Some(true));
-    check_code("account-type", Some("http://terminology.hl7.org/CodeSystem/v3-ActCode"), "AMB", Some(false));
+    check_code(
+        "observation-codes",
+        Some("http://loinc.org"),
+        "8480-6",
+        None,
+    );
+    check_code(
+        "account-type",
+        Some("http://terminology.hl7.org/CodeSystem/v3-ActCode"),
+        "PBILLACCT",
+        Some(true),
+    );
+    check_code(
+        "account-type",
+        Some("http://terminology.hl7.org/CodeSystem/v3-ActCode"),
+        "AMB",
+        Some(false),
+    );
 }
 
 #[test]
 fn required_bindings_can_be_decided_but_for_the_open_ones() {
     let mut open: Vec<&str> = Vec::new();
     for element in r4().types.elements() {
-        if let Some(Binding { strength: Strength::Required, value_set, set }) = element.binding
+        if let Some(Binding {
+            strength: Strength::Required,
+            value_set,
+            set,
+        }) = element.binding
             && set.is_none_or(|set| r4().value_set_of(set).codes().is_none_or(<[_]>::is_empty))
         {
             open.push(value_set);
@@ -175,7 +293,9 @@ fn required_bindings_can_be_decided_but_for_the_open_ones() {
 
 #[test]
 fn code_systems_have_displays_and_hierarchy() {
-    let system = r4().code_system("http://terminology.hl7.org/CodeSystem/v3-ActCode").unwrap();
+    let system = r4()
+        .code_system("http://terminology.hl7.org/CodeSystem/v3-ActCode")
+        .unwrap();
     let concept = system.concept("PBILLACCT").unwrap();
     assert_eq!(concept.display, "patient billing account");
     assert_eq!(system.parent(concept).unwrap().code, "_ActAccountCode");
@@ -188,15 +308,28 @@ fn code_systems_have_displays_and_hierarchy() {
 
 #[test]
 fn search_parameters_include_inherited_ones_and_only_their_part() {
-    let codes: Vec<&str> = r4().search_parameters("Patient").iter().map(|p| p.code).collect();
+    let codes: Vec<&str> = r4()
+        .search_parameters("Patient")
+        .iter()
+        .map(|p| p.code)
+        .collect();
     assert!(codes.is_sorted() && codes.windows(2).all(|two| two[0] != two[1]));
-    for code in ["_id", "_lastUpdated", "_text", "birthdate", "general-practitioner"] {
+    for code in [
+        "_id",
+        "_lastUpdated",
+        "_text",
+        "birthdate",
+        "general-practitioner",
+    ] {
         assert!(codes.contains(&code), "{code}");
     }
     let of = |resource, code| r4().search_parameter(resource, code).unwrap();
     assert_eq!(of("Patient", "birthdate").expression, "Patient.birthDate");
     assert_eq!(of("Person", "birthdate").expression, "Person.birthDate");
-    assert_eq!(of("Observation", "date").expression, "Observation.effective");
+    assert_eq!(
+        of("Observation", "date").expression,
+        "Observation.effective"
+    );
     assert_eq!(of("Observation", "patient").kind, SearchKind::Reference);
     assert_eq!(of("Observation", "code-value-quantity").components.len(), 2);
     assert!(!of("Observation", "code-value-quantity").multiple_or);
@@ -206,9 +339,21 @@ fn search_parameters_include_inherited_ones_and_only_their_part() {
 
 #[test]
 fn compartments_name_their_parameters() {
-    assert_eq!(r4().compartment("Patient", "Observation"), ["subject", "performer"]);
+    assert_eq!(
+        r4().compartment("Patient", "Observation"),
+        ["subject", "performer"]
+    );
     assert_eq!(r4().compartment("Patient", "Medication"), [""; 0]);
-    assert_eq!(r4().compartments(), ["Device", "Encounter", "Patient", "Practitioner", "RelatedPerson"]);
+    assert_eq!(
+        r4().compartments(),
+        [
+            "Device",
+            "Encounter",
+            "Patient",
+            "Practitioner",
+            "RelatedPerson"
+        ]
+    );
     for name in r4().compartments() {
         for ty in r4().resource_types() {
             for code in r4().compartment(name, ty.name) {

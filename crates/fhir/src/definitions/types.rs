@@ -360,11 +360,7 @@ impl Reader {
         })
     }
 
-    fn invariant(
-        &mut self,
-        owner: Option<TypeId>,
-        mut columns: std::str::Split<'static, char>,
-    ) {
+    fn invariant(&mut self, owner: Option<TypeId>, mut columns: std::str::Split<'static, char>) {
         let mut next = || columns.next().unwrap_or_default();
         let rule = Invariant {
             key: next(),
@@ -455,9 +451,7 @@ fn link(elements: &mut [Element], contents: &[(ElementId, &'static str)]) {
     for (id, path) in contents {
         let target = elements.iter().position(|element| element.path == *path);
         if let Some(element) = elements.get_mut(id.index()) {
-            element.content = target
-                .and_then(|at| u32::try_from(at).ok())
-                .map(ElementId);
+            element.content = target.and_then(|at| u32::try_from(at).ok()).map(ElementId);
         }
     }
 }
