@@ -10,6 +10,7 @@
 //! root key only has to wrap the keys below it anew.
 
 mod cache;
+mod file;
 mod record;
 mod root;
 
@@ -18,8 +19,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
-use std::io::Read;
-use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -28,6 +28,7 @@ use parking_lot::{Mutex, RwLock};
 use zeroize::Zeroizing;
 
 use self::cache::{Cache, Key};
+use self::file::place;
 use self::record::{LEN, LabelMac, Level, Record, Status};
 use self::root::{Root, io};
 use crate::sealing::SealingKey;
@@ -121,7 +122,7 @@ impl Keyring {
     pub fn open(dir: &Path, founding: Founding, now_ms: i64) -> Result<Arc<Self>, Error> {
         let root_path = dir.join("root.key");
         let path = dir.join("keyring");
-        let (has_root, has_ring) = (exists(&root_path)?, exists(&path)?);
+        let (has_root, has_ring) = (file::exists(&root_path)?, file::exists(&path)?);
         let root = match (has_root, has_ring, founding) {
             (true, true, _) => Root::read(&root_path)?,
             (false, true, _) => return Err(Error::RootMissing(root_path)),
@@ -129,13 +130,13 @@ impl Keyring {
             // The last founding ended between its two files.
             (true, false, Founding::New) => {
                 let root = Root::read(&root_path)?;
-                found(dir, &path, &root, now_ms)?;
+                file::found(dir, &path, &root, now_ms)?;
                 root
             }
             (false, false, Founding::New) => {
-                make_folder(dir)?;
+                file::make_folder(dir)?;
                 let root = Root::create(&root_path)?;
-                found(dir, &path, &root, now_ms)?;
+                file::found(dir, &path, &root, now_ms)?;
                 root
             }
         };
@@ -254,10 +255,10 @@ impl Keyring {
             Err(std::fs::TryLockError::WouldBlock) => return Err(Error::Locked(path)),
             Err(std::fs::TryLockError::Error(source)) => return Err(io("lock", &path, source)),
         }
-        let read = read_records(&mut file, &path)?;
-        let purposes = open_purposes(&root, &root_path, &path, read.first)?;
+        let read = file::read(&mut file, &path)?;
+        let purposes = file::open_purposes(&root, &root_path, &path, read.first)?;
         let labels = purposes.derive("keyring-labels")?;
-        repair(&file, &path, &read.torn)?;
+        file::repair(&file, &path, &read.torn)?;
         Ok(Self {
             root,
             labels: aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, labels.as_bytes()),
@@ -386,175 +387,7 @@ impl Keyring {
     }
 
     fn damaged(&self, slot: u32, what: &'static str) -> Error {
-        Error::Damaged {
-            path: self.path.clone(),
-            slot,
-            what,
-        }
-    }
-}
-
-/// What reading the whole file gave.
-struct Loaded {
-    first: Record,
-    slots: Slots,
-    count: u32,
-    /// Slots whose records a crash cut short.
-    torn: Vec<u32>,
-}
-
-fn read_records(file: &mut File, path: &Path) -> Result<Loaded, Error> {
-    let mut reader = std::io::BufReader::with_capacity(1 << 16, file);
-    let mut first = None;
-    let mut slots = Slots::default();
-    let mut bad = Vec::new();
-    let mut durable = 1;
-    let mut count = 0;
-    let mut bytes = [0; LEN];
-    loop {
-        let got = read_up_to(&mut reader, &mut bytes).map_err(|e| io("read", path, e))?;
-        if got == 0 {
-            break;
-        }
-        // A record that ends early is one with a wrong checksum.
-        bytes[got..].fill(0);
-        match Record::decode(&bytes, count) {
-            Ok(record) => {
-                durable = durable.max(record.durable_before);
-                match record.level {
-                    Level::Project | Level::Patient => {
-                        if slots.insert(record.label, count).is_some() {
-                            return Err(damaged(path, count, "another slot has the same label"));
-                        }
-                    }
-                    Level::Purposes => {
-                        first.get_or_insert(record);
-                    }
-                    Level::Unused => {}
-                }
-            }
-            Err(what) => bad.push((count, what)),
-        }
-        count += 1;
-        if count > SLOTS_MAX {
-            return Err(damaged(path, count, "the file is too long"));
-        }
-    }
-    if let Some((slot, what)) = bad.iter().find(|(slot, _)| *slot < durable) {
-        return Err(damaged(path, *slot, what));
-    }
-    Ok(Loaded {
-        first: first.ok_or_else(|| damaged(path, 0, "it is missing"))?,
-        slots,
-        count,
-        torn: bad.into_iter().map(|(slot, _)| slot).collect(),
-    })
-}
-
-fn read_up_to(reader: &mut impl Read, bytes: &mut [u8; LEN]) -> std::io::Result<usize> {
-    let mut got = 0;
-    while got < LEN {
-        match reader.read(&mut bytes[got..]) {
-            Ok(0) => break,
-            Ok(more) => got += more,
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(got)
-}
-
-/// Marks slots that a crash left without a record. They are not used again:
-/// should the disk have lost more than a crash can, nothing opens with a wrong key.
-fn repair(file: &File, path: &Path, torn: &[u32]) -> Result<(), Error> {
-    if torn.is_empty() {
-        return Ok(());
-    }
-    torn.iter()
-        .try_for_each(|slot| file.write_all_at(&Record::unused(*slot).encode(), place(*slot)))
-        .and_then(|()| file.sync_data())
-        .map_err(|source| io("repair", path, source))
-}
-
-fn open_purposes(
-    root: &Root,
-    root_path: &Path,
-    path: &Path,
-    first: Record,
-) -> Result<SecretKey, Error> {
-    if first.wrapped_by != root.id {
-        return Err(Error::RootForeign {
-            path: root_path.into(),
-            found: root.id,
-            wanted: first.wrapped_by,
-        });
-    }
-    let secret = root
-        .unwrap(&first.aad(), &first.wrapped)
-        .map_err(|_| damaged(path, 0, "its key does not unwrap"))?;
-    Ok(SecretKey::from_bytes(*secret))
-}
-
-/// Writes the keyring's first record.
-fn found(dir: &Path, path: &Path, root: &Root, now_ms: i64) -> Result<(), Error> {
-    let secret = Zeroizing::new(random::bytes::<32>()?);
-    let mut first = Record {
-        level: Level::Purposes,
-        status: Status::Live,
-        slot: 0,
-        scope: 0,
-        label: [0; 16],
-        created_ms: now_ms,
-        wrapped_by: root.id,
-        durable_before: 0,
-        wrapped: [0; record::WRAPPED_LEN],
-    };
-    first.wrapped = root.wrap(&first.aad(), &secret)?;
-    let aside = path.with_extension("new");
-    root::write_private(&aside, &first.encode())?;
-    std::fs::rename(&aside, path).map_err(|source| io("name", path, source))?;
-    sync_folder(dir).map_err(|source| io("write", dir, source))
-}
-
-fn make_folder(dir: &Path) -> Result<(), Error> {
-    match std::fs::read_dir(dir) {
-        Ok(mut entries) => {
-            // What a founding that did not end may leave behind is ours.
-            let foreign =
-                entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != "root.new"));
-            if foreign {
-                return Err(Error::FolderInUse(dir.into()));
-            }
-            Ok(())
-        }
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .and_then(|()| sync_folder(&dir.join("..")))
-            .map_err(|source| io("make", dir, source)),
-        Err(source) => Err(io("read", dir, source)),
-    }
-}
-
-fn sync_folder(dir: &Path) -> std::io::Result<()> {
-    File::open(dir)?.sync_all()
-}
-
-fn exists(path: &Path) -> Result<bool, Error> {
-    path.try_exists()
-        .map_err(|source| io("examine", path, source))
-}
-
-fn place(slot: u32) -> u64 {
-    u64::from(slot) * LEN as u64
-}
-
-fn damaged(path: &Path, slot: u32, what: &'static str) -> Error {
-    Error::Damaged {
-        path: path.into(),
-        slot,
-        what,
+        file::damaged(&self.path, slot, what)
     }
 }
 
