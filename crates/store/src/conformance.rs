@@ -1,1 +1,276 @@
 //! The suite every engine passes.
+//!
+//! An engine says in a test how it is opened, and gets one test per case:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use salus_store::{Store, conformance::Engine, memory::Memory};
+//!
+//! struct InMemory;
+//!
+//! impl Engine for InMemory {
+//!     fn create(&self) -> Arc<dyn Store> {
+//!         Arc::new(Memory::new())
+//!     }
+//! }
+//!
+//! salus_store::conformance!(InMemory);
+//! ```
+//!
+//! The expression is evaluated anew for each case, so it may own a temporary
+//! folder. Engines that keep something implement [`Engine::reopen`] too, and
+//! those that need a runtime implement [`Engine::wait`].
+//!
+//! `SALUS_STORE_SEED` and `SALUS_STORE_STEPS` steer the random cases; a
+//! failure prints the seed it had.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "the suite is test code that other crates run"
+)]
+
+mod commits;
+mod data;
+mod records;
+mod scopes;
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
+use std::thread::Thread;
+
+use crate::{
+    At, AuditQuery, AuditRecord, Batch, Change, Committed, Error, Found, History, Kind, Query,
+    Record, Reply, Scope, Seq, Snapshot, Store,
+};
+
+/// How the suite gets a store of the engine under test.
+pub trait Engine: Send + Sync {
+    /// A new, empty store. Called once in a case, first.
+    fn create(&self) -> Arc<dyn Store>;
+
+    /// The same store opened again, after the suite has closed and dropped
+    /// it; `None` if this engine keeps nothing.
+    fn reopen(&self) -> Option<Arc<dyn Store>> {
+        None
+    }
+
+    /// Waits for a future on this thread. Called from several threads at once.
+    fn wait(&self, future: Pin<Box<dyn Future<Output = ()> + Send + '_>>) {
+        block_on(future);
+    }
+}
+
+/// One case of the suite.
+pub struct Case {
+    /// What should happen, as the name of a test.
+    pub name: &'static str,
+    run: fn(&Subject<'_>),
+}
+
+/// Runs the case of this name on a new store; panics if the engine fails it.
+pub fn run(name: &str, engine: &dyn Engine) {
+    let case = CASES.iter().find(|case| case.name == name);
+    let case = case.unwrap_or_else(|| panic!("there is no case {name}"));
+    let store = Mutex::new(Some(engine.create()));
+    let subject = Subject { engine, store };
+    (case.run)(&subject);
+    let faults = subject.wait(subject.store().check());
+    assert_eq!(faults.unwrap(), Vec::<String>::new(), "faults afterwards");
+    subject.wait(subject.store().close()).unwrap();
+}
+
+/// Makes from one list the table of cases and the macro that turns them into tests.
+macro_rules! cases {
+    ($dollar:tt $($module:ident: $($name:ident)*;)*) => {
+        /// All cases.
+        pub const CASES: &[Case] = &[
+            $($(Case { name: stringify!($name), run: $module::$name }),*),*
+        ];
+
+        /// One test per case of [`conformance`](crate::conformance), each on
+        /// its own evaluation of an expression that is an
+        /// [`Engine`](crate::conformance::Engine).
+        #[macro_export]
+        macro_rules! conformance {
+            ($dollar engine:expr) => {
+                $($(
+                    #[test]
+                    fn $name() {
+                        $crate::conformance::run(stringify!($name), &$dollar engine);
+                    }
+                )*)*
+            };
+        }
+    };
+}
+
+cases! { $
+    records:
+        nothing_is_found_in_an_empty_store
+        a_put_reads_back_with_all_its_facts
+        every_version_stays_readable
+        a_deletion_is_a_version
+        a_deleted_record_can_be_created_again
+        kinds_do_not_mix
+        ids_of_all_characters_are_kept_apart
+        ids_that_cannot_be_are_refused_and_never_found;
+    commits:
+        a_version_that_is_not_the_next_is_a_conflict
+        a_failing_batch_leaves_nothing
+        the_first_failing_precondition_is_named
+        version_is_compares_the_newest_version
+        none_match_looks_at_current_records_only
+        preconditions_see_the_state_before_the_batch
+        impossible_batches_are_misuse
+        an_empty_batch_changes_nothing
+        points_are_counted_without_gaps
+        a_snapshot_does_not_change
+        a_point_never_reached_is_gone
+        of_many_conditional_creates_one_wins
+        of_many_updates_of_one_version_one_wins
+        independent_commits_all_succeed
+        a_closed_store_refuses_commits
+        what_was_committed_is_there_after_reopening;
+    scopes:
+        no_read_shows_another_scope
+        preconditions_see_their_own_scope;
+}
+
+/// A store under test.
+struct Subject<'a> {
+    engine: &'a dyn Engine,
+    store: Mutex<Option<Arc<dyn Store>>>,
+}
+
+impl Subject<'_> {
+    fn store(&self) -> Arc<dyn Store> {
+        let store = self.store.lock().unwrap();
+        Arc::clone(store.as_ref().expect("the store is open"))
+    }
+
+    fn wait<T: Send>(&self, reply: Reply<'_, T>) -> Result<T, Error> {
+        let mut result = None;
+        let future = async { result = Some(reply.await) };
+        self.engine.wait(Box::pin(future));
+        result.expect("the engine waits until the reply is there")
+    }
+
+    fn commit(&self, batch: Batch) -> Result<Committed, Error> {
+        self.wait(self.store().commit(batch))
+    }
+
+    /// Commits what must succeed.
+    #[track_caller]
+    fn must(&self, batch: Batch) -> Committed {
+        match self.commit(batch) {
+            Ok(committed) => committed,
+            Err(error) => panic!("the batch was refused: {error:?}"),
+        }
+    }
+
+    fn open(&self, scope: Scope, at: At) -> Result<View<'_>, Error> {
+        let snapshot = self.wait(self.store().snapshot(scope, at))?;
+        let subject = self;
+        Ok(View { subject, snapshot })
+    }
+
+    #[track_caller]
+    fn now(&self, scope: Scope) -> View<'_> {
+        self.open(scope, At::Now).expect("a snapshot opens")
+    }
+
+    #[track_caller]
+    fn at(&self, scope: Scope, seq: Seq) -> View<'_> {
+        let view = self.open(scope, At::Seq(seq));
+        view.expect("a snapshot of an earlier point opens")
+    }
+
+    #[track_caller]
+    fn changes(&self, after: Seq, limit: usize) -> Vec<Change> {
+        let changes = self.wait(self.store().changes(after, limit));
+        changes.expect("changes can be read")
+    }
+
+    /// Closes the store and opens it again; false if the engine keeps nothing.
+    fn reopen(&self) -> bool {
+        self.wait(self.store().close()).expect("the store closes");
+        let mut store = self.store.lock().unwrap();
+        *store = None;
+        *store = self.engine.reopen();
+        let kept = store.is_some();
+        if !kept {
+            *store = Some(self.engine.create());
+        }
+        kept
+    }
+}
+
+/// A snapshot under test, whose reads must succeed.
+struct View<'a> {
+    subject: &'a Subject<'a>,
+    snapshot: Box<dyn Snapshot>,
+}
+
+impl View<'_> {
+    fn seq(&self) -> Seq {
+        self.snapshot.seq()
+    }
+
+    #[track_caller]
+    fn get(&self, kind: Kind, id: &str) -> Option<Record> {
+        let record = self.subject.wait(self.snapshot.get(kind, id));
+        record.expect("get")
+    }
+
+    #[track_caller]
+    fn version(&self, kind: Kind, id: &str, version: u64) -> Option<Record> {
+        let record = self.subject.wait(self.snapshot.version(kind, id, version));
+        record.expect("version")
+    }
+
+    #[track_caller]
+    fn history(&self, query: &History) -> Found {
+        let found = self.subject.wait(self.snapshot.history(query));
+        found.expect("history")
+    }
+
+    #[track_caller]
+    fn find(&self, query: &Query) -> Found {
+        let found = self.subject.wait(self.snapshot.find(query));
+        found.expect("find")
+    }
+
+    #[track_caller]
+    fn count(&self, query: &Query) -> u64 {
+        let count = self.subject.wait(self.snapshot.count(query));
+        count.expect("count")
+    }
+
+    #[track_caller]
+    fn audit(&self, query: &AuditQuery) -> Vec<AuditRecord> {
+        let records = self.subject.wait(self.snapshot.audit(query));
+        records.expect("audit")
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Polls on this thread until ready; enough for futures that need no runtime.
+fn block_on(future: Pin<Box<dyn Future<Output = ()> + Send + '_>>) {
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    while future.as_mut().poll(&mut context).is_pending() {
+        std::thread::park();
+    }
+}

@@ -8,6 +8,10 @@
 //! [`memory`] is the reference engine, and [`conformance`] the suite that
 //! every engine passes.
 
+// First, for its macro.
+#[macro_use]
+pub mod conformance;
+
 mod batch;
 mod error;
 mod matcher;
@@ -17,7 +21,6 @@ mod record;
 mod row;
 mod stored;
 
-pub mod conformance;
 pub mod memory;
 pub mod ordered;
 

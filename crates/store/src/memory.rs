@@ -350,3 +350,19 @@ fn page(mut hits: Vec<Hit>, limit: usize, after: Option<&Position>) -> Result<Fo
     let next = last.map(|hit| Position(hit.record.seq.0.to_be_bytes().to_vec()));
     Ok(Found { hits, next })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::Engine;
+
+    struct InMemory;
+
+    impl Engine for InMemory {
+        fn create(&self) -> Arc<dyn Store> {
+            Arc::new(Memory::new())
+        }
+    }
+
+    conformance!(InMemory);
+}
