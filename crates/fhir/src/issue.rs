@@ -7,6 +7,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::json::write;
+
 /// How bad it is: <https://hl7.org/fhir/R4/valueset-issue-severity.html>.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Severity {
@@ -276,32 +278,15 @@ fn write_issue(out: &mut String, issue: &Issue) {
     out.push('"');
     if !issue.details.is_empty() {
         out.push_str(r#","details":{"text":"#);
-        write_string(out, &issue.details);
+        write::string(out, &issue.details);
         out.push('}');
     }
     if !issue.expression.is_empty() {
         out.push_str(r#","expression":["#);
-        write_string(out, &issue.expression);
+        write::string(out, &issue.expression);
         out.push(']');
     }
     out.push('}');
-}
-
-fn write_string(out: &mut String, text: &str) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\0'..='\u{1f}' => {
-                out.push_str("\\u00");
-                out.push(if c >= '\u{10}' { '1' } else { '0' });
-                out.push(char::from_digit(u32::from(c) & 0xf, 16).unwrap_or('0'));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
 }
 
 #[cfg(test)]

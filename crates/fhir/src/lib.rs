@@ -1,7 +1,11 @@
 //! FHIR R4 without a store or a network: documents, definitions, validation,
 //! FHIRPath, search values.
 
+pub mod compartment;
 pub mod definitions;
 pub mod issue;
 pub mod json;
 pub mod primitive;
+pub mod reference;
+pub mod search;
+pub mod splice;

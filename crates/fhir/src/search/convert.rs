@@ -1,0 +1,413 @@
+//! From an element of a data type to values of a search parameter: the tables
+//! of <https://hl7.org/fhir/R4/search.html#ptypes>, one arm for each pair of
+//! parameter type and data type.
+
+use std::borrow::Cow;
+
+use super::fold::fold;
+use super::span::Span;
+use super::value::{CODE_BYTES_MAX, STRING_BYTES_MAX, Value, clip};
+use crate::definitions::SearchKind;
+use crate::json::{Kind, Node};
+use crate::reference::{Canonical, Reference};
+
+/// How to read an element of one type for a parameter of one type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reader {
+    /// A code whose system is implied by its binding, or is not known.
+    Code(&'static str),
+    Coding,
+    CodeableConcept,
+    Identifier,
+    ContactPoint,
+    /// true and false as codes.
+    Boolean,
+    Text,
+    HumanName,
+    Address,
+    Date,
+    Period,
+    Timing,
+    Number,
+    NumberRange,
+    Quantity,
+    QuantityRange,
+    Money,
+    SampledData,
+    Reference,
+    Canonical,
+    ReferenceUri,
+    /// A whole resource, as the target that it is.
+    Resource,
+    Uri,
+}
+
+impl Reader {
+    /// The reader for a pair of types; `None` where the specification gives
+    /// the pair no meaning. `system` is the one that a code's binding implies.
+    pub(super) fn of(kind: SearchKind, ty: &str, system: &'static str) -> Option<Self> {
+        match kind {
+            SearchKind::Token => token_reader(ty, system),
+            SearchKind::String => match ty {
+                "HumanName" => Some(Self::HumanName),
+                "Address" => Some(Self::Address),
+                _ => is_text(ty).then_some(Self::Text),
+            },
+            SearchKind::Date => match ty {
+                "date" | "dateTime" | "instant" => Some(Self::Date),
+                "Period" => Some(Self::Period),
+                "Timing" => Some(Self::Timing),
+                _ => None,
+            },
+            SearchKind::Number => match ty {
+                "decimal" | "integer" | "positiveInt" | "unsignedInt" => Some(Self::Number),
+                "Range" => Some(Self::NumberRange),
+                _ => None,
+            },
+            SearchKind::Quantity => match ty {
+                "Quantity" | "SimpleQuantity" | "MoneyQuantity" | "Age" | "Count" | "Distance"
+                | "Duration" => Some(Self::Quantity),
+                "Range" => Some(Self::QuantityRange),
+                "Money" => Some(Self::Money),
+                "SampledData" => Some(Self::SampledData),
+                _ => None,
+            },
+            SearchKind::Reference => match ty {
+                "Reference" => Some(Self::Reference),
+                "canonical" => Some(Self::Canonical),
+                "uri" | "url" => Some(Self::ReferenceUri),
+                "Resource" => Some(Self::Resource),
+                _ => None,
+            },
+            SearchKind::Uri => is_text(ty).then_some(Self::Uri),
+            SearchKind::Composite | SearchKind::Special => None,
+        }
+    }
+}
+
+fn token_reader(ty: &str, system: &'static str) -> Option<Reader> {
+    match ty {
+        "Coding" => Some(Reader::Coding),
+        "CodeableConcept" => Some(Reader::CodeableConcept),
+        "Identifier" => Some(Reader::Identifier),
+        "ContactPoint" => Some(Reader::ContactPoint),
+        "boolean" => Some(Reader::Boolean),
+        "code" => Some(Reader::Code(system)),
+        _ => is_text(ty).then_some(Reader::Code("")),
+    }
+}
+
+fn is_text(ty: &str) -> bool {
+    matches!(
+        ty,
+        "string" | "markdown" | "code" | "id" | "uri" | "url" | "canonical" | "oid" | "uuid"
+    )
+}
+
+/// Gives the values of an element to `emit`. What is missing, or has not the
+/// shape of its type, gives none.
+pub(super) fn convert<'a, S: AsRef<str>>(
+    reader: Reader,
+    node: Node<'a>,
+    own_bases: &[S],
+    emit: &mut impl FnMut(Value<'a>),
+) {
+    match reader {
+        Reader::Code(system) => {
+            if let Some(code) = text(node) {
+                emit(token(Cow::Borrowed(system), code, None));
+            }
+        }
+        Reader::Coding => coding(node, None, emit),
+        Reader::CodeableConcept => concept(node, emit),
+        Reader::Identifier => {
+            if let Some(value) = member(node, "value") {
+                emit(token(or_empty(member(node, "system")), value, None));
+            }
+        }
+        Reader::ContactPoint => {
+            if let Some(value) = member(node, "value") {
+                emit(token(or_empty(member(node, "use")), value, None));
+            }
+        }
+        Reader::Boolean => {
+            if let Some(value) = node.bool() {
+                let code = if value { "true" } else { "false" };
+                emit(token(Cow::Borrowed(""), Cow::Borrowed(code), None));
+            }
+        }
+        Reader::Text => strings(Some(node), emit),
+        Reader::HumanName => {
+            for key in ["text", "family", "given", "prefix", "suffix"] {
+                strings(node.get(key), emit);
+            }
+        }
+        Reader::Address => {
+            for key in [
+                "text",
+                "line",
+                "city",
+                "district",
+                "state",
+                "postalCode",
+                "country",
+            ] {
+                strings(node.get(key), emit);
+            }
+        }
+        Reader::Date => {
+            if let Some(span) = date(Some(node)) {
+                emit(Value::Date(span));
+            }
+        }
+        Reader::Period => {
+            if let Some(span) = period(node) {
+                emit(Value::Date(span));
+            }
+        }
+        Reader::Timing => {
+            if let Some(span) = timing(node) {
+                emit(Value::Date(span));
+            }
+        }
+        Reader::Number => number(Some(node), emit),
+        Reader::NumberRange => {
+            for end in ends(node) {
+                number(end.get("value"), emit);
+            }
+        }
+        Reader::Quantity => quantity(node.get("value"), node, emit),
+        Reader::QuantityRange => {
+            for end in ends(node) {
+                quantity(end.get("value"), end, emit);
+            }
+        }
+        Reader::Money => money(node, emit),
+        Reader::SampledData => {
+            if let Some(origin) = node.get("origin") {
+                quantity(node.get("lowerLimit"), origin, emit);
+                quantity(node.get("upperLimit"), origin, emit);
+            }
+        }
+        Reader::Reference => reference(node, own_bases, emit),
+        Reader::Canonical | Reader::ReferenceUri => match text(node) {
+            Some(Cow::Borrowed(uri)) => canonical(uri, Cow::Borrowed, own_bases, emit),
+            Some(Cow::Owned(uri)) => canonical(&uri, owned, own_bases, emit),
+            None => {}
+        },
+        Reader::Resource => {
+            if let (Some(ty), Some(id)) = (member(node, "resourceType"), member(node, "id")) {
+                emit(Value::Reference {
+                    ty,
+                    id: clip(id, CODE_BYTES_MAX),
+                    version: None,
+                });
+            }
+        }
+        Reader::Uri => {
+            if let Some(uri) = text(node) {
+                emit(Value::Uri(clip(uri, CODE_BYTES_MAX)));
+            }
+        }
+    }
+}
+
+fn token<'a>(system: Cow<'a, str>, code: Cow<'a, str>, words: Option<Cow<'a, str>>) -> Value<'a> {
+    Value::Token {
+        system: clip(system, CODE_BYTES_MAX),
+        code: clip(code, CODE_BYTES_MAX),
+        text: words.map(|words| clip(words, STRING_BYTES_MAX)),
+    }
+}
+
+fn coding<'a>(node: Node<'a>, concept: Option<&Cow<'a, str>>, emit: &mut impl FnMut(Value<'a>)) {
+    let system = or_empty(member(node, "system"));
+    let code = or_empty(member(node, "code"));
+    let words = member(node, "display").or_else(|| concept.cloned());
+    if !code.is_empty() || !system.is_empty() || words.is_some() {
+        emit(token(system, code, words));
+    }
+}
+
+/// Each coding, and the text alone when there is none.
+fn concept<'a>(node: Node<'a>, emit: &mut impl FnMut(Value<'a>)) {
+    let words = member(node, "text");
+    let mut found = false;
+    let mut found_emit = |value| {
+        found = true;
+        emit(value);
+    };
+    for item in items(node.get("coding")) {
+        coding(item, words.as_ref(), &mut found_emit);
+    }
+    if let (false, Some(words)) = (found, words) {
+        emit(token(Cow::Borrowed(""), Cow::Borrowed(""), Some(words)));
+    }
+}
+
+/// The strings of an element or of a list of them.
+fn strings<'a>(node: Option<Node<'a>>, emit: &mut impl FnMut(Value<'a>)) {
+    for item in items(node) {
+        let Some(exact) = text(item) else { continue };
+        let exact = clip(exact, STRING_BYTES_MAX);
+        let folded = match (&exact, fold(&exact)) {
+            // Borrow from the resource, not from the copy here.
+            (Cow::Borrowed(whole), Cow::Borrowed(_)) => Cow::Borrowed(*whole),
+            (_, folded) => Cow::Owned(folded.into_owned()),
+        };
+        if !folded.is_empty() {
+            let folded = clip(folded, STRING_BYTES_MAX);
+            emit(Value::String { folded, exact });
+        }
+    }
+}
+
+fn date(node: Option<Node<'_>>) -> Option<Span> {
+    Span::parse(&node?.str()?)
+}
+
+/// A period without a start or an end is open there.
+fn period(node: Node<'_>) -> Option<Span> {
+    let start = date(node.get("start"));
+    let end = date(node.get("end"));
+    if start.is_none() && end.is_none() {
+        return None;
+    }
+    Some(Span {
+        from_ms: start.map_or(Span::ALWAYS.from_ms, |span| span.from_ms),
+        to_ms: end.map_or(Span::ALWAYS.to_ms, |span| span.to_ms),
+    })
+}
+
+/// The outer limits of a schedule; its details do not matter to a search.
+fn timing(node: Node<'_>) -> Option<Span> {
+    let events = items(node.get("event")).filter_map(|event| date(Some(event)));
+    let bounds = node
+        .get("repeat")
+        .and_then(|repeat| repeat.get("boundsPeriod"));
+    events.chain(bounds.and_then(period)).reduce(Span::and)
+}
+
+/// The two ends of a range, as far as they are there.
+fn ends(node: Node<'_>) -> impl Iterator<Item = Node<'_>> {
+    [node.get("low"), node.get("high")].into_iter().flatten()
+}
+
+fn number<'a>(node: Option<Node<'a>>, emit: &mut impl FnMut(Value<'a>)) {
+    if let Some(number) = node.and_then(Node::number) {
+        emit(Value::Number(Cow::Borrowed(number)));
+    }
+}
+
+fn money<'a>(node: Node<'a>, emit: &mut impl FnMut(Value<'a>)) {
+    if let Some(value) = node.get("value").and_then(Node::number) {
+        emit(Value::Quantity {
+            value: Cow::Borrowed(value),
+            system: Cow::Borrowed("urn:iso:std:iso:4217"),
+            code: or_empty(member(node, "currency")),
+            unit: None,
+        });
+    }
+}
+
+/// The unit alone stands for a code where there is none, as `5.4||mg` asks.
+fn quantity<'a>(value: Option<Node<'a>>, unit: Node<'a>, emit: &mut impl FnMut(Value<'a>)) {
+    let Some(value) = value.and_then(Node::number) else {
+        return;
+    };
+    let words = member(unit, "unit").map(|unit| clip(unit, CODE_BYTES_MAX));
+    let (code, words) = match member(unit, "code").map(|code| clip(code, CODE_BYTES_MAX)) {
+        Some(code) => {
+            let differs = words.filter(|words| *words != code);
+            (code, differs)
+        }
+        None => (or_empty(words), None),
+    };
+    emit(Value::Quantity {
+        value: Cow::Borrowed(value),
+        system: clip(or_empty(member(unit, "system")), CODE_BYTES_MAX),
+        code,
+        unit: words,
+    });
+}
+
+fn reference<'a, S: AsRef<str>>(node: Node<'a>, own_bases: &[S], emit: &mut impl FnMut(Value<'a>)) {
+    match member(node, "reference") {
+        Some(Cow::Borrowed(literal)) => link(literal, Cow::Borrowed, own_bases, emit),
+        Some(Cow::Owned(literal)) => link(&literal, owned, own_bases, emit),
+        None => {}
+    }
+    let identifier = node.get("identifier");
+    if let Some(value) = identifier.and_then(|it| member(it, "value")) {
+        let system = or_empty(identifier.and_then(|it| member(it, "system")));
+        emit(Value::ReferenceIdentifier {
+            system: clip(system, CODE_BYTES_MAX),
+            value: clip(value, CODE_BYTES_MAX),
+        });
+    }
+}
+
+/// A literal: contained and conditional ones point to nothing that a search
+/// could name. `keep` makes a part of it last as long as the resource.
+fn link<'t, 'a, S: AsRef<str>>(
+    literal: &'t str,
+    keep: impl Fn(&'t str) -> Cow<'a, str>,
+    own_bases: &[S],
+    emit: &mut impl FnMut(Value<'a>),
+) {
+    match Reference::parse(literal, own_bases) {
+        Some(Reference::Local(local)) => emit(Value::Reference {
+            ty: keep(local.ty),
+            id: keep(local.id),
+            version: local.version.map(keep),
+        }),
+        Some(Reference::Absolute { .. } | Reference::Urn(_)) => {
+            emit(Value::ReferenceUri(clip(keep(literal), CODE_BYTES_MAX)));
+        }
+        Some(Reference::Contained(_) | Reference::Conditional { .. }) | None => {}
+    }
+}
+
+/// A canonical is found by its URL, and by its URL with its version.
+fn canonical<'t, 'a, S: AsRef<str>>(
+    uri: &'t str,
+    keep: impl Fn(&'t str) -> Cow<'a, str>,
+    own_bases: &[S],
+    emit: &mut impl FnMut(Value<'a>),
+) {
+    if let Some(Reference::Local(_)) = Reference::parse(uri, own_bases) {
+        return link(uri, keep, own_bases, emit);
+    }
+    let parts = Canonical::parse(uri);
+    if parts.url.is_empty() {
+        return;
+    }
+    emit(Value::ReferenceUri(clip(keep(parts.url), CODE_BYTES_MAX)));
+    if let Some(version) = parts.version {
+        let versioned = &uri[..parts.url.len() + 1 + version.len()];
+        emit(Value::ReferenceUri(clip(keep(versioned), CODE_BYTES_MAX)));
+    }
+}
+
+fn owned<'a>(part: &str) -> Cow<'a, str> {
+    Cow::Owned(part.to_owned())
+}
+
+fn text(node: Node<'_>) -> Option<Cow<'_, str>> {
+    node.str().filter(|text| !text.is_empty())
+}
+
+fn member<'a>(node: Node<'a>, key: &str) -> Option<Cow<'a, str>> {
+    text(node.get(key)?)
+}
+
+fn or_empty(text: Option<Cow<'_, str>>) -> Cow<'_, str> {
+    text.unwrap_or(Cow::Borrowed(""))
+}
+
+/// The items of a list, or the one value.
+pub(super) fn items<'a>(node: Option<Node<'a>>) -> impl Iterator<Item = Node<'a>> {
+    let list = node.filter(|node| node.kind() == Kind::Array);
+    let one = if list.is_some() { None } else { node };
+    list.into_iter().flat_map(Node::children).chain(one)
+}

@@ -1,0 +1,160 @@
+//! Numbers as asked for: `100` means 99.5 up to 100.5
+//! (<https://hl7.org/fhir/R4/search.html#number>).
+//!
+//! The arithmetic is on decimal digits, never through binary floating point,
+//! so that `5.40` and `5.4` stay the different questions that they are.
+
+/// A number of a query and the span that its written precision implies, as
+/// texts that are JSON numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Number {
+    /// The number itself, for the prefixes that compare exactly.
+    pub exact: Box<str>,
+    /// First number of the span.
+    pub from: Box<str>,
+    /// First number after it.
+    pub to: Box<str>,
+}
+
+impl Number {
+    /// Reads a number with the span of half a unit of its last digit.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (mut digits, mut exponent) = decimal(text)?;
+        if exponent > 0 && digits.abs() < 10 {
+            // The specification's own example: 1e2 asks for 95 up to 105.
+            digits *= 10;
+            exponent -= 1;
+        }
+        Some(Self {
+            exact: print(digits, exponent),
+            from: print(digits * 10 - 5, exponent - 1),
+            to: print(digits * 10 + 5, exponent - 1),
+        })
+    }
+
+    /// Reads a number with the span of a tenth of it on both sides, the
+    /// specification's suggestion for `ap`.
+    #[must_use]
+    pub fn about(text: &str) -> Option<Self> {
+        let (digits, exponent) = decimal(text)?;
+        let tenth = digits.abs();
+        let exact = Self::parse(text)?;
+        if tenth == 0 {
+            return Some(exact);
+        }
+        Some(Self {
+            exact: exact.exact,
+            from: print(digits * 10 - tenth, exponent - 1),
+            // The bound itself is meant to be within; a part of 1e-3 more
+            // makes the half-open span hold it.
+            to: print((digits * 10 + tenth) * 1000 + 1, exponent - 4),
+        })
+    }
+}
+
+/// Most significant digits of a number in a query.
+const DIGITS_MAX: usize = 30;
+const EXPONENT_MAX: i32 = 1000;
+
+/// The digits as a whole number, and the power of ten to multiply it by.
+fn decimal(text: &str) -> Option<(i128, i32)> {
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, power(exponent)?),
+        None => (text, 0),
+    };
+    let (negative, mantissa) = match mantissa.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, mantissa),
+    };
+    let (whole, fraction) = match mantissa.split_once('.') {
+        Some((_, "")) => return None,
+        Some(parts) => parts,
+        None => (mantissa, ""),
+    };
+    let all = || whole.bytes().chain(fraction.bytes());
+    let significant = all().skip_while(|b| *b == b'0').count();
+    let plain = all().all(|b| b.is_ascii_digit());
+    if whole.is_empty() || !plain || significant > DIGITS_MAX || fraction.len() > 200 {
+        return None;
+    }
+    let digits = all().fold(0_i128, |n, b| n * 10 + i128::from(b - b'0'));
+    let exponent = exponent - i32::try_from(fraction.len()).ok()?;
+    Some((if negative { -digits } else { digits }, exponent))
+}
+
+fn power(text: &str) -> Option<i32> {
+    let plain = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let valid = (1..=5).contains(&plain.len()) && plain.bytes().all(|b| b.is_ascii_digit());
+    let exponent: i32 = text.parse().ok().filter(|_| valid)?;
+    (exponent.abs() <= EXPONENT_MAX).then_some(exponent)
+}
+
+fn print(digits: i128, exponent: i32) -> Box<str> {
+    match exponent {
+        0 => digits.to_string(),
+        _ => format!("{digits}e{exponent}"),
+    }
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[track_caller]
+    fn check(text: &str, from: &str, to: &str) {
+        let number = Number::parse(text).unwrap();
+        assert_eq!((&*number.from, &*number.to), (from, to), "{text}");
+    }
+
+    #[test]
+    fn the_last_digit_gives_the_precision() {
+        check("100", "995e-1", "1005e-1");
+        check("100.00", "99995e-3", "100005e-3");
+        check("1e2", "95", "105");
+        check("5.4", "535e-2", "545e-2");
+        check("5.40e-3", "5395e-6", "5405e-6");
+        check("-7", "-75e-1", "-65e-1");
+        check("0", "-5e-1", "5e-1");
+        check("0.0", "-5e-2", "5e-2");
+    }
+
+    #[test]
+    fn about_is_a_tenth_on_both_sides() {
+        let about = Number::about("100").unwrap();
+        assert_eq!((&*about.from, &*about.to), ("900e-1", "1100001e-4"));
+        let about = Number::about("-100").unwrap();
+        assert_eq!((&*about.from, &*about.to), ("-1100e-1", "-899999e-4"));
+        assert_eq!(Number::about("0"), Number::parse("0"));
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused() {
+        for text in [
+            "", "-", ".", "1.", ".5", "+1", "1e", "1e+", "1e-", "1 ", "1,0", "0x1", "1e99999",
+            "NaN", "inf", "1e1.0", "--1", "１", "1e2000",
+        ] {
+            assert_eq!(Number::parse(text), None, "{text}");
+        }
+        assert_eq!(Number::parse(&"9".repeat(DIGITS_MAX + 1)), None);
+        assert!(Number::about(&"9".repeat(DIGITS_MAX)).is_some());
+        assert!(Number::parse(&format!("0.{}1", "0".repeat(100))).is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn it_never_panics(text in "[0-9eE.+-]{0,60}") {
+            let _ = Number::about(&text);
+        }
+
+        #[test]
+        fn a_number_lies_within_its_span(digits in -1_000_000_i64..1_000_000, places in 0_u32..5) {
+            let text = rust_decimal::Decimal::new(digits, places).to_string();
+            let read = |t: &str| t.parse::<f64>().unwrap();
+            let number = Number::parse(&text).unwrap();
+            prop_assert!(read(&number.from) < read(&text) && read(&text) < read(&number.to));
+        }
+    }
+}

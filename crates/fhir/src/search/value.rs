@@ -1,0 +1,122 @@
+//! Typed values of search parameters, as an index stores them:
+//! <https://hl7.org/fhir/R4/search.html#ptypes>.
+
+use std::borrow::Cow;
+
+use super::span::Span;
+
+/// One value of one search parameter of a resource. Texts are borrowed from
+/// the resource where they stand there as they are.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Value<'a> {
+    /// A code in a system; either may be empty.
+    Token {
+        /// The system, a URI, or empty.
+        system: Cow<'a, str>,
+        /// The code, or empty when there are only words.
+        code: Cow<'a, str>,
+        /// The words for it, for `:text`.
+        text: Option<Cow<'a, str>>,
+    },
+    /// Text, folded for matching and as written.
+    String {
+        /// See [`super::fold`].
+        folded: Cow<'a, str>,
+        /// As written.
+        exact: Cow<'a, str>,
+    },
+    /// A span of time.
+    Date(Span),
+    /// A number, as written.
+    Number(Cow<'a, str>),
+    /// A number with a unit.
+    Quantity {
+        /// The number, as written.
+        value: Cow<'a, str>,
+        /// The system of the unit's code, or empty.
+        system: Cow<'a, str>,
+        /// The unit's code, or empty.
+        code: Cow<'a, str>,
+        /// The unit in words, when they are not the code.
+        unit: Option<Cow<'a, str>>,
+    },
+    /// A reference to a record of this server.
+    Reference {
+        /// Its type.
+        ty: Cow<'a, str>,
+        /// Its id.
+        id: Cow<'a, str>,
+        /// The version, when the reference names one.
+        version: Option<Cow<'a, str>>,
+    },
+    /// A reference to something that is no record of this server.
+    ReferenceUri(Cow<'a, str>),
+    /// A reference by business identifier, for `:identifier`.
+    ReferenceIdentifier {
+        /// The identifier's system, or empty.
+        system: Cow<'a, str>,
+        /// The identifier's value.
+        value: Cow<'a, str>,
+    },
+    /// A URI.
+    Uri(Cow<'a, str>),
+}
+
+impl Value<'_> {
+    /// The span, if it is a date.
+    #[must_use]
+    pub fn as_date(&self) -> Option<Span> {
+        if let Self::Date(span) = self {
+            Some(*span)
+        } else {
+            None
+        }
+    }
+}
+
+/// Longest text of a string value, in bytes. Longer ones are found by their
+/// beginning, which is also all that `:exact` and `:contains` compare.
+pub const STRING_BYTES_MAX: usize = 256;
+
+/// Longest code, system, id or URI of a value, in bytes. Longer ones are cut,
+/// when indexed and when asked for.
+pub const CODE_BYTES_MAX: usize = 1024;
+
+/// Most values of one resource.
+pub const VALUES_MAX: usize = 65_536;
+
+/// The beginning of a text that is longer than `bytes_max`, cut between
+/// characters.
+#[must_use]
+pub fn clip(text: Cow<'_, str>, bytes_max: usize) -> Cow<'_, str> {
+    if text.len() <= bytes_max {
+        return text;
+    }
+    let end = text.floor_char_boundary(bytes_max);
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(&text[..end]),
+        Cow::Owned(mut text) => {
+            text.truncate(end);
+            Cow::Owned(text)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, bytes_max: usize, expected: &str) {
+        assert_eq!(clip(Cow::Borrowed(text), bytes_max), expected);
+        assert_eq!(clip(Cow::Owned(text.to_owned()), bytes_max), expected);
+    }
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        check("abc", 3, "abc");
+        check("abcd", 3, "abc");
+        check("aéb", 2, "a");
+        check("é", 1, "");
+    }
+}
