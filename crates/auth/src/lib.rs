@@ -1,1 +1,24 @@
-//! Placeholder.
+//! Who is asking, and may they: credentials, tokens, records of users and
+//! clients, and the one function that decides.
+//!
+//! Nothing here does input or output. A caller reads records, gives them to
+//! functions, and commits the records that come back; time and randomness are
+//! arguments. [`authorize`] is the only maker of a [`Grant`], and nothing in
+//! Salus reads or writes a record without one.
+
+pub mod credentials;
+mod error;
+pub mod policy;
+pub mod record;
+mod scopes;
+mod secret;
+pub mod session;
+mod subject;
+mod token;
+
+pub use error::{Error, Refusal};
+pub use policy::{Action, Denied, Grant, Target, authorize};
+pub use scopes::Scopes;
+pub use secret::Secret;
+pub use subject::{Role, Subject, Who};
+pub use token::Token;

@@ -26,6 +26,13 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     hash
 }
 
+/// Bytes as URL-safe Base64 without padding (RFC 4648, section 5).
+#[must_use]
+pub fn base64url(bytes: &[u8]) -> String {
+    use base64ct::{Base64UrlUnpadded, Encoding};
+    Base64UrlUnpadded::encode_string(bytes)
+}
+
 /// Whether two texts are the same, in a time that depends on their lengths only.
 #[must_use]
 pub fn same(a: &[u8], b: &[u8]) -> bool {

@@ -39,9 +39,8 @@ pub fn uuid() -> Result<String, Error> {
 /// # Errors
 /// When the generator cannot be seeded.
 pub fn text<const N: usize>() -> Result<String, Error> {
-    use base64ct::{Base64UrlUnpadded, Encoding};
     let raw = zeroize::Zeroizing::new(bytes::<N>()?);
-    Ok(Base64UrlUnpadded::encode_string(&*raw))
+    Ok(crate::base64url(&*raw))
 }
 
 fn uuid_text(raw: &[u8; 16]) -> String {

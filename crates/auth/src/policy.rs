@@ -1,0 +1,321 @@
+//! The one function that decides: [`authorize`]. What no rule allows is refused.
+//!
+//! | who | may |
+//! |---|---|
+//! | anyone | read capabilities, sign in |
+//! | a client | in its own project, what its scopes say (see [`crate::Scopes`]) |
+//! | an administrator | everything in the projects where they hold the role; with it on the system, projects, users of the system and metrics |
+//! | the operator | everything |
+//!
+//! An administrator of the system has no part in a project's records or
+//! clients until given a role there, which is a change of a record and so in
+//! the audit. Nobody writes audit events: the server does. The system's own
+//! scope holds no resources.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use salus_store::{Candidate, Filter, Scope};
+
+use crate::scopes::{AUDIT_EVENT, Rights as Right};
+use crate::subject::Rights;
+use crate::{Scopes, Subject};
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Read the current version of a resource.
+    Read,
+    /// Read one version of a resource.
+    VRead,
+    /// Read the versions of a resource.
+    HistoryInstance,
+    /// Read the versions of all resources of a type.
+    HistoryType,
+    /// Read the versions of all resources.
+    HistorySystem,
+    /// Search a type.
+    Search,
+    /// Create a resource.
+    Create,
+    /// Update a resource, or create it under an id of the client's.
+    Update,
+    /// Change part of a resource.
+    Patch,
+    /// Delete a resource.
+    Delete,
+    /// Send a batch; its entries are decided one by one.
+    Batch,
+    /// Send a transaction; its entries are decided one by one.
+    Transaction,
+    /// Read what the server can do.
+    Capabilities,
+    /// Prove who one is.
+    SignIn,
+    /// End one's own session.
+    SignOut,
+    /// List projects.
+    ReadProjects,
+    /// Create or change projects.
+    WriteProjects,
+    /// List the users of a project or of the system.
+    ReadUsers,
+    /// Create, change or suspend users.
+    WriteUsers,
+    /// List the clients of a project.
+    ReadClients,
+    /// Create, change or delete clients.
+    WriteClients,
+    /// Read the server's metrics.
+    ReadMetrics,
+}
+
+impl Action {
+    /// Every action, for tables and tests.
+    pub const ALL: [Self; 22] = [
+        Self::Read,
+        Self::VRead,
+        Self::HistoryInstance,
+        Self::HistoryType,
+        Self::HistorySystem,
+        Self::Search,
+        Self::Create,
+        Self::Update,
+        Self::Patch,
+        Self::Delete,
+        Self::Batch,
+        Self::Transaction,
+        Self::Capabilities,
+        Self::SignIn,
+        Self::SignOut,
+        Self::ReadProjects,
+        Self::WriteProjects,
+        Self::ReadUsers,
+        Self::WriteUsers,
+        Self::ReadClients,
+        Self::WriteClients,
+        Self::ReadMetrics,
+    ];
+
+    fn class(self) -> Class {
+        match self {
+            Self::Capabilities | Self::SignIn => Class::Open,
+            Self::SignOut => Class::Own,
+            Self::Read | Self::VRead | Self::HistoryInstance => Class::Resource(Right::READ),
+            Self::Search | Self::HistoryType => Class::Resource(Right::SEARCH),
+            Self::Create => Class::Resource(Right::CREATE),
+            Self::Update | Self::Patch => Class::Resource(Right::UPDATE),
+            Self::Delete => Class::Resource(Right::DELETE),
+            Self::HistorySystem => Class::AllResources,
+            Self::Batch | Self::Transaction => Class::Envelope,
+            Self::ReadUsers | Self::WriteUsers | Self::ReadClients | Self::WriteClients => {
+                Class::Accounts
+            }
+            Self::ReadProjects | Self::WriteProjects => Class::Projects,
+            Self::ReadMetrics => Class::Metrics,
+        }
+    }
+}
+
+/// Actions that one rule decides alike.
+#[derive(Clone, Copy)]
+enum Class {
+    Open,
+    Own,
+    Resource(Right),
+    AllResources,
+    Envelope,
+    Accounts,
+    Projects,
+    Metrics,
+}
+
+/// What it is done to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// Resources of a type.
+    Type(&'a str),
+    /// The whole project, or the server.
+    System,
+}
+
+impl<'a> Target<'a> {
+    /// The type, where there is one.
+    #[must_use]
+    pub fn type_name(self) -> Option<&'a str> {
+        match self {
+            Self::Type(name) => Some(name),
+            Self::System => None,
+        }
+    }
+}
+
+/// Decides whether `subject` may do this in `scope`.
+///
+/// # Errors
+/// The rule that refuses it.
+pub fn authorize(
+    subject: &Arc<Subject>,
+    scope: Scope,
+    action: Action,
+    target: Target<'_>,
+) -> Result<Grant, Denied> {
+    let rule = decide(subject, scope, action, target)?;
+    Ok(Grant {
+        subject: Arc::clone(subject),
+        scope,
+        action,
+        rule,
+    })
+}
+
+/// Proof that a subject may do something. Only [`authorize`] makes one.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    subject: Arc<Subject>,
+    scope: Scope,
+    action: Action,
+    rule: Rule,
+}
+
+/// The rule that allowed something.
+#[derive(Clone, Debug)]
+enum Rule {
+    Named(&'static str),
+    Scope(Arc<str>),
+}
+
+impl Grant {
+    /// Who was allowed.
+    #[must_use]
+    pub fn subject(&self) -> &Arc<Subject> {
+        &self.subject
+    }
+
+    /// Where.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    /// What.
+    #[must_use]
+    pub fn action(&self) -> Action {
+        self.action
+    }
+
+    /// The rule that allowed it, for the audit.
+    #[must_use]
+    pub fn rule(&self) -> &str {
+        match &self.rule {
+            Rule::Named(name) => name,
+            Rule::Scope(text) => text,
+        }
+    }
+
+    /// Which records it holds for: part of every query made under it.
+    #[must_use]
+    pub fn filter(&self) -> &Filter {
+        // Rules that pick records come with policies; today's pick types.
+        const EVERY_RECORD: &Filter = &Filter::Everything;
+        EVERY_RECORD
+    }
+
+    /// Whether it holds for this record: [`Self::filter`] for a single read.
+    #[must_use]
+    pub fn permits(&self, record: &Candidate<'_>) -> bool {
+        self.filter().matches(record)
+    }
+}
+
+/// A refusal. The one asking is told that, and no more; the audit has the rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Denied(&'static str);
+
+impl Denied {
+    /// The rule that refused it, for the audit.
+    #[must_use]
+    pub fn rule(self) -> &'static str {
+        self.0
+    }
+}
+
+fn decide(
+    subject: &Subject,
+    scope: Scope,
+    action: Action,
+    target: Target<'_>,
+) -> Result<Rule, Denied> {
+    let class = action.class();
+    if let Class::Open = class {
+        return Ok(Rule::Named("open to all"));
+    }
+    if let Rights::None = subject.rights() {
+        return Err(Denied("not signed in"));
+    }
+    if let Class::Own = class {
+        return Ok(Rule::Named("one's own session"));
+    }
+    if !subject.reaches(scope) {
+        return Err(Denied("of another project"));
+    }
+    fits(class, scope, target)?;
+    match subject.rights() {
+        Rights::None => Err(Denied("not signed in")),
+        Rights::Everything => Ok(Rule::Named("operator")),
+        // Reaching a scope is holding a role there, and there is one role.
+        Rights::Roles(_) => Ok(Rule::Named("administrator")),
+        Rights::Scopes(scopes) => by_scopes(scopes, class, target),
+    }
+}
+
+/// What nobody may do, because it makes no sense there.
+fn fits(class: Class, scope: Scope, target: Target<'_>) -> Result<(), Denied> {
+    let in_system = scope == Scope::SYSTEM;
+    match (class, target) {
+        (Class::Resource(Right::READ | Right::SEARCH), Target::Type(AUDIT_EVENT)) => Ok(()),
+        (Class::Resource(_), Target::Type(AUDIT_EVENT)) => {
+            Err(Denied("audit is written by the server only"))
+        }
+        (Class::Resource(_), Target::System) | (Class::AllResources, Target::Type(_)) => {
+            Err(Denied("no such action"))
+        }
+        (Class::Resource(_) | Class::AllResources | Class::Envelope, _) if in_system => {
+            Err(Denied("no resources outside projects"))
+        }
+        (Class::Projects | Class::Metrics, _) if !in_system => {
+            Err(Denied("of the system, not of a project"))
+        }
+        (
+            Class::Open
+            | Class::Own
+            | Class::Resource(_)
+            | Class::AllResources
+            | Class::Envelope
+            | Class::Accounts
+            | Class::Projects
+            | Class::Metrics,
+            _,
+        ) => Ok(()),
+    }
+}
+
+fn by_scopes(scopes: &Scopes, class: Class, target: Target<'_>) -> Result<Rule, Denied> {
+    let scope = match class {
+        Class::Resource(right) => {
+            let ty = target.type_name().unwrap_or_default();
+            scopes.on_type(ty, right)
+        }
+        Class::AllResources => scopes.on_all_types(Right::SEARCH),
+        Class::Envelope if !scopes.is_empty() => {
+            return Ok(Rule::Named("entries are decided one by one"));
+        }
+        Class::Metrics => scopes.on_metrics(),
+        Class::Envelope | Class::Open | Class::Own | Class::Accounts | Class::Projects => None,
+    };
+    scope
+        .map(|text| Rule::Scope(Arc::clone(text)))
+        .ok_or(Denied("no scope allows it"))
+}

@@ -1,0 +1,168 @@
+//! Records of our own kinds: users, clients, sessions, set-up links, projects.
+//!
+//! Their stored form is one byte of version, 1, and a JSON object; the field
+//! names below are part of it. Users and clients are kept in the scope of
+//! their project, administrators of the server and projects in
+//! [`salus_store::Scope::SYSTEM`].
+
+mod client;
+mod project;
+mod session;
+mod setup;
+mod user;
+
+use bytes::Bytes;
+use salus_store::{Content, Filter, Kind, Param, Position, Put, Query, Record, Row, SealKey};
+use salus_store::{Test, Value};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+pub use client::Client;
+pub use project::Project;
+pub use session::{Owner, Session};
+pub use setup::SetupLink;
+pub use user::{Email, User};
+
+use crate::Error;
+
+const VERSION: u8 = 1;
+
+/// A kind of record.
+pub trait SystemRecord: Serialize + DeserializeOwned {
+    /// Its name.
+    const NAME: &'static str;
+    /// Its kind in the store.
+    const KIND: Kind = Kind::named(Self::NAME);
+
+    /// The values that it is found by.
+    fn rows(&self) -> Vec<Row>;
+}
+
+/// Whether an account works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It does.
+    Active,
+    /// It does not until someone makes it active again.
+    Suspended,
+}
+
+/// A record with its place in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Saved<T> {
+    /// Its id.
+    pub id: Box<str>,
+    /// Its newest version; 0 before the first.
+    pub version: u64,
+    /// What it says.
+    pub value: T,
+}
+
+impl<T: SystemRecord> Saved<T> {
+    /// A record that is not stored yet.
+    #[must_use]
+    pub fn new(id: impl Into<Box<str>>, value: T) -> Self {
+        Self {
+            id: id.into(),
+            version: 0,
+            value,
+        }
+    }
+
+    /// Reads a record; `None` if it is deleted.
+    ///
+    /// # Errors
+    /// When it is not of this kind or not in a form that we know.
+    pub fn read(record: &Record) -> Result<Option<Self>, Error> {
+        let Content::Body(body) = &record.content else {
+            return Ok(None);
+        };
+        let value = match body.split_first() {
+            Some((&VERSION, json)) if record.kind == T::KIND => serde_json::from_slice(json).ok(),
+            _ => None,
+        };
+        Ok(Some(Self {
+            id: record.id.clone(),
+            version: record.version,
+            value: value.ok_or(Error::Record(T::NAME))?,
+        }))
+    }
+
+    /// The next version of this record, for a batch.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON, which no record of ours gives reason for.
+    pub fn put(&self) -> Result<Put, Error> {
+        let mut body = vec![VERSION];
+        serde_json::to_writer(&mut body, &self.value).map_err(|_| Error::Record(T::NAME))?;
+        let content = Content::Body(Bytes::from(body));
+        let mut rows = self.value.rows();
+        Row::sort(&mut rows);
+        Ok(self.next(content, rows))
+    }
+
+    /// The deletion of this record, for a batch.
+    #[must_use]
+    pub fn delete(&self) -> Put {
+        self.next(Content::Deleted, Vec::new())
+    }
+
+    fn next(&self, content: Content, rows: Vec<Row>) -> Put {
+        Put {
+            kind: T::KIND,
+            id: self.id.clone(),
+            version: self.version + 1,
+            content,
+            rows,
+            main_date_ms: None,
+            seal: SealKey::Scope,
+        }
+    }
+}
+
+/// A page of all records of a kind, by id.
+#[must_use]
+pub fn all<T: SystemRecord>(limit: usize, after: Option<Position>) -> Query {
+    Query {
+        sort: vec![salus_store::Sort::Id { descending: false }],
+        limit,
+        after,
+        ..matching::<T>(Filter::Everything)
+    }
+}
+
+/// The records of a kind with one token.
+fn with_token<T: SystemRecord>(param: Param, code: &str) -> Query {
+    matching::<T>(Filter::Value(
+        param,
+        Test::Token {
+            system: None,
+            code: Some(code.into()),
+        },
+    ))
+}
+
+fn matching<T: SystemRecord>(filter: Filter) -> Query {
+    Query {
+        kind: T::KIND,
+        filter,
+        sort: Vec::new(),
+        limit: 100,
+        after: None,
+        rows: Vec::new(),
+    }
+}
+
+fn token_row(param: Param, code: &str) -> Row {
+    Row {
+        param,
+        value: Value::Token {
+            system: "".into(),
+            code: code.into(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

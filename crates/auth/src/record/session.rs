@@ -1,0 +1,76 @@
+//! Sessions: what a bearer token stands for. The id is the token's hash.
+
+use salus_store::{Comparison, Filter, Param, Query, Row, Test, Value};
+use serde::{Deserialize, Serialize};
+
+use super::client::scopes_as_text;
+use super::{SystemRecord, matching, token_row, with_token};
+use crate::Scopes;
+
+const OWNER: Param = Param::named("salus:Session", "owner");
+const EXPIRES: Param = Param::named("salus:Session", "expires");
+
+/// A session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Whose it is.
+    pub owner: Owner,
+    /// What the token was given, for a client.
+    #[serde(with = "scopes_as_text")]
+    pub scopes: Scopes,
+    /// When it began, in milliseconds since 1970 UTC.
+    pub created_ms: i64,
+    /// When it ends.
+    pub expires_ms: i64,
+}
+
+/// Whose a session is; the record lies in the session's scope.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Owner {
+    /// The user of this id.
+    User(Box<str>),
+    /// The client of this id.
+    Client(Box<str>),
+}
+
+impl Owner {
+    fn text(&self) -> String {
+        match self {
+            Self::User(id) => format!("User/{id}"),
+            Self::Client(id) => format!("Client/{id}"),
+        }
+    }
+}
+
+impl SystemRecord for Session {
+    const NAME: &'static str = "salus:Session";
+
+    fn rows(&self) -> Vec<Row> {
+        vec![
+            token_row(OWNER, &self.owner.text()),
+            Row {
+                param: EXPIRES,
+                value: Value::Date {
+                    from_ms: self.expires_ms,
+                    to_ms: self.expires_ms.saturating_add(1),
+                },
+            },
+        ]
+    }
+}
+
+impl Session {
+    /// The sessions of an owner, to list or revoke them.
+    #[must_use]
+    pub fn of(owner: &Owner) -> Query {
+        with_token::<Self>(OWNER, &owner.text())
+    }
+
+    /// The sessions that ended before a time, to delete them.
+    #[must_use]
+    pub fn ended(before_ms: i64) -> Query {
+        let ended = Test::Date(Comparison::Before, before_ms, before_ms.saturating_add(1));
+        matching::<Self>(Filter::Value(EXPIRES, ended))
+    }
+}

@@ -1,0 +1,143 @@
+//! Who is asking.
+
+use salus_store::Scope;
+use serde::{Deserialize, Serialize};
+
+use crate::Scopes;
+use crate::record::{Client, User};
+
+/// The one a request comes from. It carries what it may do, compiled, so that
+/// deciding looks nothing up.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    home: Scope,
+    who: Who,
+    label: Box<str>,
+    rights: Rights,
+}
+
+/// What kind of subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Who {
+    /// A person who administers.
+    Administrator,
+    /// A program.
+    Client,
+    /// Whoever runs the command line on this machine, with the keys and the data folder.
+    Operator,
+    /// Nobody has proved who they are.
+    Anonymous,
+}
+
+/// What a user is in one project.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Does and sees everything in it, the audit too.
+    Administrator,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Rights {
+    None,
+    /// Of the operator, who has the keys and could read the files as well.
+    Everything,
+    Roles(Vec<(Scope, Role)>),
+    Scopes(Scopes),
+}
+
+impl Subject {
+    /// Nobody known.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Self {
+            home: Scope::SYSTEM,
+            who: Who::Anonymous,
+            label: "Anonymous".into(),
+            rights: Rights::None,
+        }
+    }
+
+    /// The operator on this machine. Never made for a request from a network.
+    #[must_use]
+    pub fn operator() -> Self {
+        Self {
+            home: Scope::SYSTEM,
+            who: Who::Operator,
+            label: "Operator/local".into(),
+            rights: Rights::Everything,
+        }
+    }
+
+    /// A user whose record is kept in `home`.
+    ///
+    /// Roles in other projects count only for users of the system: a
+    /// project's administrators cannot write themselves into another.
+    #[must_use]
+    pub fn user(home: Scope, id: &str, user: &User) -> Self {
+        let roles = user
+            .roles
+            .iter()
+            .map(|(scope, role)| (Scope(*scope), *role));
+        let roles = roles.filter(|(scope, _)| home == Scope::SYSTEM || *scope == home);
+        Self {
+            home,
+            who: Who::Administrator,
+            label: format!("Administrator/{id}").into(),
+            rights: Rights::Roles(roles.collect()),
+        }
+    }
+
+    /// A client whose record is kept in `home`, with what its token was given
+    /// of what the client may do.
+    #[must_use]
+    pub fn client(home: Scope, id: &str, client: &Client, given: &Scopes) -> Self {
+        Self {
+            home,
+            who: Who::Client,
+            label: format!("Client/{id}").into(),
+            rights: Rights::Scopes(client.scopes.intersect(given)),
+        }
+    }
+
+    /// What kind of subject.
+    #[must_use]
+    pub fn who(&self) -> Who {
+        self.who
+    }
+
+    /// The scope that its record is kept in.
+    #[must_use]
+    pub fn home(&self) -> Scope {
+        self.home
+    }
+
+    /// Kind and id, as `Client/demo`: for audit and logs, without a name or address.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// The scopes of a client, as an answer to it shows them.
+    #[must_use]
+    pub fn scopes(&self) -> Option<&Scopes> {
+        match &self.rights {
+            Rights::Scopes(scopes) => Some(scopes),
+            Rights::None | Rights::Everything | Rights::Roles(_) => None,
+        }
+    }
+
+    pub(crate) fn rights(&self) -> &Rights {
+        &self.rights
+    }
+
+    /// Whether it may be met in a scope at all.
+    pub(crate) fn reaches(&self, scope: Scope) -> bool {
+        match &self.rights {
+            Rights::None => false,
+            Rights::Everything => true,
+            Rights::Roles(roles) => roles.iter().any(|(held, _)| *held == scope),
+            Rights::Scopes(_) => self.home == scope,
+        }
+    }
+}
