@@ -33,8 +33,12 @@
 
 mod commits;
 mod data;
+mod logs;
+mod pages;
 mod records;
 mod scopes;
+mod sizes;
+mod values;
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -138,6 +142,46 @@ cases! { $
     scopes:
         no_read_shows_another_scope
         preconditions_see_their_own_scope;
+    values:
+        tokens_match_by_system_and_code
+        tokens_of_odd_characters_are_kept_apart
+        strings_match_folded_or_exactly
+        dates_compare_as_spans
+        dates_compare_where_a_record_has_several
+        numbers_compare_at_any_precision
+        quantities_compare_with_their_unit
+        references_match_by_id_and_kind
+        uris_match_in_their_hierarchy
+        a_value_is_present_whatever_its_type
+        the_time_of_the_version_is_compared
+        filters_combine
+        rows_of_older_versions_are_not_searched
+        hits_carry_the_rows_asked_for;
+    pages:
+        without_keys_the_newest_write_comes_first
+        strings_and_tokens_sort_by_their_text
+        tokens_sort_by_code_then_system
+        dates_sort_by_their_start
+        numbers_sort_as_numbers
+        quantities_references_and_uris_sort
+        times_and_ids_sort_both_ways
+        keys_decide_one_after_the_other
+        a_limit_of_zero_gives_nothing
+        pages_stay_whole_while_others_write
+        a_position_from_nowhere_breaks_nothing;
+    logs:
+        the_history_of_a_record_is_newest_first
+        the_history_of_kinds_is_newest_first
+        history_since_a_time_leaves_out_what_is_older
+        history_pages_stay_whole_while_others_write
+        changes_come_in_commit_order_of_all_scopes
+        audit_entries_come_in_both_orders_and_pages
+        audit_entries_are_found_by_what_they_are_about
+        audit_entries_are_found_by_time;
+    sizes:
+        bodies_of_every_size_read_back
+        a_large_batch_is_one_commit
+        a_record_may_have_many_and_long_values;
 }
 
 /// A store under test.
