@@ -7,5 +7,7 @@ pub mod issue;
 pub mod json;
 pub mod primitive;
 pub mod reference;
+pub mod resource;
 pub mod search;
 pub mod splice;
+pub mod validate;

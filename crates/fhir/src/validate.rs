@@ -1,0 +1,346 @@
+//! Structural validation of resources against the definitions
+//! (<https://hl7.org/fhir/R4/validation.html>: structure, cardinality, value
+//! domains, required bindings), on the JSON form
+//! (<https://hl7.org/fhir/R4/json.html>).
+//!
+//! Every fault is reported, with its place as FHIRPath: element names with an
+//! index where an element repeats, such as `Patient.name[0].given[1]`; a
+//! choice has its FHIRPath name, `Observation.value`. No text repeats a value
+//! of the resource. Invariants and profiles are not looked at here.
+//!
+//! The walk allocates nothing as long as it finds no fault.
+
+mod array;
+mod bindings;
+mod format;
+mod place;
+mod references;
+mod xhtml;
+
+#[cfg(test)]
+mod corpus;
+#[cfg(test)]
+mod tests;
+
+use crate::definitions::{self, Child, Definitions, Element, Parent, Primitive, TypeId};
+use crate::issue::{Issue, IssueType};
+use crate::json::Node;
+use crate::resource::Resource;
+use place::{Place, plain};
+
+/// What a validation may cost at most.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Faults reported; the walk ends with the last of them.
+    pub issues_max: usize,
+    /// Elements inside each other.
+    pub depth_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            issues_max: 100,
+            depth_max: 64,
+        }
+    }
+}
+
+/// A resource that follows the definitions: only [`resource`] makes one.
+#[derive(Clone, Copy, Debug)]
+pub struct Valid<'a>(Resource<'a>);
+
+impl<'a> Valid<'a> {
+    /// The resource.
+    #[must_use]
+    pub fn resource(self) -> Resource<'a> {
+        self.0
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn node(self) -> Node<'a> {
+        self.0.node()
+    }
+}
+
+/// Validates a resource with the usual limits.
+///
+/// # Errors
+/// The faults, in the order of the text but for elements that are missing,
+/// which come after their parent's others. At least one.
+pub fn resource(node: Node<'_>) -> Result<Valid<'_>, Vec<Issue>> {
+    resource_within(node, &Limits::default())
+}
+
+/// Validates a resource; see [`resource`].
+///
+/// # Errors
+/// The faults. At least one.
+pub fn resource_within<'a>(node: Node<'a>, limits: &Limits) -> Result<Valid<'a>, Vec<Issue>> {
+    let mut check = Check {
+        definitions: definitions::r4(),
+        limits,
+        issues: Vec::new(),
+        container: node,
+    };
+    check.resource(node, &Place::root(""), Within::Nothing);
+    match Resource::of(node) {
+        Some(resource) if check.issues.is_empty() => Ok(Valid(resource)),
+        // A resource without a known type always has an issue.
+        _ => Err(check.issues),
+    }
+}
+
+/// Where a resource is found.
+#[derive(Clone, Copy, PartialEq)]
+enum Within {
+    /// By itself, or in an entry of a Bundle or a parameter.
+    Nothing,
+    /// Among the `contained` of another.
+    Contained,
+}
+
+struct Check<'a, 'l> {
+    definitions: &'static Definitions,
+    limits: &'l Limits,
+    issues: Vec<Issue>,
+    /// The resource whose `contained` a reference `#id` leads to.
+    container: Node<'a>,
+}
+
+/// Which elements of an object were met: a bit for each ordinal.
+#[derive(Default)]
+struct Seen {
+    values: u128,
+    siblings: u128,
+}
+
+impl<'a> Check<'a, '_> {
+    fn fault(
+        &mut self,
+        code: IssueType,
+        place: &Place<'_>,
+        details: impl Into<std::borrow::Cow<'static, str>>,
+    ) {
+        if self.issues.len() < self.limits.issues_max.max(1) {
+            self.issues
+                .push(Issue::error(code, place.to_string(), details));
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.issues.len() >= self.limits.issues_max.max(1)
+    }
+
+    /// A resource: its type is known, then it is an object of that type.
+    fn resource(&mut self, node: Node<'a>, place: &Place<'_>, within: Within) {
+        let place = |name| match place.is_root() {
+            true => Place::root(name),
+            false => *place,
+        };
+        if !node.is_object() {
+            let details = "a resource must be a JSON object";
+            return self.fault(IssueType::Structure, &place(""), details);
+        }
+        let Some(named) = node.get("resourceType") else {
+            let details = "a resource must say its type in resourceType";
+            return self.fault(IssueType::Required, &place(""), details);
+        };
+        let Some(ty) = named
+            .plain_str()
+            .and_then(|name| self.definitions.resource_named(name))
+        else {
+            let details = "resourceType must name a type of resource of FHIR R4";
+            return self.fault(IssueType::Value, &place(""), details);
+        };
+        let place = place(self.definitions.ty(ty).name);
+        if within == Within::Contained {
+            if node.get("contained").is_some() {
+                let details = "a contained resource must not contain others (dom-2)";
+                self.fault(IssueType::Invariant, &place.child("contained"), details);
+            }
+            return self.object(node, Parent::Type(ty), &place, true);
+        }
+        let outer = std::mem::replace(&mut self.container, node);
+        self.object(node, Parent::Type(ty), &place, true);
+        self.container = outer;
+    }
+
+    /// An object: each member is known and right, and none is missing.
+    fn object(&mut self, node: Node<'a>, parent: Parent, place: &Place<'_>, is_resource: bool) {
+        if self.is_full() {
+            return;
+        }
+        if !node.is_object() {
+            return self.fault(IssueType::Structure, place, "must be a JSON object");
+        }
+        if place.depth() > self.limits.depth_max {
+            let details = format!(
+                "must not be nested deeper than {} levels",
+                self.limits.depth_max
+            );
+            return self.fault(IssueType::TooLong, place, details);
+        }
+        if node.is_empty() {
+            let details = "an object must not be empty: leave it out instead";
+            return self.fault(IssueType::Structure, place, details);
+        }
+        let mut seen = Seen::default();
+        for member in node.children() {
+            let key = member.key().unwrap_or_default();
+            if is_resource && key == "resourceType" {
+                continue;
+            }
+            match key.strip_prefix('_') {
+                None => self.member(node, member, key, parent, place, &mut seen),
+                Some(key) => self.sibling(node, member, key, parent, place, &mut seen),
+            }
+        }
+        self.missing(parent, place, &seen);
+        self.extension(node, parent, place);
+    }
+
+    /// A member by its plain key.
+    fn member(
+        &mut self,
+        object: Node<'a>,
+        member: Node<'a>,
+        key: &str,
+        parent: Parent,
+        place: &Place<'_>,
+        seen: &mut Seen,
+    ) {
+        let Some(child) = self.definitions.child(parent, key) else {
+            return self.unknown(key, parent, place);
+        };
+        let element = self.definitions.element(child.element);
+        let bit = 1_u128 << child.ordinal;
+        let place = place.child(element.name);
+        if element.choice && (seen.values | seen.siblings) & bit != 0 {
+            self.one_type_only(object, key, parent, &place);
+        }
+        seen.values |= bit;
+        if element.repeats() {
+            self.array(object, member, key, &child, element, &place);
+        } else if element.max == Some(0) {
+            self.fault(IssueType::Structure, &place, "is not allowed here");
+        } else if member.is_array() {
+            let details = "must not be an array: the element does not repeat";
+            self.fault(IssueType::Structure, &place, details);
+        } else {
+            self.value(member, &child, element, &place);
+        }
+    }
+
+    /// One value of an element.
+    fn value(
+        &mut self,
+        node: Node<'a>,
+        child: &Child,
+        element: &'static Element,
+        place: &Place<'_>,
+    ) {
+        let ty = self.definitions.ty(child.ty);
+        if let Some(primitive) = ty.primitive {
+            return self.primitive(node, primitive, element, place);
+        }
+        if ty.name == "Resource" {
+            let within = match element.name {
+                "contained" => Within::Contained,
+                _ => Within::Nothing,
+            };
+            return self.resource(node, place, within);
+        }
+        self.object(node, child.parent, place, false);
+        if node.is_object() {
+            self.bound(node, child, element, place);
+            self.referring(node, child, element, place);
+        }
+    }
+
+    fn primitive(
+        &mut self,
+        node: Node<'a>,
+        primitive: Primitive,
+        element: &'static Element,
+        place: &Place<'_>,
+    ) {
+        match format::check(node, primitive) {
+            Ok(()) => self.bound_code(node, element, place),
+            Err(fault) => self.fault(fault.code(), place, fault.details(primitive)),
+        }
+    }
+
+    fn unknown(&mut self, key: &str, parent: Parent, place: &Place<'_>) {
+        let of = match parent {
+            Parent::Type(ty) => self.definitions.ty(ty).name,
+            Parent::Element(element) => self.definitions.element(element).path,
+        };
+        match plain(key) {
+            Some(key) => {
+                let details = format!("unknown property {key}: {of} has no such element");
+                self.fault(IssueType::Structure, &place.child(key), details);
+            }
+            None => {
+                let details = format!("a property has a name that is no element of {of}");
+                self.fault(IssueType::Structure, place, details);
+            }
+        }
+    }
+
+    /// A choice was met before: with another type that is a fault.
+    fn one_type_only(&mut self, object: Node<'a>, key: &str, parent: Parent, place: &Place<'_>) {
+        let ordinal = |key| self.definitions.child(parent, key).map(|c| c.ordinal);
+        let this = ordinal(key);
+        let other = object
+            .children()
+            .filter_map(Node::key)
+            .map(|other| other.strip_prefix('_').unwrap_or(other))
+            .find(|other| *other != key && ordinal(other) == this);
+        if let Some(other) = other {
+            let details = format!("must have one type only: has {other} and {key}");
+            self.fault(IssueType::Structure, place, details);
+        }
+    }
+
+    fn missing(&mut self, parent: Parent, place: &Place<'_>, seen: &Seen) {
+        let mut missing = self.definitions.required(parent) & !(seen.values | seen.siblings);
+        while missing != 0 {
+            let ordinal = missing.trailing_zeros();
+            missing &= missing - 1;
+            let key = u8::try_from(ordinal)
+                .ok()
+                .and_then(|ordinal| self.definitions.key_at(parent, ordinal));
+            if let Some(key) = key {
+                let name = self.definitions.element(key.element).name;
+                let details = format!("{name} is required");
+                self.fault(IssueType::Required, &place.child(name), details);
+            }
+        }
+    }
+
+    /// <https://hl7.org/fhir/R4/extensibility.html#Extension>: a value or
+    /// further extensions, not both.
+    fn extension(&mut self, node: Node<'a>, parent: Parent, place: &Place<'_>) {
+        let Parent::Type(ty) = parent else {
+            return;
+        };
+        if self.definitions.ty(ty).name != "Extension" {
+            return;
+        }
+        let extensions = node.get("extension").is_some();
+        let value = node
+            .children()
+            .filter_map(Node::key)
+            .any(|key| key.trim_start_matches('_').starts_with("value"));
+        if extensions == value {
+            let details = "an extension must have either a value or extensions (ext-1)";
+            self.fault(IssueType::Invariant, place, details);
+        }
+    }
+
+    fn type_is(&self, ty: TypeId, name: &str) -> bool {
+        self.definitions.ty(ty).name == name
+    }
+}

@@ -1,0 +1,144 @@
+//! Repeating elements, and the `_` siblings in which primitives carry ids and
+//! extensions (<https://hl7.org/fhir/R4/json.html#primitive>).
+
+use crate::definitions::{Child, Element, Parent};
+use crate::issue::IssueType;
+use crate::json::Node;
+
+use super::place::Place;
+use super::{Check, Seen};
+
+impl<'a> Check<'a, '_> {
+    /// The array of a repeating element.
+    pub(super) fn array(
+        &mut self,
+        object: Node<'a>,
+        array: Node<'a>,
+        key: &str,
+        child: &Child,
+        element: &'static Element,
+        place: &Place<'_>,
+    ) {
+        if !self.is_filled_array(array, place) {
+            return;
+        }
+        for (index, item) in array.children().enumerate() {
+            if self.is_full() {
+                return;
+            }
+            let place = place.item(index);
+            if item.is_null() {
+                self.gap(object, key, index, child, &place);
+            } else {
+                self.value(item, child, element, &place);
+            }
+        }
+        self.at_most(array, element, place);
+    }
+
+    fn is_filled_array(&mut self, array: Node<'a>, place: &Place<'_>) -> bool {
+        if !array.is_array() {
+            let details = "must be an array: the element repeats";
+            self.fault(IssueType::Structure, place, details);
+            return false;
+        }
+        if array.is_empty() {
+            let details = "an array must not be empty: leave it out instead";
+            self.fault(IssueType::Structure, place, details);
+            return false;
+        }
+        true
+    }
+
+    fn at_most(&mut self, array: Node<'a>, element: &'static Element, place: &Place<'_>) {
+        if let Some(max) = element.max
+            && array.len() > max as usize
+        {
+            let details = format!("must not be there more than {max} times");
+            self.fault(IssueType::Structure, place, details);
+        }
+    }
+
+    /// A null in an array stands for a primitive without a value, whose
+    /// sibling has an extension.
+    fn gap(&mut self, object: Node<'a>, key: &str, index: usize, child: &Child, place: &Place<'_>) {
+        let is_primitive = self.definitions.ty(child.ty).primitive.is_some();
+        let sibling = sibling_of(object, key)
+            .and_then(|array| array.children().nth(index))
+            .filter(|item| is_primitive && !item.is_null());
+        if sibling.is_none() {
+            let details = "must not be null";
+            self.fault(IssueType::Structure, place, details);
+        }
+    }
+
+    /// A member by a key with `_` before it.
+    pub(super) fn sibling(
+        &mut self,
+        object: Node<'a>,
+        member: Node<'a>,
+        key: &str,
+        parent: Parent,
+        place: &Place<'_>,
+        seen: &mut Seen,
+    ) {
+        let child = self
+            .definitions
+            .child(parent, key)
+            .filter(|child| self.definitions.ty(child.ty).primitive.is_some());
+        let Some(child) = child else {
+            let named = member.key().unwrap_or_default();
+            return self.unknown(named, parent, place);
+        };
+        let element = self.definitions.element(child.element);
+        let bit = 1_u128 << child.ordinal;
+        let place = place.child(element.name);
+        if element.choice && (seen.values | seen.siblings) & bit != 0 {
+            self.one_type_only(object, key, parent, &place);
+        }
+        seen.siblings |= bit;
+        if element.repeats() {
+            self.sibling_array(object.get(key), member, &child, element, &place);
+        } else {
+            self.object(member, Parent::Type(child.ty), &place, false);
+        }
+    }
+
+    fn sibling_array(
+        &mut self,
+        values: Option<Node<'a>>,
+        array: Node<'a>,
+        child: &Child,
+        element: &'static Element,
+        place: &Place<'_>,
+    ) {
+        if !self.is_filled_array(array, place) {
+            return;
+        }
+        for (index, item) in array.children().enumerate() {
+            let place = place.item(index);
+            if !item.is_null() {
+                self.object(item, Parent::Type(child.ty), &place, false);
+            } else if values.is_none() {
+                let details = "must not be null: there is no value beside it";
+                self.fault(IssueType::Structure, &place, details);
+            }
+        }
+        match values {
+            Some(values) if values.is_array() && values.len() != array.len() => {
+                let details = "the values and their extensions must be arrays of the same length";
+                self.fault(IssueType::Structure, place, details);
+            }
+            Some(_) => {}
+            None => self.at_most(array, element, place),
+        }
+    }
+}
+
+/// The member `_key` of an object.
+fn sibling_of<'a>(object: Node<'a>, key: &str) -> Option<Node<'a>> {
+    object
+        .children()
+        .find(|member| member.key().and_then(|k| k.strip_prefix('_')) == Some(key))
+        .filter(|member| member.is_array())
+}

@@ -1,0 +1,146 @@
+//! The published examples and the synthetic patients, where they are at hand.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use super::resource;
+use crate::json::{Document, Limits};
+
+/// The folder of published data, or a message that it is not there.
+fn shared(inside: &str) -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
+    let folder = std::env::var_os("SALUS_SHARED").map_or(root, PathBuf::from);
+    let path = folder.join(inside);
+    if path.exists() {
+        return Some(path);
+    }
+    println!("skipped: {} is not there", path.display());
+    None
+}
+
+/// The faults of a document, a line each.
+fn faults(text: Vec<u8>) -> Vec<String> {
+    let document = match Document::parse(text, &Limits::default()) {
+        Ok(document) => document,
+        Err(error) => return vec![error.to_string()],
+    };
+    match resource(document.root()) {
+        Ok(_) => Vec::new(),
+        Err(issues) => issues.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn synthetic_patients_are_right() {
+    let Some(folder) = shared("data/synthea") else {
+        return;
+    };
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let found = faults(std::fs::read(&path).unwrap());
+        assert!(found.is_empty(), "{}: {found:#?}", path.display());
+    }
+}
+
+#[test]
+fn published_examples_are_right() {
+    let Some(path) = shared("data/fhir-packages/hl7.fhir.r4.examples-4.0.1.tgz") else {
+        return;
+    };
+    let packed = std::fs::File::open(path).unwrap();
+    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(packed));
+    let (mut all, mut wrong) = (0, BTreeMap::new());
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let path = entry.path().unwrap().to_string_lossy().into_owned();
+        let name = path.strip_prefix("package/").unwrap_or(&path);
+        if !name.ends_with(".json") || name == "package.json" || name.starts_with('.') {
+            continue;
+        }
+        let mut text = Vec::new();
+        entry.read_to_end(&mut text).unwrap();
+        all += 1;
+        let found = faults(text);
+        if !found.is_empty() {
+            wrong.insert(name.to_owned(), found);
+        }
+    }
+    assert!(all > 5000, "{all}");
+    for (name, reason) in FAULTY {
+        assert!(
+            wrong.remove(*name).is_some(),
+            "{name} is right now: {reason}"
+        );
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Published examples that break the standard, and how.
+const FAULTY: &[(&str, &str)] = &[
+    ("Bundle-v2-valuesets.json", "codes hold no-break spaces"),
+    ("CodeSystem-v2-0550.json", "codes hold no-break spaces"),
+    (
+        "DeviceMetric-example.json",
+        "refers to a type that the element does not allow",
+    ),
+    (
+        "DeviceUseStatement-example.json",
+        "refers to a type that the element does not allow",
+    ),
+    ("ImplementationGuide-fhir.json", "has no name and no status"),
+    (
+        "MedicationRequest-medrx0301.json",
+        "refers to a type that the element does not allow",
+    ),
+    (
+        "Observation-clinical-gender.json",
+        "refers to a type that the element does not allow",
+    ),
+    ("Questionnaire-qs1.json", "an item has no linkId"),
+    (
+        "SearchParameter-codesystem-extensions-CodeSystem-author.json",
+        "has no base",
+    ),
+    (
+        "SearchParameter-codesystem-extensions-CodeSystem-effective.json",
+        "has no base",
+    ),
+    (
+        "SearchParameter-codesystem-extensions-CodeSystem-end.json",
+        "has no base",
+    ),
+    (
+        "SearchParameter-codesystem-extensions-CodeSystem-keyword.json",
+        "has no base",
+    ),
+    (
+        "SearchParameter-codesystem-extensions-CodeSystem-workflow.json",
+        "has no base",
+    ),
+    (
+        "SearchParameter-questionnaireresponse-extensions-QuestionnaireResponse-item-subject.json",
+        "its id is longer than 64 characters",
+    ),
+    (
+        "SearchParameter-valueset-extensions-ValueSet-author.json",
+        "has no base",
+    ),
+    (
+        "SearchParameter-valueset-extensions-ValueSet-effective.json",
+        "has no base",
+    ),
+    (
+        "SearchParameter-valueset-extensions-ValueSet-end.json",
+        "has no base",
+    ),
+    (
+        "SearchParameter-valueset-extensions-ValueSet-keyword.json",
+        "has no base",
+    ),
+    (
+        "SearchParameter-valueset-extensions-ValueSet-workflow.json",
+        "has no base",
+    ),
+    ("ig-r4.json", "has no name and no status"),
+];

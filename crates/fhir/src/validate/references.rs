@@ -1,0 +1,95 @@
+//! References (<https://hl7.org/fhir/R4/references.html>): a literal one whose
+//! text names a type must name one that the element allows, and one to a
+//! contained resource must find it.
+
+use crate::definitions::{Child, Element, TypeId};
+use crate::issue::IssueType;
+use crate::json::Node;
+
+use super::Check;
+use super::place::Place;
+
+impl<'a> Check<'a, '_> {
+    /// An object that may be a Reference.
+    pub(super) fn referring(
+        &mut self,
+        node: Node<'a>,
+        child: &Child,
+        element: &'static Element,
+        place: &Place<'_>,
+    ) {
+        let here = element.types.iter().find(|of| of.ty == child.ty);
+        let Some(here) = here else {
+            return;
+        };
+        if here.profile == Some("SimpleQuantity") && node.get("comparator").is_some() {
+            let details = "is not allowed here: the element is a SimpleQuantity";
+            return self.fault(IssueType::Structure, &place.child("comparator"), details);
+        }
+        if !self.type_is(child.ty, "Reference") {
+            return;
+        }
+        if let Some(text) = node.get("reference").and_then(Node::str) {
+            let place = place.child("reference");
+            match text.strip_prefix('#') {
+                Some(id) => self.contained(id, here.targets, &place),
+                None => self.target(named_type(&text), here.targets, &place),
+            }
+        }
+        if let Some(ty) = node.get("type").and_then(Node::plain_str) {
+            self.target(Some(ty), here.targets, &place.child("type"));
+        }
+    }
+
+    fn target(&mut self, name: Option<&str>, targets: &'static [TypeId], place: &Place<'_>) {
+        let Some(ty) = name.and_then(|name| self.definitions.resource_named(name)) else {
+            return;
+        };
+        let is_allowed = targets.is_empty()
+            || targets
+                .iter()
+                .any(|target| self.definitions.is_subtype(ty, *target));
+        if !is_allowed {
+            let names: Vec<&str> = targets
+                .iter()
+                .map(|target| self.definitions.ty(*target).name)
+                .collect();
+            let details = format!("must refer to {}", names.join(" or "));
+            self.fault(IssueType::Value, place, details);
+        }
+    }
+
+    fn contained(&mut self, id: &str, targets: &'static [TypeId], place: &Place<'_>) {
+        if id.is_empty() {
+            // The container itself.
+            return;
+        }
+        let all = self.container.get("contained").map(Node::children);
+        let found = all
+            .into_iter()
+            .flatten()
+            .find(|resource| resource.get("id").and_then(Node::plain_str) == Some(id));
+        match found {
+            Some(found) => {
+                let name = found.get("resourceType").and_then(Node::plain_str);
+                self.target(name, targets, place);
+            }
+            None => {
+                let details = "must lead to a contained resource (ref-1)";
+                self.fault(IssueType::Invariant, place, details);
+            }
+        }
+    }
+}
+
+/// The type in `Patient/1`, `http://example.org/fhir/Patient/1` or either
+/// with `/_history/2` behind it.
+fn named_type(reference: &str) -> Option<&str> {
+    let mut parts = reference.rsplit('/');
+    let (last, before) = (parts.next()?, parts.next()?);
+    if before == "_history" {
+        parts.next()?;
+        return parts.next();
+    }
+    (!last.is_empty()).then_some(before)
+}

@@ -1,0 +1,327 @@
+//! The XHTML of narratives
+//! (<https://hl7.org/fhir/R4/narrative.html#xhtml>).
+//!
+//! Checked here: one `div` in the XHTML namespace; tags closed in order;
+//! attributes with quotes; no bare `&` or `<`; no doctype, CDATA or processing
+//! instruction; only the elements that the clause allows; no event attribute,
+//! no link to a script. What browsers would run never gets in. Not checked:
+//! which attribute belongs to which element, the content of styles, and
+//! whether there is anything to see (txt-2, an invariant).
+
+use memchr::memchr2;
+
+/// Elements inside each other at most.
+const DEPTH_MAX: usize = 64;
+
+const NOT_A_DIV: &str = "must be one XHTML div";
+const NO_NAMESPACE: &str = "the div must have the namespace http://www.w3.org/1999/xhtml";
+const NOT_CLOSED: &str = "must be well-formed XHTML: tags must be closed in order";
+const BAD_TAG: &str = "must be well-formed XHTML: a tag is not right";
+const BAD_ENTITY: &str = "must be well-formed XHTML: & must begin a character reference";
+const NOT_ALLOWED: &str = "has an XHTML element that narratives must not have";
+const ACTIVE: &str = "has an XHTML attribute that narratives must not have: an event or a script";
+const TOO_DEEP: &str = "must not nest XHTML elements deeper than 64 levels";
+
+/// Sorted. HTML 4.0 chapters 7 to 11 and 15, with links and images.
+const ELEMENTS: &[&str] = &[
+    "a",
+    "abbr",
+    "acronym",
+    "address",
+    "area",
+    "b",
+    "bdo",
+    "big",
+    "blockquote",
+    "br",
+    "caption",
+    "cite",
+    "code",
+    "col",
+    "colgroup",
+    "dd",
+    "del",
+    "dfn",
+    "div",
+    "dl",
+    "dt",
+    "em",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "hr",
+    "i",
+    "img",
+    "ins",
+    "kbd",
+    "li",
+    "map",
+    "ol",
+    "p",
+    "pre",
+    "q",
+    "samp",
+    "small",
+    "span",
+    "strong",
+    "style",
+    "sub",
+    "sup",
+    "table",
+    "tbody",
+    "td",
+    "tfoot",
+    "th",
+    "thead",
+    "tr",
+    "tt",
+    "u",
+    "ul",
+    "var",
+];
+
+/// Checks a narrative; the fault is a rule for people to read.
+pub(super) fn check(text: &str) -> Result<(), &'static str> {
+    let mut scan = Scan {
+        open: [""; DEPTH_MAX],
+        depth: 0,
+        done: false,
+    };
+    let mut rest = text.trim();
+    if !rest.starts_with("<div") {
+        return Err(NOT_A_DIV);
+    }
+    while let Some(at) = memchr2(b'<', b'&', rest.as_bytes()) {
+        let (before, found) = rest.split_at(at);
+        scan.text(before)?;
+        rest = match found.as_bytes() {
+            [b'&', ..] => entity(found)?,
+            [_, b'!', ..] => comment(found)?,
+            [_, b'/', ..] => scan.end(found)?,
+            _ => scan.start(found)?,
+        };
+    }
+    scan.text(rest)?;
+    if scan.done { Ok(()) } else { Err(NOT_CLOSED) }
+}
+
+struct Scan<'t> {
+    open: [&'t str; DEPTH_MAX],
+    depth: usize,
+    /// The outermost element has been closed.
+    done: bool,
+}
+
+impl<'t> Scan<'t> {
+    fn text(&self, text: &str) -> Result<(), &'static str> {
+        if self.depth == 0 && !text.trim().is_empty() {
+            return Err(NOT_A_DIV);
+        }
+        Ok(())
+    }
+
+    /// `<name attributes>`; answers what is behind it.
+    fn start(&mut self, found: &'t str) -> Result<&'t str, &'static str> {
+        let inside = found.get(1..).unwrap_or_default();
+        let end = inside
+            .find(|c: char| !c.is_ascii_alphanumeric())
+            .ok_or(BAD_TAG)?;
+        let (name, rest) = inside.split_at(end);
+        if ELEMENTS.binary_search(&name).is_err() {
+            return Err(if name.is_empty() {
+                BAD_TAG
+            } else {
+                NOT_ALLOWED
+            });
+        }
+        let outermost = self.depth == 0;
+        if outermost && (self.done || name != "div") {
+            return Err(NOT_A_DIV);
+        }
+        let (rest, namespace) = attributes(rest)?;
+        if outermost && !namespace {
+            return Err(NO_NAMESPACE);
+        }
+        if let Some(rest) = rest.strip_prefix("/>") {
+            self.done |= outermost;
+            return Ok(rest);
+        }
+        *self.open.get_mut(self.depth).ok_or(TOO_DEEP)? = name;
+        self.depth += 1;
+        rest.strip_prefix('>').ok_or(BAD_TAG)
+    }
+
+    /// `</name>`; answers what is behind it.
+    fn end(&mut self, found: &'t str) -> Result<&'t str, &'static str> {
+        let (name, rest) = found
+            .get(2..)
+            .and_then(|inside| inside.split_once('>'))
+            .ok_or(BAD_TAG)?;
+        self.depth = self.depth.checked_sub(1).ok_or(NOT_CLOSED)?;
+        if self.open.get(self.depth) != Some(&name.trim_end()) {
+            return Err(NOT_CLOSED);
+        }
+        self.done = self.depth == 0;
+        Ok(rest)
+    }
+}
+
+/// Reads attributes up to `>` or `/>`; tells whether the namespace was one.
+fn attributes(text: &str) -> Result<(&str, bool), &'static str> {
+    let (mut rest, mut namespace) = (text, false);
+    loop {
+        let trimmed = rest.trim_start();
+        if trimmed.starts_with('>') || trimmed.starts_with("/>") {
+            return Ok((trimmed, namespace));
+        }
+        if trimmed.len() == rest.len() {
+            return Err(BAD_TAG);
+        }
+        let (name, after) = trimmed.split_once('=').ok_or(BAD_TAG)?;
+        let name = name.trim_end();
+        let after = after.trim_start();
+        let quote = match after.as_bytes().first() {
+            Some(b'"') => '"',
+            Some(b'\'') => '\'',
+            _ => return Err(BAD_TAG),
+        };
+        let (value, behind) = after
+            .get(1..)
+            .and_then(|inside| inside.split_once(quote))
+            .ok_or(BAD_TAG)?;
+        attribute(name, value)?;
+        namespace |= name == "xmlns" && value == "http://www.w3.org/1999/xhtml";
+        rest = behind;
+    }
+}
+
+fn attribute(name: &str, value: &str) -> Result<(), &'static str> {
+    let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b':' | b'-' | b'_' | b'.');
+    if name.is_empty() || !name.bytes().all(is_name) || value.contains('<') {
+        return Err(BAD_TAG);
+    }
+    if let Some(at) = value.find('&') {
+        let mut rest = value.get(at..).unwrap_or_default();
+        while let Some(at) = rest.find('&') {
+            rest = entity(rest.get(at..).unwrap_or_default())?;
+        }
+    }
+    let event = name
+        .get(..2)
+        .is_some_and(|start| start.eq_ignore_ascii_case("on"));
+    let link = ["href", "src"].iter().any(|l| name.eq_ignore_ascii_case(l));
+    if event || (link && runs(value)) {
+        return Err(ACTIVE);
+    }
+    Ok(())
+}
+
+/// Would a browser run the link? Browsers ignore white space and control
+/// characters in a scheme; a character reference could hide one.
+fn runs(value: &str) -> bool {
+    let mut scheme = String::new();
+    for letter in value.chars() {
+        match letter {
+            ':' => break,
+            '/' | '?' | '#' => return false,
+            '&' => return true,
+            c if c <= ' ' => {}
+            c => scheme.push(c.to_ascii_lowercase()),
+        }
+    }
+    matches!(scheme.as_str(), "javascript" | "vbscript")
+}
+
+/// `&name;` or `&#number;`; answers what is behind it.
+fn entity(found: &str) -> Result<&str, &'static str> {
+    let (name, rest) = found
+        .get(1..)
+        .and_then(|inside| inside.split_once(';'))
+        .ok_or(BAD_ENTITY)?;
+    let name = name.strip_prefix('#').unwrap_or(name);
+    let is_right =
+        (1..=32).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric());
+    if is_right { Ok(rest) } else { Err(BAD_ENTITY) }
+}
+
+/// `<!-- ... -->`; answers what is behind it.
+fn comment(found: &str) -> Result<&str, &'static str> {
+    found
+        .strip_prefix("<!--")
+        .and_then(|inside| inside.split_once("-->"))
+        .map(|(_, rest)| rest)
+        .ok_or(BAD_TAG)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_div(inside: &str, expect: Result<(), &'static str>) {
+        let text = format!("<div xmlns=\"http://www.w3.org/1999/xhtml\">{inside}</div>");
+        assert_eq!(check(&text), expect);
+    }
+
+    #[test]
+    fn what_narratives_may_have_passes() {
+        for inside in [
+            "text",
+            "a &lt; b &#160; &#xA0;",
+            "<p>a<br/>b</p><table border='1'><tbody><tr><td>x</td></tr></tbody></table>",
+            "<img src=\"#1\" alt=\"x\"/>",
+            "<a href=\"http://example.org/a?b=c&amp;d=e\">link</a>",
+            "<a href='Patient/1&amp;x'>link</a>",
+            "<!-- a remark --> text",
+            "<p class=\"a\"\n style = 'color: red' >x</p >",
+        ] {
+            check_div(inside, Ok(()));
+        }
+    }
+
+    #[test]
+    fn what_is_not_well_formed_is_refused() {
+        check_div("<p>a", Err(NOT_CLOSED));
+        check_div("<b><i>a</b></i>", Err(NOT_CLOSED));
+        check_div("a</div>", Err(NOT_CLOSED));
+        check_div("a & b", Err(BAD_ENTITY));
+        check_div("a < b", Err(BAD_TAG));
+        check_div("<p class=x>a</p>", Err(BAD_TAG));
+        check_div("<p class='x'id='y'>a</p>", Err(BAD_TAG));
+        check_div("<?php ?>", Err(BAD_TAG));
+        check_div("<![CDATA[a]]>", Err(BAD_TAG));
+        check_div(&"<b>".repeat(70), Err(TOO_DEEP));
+    }
+
+    #[test]
+    fn what_browsers_would_run_is_refused() {
+        check_div("<script>x</script>", Err(NOT_ALLOWED));
+        check_div("<iframe src='x'></iframe>", Err(NOT_ALLOWED));
+        check_div("<p onclick='x'>a</p>", Err(ACTIVE));
+        check_div("<p onClick='x'>a</p>", Err(ACTIVE));
+        check_div("<a href='javascript:x'>a</a>", Err(ACTIVE));
+        check_div("<a href=' Java\tScript:x'>a</a>", Err(ACTIVE));
+        check_div("<a href='&#106;avascript:x'>a</a>", Err(ACTIVE));
+    }
+
+    #[test]
+    fn only_one_div_is_right() {
+        check_div("", Ok(()));
+        assert_eq!(check("text"), Err(NOT_A_DIV));
+        assert_eq!(check("<p>a</p>"), Err(NOT_A_DIV));
+        assert_eq!(check("<div>a</div>"), Err(NO_NAMESPACE));
+        let one = "<div xmlns='http://www.w3.org/1999/xhtml'>a</div>";
+        assert_eq!(check(&format!(" {one} ")), Ok(()));
+        assert_eq!(check(&format!("{one}{one}")), Err(NOT_A_DIV));
+        assert_eq!(check(&format!("{one}b")), Err(NOT_A_DIV));
+        assert_eq!(check("<div xmlns='http://www.w3.org/1999/xhtml'/>"), Ok(()));
+    }
+
+    #[test]
+    fn the_list_of_elements_can_be_searched() {
+        assert!(ELEMENTS.is_sorted());
+    }
+}
