@@ -1,0 +1,12 @@
+//! The workloads, each a handful of phases.
+
+pub(crate) mod crud;
+pub(crate) mod import;
+pub(crate) mod load;
+pub(crate) mod mixed;
+pub(crate) mod search;
+pub(crate) mod shapes;
+pub(crate) mod small;
+
+#[cfg(test)]
+mod tests;
