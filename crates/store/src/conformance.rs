@@ -31,10 +31,12 @@
     reason = "the suite is test code that other crates run"
 )]
 
+mod choice;
 mod commits;
 mod data;
 mod logs;
 mod pages;
+mod random;
 mod records;
 mod scopes;
 mod sizes;
@@ -182,6 +184,8 @@ cases! { $
         bodies_of_every_size_read_back
         a_large_batch_is_one_commit
         a_record_may_have_many_and_long_values;
+    random:
+        random_operations_are_answered_as_in_memory;
 }
 
 /// A store under test.

@@ -1,0 +1,244 @@
+//! Seeded choices for the random cases.
+
+use super::data::*;
+use crate::{Comparison, Filter, Kind, Param, Row, Sort, Test, Value};
+
+/// A generator of numbers (SplitMix64), and of the small things made from them.
+pub(super) struct Choice(u64);
+
+/// Parameters, each with the type of its values; the last has all types.
+const PARAMS: [(Param, u64); 8] = [
+    (Param(0), 0),
+    (CODE, 0),
+    (NAME, 1),
+    (DATE, 2),
+    (Param(4), 3),
+    (Param(5), 4),
+    (Param(6), 5),
+    (Param(u32::MAX), 7),
+];
+const TEXTS: [&str; 12] = [
+    "",
+    "a",
+    "ab",
+    "abc",
+    "b",
+    "B",
+    "a\0",
+    "a\u{1}",
+    "é",
+    "a\u{10FFFF}",
+    "ba",
+    "a/b",
+];
+const NUMBERS: [&str; 12] = [
+    "0", "1", "1.0", "-1", "1.5", "-1.5", "0.99", "100", "1e2", "1e70", "-1e70", "1e-70",
+];
+const URIS: [&str; 7] = ["", "u", "u/", "u/a", "u/ab", "u/a/b", "v/a"];
+const COMPARISONS: [Comparison; 9] = [
+    Comparison::Equal,
+    Comparison::NotEqual,
+    Comparison::Greater,
+    Comparison::Less,
+    Comparison::GreaterOrEqual,
+    Comparison::LessOrEqual,
+    Comparison::After,
+    Comparison::Before,
+    Comparison::Overlaps,
+];
+
+impl Choice {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// From 0 to one less than `end`.
+    pub(super) fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    pub(super) fn one_in(&mut self, chances: u64) -> bool {
+        self.below(chances) == 0
+    }
+
+    pub(super) fn of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+        &all[self.below(all.len() as u64) as usize]
+    }
+
+    /// Up to `most` things made one after the other.
+    pub(super) fn some<T>(&mut self, most: u64, make: impl FnMut(&mut Self) -> T) -> Vec<T> {
+        let count = self.below(most + 1);
+        self.exactly(count, make)
+    }
+
+    fn exactly<T>(&mut self, count: u64, mut make: impl FnMut(&mut Self) -> T) -> Vec<T> {
+        (0..count).map(|_| make(self)).collect()
+    }
+
+    pub(super) fn time(&mut self) -> i64 {
+        match self.below(20) {
+            0 => i64::MIN,
+            1 => i64::MAX,
+            number => number as i64 - 10,
+        }
+    }
+
+    pub(super) fn param(&mut self) -> Param {
+        self.of(&PARAMS).0
+    }
+
+    pub(super) fn row(&mut self) -> Row {
+        let (param, kind_of_value) = *self.of(&PARAMS);
+        let value = self.value(kind_of_value);
+        Row { param, value }
+    }
+
+    fn text(&mut self) -> Box<str> {
+        (*self.of(&TEXTS)).into()
+    }
+
+    fn number(&mut self) -> crate::ordered::Decimal {
+        decimal(NUMBERS[self.below(12) as usize])
+    }
+
+    fn span(&mut self) -> (i64, i64) {
+        let (a, b) = (self.time(), self.time());
+        (a.min(b), a.max(b))
+    }
+
+    fn value(&mut self, kind_of_value: u64) -> Value {
+        match kind_of_value {
+            0 => Value::Token {
+                system: self.text(),
+                code: self.text(),
+            },
+            1 => Value::String {
+                folded: self.text(),
+                exact: self.text(),
+            },
+            2 => {
+                let (from_ms, to_ms) = self.span();
+                Value::Date { from_ms, to_ms }
+            }
+            3 => Value::Number(self.number()),
+            4 => Value::Quantity {
+                value: self.number(),
+                system: self.text(),
+                code: self.text(),
+            },
+            5 => Value::Reference {
+                kind: Kind(self.below(2) as u32),
+                id: self.text(),
+            },
+            6 => Value::Uri((*self.of(&URIS)).into()),
+            _ => {
+                let any = self.below(7);
+                self.value(any)
+            }
+        }
+    }
+
+    fn test(&mut self, kind_of_value: u64) -> Test {
+        if self.one_in(10) {
+            return Test::Present;
+        }
+        match kind_of_value {
+            0 => Test::Token {
+                system: self.maybe_text(),
+                code: self.maybe_text(),
+            },
+            1 => match self.below(3) {
+                0 => Test::StringStarts(self.text()),
+                1 => Test::StringContains(self.text()),
+                _ => Test::StringIs(self.text()),
+            },
+            2 => {
+                let (from, to) = self.span();
+                Test::Date(self.comparison(), from, to)
+            }
+            3 => {
+                let (from, to) = self.numbers();
+                Test::Number(self.comparison(), from, to)
+            }
+            4 => {
+                let (from, to) = self.numbers();
+                Test::Quantity {
+                    comparison: self.comparison(),
+                    from,
+                    to,
+                    system: self.maybe_text(),
+                    code: self.maybe_text(),
+                }
+            }
+            5 => Test::Reference {
+                kind: self.one_in(2).then(|| Kind(self.below(2) as u32)),
+                id: self.text(),
+            },
+            6 => {
+                let uri = (*self.of(&URIS)).into();
+                match self.below(3) {
+                    0 => Test::UriIs(uri),
+                    1 => Test::UriBelow(uri),
+                    _ => Test::UriAbove(uri),
+                }
+            }
+            _ => {
+                let any = self.below(7);
+                self.test(any)
+            }
+        }
+    }
+
+    fn maybe_text(&mut self) -> Option<Box<str>> {
+        self.one_in(2).then(|| self.text())
+    }
+
+    fn comparison(&mut self) -> Comparison {
+        *self.of(&COMPARISONS)
+    }
+
+    fn numbers(&mut self) -> (crate::ordered::Decimal, crate::ordered::Decimal) {
+        let (a, b) = (self.number(), self.number());
+        if a < b { (a, b) } else { (b, a) }
+    }
+
+    /// A filter at most so deep.
+    pub(super) fn filter(&mut self, ids: &[&str], depth: u64) -> Filter {
+        match self.below(if depth == 0 { 10 } else { 16 }) {
+            0 => Filter::Everything,
+            1 => Filter::Ids(self.some(4, |choice| (*choice.of(ids)).into())),
+            2 => {
+                let (from, to) = self.span();
+                Filter::Updated(self.comparison(), from, to)
+            }
+            3..10 => {
+                let (param, kind_of_value) = *self.of(&PARAMS);
+                Filter::Value(param, self.test(kind_of_value))
+            }
+            10..13 => Filter::All(self.some(3, |choice| choice.filter(ids, depth - 1))),
+            13..15 => Filter::Any(self.some(3, |choice| choice.filter(ids, depth - 1))),
+            _ => Filter::Not(Box::new(self.filter(ids, depth - 1))),
+        }
+    }
+
+    pub(super) fn sort(&mut self) -> Vec<Sort> {
+        self.some(2, |choice| {
+            let descending = choice.one_in(2);
+            match choice.below(5) {
+                0 => Sort::Updated { descending },
+                1 => Sort::Id { descending },
+                _ => Sort::Value {
+                    param: choice.param(),
+                    descending,
+                },
+            }
+        })
+    }
+}

@@ -1,0 +1,329 @@
+//! Random operations, answered by the engine as by the memory twin.
+//!
+//! Few ids, kinds, values and times, so that all of them meet often. The same
+//! seed makes the same operations on every engine.
+
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+
+use super::choice::Choice;
+use super::data::*;
+use super::{Engine, Subject, View};
+use crate::memory::Memory;
+use crate::{
+    AuditQuery, Batch, Committed, Content, Error, Found, History, HistoryOf, Hit, Kind,
+    Precondition, Put, Query, Scope, SealKey, Seq, Store,
+};
+
+const SCOPES: [Scope; 3] = [ONE, TWO, Scope(0x0100)];
+const KINDS: [Kind; 3] = [PATIENT, OBSERVATION, Kind(PATIENT.0 + 1)];
+const IDS: [&str; 10] = ["a", "b", "c", "d", "aa", "a\u{1}", "é", "e", "f", "g"];
+/// Only points so recent are asked for again.
+const POINTS_MAX: usize = 30;
+const SEED: u64 = 0x005A_1054;
+const STEPS: u64 = 3_000;
+
+pub(super) fn random_operations_are_answered_as_in_memory(subject: &Subject<'_>) {
+    let seed = number_from("SALUS_STORE_SEED").unwrap_or(SEED);
+    let steps = number_from("SALUS_STORE_STEPS").unwrap_or(STEPS);
+    let twin = Subject {
+        engine: &Twin,
+        store: Mutex::new(Some(Twin.create())),
+    };
+    // Asked while both are empty, when a new store is as good as the old one.
+    let keeps = subject.reopen();
+    let mut pair = Pair {
+        ours: subject,
+        twin: &twin,
+        choice: Choice::new(seed),
+        points: vec![Seq(0)],
+    };
+    let mut place = Place { seed, step: 0 };
+    while place.step < steps {
+        pair.step();
+        if keeps && pair.choice.one_in(500) {
+            assert!(subject.reopen(), "it could be reopened before");
+        }
+        place.step += 1;
+    }
+}
+
+/// Where we are, told when a step panics.
+struct Place {
+    seed: u64,
+    step: u64,
+}
+
+#[expect(clippy::print_stderr, reason = "how to repeat a failure belongs to it")]
+impl Drop for Place {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("SALUS_STORE_SEED={} fails at step {}", self.seed, self.step);
+        }
+    }
+}
+
+fn number_from(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+struct Twin;
+
+impl Engine for Twin {
+    fn create(&self) -> Arc<dyn Store> {
+        Arc::new(Memory::new())
+    }
+}
+
+/// The engine and the twin, which have seen the same operations.
+struct Pair<'a> {
+    ours: &'a Subject<'a>,
+    twin: &'a Subject<'a>,
+    choice: Choice,
+    points: Vec<Seq>,
+}
+
+impl Pair<'_> {
+    fn step(&mut self) {
+        match self.choice.below(100) {
+            0..40 => self.commit(),
+            40..65 => self.find(),
+            65..75 => self.history(),
+            75..83 => self.audit(),
+            83..90 => self.changes(),
+            _ => self.read(),
+        }
+    }
+
+    fn commit(&mut self) {
+        let batch = self.batch();
+        let ours = outcome(self.ours.commit(batch.clone()));
+        let twins = outcome(self.twin.commit(batch.clone()));
+        assert_same(&batch, &ours, &twins);
+        if let Ok(committed) = ours {
+            self.points.push(committed.seq);
+            if self.points.len() > POINTS_MAX {
+                self.points.remove(0);
+            }
+        }
+    }
+
+    fn batch(&mut self) -> Batch {
+        let scope = *self.choice.of(&SCOPES);
+        let mut puts: Vec<Put> = Vec::new();
+        for _ in 0..self.choice.below(5) {
+            let put = self.put(scope);
+            let same = |other: &Put| (other.kind, &other.id) == (put.kind, &put.id);
+            if !puts.iter().any(same) || self.choice.one_in(20) {
+                puts.push(put);
+            }
+        }
+        let conditional = self.choice.one_in(4);
+        let count = if conditional { self.choice.below(3) } else { 0 };
+        let preconditions = (0..count).map(|_| self.precondition(scope)).collect();
+        let audit = self.choice.some(2, |choice| {
+            let about = choice.some(2, record);
+            entry(&format!("entry {}", choice.below(1_000)), &about)
+        });
+        let time_ms = self.choice.time();
+        Batch {
+            scope,
+            time_ms,
+            preconditions,
+            puts,
+            audit,
+        }
+    }
+
+    /// Mostly with the version that is next.
+    fn put(&mut self, scope: Scope) -> Put {
+        let (kind, id) = record(&mut self.choice);
+        let newest = self.newest_version(scope, kind, id).unwrap_or(0);
+        let version = match self.choice.below(30) {
+            0 => newest,
+            1 => newest + 2,
+            _ => newest + 1,
+        };
+        let put = of_kind(kind, patient(id, version));
+        if self.choice.one_in(if newest > 0 { 5 } else { 50 }) {
+            let content = Content::Deleted;
+            return Put { content, ..put };
+        }
+        let rows = self.choice.some(6, Choice::row);
+        let seal = match self.choice.below(3) {
+            0 => SealKey::Patient((*self.choice.of(&IDS)).into()),
+            _ => SealKey::Scope,
+        };
+        let main_date_ms = self.choice.one_in(2).then(|| self.choice.time());
+        Put {
+            rows,
+            seal,
+            main_date_ms,
+            ..put
+        }
+    }
+
+    fn newest_version(&self, scope: Scope, kind: Kind, id: &str) -> Option<u64> {
+        let newest = self.twin.now(scope).get(kind, id);
+        newest.map(|record| record.version)
+    }
+
+    /// Mostly one that holds.
+    fn precondition(&mut self, scope: Scope) -> Precondition {
+        let (kind, id) = record(&mut self.choice);
+        if self.choice.one_in(2) {
+            let filter = self.choice.filter(&IDS, 2);
+            let limit = self.choice.below(2) as usize;
+            let query = Query {
+                limit,
+                ..query(kind, filter)
+            };
+            return Precondition::NoneMatch(query);
+        }
+        let version = match self.choice.below(5) {
+            0 => Some(self.choice.below(4)),
+            _ => self.newest_version(scope, kind, id),
+        };
+        let id = id.into();
+        Precondition::VersionIs { kind, id, version }
+    }
+
+    fn find(&mut self) {
+        let kind = *self.choice.of(&KINDS);
+        let query = Query {
+            sort: self.choice.sort(),
+            rows: self.choice.some(3, Choice::param),
+            ..query(kind, self.choice.filter(&IDS, 3))
+        };
+        let limits = self.limits();
+        self.ask(&query, |view| {
+            let page = |limit, after| {
+                view.find(&Query {
+                    limit,
+                    after,
+                    ..query.clone()
+                })
+            };
+            (pages(&limits, page), view.count(&query))
+        });
+    }
+
+    fn history(&mut self) {
+        let of = match self.choice.below(2) {
+            0 => {
+                let (kind, id) = record(&mut self.choice);
+                HistoryOf::Record(kind, id.into())
+            }
+            _ => HistoryOf::Kinds(self.choice.some(3, |choice| *choice.of(&KINDS))),
+        };
+        let query = History {
+            since_ms: self.choice.one_in(2).then(|| self.choice.time()),
+            ..history(of)
+        };
+        let limits = self.limits();
+        self.ask(&query, |view| {
+            let page = |limit, after| {
+                view.history(&History {
+                    limit,
+                    after,
+                    ..query.clone()
+                })
+            };
+            pages(&limits, page)
+        });
+    }
+
+    fn audit(&mut self) {
+        let choice = &mut self.choice;
+        let about = choice.one_in(2).then(|| record(choice));
+        let newest = self.points.last().map_or(0, |seq| seq.0);
+        let query = AuditQuery {
+            about: about.map(|(kind, id)| (kind, id.into())),
+            from_ms: choice.one_in(3).then(|| choice.time()),
+            to_ms: choice.one_in(3).then(|| choice.time()),
+            ascending: choice.one_in(2),
+            after: choice.one_in(2).then(|| Seq(choice.below(newest + 2))),
+            limit: choice.below(20) as usize,
+        };
+        self.ask(&query, |view| view.audit(&query));
+    }
+
+    fn changes(&mut self) {
+        let newest = self.points.last().map_or(0, |seq| seq.0);
+        let after = Seq(self.choice.below(newest + 2));
+        let limit = self.choice.below(20) as usize;
+        let (ours, twins) = (
+            self.ours.changes(after, limit),
+            self.twin.changes(after, limit),
+        );
+        assert_same(&(after, limit), &ours, &twins);
+    }
+
+    fn read(&mut self) {
+        let (kind, id) = record(&mut self.choice);
+        let version = self.choice.below(6);
+        let asked = (kind, id, version);
+        self.ask(&asked, |view| {
+            (view.get(kind, id), view.version(kind, id, version))
+        });
+    }
+
+    /// Asks both the same, in the same scope at the same point.
+    fn ask<T: PartialEq + Debug>(&mut self, asked: &dyn Debug, ask: impl Fn(&View<'_>) -> T) {
+        let scope = *self.choice.of(&SCOPES);
+        let past = self.choice.one_in(3);
+        let point = past.then(|| *self.choice.of(&self.points));
+        let [ours, twins] = [self.ours, self.twin].map(|subject| {
+            let view = match point {
+                Some(seq) => subject.at(scope, seq),
+                None => subject.now(scope),
+            };
+            (view.seq(), ask(&view))
+        });
+        assert_same(&(scope, point, asked), &ours, &twins);
+    }
+
+    fn limits(&mut self) -> Vec<usize> {
+        let limits = (0..30).map(|_| self.choice.below(6) as usize + 1);
+        limits.collect()
+    }
+}
+
+fn record(choice: &mut Choice) -> (Kind, &'static str) {
+    (*choice.of(&KINDS), *choice.of(&IDS))
+}
+
+/// Pages with these limits, until there is none: their hits, and whether another followed.
+fn pages(
+    limits: &[usize],
+    page: impl Fn(usize, Option<crate::Position>) -> Found,
+) -> Vec<(Vec<Hit>, bool)> {
+    let mut pages = Vec::new();
+    let mut after = None;
+    for limit in limits {
+        let found = page(*limit, after);
+        after = found.next;
+        pages.push((found.hits, after.is_some()));
+        if after.is_none() {
+            break;
+        }
+    }
+    pages
+}
+
+/// What two engines must agree on; the words of an error are their own.
+fn outcome(result: Result<Committed, Error>) -> Result<Committed, String> {
+    result.map_err(|error| match error {
+        Error::Conflict { precondition } => format!("conflict {precondition:?}"),
+        Error::Misuse(_) => "misuse".to_owned(),
+        other => format!("{other:?}"),
+    })
+}
+
+#[track_caller]
+fn assert_same<T: PartialEq + Debug>(asked: &dyn Debug, ours: &T, twins: &T) {
+    assert!(
+        ours == twins,
+        "asked: {asked:#?}\nthe engine says: {ours:#?}\nthe twin says: {twins:#?}"
+    );
+}
