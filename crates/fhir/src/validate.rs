@@ -172,6 +172,10 @@ impl<'a> Check<'a, '_> {
         if self.is_full() {
             return;
         }
+        if node.is_null() {
+            let details = "must not be null: leave it out instead";
+            return self.fault(IssueType::Structure, place, details);
+        }
         if !node.is_object() {
             return self.fault(IssueType::Structure, place, "must be a JSON object");
         }

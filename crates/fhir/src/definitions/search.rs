@@ -59,20 +59,21 @@ impl SearchParameters {
     /// Reads `search.tsv`.
     pub(super) fn read(table: &'static str, types: &Types) -> SearchParameters {
         let parameters = parse(table, types);
+        let mut on: HashMap<&str, Vec<&SearchParameter>> = HashMap::new();
+        for (bases, parameter) in &parameters {
+            for base in bases.split(' ') {
+                on.entry(base).or_default().push(parameter);
+            }
+        }
         let resources = types.iter().filter(|ty| ty.kind == TypeKind::Resource);
         let of = resources.map(|ty| {
-            let mut bases = vec![ty.name];
-            let mut base = ty.base;
-            while let Some(id) = base {
-                bases.push(types.get(id).name);
-                base = types.get(id).base;
-            }
-            let mut own: Vec<SearchParameter> = parameters
-                .iter()
-                .filter(|(on, _)| on.iter().any(|name| bases.contains(name)))
-                .map(|(_, parameter)| SearchParameter {
+            let bases = std::iter::successors(Some(ty), |ty| ty.base.map(|id| types.get(id)));
+            let mut own: Vec<SearchParameter> = bases
+                .filter_map(|base| on.get(base.name))
+                .flatten()
+                .map(|parameter| SearchParameter {
                     expression: part_for(parameter.expression, ty.name),
-                    ..parameter.clone()
+                    ..(*parameter).clone()
                 })
                 .collect();
             own.sort_by_key(|parameter| parameter.code);
@@ -86,7 +87,8 @@ impl SearchParameters {
     }
 }
 
-type Based = (Vec<&'static str>, SearchParameter);
+/// A parameter with the names of its bases.
+type Based = (&'static str, SearchParameter);
 
 fn parse(table: &'static str, types: &Types) -> Vec<Based> {
     let mut parameters: Vec<Based> = Vec::with_capacity(1400);
@@ -142,27 +144,30 @@ fn one(mut next: impl FnMut() -> &'static str, types: &Types) -> Based {
         url: next(),
         expression: next(),
     };
-    (bases.split(' ').collect(), parameter)
+    (bases, parameter)
 }
 
-/// The part of a union that begins with the type's name: R4 writes one
-/// expression for all types that share a parameter. When no single part does,
-/// the whole is kept, whose other parts find nothing.
+/// The parts of a union that begin with the type's name: R4 writes one
+/// expression for all types that share a parameter. When none does, the
+/// expression needs no name and is for all.
 fn part_for(expression: &'static str, resource: &str) -> &'static str {
     let is_for = |part: &&str| {
         part.trim_start_matches('(')
             .strip_prefix(resource)
             .is_some_and(|rest| rest.starts_with('.') || rest.is_empty())
     };
-    let mut parts = union_parts(expression).into_iter().filter(is_for);
-    match (parts.next(), parts.next()) {
-        (Some(part), None) => part,
-        _ => expression,
+    let all = union_parts(expression);
+    let own: Vec<&'static str> = all.iter().copied().filter(is_for).collect();
+    match own.as_slice() {
+        [] => expression,
+        [one] => one,
+        own if own.len() == all.len() => expression,
+        own => String::leak(own.join(" | ")),
     }
 }
 
 /// Splits at the `|` outside parentheses and quotes.
-fn union_parts(expression: &str) -> Vec<&str> {
+fn union_parts(expression: &'static str) -> Vec<&'static str> {
     let (mut parts, mut start, mut depth, mut quoted) = (Vec::new(), 0, 0_i32, false);
     for (at, letter) in expression.char_indices() {
         match letter {

@@ -330,6 +330,11 @@ fn search_parameters_include_inherited_ones_and_only_their_part() {
         of("Observation", "date").expression,
         "Observation.effective"
     );
+    assert_eq!(
+        of("AllergyIntolerance", "code").expression,
+        "AllergyIntolerance.code | AllergyIntolerance.reaction.substance"
+    );
+    assert_eq!(of("InsurancePlan", "name").expression, "name | alias");
     assert_eq!(of("Observation", "patient").kind, SearchKind::Reference);
     assert_eq!(of("Observation", "code-value-quantity").components.len(), 2);
     assert!(!of("Observation", "code-value-quantity").multiple_or);

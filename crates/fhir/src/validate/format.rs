@@ -7,6 +7,7 @@ use crate::definitions::Primitive;
 use crate::issue::IssueType;
 use crate::json::{Kind, Node};
 use crate::primitive::{DateTime, Time};
+use crate::reference::is_id;
 
 use super::xhtml;
 
@@ -15,6 +16,8 @@ use super::xhtml;
 pub(super) enum Fault {
     /// It is another kind of JSON value.
     Kind,
+    /// It is null, which stands for nothing outside of arrays.
+    Null,
     /// The value is not one of the type.
     Format,
     /// A string without characters.
@@ -37,6 +40,7 @@ pub(super) fn check(node: Node<'_>, primitive: Primitive) -> Result<(), Fault> {
         },
         (Kind::Number, Kind::Number) => number(node.raw(), primitive),
         (expected, found) if expected == found => Ok(()),
+        (_, Kind::Null) => Err(Fault::Null),
         (_, _) => Err(Fault::Kind),
     }
 }
@@ -44,7 +48,7 @@ pub(super) fn check(node: Node<'_>, primitive: Primitive) -> Result<(), Fault> {
 impl Fault {
     pub(super) fn code(self) -> IssueType {
         match self {
-            Fault::Kind => IssueType::Structure,
+            Fault::Kind | Fault::Null => IssueType::Structure,
             Fault::Format | Fault::Empty | Fault::Xhtml(_) => IssueType::Value,
             Fault::TooLong => IssueType::TooLong,
         }
@@ -59,6 +63,7 @@ impl Fault {
                     "must be a JSON string".into()
                 }
             },
+            Fault::Null => "must not be null: leave it out instead".into(),
             Fault::Format => format!("must be {}", rule(primitive)).into(),
             Fault::Empty => "must not be an empty string: leave it out instead".into(),
             Fault::TooLong => "must not be longer than 1048576 characters".into(),
@@ -186,14 +191,6 @@ fn is_code(text: &str) -> bool {
         was_space = is_space;
     }
     !was_space
-}
-
-/// Is it a logical id: `[A-Za-z0-9\-\.]{1,64}`?
-pub(super) fn is_id(text: &str) -> bool {
-    (1..=64).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
 }
 
 /// `urn:oid:[0-2](\.(0|[1-9][0-9]*))+`

@@ -5,6 +5,7 @@
 use crate::definitions::{Child, Element, TypeId};
 use crate::issue::IssueType;
 use crate::json::Node;
+use crate::reference::Reference;
 
 use super::Check;
 use super::place::Place;
@@ -31,9 +32,11 @@ impl<'a> Check<'a, '_> {
         }
         if let Some(text) = node.get("reference").and_then(Node::str) {
             let place = place.child("reference");
-            match text.strip_prefix('#') {
-                Some(id) => self.contained(id, here.targets, &place),
-                None => self.target(named_type(&text), here.targets, &place),
+            match Reference::parse::<&str>(&text, &[]) {
+                Some(Reference::Contained(id)) => self.contained(id, here.targets, &place),
+                Some(found) => self.target(found.target_type(), here.targets, &place),
+                // Of no known form: then it says no type either.
+                None => {}
             }
         }
         if let Some(ty) = node.get("type").and_then(Node::plain_str) {
@@ -80,16 +83,4 @@ impl<'a> Check<'a, '_> {
             }
         }
     }
-}
-
-/// The type in `Patient/1`, `http://example.org/fhir/Patient/1` or either
-/// with `/_history/2` behind it.
-fn named_type(reference: &str) -> Option<&str> {
-    let mut parts = reference.rsplit('/');
-    let (last, before) = (parts.next()?, parts.next()?);
-    if before == "_history" {
-        parts.next()?;
-        return parts.next();
-    }
-    (!last.is_empty()).then_some(before)
 }

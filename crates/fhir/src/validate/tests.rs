@@ -97,13 +97,14 @@ fn unknown_properties_are_named() {
 #[test]
 fn cardinality_is_kept() {
     patient(
-        r#""birthDate":["1970"],"name":{"text":"x"},"photo":[],"maritalStatus":{},"gender":null"#,
+        r#""birthDate":["1970"],"name":{"text":"x"},"photo":[],"maritalStatus":{},"gender":null,"text":null"#,
         &[
             "Patient.birthDate: must not be an array: the element does not repeat",
             "Patient.name: must be an array: the element repeats",
             "Patient.photo: an array must not be empty: leave it out instead",
             "Patient.maritalStatus: an object must not be empty: leave it out instead",
-            "Patient.gender: must be a JSON string",
+            "Patient.gender: must not be null: leave it out instead",
+            "Patient.text: must not be null: leave it out instead",
         ],
     );
     check(
@@ -238,7 +239,9 @@ fn references_lead_to_allowed_types() {
         ("http://example.org/fhir/Group/1", true),
         ("urn:uuid:9d2c", true),
         ("http://example.org/anything", true),
-        ("Patient?identifier=x|y", true),
+        ("Patient?identifier=http://x/Organization/y", true),
+        ("Organization?identifier=x|y", false),
+        ("no reference", true),
         ("Observation/1", false),
         ("http://example.org/fhir/Organization/1/_history/2", false),
     ] {
