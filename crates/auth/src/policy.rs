@@ -2,7 +2,7 @@
 //!
 //! | who | may |
 //! |---|---|
-//! | anyone | read capabilities, sign in |
+//! | anyone | read capabilities, sign in; once signed in, sign out |
 //! | a client | in its own project, what its scopes say (see [`crate::Scopes`]) |
 //! | an administrator | everything in the projects where they hold the role; with it on the system, projects, users of the system and metrics |
 //! | the operator | everything |
@@ -255,11 +255,13 @@ fn decide(
     if let Rights::None = subject.rights() {
         return Err(Denied("not signed in"));
     }
-    if let Class::Own = class {
-        return Ok(Rule::Named("one's own session"));
-    }
-    if !subject.reaches(scope) {
+    let own = matches!(class, Class::Own);
+    // Those without any role can still sign out where they signed in.
+    if !(subject.reaches(scope) || own && subject.home() == scope) {
         return Err(Denied("of another project"));
+    }
+    if own {
+        return Ok(Rule::Named("one's own session"));
     }
     fits(class, scope, target)?;
     match subject.rights() {

@@ -125,6 +125,26 @@ fn a_key_not_synced_is_gone_and_its_number_is_not_confused() {
 }
 
 #[test]
+fn a_failed_sync_loses_nothing() {
+    let folder = Folder::new();
+    let mut ring = folder.opened();
+    let slot = ring.slot(1, Some("p"), 0).unwrap();
+    // A handle that cannot write stands for a full or read-only disk.
+    let ring_mut = Arc::get_mut(&mut ring).unwrap();
+    let good = std::mem::replace(&mut ring_mut.file, File::open(folder.ring()).unwrap());
+    for _ in 0..2 {
+        let error = ring.sync().unwrap_err();
+        assert!(matches!(error, Error::Io { doing: "write", .. }), "{error}");
+    }
+    let text = sealed(&ring, slot, "x");
+    Arc::get_mut(&mut ring).unwrap().file = good;
+    ring.sync().unwrap();
+    drop(ring);
+    let ring = folder.open(Founding::Existing).unwrap();
+    assert_eq!(ring.open_sealed(slot, b"aad", &text).unwrap(), b"x");
+}
+
+#[test]
 fn many_threads_make_one_key() {
     let folder = Folder::new();
     let ring = folder.opened();
@@ -347,6 +367,44 @@ fn a_destroyed_key_opens_nothing() {
     let ring = folder.opened();
     let error = ring.seal(Slot(2), b"", b"", &mut Vec::new()).unwrap_err();
     assert!(matches!(error, Error::Destroyed(Slot(2))), "{error}");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig {
+        cases: 64,
+        failure_persistence: None,
+        ..Default::default()
+    })]
+
+    /// Whatever happens to the file: it opens with right keys, or not at all.
+    #[test]
+    fn no_edit_gives_a_wrong_key(
+        at in 0..5 * LEN,
+        bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 1..300),
+        cut in 0..6 * LEN,
+    ) {
+        let folder = with_two_groups();
+        let ring = folder.opened();
+        let slots = ["a", "b"].map(|label| ring.find(1, Some(label)).unwrap());
+        let texts = slots.map(|slot| sealed(&ring, slot, "text"));
+        drop(ring);
+        folder.edit(|file| {
+            let end = (at + bytes.len()).min(file.len());
+            if at < end {
+                file[at..end].copy_from_slice(&bytes[..end - at]);
+            }
+            file.truncate(cut);
+        });
+        if let Ok(ring) = folder.open(Founding::Existing) {
+            for ((label, slot), text) in ["a", "b"].into_iter().zip(slots).zip(texts) {
+                if let Ok(opened) = ring.open_sealed(slot, b"aad", &text) {
+                    proptest::prop_assert_eq!(opened, b"text");
+                }
+                let found = ring.find(1, Some(label));
+                proptest::prop_assert!(found.is_none_or(|found| found == slot));
+            }
+        }
+    }
 }
 
 #[test]
