@@ -4,20 +4,28 @@
 //! Both sides end in the same plain types, and know nothing of a store: the
 //! service maps values to index rows and criteria to a query.
 
+mod control;
 mod convert;
 mod decimal;
 mod extract;
 mod fold;
 mod main_date;
+mod name;
+mod operand;
 mod path;
+mod query;
 mod span;
 mod value;
 
 #[cfg(test)]
 mod tests;
 
+pub use control::{CONTROLS_MAX, Control, Include, SortKey, Summary, Total};
 pub use decimal::Number;
 pub use extract::{Entry, Extractor};
 pub use fold::fold;
+pub use name::{CHAIN_MAX, Clause, Criterion, Modifier};
+pub use operand::{ALTERNATIVES_MAX, Asking, Operand, Prefix};
+pub use query::{PARAMETERS_MAX, Problem, Search};
 pub use span::Span;
 pub use value::{CODE_BYTES_MAX, STRING_BYTES_MAX, VALUES_MAX, Value, clip};

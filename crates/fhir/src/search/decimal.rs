@@ -4,22 +4,20 @@
 //! The arithmetic is on decimal digits, never through binary floating point,
 //! so that `5.40` and `5.4` stay the different questions that they are.
 
-/// A number of a query and the span that its written precision implies, as
-/// texts that are JSON numbers.
+/// The numbers that a number of a query means, from one (inclusive) to another
+/// (exclusive), as texts that are JSON numbers. Equal ends mean that number alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Number {
-    /// The number itself, for the prefixes that compare exactly.
-    pub exact: Box<str>,
     /// First number of the span.
     pub from: Box<str>,
-    /// First number after it.
+    /// First number after it, or the same number.
     pub to: Box<str>,
 }
 
 impl Number {
-    /// Reads a number with the span of half a unit of its last digit.
+    /// Half a unit of the last digit to both sides, as `eq` and `ne` mean it.
     #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
+    pub fn implied(text: &str) -> Option<Self> {
         let (mut digits, mut exponent) = decimal(text)?;
         if exponent > 0 && digits.abs() < 10 {
             // The specification's own example: 1e2 asks for 95 up to 105.
@@ -27,27 +25,34 @@ impl Number {
             exponent -= 1;
         }
         Some(Self {
-            exact: print(digits, exponent),
             from: print(digits * 10 - 5, exponent - 1),
             to: print(digits * 10 + 5, exponent - 1),
         })
     }
 
-    /// Reads a number with the span of a tenth of it on both sides, the
-    /// specification's suggestion for `ap`.
+    /// The number alone, as `gt`, `lt`, `ge`, `le`, `sa` and `eb` mean it.
+    #[must_use]
+    pub fn exactly(text: &str) -> Option<Self> {
+        let (digits, exponent) = decimal(text)?;
+        let exact = print(digits, exponent);
+        Some(Self {
+            from: exact.clone(),
+            to: exact,
+        })
+    }
+
+    /// A tenth of it to both sides, the specification's suggestion for `ap`.
     #[must_use]
     pub fn about(text: &str) -> Option<Self> {
         let (digits, exponent) = decimal(text)?;
         let tenth = digits.abs();
-        let exact = Self::parse(text)?;
         if tenth == 0 {
-            return Some(exact);
+            return Self::implied(text);
         }
         Some(Self {
-            exact: exact.exact,
             from: print(digits * 10 - tenth, exponent - 1),
-            // The bound itself is meant to be within; a part of 1e-3 more
-            // makes the half-open span hold it.
+            // The bound itself is meant to be within; a thousandth of a
+            // tenth's unit more makes the half-open span hold it.
             to: print((digits * 10 + tenth) * 1000 + 1, exponent - 4),
         })
     }
@@ -105,7 +110,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, from: &str, to: &str) {
-        let number = Number::parse(text).unwrap();
+        let number = Number::implied(text).unwrap();
         assert_eq!((&*number.from, &*number.to), (from, to), "{text}");
     }
 
@@ -127,7 +132,7 @@ mod tests {
         assert_eq!((&*about.from, &*about.to), ("900e-1", "1100001e-4"));
         let about = Number::about("-100").unwrap();
         assert_eq!((&*about.from, &*about.to), ("-1100e-1", "-899999e-4"));
-        assert_eq!(Number::about("0"), Number::parse("0"));
+        assert_eq!(Number::about("0"), Number::implied("0"));
     }
 
     #[test]
@@ -136,11 +141,18 @@ mod tests {
             "", "-", ".", "1.", ".5", "+1", "1e", "1e+", "1e-", "1 ", "1,0", "0x1", "1e99999",
             "NaN", "inf", "1e1.0", "--1", "１", "1e2000",
         ] {
-            assert_eq!(Number::parse(text), None, "{text}");
+            assert_eq!(Number::implied(text), None, "{text}");
         }
-        assert_eq!(Number::parse(&"9".repeat(DIGITS_MAX + 1)), None);
+        assert_eq!(Number::implied(&"9".repeat(DIGITS_MAX + 1)), None);
         assert!(Number::about(&"9".repeat(DIGITS_MAX)).is_some());
-        assert!(Number::parse(&format!("0.{}1", "0".repeat(100))).is_some());
+        assert!(Number::implied(&format!("0.{}1", "0".repeat(100))).is_some());
+    }
+
+    #[test]
+    fn a_number_compared_exactly_has_no_width() {
+        let exact = Number::exactly("-5.40").unwrap();
+        assert_eq!((&*exact.from, &*exact.to), ("-540e-2", "-540e-2"));
+        assert_eq!(&*Number::exactly("1e2").unwrap().from, "1e2");
     }
 
     proptest! {
@@ -153,7 +165,7 @@ mod tests {
         fn a_number_lies_within_its_span(digits in -1_000_000_i64..1_000_000, places in 0_u32..5) {
             let text = rust_decimal::Decimal::new(digits, places).to_string();
             let read = |t: &str| t.parse::<f64>().unwrap();
-            let number = Number::parse(&text).unwrap();
+            let number = Number::implied(&text).unwrap();
             prop_assert!(read(&number.from) < read(&text) && read(&text) < read(&number.to));
         }
     }

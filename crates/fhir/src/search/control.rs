@@ -1,0 +1,323 @@
+//! Parameters that say how a result is to be given, rather than what is in it:
+//! <https://hl7.org/fhir/R4/search.html#return>.
+
+use super::name::{codes, location};
+use super::operand::type_name;
+use crate::definitions::{self, Parent, SearchKind, SearchParameter};
+use crate::issue::{Issue, IssueType};
+
+/// How a result is to be given. What is not told is `None` or empty.
+#[derive(Clone, Debug, Default)]
+pub struct Control {
+    /// `_sort`: most significant key first.
+    pub sort: Vec<SortKey>,
+    /// `_count`: at most so many a page.
+    pub count: Option<u32>,
+    /// `_total`.
+    pub total: Option<Total>,
+    /// `_include`.
+    pub includes: Vec<Include>,
+    /// `_revinclude`.
+    pub reverse_includes: Vec<Include>,
+    /// `_summary`.
+    pub summary: Option<Summary>,
+    /// `_elements`: names of elements at the top of the resource.
+    pub elements: Vec<&'static str>,
+    /// `_format`, as the client wrote it.
+    pub format: Option<Box<str>>,
+    /// `_pretty`.
+    pub pretty: Option<bool>,
+}
+
+/// A key of an order.
+#[derive(Clone, Debug)]
+pub struct SortKey {
+    /// By the values of this parameter; `_id` and `_lastUpdated` as well.
+    pub parameter: &'static SearchParameter,
+    /// Greatest first.
+    pub descending: bool,
+}
+
+/// How exact the number of matches must be: <https://hl7.org/fhir/R4/search.html#total>.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Total {
+    /// Not wanted.
+    None,
+    /// May be an estimate.
+    Estimate,
+    /// Exact.
+    Accurate,
+}
+
+/// Which part of each resource is wanted: <https://hl7.org/fhir/R4/search.html#summary>.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Summary {
+    /// The elements marked as summary.
+    True,
+    /// Text, id, meta and mandatory elements.
+    Text,
+    /// All but the text.
+    Data,
+    /// No resources, only their number.
+    Count,
+    /// Everything.
+    False,
+}
+
+/// Resources to add to a result: <https://hl7.org/fhir/R4/search.html#revinclude>.
+#[derive(Clone, Debug)]
+pub struct Include {
+    /// The type of the resource that refers; `None` is any.
+    pub source: Option<&'static str>,
+    /// By which of its parameters; `None` is any reference.
+    pub reference: Option<&'static SearchParameter>,
+    /// Only targets of this type.
+    pub target: Option<&'static str>,
+    /// Follow the references of included resources too.
+    pub iterate: bool,
+}
+
+/// Most keys, includes or elements of a request, each.
+pub const CONTROLS_MAX: usize = 50;
+
+const NAMES: [&str; 9] = [
+    "_sort",
+    "_count",
+    "_total",
+    "_include",
+    "_revinclude",
+    "_summary",
+    "_elements",
+    "_format",
+    "_pretty",
+];
+
+/// Does the name, but for its modifier, belong here?
+pub(super) fn is_control(name: &str) -> bool {
+    let plain = name.split_once(':').map_or(name, |(plain, _)| plain);
+    NAMES.contains(&plain)
+}
+
+impl Control {
+    /// Reads one parameter for a search of type `ty`.
+    pub(super) fn read(&mut self, ty: &'static str, name: &str, value: &str) -> Result<(), Issue> {
+        let at = At { ty, name };
+        let (plain, modifier) = match name.split_once(':') {
+            Some((plain, modifier)) => (plain, Some(modifier)),
+            None => (name, None),
+        };
+        let includes = matches!(plain, "_include" | "_revinclude");
+        let iterate = match modifier {
+            None => false,
+            Some("iterate" | "recurse") if includes => true,
+            Some(_) if includes => return Err(at.unsupported("unknown modifier; allowed: iterate")),
+            Some(_) => return Err(at.unsupported("this parameter has no modifiers")),
+        };
+        match plain {
+            "_sort" => self.sort(&at, value),
+            "_count" => at.once(&mut self.count, count(value), "must be a number, 0 or more"),
+            "_total" => at.once(
+                &mut self.total,
+                total(value),
+                "must be none, estimate or accurate",
+            ),
+            "_include" => at.add(&mut self.includes, at.include(value, iterate)?),
+            "_revinclude" => at.add(&mut self.reverse_includes, at.reverse(value, iterate)?),
+            "_summary" => {
+                let expected = "must be true, text, data, count or false";
+                at.once(&mut self.summary, summary(value), expected)
+            }
+            "_elements" => self.elements(&at, value),
+            "_format" => {
+                let format = (!value.is_empty()).then(|| value.into());
+                at.once(&mut self.format, format, "must not be empty")
+            }
+            _ => at.once(&mut self.pretty, boolean(value), "must be true or false"),
+        }
+    }
+
+    fn sort(&mut self, at: &At<'_>, value: &str) -> Result<(), Issue> {
+        for key in value.split(',') {
+            let (code, descending) = match key.strip_prefix('-') {
+                Some(code) => (code, true),
+                None => (key, false),
+            };
+            let parameter = definitions::r4().search_parameter(at.ty, code);
+            let Some(parameter) = parameter.filter(|p| sorts(p)) else {
+                let allowed = codes(at.ty, sorts);
+                return Err(at.unsupported(format!("cannot sort by that; allowed: {allowed}")));
+            };
+            let key = SortKey {
+                parameter,
+                descending,
+            };
+            at.add(&mut self.sort, key)?;
+        }
+        Ok(())
+    }
+
+    fn elements(&mut self, at: &At<'_>, value: &str) -> Result<(), Issue> {
+        let definitions = definitions::r4();
+        let parent = definitions.resource_named(at.ty).map(Parent::Type);
+        for name in value.split(',') {
+            let keys = parent.map_or(&[][..], |parent| definitions.named(parent, name.trim()));
+            let Some(key) = keys.first() else {
+                let details = format!("the value names no element of {}", at.ty);
+                return Err(at.malformed(details));
+            };
+            at.add(&mut self.elements, definitions.element(key.element).name)?;
+        }
+        Ok(())
+    }
+}
+
+/// The parameter that is read, for its messages.
+struct At<'r> {
+    ty: &'static str,
+    name: &'r str,
+}
+
+impl At<'_> {
+    fn once<T>(&self, slot: &mut Option<T>, value: Option<T>, expected: &str) -> Result<(), Issue> {
+        if slot.is_some() {
+            return Err(self.malformed("the parameter must not be repeated".to_owned()));
+        }
+        *slot = Some(value.ok_or_else(|| self.malformed(format!("the value {expected}")))?);
+        Ok(())
+    }
+
+    fn add<T>(&self, list: &mut Vec<T>, value: T) -> Result<(), Issue> {
+        if list.len() == CONTROLS_MAX {
+            let details = format!("more than {CONTROLS_MAX} of them");
+            return Err(Issue::error(
+                IssueType::TooCostly,
+                location(self.name),
+                details,
+            ));
+        }
+        list.push(value);
+        Ok(())
+    }
+
+    /// `_include`: from the resources found, and from others only with `:iterate`.
+    fn include(&self, value: &str, iterate: bool) -> Result<Include, Issue> {
+        let include = self.link(value, iterate)?;
+        if include.source.is_some_and(|source| source != self.ty) && !iterate {
+            let details = format!("the value must begin with {}:, or have :iterate", self.ty);
+            return Err(self.malformed(details));
+        }
+        Ok(include)
+    }
+
+    /// `_revinclude`: to the resources found, and to others only with `:iterate`.
+    fn reverse(&self, value: &str, iterate: bool) -> Result<Include, Issue> {
+        let include = self.link(value, iterate)?;
+        let reaches = |parameter: &SearchParameter| {
+            let definitions = definitions::r4();
+            let mut names = parameter.targets.iter().map(|id| definitions.ty(*id).name);
+            names.any(|name| name == self.ty || name == "Resource")
+        };
+        if !iterate
+            && include
+                .reference
+                .is_some_and(|parameter| !reaches(parameter))
+        {
+            let details = format!("the reference does not lead to {}", self.ty);
+            return Err(self.malformed(details));
+        }
+        Ok(include)
+    }
+
+    /// `*`, `Type:*`, `Type:parameter` or `Type:parameter:TargetType`.
+    fn link(&self, value: &str, iterate: bool) -> Result<Include, Issue> {
+        if value == "*" {
+            return Ok(Include {
+                source: None,
+                reference: None,
+                target: None,
+                iterate,
+            });
+        }
+        let mut parts = value.splitn(3, ':');
+        let source = parts.next().and_then(type_name);
+        let (Some(source), Some(code)) = (source, parts.next()) else {
+            let shape = "the value must be Type:parameter or Type:parameter:TargetType";
+            return Err(self.malformed(shape.to_owned()));
+        };
+        let target = match parts.next() {
+            None => None,
+            Some(name) => Some(type_name(name).ok_or_else(|| {
+                self.malformed("the value names an unknown type of target".to_owned())
+            })?),
+        };
+        let reference = if code == "*" {
+            None
+        } else {
+            Some(self.reference(source, code)?)
+        };
+        Ok(Include {
+            source: Some(source),
+            reference,
+            target,
+            iterate,
+        })
+    }
+
+    fn reference(&self, ty: &str, code: &str) -> Result<&'static SearchParameter, Issue> {
+        let parameter = definitions::r4().search_parameter(ty, code);
+        let is_reference = |p: &&SearchParameter| p.kind == SearchKind::Reference;
+        parameter.filter(is_reference).ok_or_else(|| {
+            let allowed = codes(ty, |p| is_reference(&p));
+            self.malformed(format!(
+                "the value names no reference of {ty}; allowed: {allowed}"
+            ))
+        })
+    }
+
+    fn unsupported(&self, details: impl Into<std::borrow::Cow<'static, str>>) -> Issue {
+        Issue::error(IssueType::NotSupported, location(self.name), details)
+    }
+
+    fn malformed(&self, details: String) -> Issue {
+        Issue::error(IssueType::Value, location(self.name), details)
+    }
+}
+
+fn sorts(parameter: &SearchParameter) -> bool {
+    let unordered = matches!(parameter.kind, SearchKind::Composite | SearchKind::Special);
+    !unordered && !parameter.expression.is_empty()
+}
+
+/// More than any server gives at once is as good as the most.
+fn count(value: &str) -> Option<u32> {
+    let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| value.parse().unwrap_or(u32::MAX))
+}
+
+fn total(value: &str) -> Option<Total> {
+    match value {
+        "none" => Some(Total::None),
+        "estimate" => Some(Total::Estimate),
+        "accurate" => Some(Total::Accurate),
+        _ => None,
+    }
+}
+
+fn summary(value: &str) -> Option<Summary> {
+    match value {
+        "true" => Some(Summary::True),
+        "text" => Some(Summary::Text),
+        "data" => Some(Summary::Data),
+        "count" => Some(Summary::Count),
+        "false" => Some(Summary::False),
+        _ => None,
+    }
+}
+
+fn boolean(value: &str) -> Option<bool> {
+    match value {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => None,
+    }
+}

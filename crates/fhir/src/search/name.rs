@@ -1,0 +1,378 @@
+//! Names of search parameters as a client writes them: modifiers, chains and
+//! `_has` (<https://hl7.org/fhir/R4/search.html#modifiers>,
+//! <https://hl7.org/fhir/R4/search.html#chaining>).
+
+use super::operand::{self, ALTERNATIVES_MAX, Asking, Expected, Operand};
+use crate::definitions::{self, Component, SearchKind, SearchParameter};
+use crate::issue::{Issue, IssueType};
+
+/// A condition on a resource.
+#[derive(Clone, Debug)]
+pub enum Clause {
+    /// On its own values.
+    Own(Criterion),
+    /// On a resource that it refers to: `subject:Patient.name=…`.
+    Chain {
+        /// The reference followed.
+        reference: &'static SearchParameter,
+        /// What a target must satisfy, for each type that it may have.
+        targets: Vec<(&'static str, Clause)>,
+    },
+    /// On a resource that refers to it: `_has:Observation:patient:code=…`.
+    Has {
+        /// The type of the resource that refers.
+        ty: &'static str,
+        /// By which of its parameters.
+        reference: &'static SearchParameter,
+        /// What it must satisfy.
+        clause: Box<Clause>,
+    },
+}
+
+/// A condition on the values of one parameter.
+#[derive(Clone, Debug)]
+pub struct Criterion {
+    /// The parameter. `_id` and `_lastUpdated` are parameters like others.
+    pub parameter: &'static SearchParameter,
+    /// How the values are compared, when not as usual.
+    pub modifier: Option<Modifier>,
+    /// The alternatives: one must hold (for `:not` and `:not-in`, none may).
+    pub values: Vec<Operand>,
+}
+
+/// How values are compared: <https://hl7.org/fhir/R4/search.html#modifiers>.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Modifier {
+    /// `:missing`, with [`Operand::Missing`].
+    Missing,
+    /// `:exact` on strings.
+    Exact,
+    /// `:contains` on strings.
+    Contains,
+    /// `:text` on tokens, with [`Operand::Text`].
+    Text,
+    /// `:not` on tokens.
+    Not,
+    /// `:above`: tokens by their system's hierarchy, URIs by their path.
+    Above,
+    /// `:below`: as above, the other way.
+    Below,
+    /// `:in` on tokens: a value set, with [`Operand::Uri`].
+    In,
+    /// `:not-in` on tokens: a value set, with [`Operand::Uri`].
+    NotIn,
+    /// `:of-type` on identifiers, with [`Operand::OfType`].
+    OfType,
+    /// `:identifier` on references, with [`Operand::Token`].
+    Identifier,
+    /// `:Type` on references, with [`Operand::Reference`] of that type.
+    Type(&'static str),
+}
+
+/// Most links of a chain.
+pub const CHAIN_MAX: usize = 8;
+
+/// Reads one parameter of a search for resources of type `ty`.
+pub(super) fn clause(
+    ty: &'static str,
+    name: &str,
+    value: &str,
+    asking: &Asking<'_>,
+) -> Result<Clause, Issue> {
+    Reading {
+        whole: name,
+        value,
+        asking,
+    }
+    .clause(ty, name, 0)
+}
+
+/// The location of a parameter in an issue: `http.` and its name, unless that
+/// is none, but some text that a client put in its place.
+pub(super) fn location(name: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b':' | b'.' | b'*');
+    if !name.is_empty() && name.len() <= 100 && name.bytes().all(plain) {
+        format!("http.{name}")
+    } else {
+        "http".to_owned()
+    }
+}
+
+struct Reading<'r> {
+    whole: &'r str,
+    value: &'r str,
+    asking: &'r Asking<'r>,
+}
+
+impl Reading<'_> {
+    fn clause(&self, ty: &'static str, name: &str, depth: usize) -> Result<Clause, Issue> {
+        if depth > CHAIN_MAX {
+            let details = format!("a chain of more than {CHAIN_MAX} links");
+            return Err(Issue::error(
+                IssueType::TooCostly,
+                location(self.whole),
+                details,
+            ));
+        }
+        if let Some(rest) = name.strip_prefix("_has:") {
+            return self.has(ty, rest, depth);
+        }
+        match name.split_once('.') {
+            Some((link, rest)) => self.chain(ty, link, rest, depth),
+            None => self.own(ty, name).map(Clause::Own),
+        }
+    }
+
+    fn has(&self, ty: &'static str, text: &str, depth: usize) -> Result<Clause, Issue> {
+        let shape = "must be _has:Type:reference:parameter";
+        let mut parts = text.splitn(3, ':');
+        let (Some(from), Some(code), Some(rest)) = (parts.next(), parts.next(), parts.next())
+        else {
+            return Err(self.unsupported(shape));
+        };
+        let Some(from) = operand::type_name(from) else {
+            return Err(self.unsupported(format!("{shape}, with a known type of resource")));
+        };
+        let reference = self.parameter(from, code)?;
+        if !leads_to(reference, ty) {
+            let allowed = codes(from, |parameter| leads_to(parameter, ty));
+            let details = format!("{code} of {from} does not refer to {ty}; allowed: {allowed}");
+            return Err(self.unsupported(details));
+        }
+        Ok(Clause::Has {
+            ty: from,
+            reference,
+            clause: Box::new(self.clause(from, rest, depth + 1)?),
+        })
+    }
+
+    fn chain(
+        &self,
+        ty: &'static str,
+        link: &str,
+        rest: &str,
+        depth: usize,
+    ) -> Result<Clause, Issue> {
+        let (code, wanted) = match link.split_once(':') {
+            Some((code, wanted)) => (code, Some(wanted)),
+            None => (link, None),
+        };
+        let reference = self.parameter(ty, code)?;
+        if reference.kind != SearchKind::Reference {
+            let allowed = codes(ty, |parameter| parameter.kind == SearchKind::Reference);
+            let details = format!("only references can be chained; allowed: {allowed}");
+            return Err(self.unsupported(details));
+        }
+        let candidates = match wanted {
+            Some(wanted) => vec![self.target(reference, wanted)?],
+            None => self.targets(reference)?,
+        };
+        let mut targets = Vec::new();
+        let mut first_issue = None;
+        for target in candidates {
+            match self.clause(target, rest, depth + 1) {
+                Ok(clause) => targets.push((target, clause)),
+                Err(issue) => first_issue = first_issue.or(Some(issue)),
+            }
+        }
+        match (first_issue, targets.is_empty()) {
+            // A type without the parameter is no fault while another has it;
+            // a value that makes no sense is one for any type.
+            (Some(issue), empty) if empty || issue.code != IssueType::NotSupported => Err(issue),
+            _ => Ok(Clause::Chain { reference, targets }),
+        }
+    }
+
+    /// The types that a reference may lead to.
+    fn targets(&self, reference: &SearchParameter) -> Result<Vec<&'static str>, Issue> {
+        let definitions = definitions::r4();
+        let names = reference.targets.iter().map(|id| definitions.ty(*id).name);
+        let names: Vec<_> = names.filter_map(operand::type_name).collect();
+        if names.is_empty() {
+            let code = reference.code;
+            let details = format!("may lead to any type; name one, as in {code}:Patient.name");
+            return Err(self.unsupported(details));
+        }
+        Ok(names)
+    }
+
+    /// The type that a modifier of a reference names.
+    fn target(&self, reference: &SearchParameter, name: &str) -> Result<&'static str, Issue> {
+        let ty = operand::type_name(name).filter(|ty| leads_to(reference, ty));
+        ty.ok_or_else(|| {
+            let definitions = definitions::r4();
+            let names = reference.targets.iter().map(|id| definitions.ty(*id).name);
+            let allowed = names.collect::<Vec<_>>().join(", ");
+            self.unsupported(format!("unknown type of target; allowed: {allowed}"))
+        })
+    }
+
+    fn own(&self, ty: &'static str, name: &str) -> Result<Criterion, Issue> {
+        let (code, modifier) = match name.split_once(':') {
+            Some((code, modifier)) => (code, Some(modifier)),
+            None => (name, None),
+        };
+        let parameter = self.parameter(ty, code)?;
+        if parameter.kind == SearchKind::Special || parameter.expression.is_empty() {
+            return Err(self.unsupported("this parameter is not supported"));
+        }
+        let modifier = match modifier {
+            Some(modifier) => Some(self.modifier(parameter, modifier)?),
+            None => None,
+        };
+        let mut values = Vec::new();
+        for text in operand::split(self.value, b',') {
+            if values.len() == ALTERNATIVES_MAX {
+                let details = format!("more than {ALTERNATIVES_MAX} alternatives");
+                return Err(Issue::error(
+                    IssueType::TooCostly,
+                    location(self.whole),
+                    details,
+                ));
+            }
+            let value = self.value(ty, parameter, modifier, text);
+            values.push(value.map_err(|expected| self.malformed(&expected))?);
+        }
+        Ok(Criterion {
+            parameter,
+            modifier,
+            values,
+        })
+    }
+
+    fn modifier(&self, parameter: &SearchParameter, name: &str) -> Result<Modifier, Issue> {
+        let allowed = modifiers(parameter.kind);
+        if let Some((_, modifier)) = allowed.iter().find(|(known, _)| *known == name) {
+            return Ok(*modifier);
+        }
+        if parameter.kind == SearchKind::Reference && name.starts_with(|c: char| c.is_uppercase()) {
+            return self.target(parameter, name).map(Modifier::Type);
+        }
+        let mut names: Vec<&str> = allowed.iter().map(|(name, _)| *name).collect();
+        if parameter.kind == SearchKind::Reference {
+            names.push("a type of target");
+        }
+        let details = format!("unknown modifier; allowed: {}", names.join(", "));
+        Err(self.unsupported(details))
+    }
+
+    fn value(
+        &self,
+        ty: &'static str,
+        parameter: &SearchParameter,
+        modifier: Option<Modifier>,
+        text: &str,
+    ) -> Result<Operand, Expected> {
+        match modifier {
+            Some(Modifier::Missing) => operand::missing(text),
+            Some(Modifier::Text) => operand::words(text),
+            Some(Modifier::In | Modifier::NotIn) => operand::uri(text),
+            Some(Modifier::OfType) => operand::of_type(text),
+            Some(Modifier::Identifier) => operand::token(text),
+            Some(Modifier::Type(target)) => operand::typed_reference(target, text, self.asking),
+            None if parameter.kind == SearchKind::Composite => self.composite(ty, parameter, text),
+            None
+            | Some(
+                Modifier::Exact
+                | Modifier::Contains
+                | Modifier::Not
+                | Modifier::Above
+                | Modifier::Below,
+            ) => operand::operand(parameter, text, self.asking),
+        }
+    }
+
+    /// `part$part`, each read as the parameter that its component names.
+    fn composite(
+        &self,
+        ty: &'static str,
+        parameter: &SearchParameter,
+        text: &str,
+    ) -> Result<Operand, Expected> {
+        let texts: Vec<&str> = operand::split(text, b'$').collect();
+        if texts.len() != parameter.components.len() {
+            let count = parameter.components.len();
+            return Err(format!("must have {count} parts, with $ between them").into());
+        }
+        let parts = texts
+            .iter()
+            .zip(parameter.components)
+            .map(|(text, component)| {
+                let part = part(ty, component).ok_or("has a part that is not supported")?;
+                operand::operand(part, text, self.asking)
+            });
+        Ok(Operand::Composite(parts.collect::<Result<_, _>>()?))
+    }
+
+    fn parameter(&self, ty: &'static str, code: &str) -> Result<&'static SearchParameter, Issue> {
+        definitions::r4().search_parameter(ty, code).ok_or_else(|| {
+            let allowed = codes(ty, |_| true);
+            let details = format!("unknown search parameter of {ty}; allowed: {allowed}");
+            self.unsupported(details)
+        })
+    }
+
+    fn unsupported(&self, details: impl Into<Expected>) -> Issue {
+        Issue::error(IssueType::NotSupported, location(self.whole), details)
+    }
+
+    fn malformed(&self, expected: &str) -> Issue {
+        let details = format!("the value {expected}");
+        Issue::error(IssueType::Value, location(self.whole), details)
+    }
+}
+
+/// The parameter of a composite's component.
+fn part(ty: &'static str, component: &Component) -> Option<&'static SearchParameter> {
+    let definitions = definitions::r4();
+    let url = |p: &&SearchParameter| p.url == component.definition;
+    definitions.search_parameters(ty).iter().find(url)
+}
+
+fn leads_to(parameter: &SearchParameter, ty: &str) -> bool {
+    let definitions = definitions::r4();
+    let mut targets = parameter.targets.iter().map(|id| definitions.ty(*id).name);
+    parameter.kind == SearchKind::Reference && targets.any(|name| name == ty || name == "Resource")
+}
+
+/// The names of a type's parameters that have a quality, for a message.
+pub(super) fn codes(ty: &str, wanted: impl Fn(&SearchParameter) -> bool) -> String {
+    let all = definitions::r4().search_parameters(ty).iter();
+    let names: Vec<&str> = all.filter(|p| wanted(p)).map(|p| p.code).collect();
+    names.join(", ")
+}
+
+fn modifiers(kind: SearchKind) -> &'static [(&'static str, Modifier)] {
+    match kind {
+        SearchKind::String => &[
+            ("missing", Modifier::Missing),
+            ("exact", Modifier::Exact),
+            ("contains", Modifier::Contains),
+        ],
+        SearchKind::Token => &[
+            ("missing", Modifier::Missing),
+            ("text", Modifier::Text),
+            ("not", Modifier::Not),
+            ("above", Modifier::Above),
+            ("below", Modifier::Below),
+            ("in", Modifier::In),
+            ("not-in", Modifier::NotIn),
+            ("of-type", Modifier::OfType),
+        ],
+        SearchKind::Reference => &[
+            ("missing", Modifier::Missing),
+            ("identifier", Modifier::Identifier),
+            ("above", Modifier::Above),
+            ("below", Modifier::Below),
+        ],
+        SearchKind::Uri => &[
+            ("missing", Modifier::Missing),
+            ("above", Modifier::Above),
+            ("below", Modifier::Below),
+        ],
+        SearchKind::Date | SearchKind::Number | SearchKind::Quantity => {
+            &[("missing", Modifier::Missing)]
+        }
+        SearchKind::Composite | SearchKind::Special => &[],
+    }
+}

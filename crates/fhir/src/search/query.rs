@@ -1,0 +1,100 @@
+//! A search request, read into typed criteria:
+//! <https://hl7.org/fhir/R4/search.html#Introduction>.
+//!
+//! Nothing is guessed: what is not understood is a [`Problem`] that names the
+//! part and lists what is allowed, and the caller decides, after the client's
+//! `Prefer: handling`, whether to go on without it.
+
+use super::control::{self, Control};
+use super::name::{self, Clause};
+use super::operand::Asking;
+use crate::definitions;
+use crate::issue::{Issue, IssueType};
+
+/// A search over one type of resource.
+#[derive(Clone, Debug, Default)]
+pub struct Search {
+    /// What a resource must satisfy: each of these.
+    pub clauses: Vec<Clause>,
+    /// How the result is to be given.
+    pub control: Control,
+}
+
+/// A parameter that was not understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Its place among the parameters of the request, from 0.
+    pub at: usize,
+    /// What is wrong, and what is allowed.
+    pub issue: Issue,
+}
+
+impl Problem {
+    /// May a lenient server go on without the parameter? It may when it does not
+    /// know the parameter, but not when the value makes no sense.
+    #[must_use]
+    pub fn is_ignorable(&self) -> bool {
+        self.issue.code == IssueType::NotSupported
+    }
+}
+
+/// Most parameters of a request.
+pub const PARAMETERS_MAX: usize = 200;
+
+impl Search {
+    /// Reads the parameters of a search for resources of type `ty`, names and
+    /// values decoded. Parameters with problems are left out.
+    ///
+    /// An unknown `ty` is a problem of every parameter.
+    #[must_use]
+    pub fn parse<N, V>(ty: &str, parameters: &[(N, V)], asking: &Asking<'_>) -> (Self, Vec<Problem>)
+    where
+        N: AsRef<str>,
+        V: AsRef<str>,
+    {
+        let mut search = Self::default();
+        let mut problems = Vec::new();
+        let known = definitions::r4().resource_named(ty);
+        for (at, (name, value)) in parameters.iter().enumerate() {
+            let (name, value) = (name.as_ref(), value.as_ref());
+            let read = match known {
+                Some(id) if at < PARAMETERS_MAX => {
+                    search.read(definitions::r4().ty(id).name, name, value, asking)
+                }
+                Some(_) => Err(too_many()),
+                None => Err(unknown_type(name)),
+            };
+            if let Err(issue) = read {
+                problems.push(Problem { at, issue });
+            }
+        }
+        (search, problems)
+    }
+
+    fn read(
+        &mut self,
+        ty: &'static str,
+        name: &str,
+        value: &str,
+        asking: &Asking<'_>,
+    ) -> Result<(), Issue> {
+        if control::is_control(name) {
+            return self.control.read(ty, name, value);
+        }
+        self.clauses.push(name::clause(ty, name, value, asking)?);
+        Ok(())
+    }
+}
+
+fn too_many() -> Issue {
+    let details = format!("more than {PARAMETERS_MAX} parameters");
+    Issue::error(IssueType::TooCostly, "http", details)
+}
+
+fn unknown_type(name: &str) -> Issue {
+    let details = "parameters need a type of resource to search";
+    Issue::error(IssueType::NotSupported, name::location(name), details)
+}
+
+#[cfg(test)]
+mod tests;
