@@ -328,7 +328,7 @@ fn references() {
     refuse(
         "Observation?subject:Martian=1",
         IssueType::NotSupported,
-        "Patient, ",
+        "Location, Patient",
     );
 }
 
