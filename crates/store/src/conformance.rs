@@ -40,6 +40,7 @@ mod random;
 mod records;
 mod scopes;
 mod sizes;
+mod together;
 mod values;
 
 use std::future::Future;
@@ -136,9 +137,6 @@ cases! { $
         points_are_counted_without_gaps
         a_snapshot_does_not_change
         a_point_never_reached_is_gone
-        of_many_conditional_creates_one_wins
-        of_many_updates_of_one_version_one_wins
-        independent_commits_all_succeed
         a_closed_store_refuses_commits
         what_was_committed_is_there_after_reopening;
     scopes:
@@ -184,6 +182,12 @@ cases! { $
         bodies_of_every_size_read_back
         a_large_batch_is_one_commit
         a_record_may_have_many_and_long_values;
+    together:
+        of_many_conditional_creates_one_wins
+        of_many_updates_of_one_version_one_wins
+        independent_commits_all_succeed
+        no_reader_sees_half_a_batch
+        a_follower_of_changes_misses_nothing;
     random:
         random_operations_are_answered_as_in_memory;
 }

@@ -1,7 +1,5 @@
 //! A batch happens whole or not at all, after all that came before it.
 
-use std::sync::Barrier;
-
 use super::Subject;
 use super::data::*;
 use crate::{
@@ -354,88 +352,6 @@ pub(super) fn a_point_never_reached_is_gone(subject: &Subject<'_>) {
             "{refused:?}"
         );
     }
-}
-
-const THREADS: usize = 8;
-const ROUNDS: usize = 25;
-
-pub(super) fn of_many_conditional_creates_one_wins(subject: &Subject<'_>) {
-    let wins = race(subject, |thread, round| {
-        let code = format!("round-{round}");
-        let put = patient_with(
-            &format!("{round}-{thread}"),
-            1,
-            vec![row(CODE, token("", &code))],
-        );
-        let preconditions = vec![Precondition::NoneMatch(patients(has_code(&code)))];
-        Batch {
-            preconditions,
-            ..batch(10, vec![put])
-        }
-    });
-    assert_eq!(wins, [1; ROUNDS]);
-    let view = subject.now(ONE);
-    for round in 0..ROUNDS {
-        assert_eq!(
-            view.count(&patients(has_code(&format!("round-{round}")))),
-            1
-        );
-    }
-    assert_eq!(view.seq(), Seq(ROUNDS as u64));
-}
-
-pub(super) fn of_many_updates_of_one_version_one_wins(subject: &Subject<'_>) {
-    let wins = race(subject, |_, round| {
-        batch(10, vec![patient("a", round as u64 + 1)])
-    });
-    assert_eq!(wins, [1; ROUNDS]);
-    let view = subject.now(ONE);
-    assert_eq!(view.get(PATIENT, "a").unwrap().version, ROUNDS as u64);
-    assert_eq!(view.seq(), Seq(ROUNDS as u64));
-}
-
-pub(super) fn independent_commits_all_succeed(subject: &Subject<'_>) {
-    let wins = race(subject, |thread, round| {
-        batch(10, vec![patient(&format!("{round}-{thread}"), 1)])
-    });
-    assert_eq!(wins, [THREADS; ROUNDS]);
-    let total = THREADS * ROUNDS;
-    let view = subject.now(ONE);
-    assert_eq!(view.count(&patients(Filter::Everything)), total as u64);
-    let changes = subject.changes(Seq(0), total + 1);
-    let points: Vec<_> = changes.iter().map(|change| change.record.seq.0).collect();
-    assert_eq!(points, (1..=total as u64).collect::<Vec<_>>());
-}
-
-/// In each round every thread commits its batch at once; says how many succeeded in each.
-///
-/// A winner sees its own commit in the next snapshot.
-fn race(subject: &Subject<'_>, batch: impl Fn(usize, usize) -> Batch + Sync) -> [usize; ROUNDS] {
-    let wins = |batch| match subject.commit(batch) {
-        Ok(committed) => {
-            assert!(subject.now(ONE).seq() >= committed.seq);
-            true
-        }
-        Err(Error::Conflict { .. }) => false,
-        Err(error) => panic!("{error:?}"),
-    };
-    std::array::from_fn(|round| {
-        let start = Barrier::new(THREADS);
-        let run = |thread| {
-            start.wait();
-            wins(batch(thread, round))
-        };
-        std::thread::scope(|scope| {
-            let run = &run;
-            let threads: Vec<_> = (0..THREADS)
-                .map(|thread| scope.spawn(move || run(thread)))
-                .collect();
-            let results = threads.into_iter().map(|thread| thread.join());
-            results
-                .filter(|won| *won.as_ref().expect("no thread panics"))
-                .count()
-        })
-    })
 }
 
 pub(super) fn a_closed_store_refuses_commits(subject: &Subject<'_>) {
