@@ -314,9 +314,12 @@ fn pages(
 /// What two engines must agree on; the words of an error are their own.
 fn outcome(result: Result<Committed, Error>) -> Result<Committed, String> {
     result.map_err(|error| match error {
-        Error::Conflict { precondition } => format!("conflict {precondition:?}"),
         Error::Misuse(_) => "misuse".to_owned(),
-        other => format!("{other:?}"),
+        Error::Conflict { .. }
+        | Error::SnapshotGone(_)
+        | Error::TooCostly { .. }
+        | Error::Unavailable(_)
+        | Error::Damaged(_) => format!("{error:?}"),
     })
 }
 
