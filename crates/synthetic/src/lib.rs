@@ -26,6 +26,7 @@ mod immunizations;
 mod laboratory;
 mod life;
 mod lifestyle;
+mod markers;
 mod medications;
 mod names;
 mod notes;
@@ -39,6 +40,7 @@ mod vitals;
 mod write;
 
 pub use chart::Form;
+pub use markers::{Markers, markers};
 pub use population::{Life, Population};
 
 #[cfg(test)]

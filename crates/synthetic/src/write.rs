@@ -76,6 +76,12 @@ impl Writer {
         value.write(&mut self.text);
     }
 
+    /// A number as somebody else wrote it.
+    pub(crate) fn number_text(&mut self, key: &str, number: &str) {
+        self.key(key);
+        self.text.push_str(number);
+    }
+
     pub(crate) fn boolean(&mut self, key: &str, value: bool) {
         self.key(key);
         self.text.push_str(if value { "true" } else { "false" });
