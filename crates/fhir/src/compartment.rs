@@ -4,8 +4,7 @@
 //! rules and keys go by it. Membership follows from reference values that are
 //! extracted for search anyway.
 
-use crate::definitions;
-use crate::search::{Entry, Value};
+use crate::search::{Entry, Extractor, Value};
 
 /// The ids of the patients in whose compartment a resource is, each once, in
 /// the order of their references. `id` is the resource's own: a Patient is in
@@ -15,27 +14,19 @@ use crate::search::{Entry, Value};
 /// them.
 #[must_use]
 pub fn patients<'a>(ty: &str, id: &'a str, entries: &'a [Entry<'_>]) -> Vec<&'a str> {
-    of("Patient", ty, id, entries)
-}
-
-/// The ids of the compartments of one kind (`Patient`, `Encounter`, ...) in
-/// which a resource is.
-#[must_use]
-pub fn of<'a>(kind: &str, ty: &str, id: &'a str, entries: &'a [Entry<'_>]) -> Vec<&'a str> {
-    let definitions = definitions::r4();
-    let codes = definitions.compartment(kind, ty);
-    let parameters = definitions.search_parameters(ty);
     let mut ids = Vec::new();
-    if ty == kind {
+    if ty == "Patient" {
         ids.push(id);
     }
+    let Some(extractor) = Extractor::for_type(ty) else {
+        return ids;
+    };
     for entry in entries {
         let Value::Reference { ty, id, .. } = &entry.value else {
             continue;
         };
-        let parameter = parameters.get(usize::from(entry.parameter));
-        let member = parameter.is_some_and(|parameter| codes.contains(&parameter.code));
-        if member && ty == kind && !ids.contains(&id.as_ref()) {
+        let member = ty == "Patient" && extractor.is_of_patient(entry.parameter);
+        if member && !ids.contains(&id.as_ref()) {
             ids.push(id);
         }
     }

@@ -29,6 +29,7 @@ pub struct Extractor {
     /// The root is the first.
     places: Vec<Place>,
     main_dates: Vec<u16>,
+    patients: Vec<u16>,
 }
 
 /// One value of one parameter of a resource.
@@ -140,15 +141,28 @@ impl Extractor {
         })
     }
 
+    /// Do values of this parameter put the resource in a patient's compartment?
+    pub(crate) fn is_of_patient(&self, parameter: u16) -> bool {
+        self.patients.contains(&parameter)
+    }
+
     fn build(definitions: &'static Definitions, ty: &'static str) -> Self {
         let parameters = definitions.search_parameters(ty);
-        let number = |code: &str| parameters.iter().zip(0_u16..).find(|(p, _)| p.code == code);
-        let codes = main_date::parameters(ty).iter();
+        let numbers = |codes: &[&str]| {
+            let all = || parameters.iter().zip(0_u16..);
+            let number = |code: &&str| all().find(|(p, _)| p.code == *code);
+            codes
+                .iter()
+                .filter_map(number)
+                .map(|(_, number)| number)
+                .collect()
+        };
         let mut extractor = Self {
             ty,
             parameters,
             places: vec![Place::default()],
-            main_dates: codes.filter_map(|code| Some(number(code)?.1)).collect(),
+            main_dates: numbers(main_date::parameters(ty)),
+            patients: numbers(definitions.compartment("Patient", ty)),
         };
         for (parameter, number) in parameters.iter().zip(0_u16..) {
             extractor.add(definitions, parameter, number);

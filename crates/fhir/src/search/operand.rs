@@ -339,7 +339,9 @@ fn prefixed(text: &str) -> Result<(Prefix, &str), Expected> {
         "eb" => Prefix::Eb,
         "ap" => Prefix::Ap,
         _ => {
-            return Err("has an unknown prefix; allowed: eq, ne, gt, lt, ge, le, sa, eb, ap".into());
+            return Err(
+                "has an unknown prefix; allowed: eq, ne, gt, lt, ge, le, sa, eb, ap".into(),
+            );
         }
     };
     Ok((prefix, rest))
