@@ -112,8 +112,8 @@ fn derive(package: &Package) -> Result<BTreeMap<&'static str, String>, String> {
     let mut files = BTreeMap::new();
     for file in FILES {
         let mut text = format!(
-            "# Derived by `cargo xtask definitions`; do not edit.\n# source {} {}\n# sha256 {}\n",
-            package.name, package.version, package.sha256
+            "# Derived by `cargo xtask definitions`; do not edit.\n# source {} {} ({})\n# sha256 {}\n",
+            package.name, package.version, package.license, package.sha256
         );
         for line in file.shape {
             text.push_str("# ");
@@ -135,3 +135,6 @@ fn compare(folder: &Path, files: &BTreeMap<&'static str, String>) -> Outcome {
     println!("the definitions are current");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

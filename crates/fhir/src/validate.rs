@@ -169,26 +169,8 @@ impl<'a> Check<'a, '_> {
 
     /// An object: each member is known and right, and none is missing.
     fn object(&mut self, node: Node<'a>, parent: Parent, place: &Place<'_>, is_resource: bool) {
-        if self.is_full() {
+        if self.is_full() || !self.is_filled_object(node, place) {
             return;
-        }
-        if node.is_null() {
-            let details = "must not be null: leave it out instead";
-            return self.fault(IssueType::Structure, place, details);
-        }
-        if !node.is_object() {
-            return self.fault(IssueType::Structure, place, "must be a JSON object");
-        }
-        if place.depth() > self.limits.depth_max {
-            let details = format!(
-                "must not be nested deeper than {} levels",
-                self.limits.depth_max
-            );
-            return self.fault(IssueType::TooLong, place, details);
-        }
-        if node.is_empty() {
-            let details = "an object must not be empty: leave it out instead";
-            return self.fault(IssueType::Structure, place, details);
         }
         let mut seen = Seen::default();
         for member in node.children() {
@@ -203,6 +185,23 @@ impl<'a> Check<'a, '_> {
         }
         self.missing(parent, place, &seen);
         self.extension(node, parent, place);
+    }
+
+    fn is_filled_object(&mut self, node: Node<'a>, place: &Place<'_>) -> bool {
+        let details = if node.is_null() {
+            "must not be null: leave it out instead"
+        } else if !node.is_object() {
+            "must be a JSON object"
+        } else if node.is_empty() {
+            "an object must not be empty: leave it out instead"
+        } else if place.depth() > self.limits.depth_max {
+            self.fault(IssueType::TooLong, place, "is nested too deeply");
+            return false;
+        } else {
+            return true;
+        };
+        self.fault(IssueType::Structure, place, details);
+        false
     }
 
     /// A member by its plain key.

@@ -11,6 +11,7 @@ use serde_json::Value;
 pub(super) struct Package {
     pub(super) name: String,
     pub(super) version: String,
+    pub(super) license: String,
     pub(super) sha256: String,
     resources: BTreeMap<(String, String), Value>,
 }
@@ -30,6 +31,7 @@ impl Package {
         let mut package = Package {
             name: String::new(),
             version: String::new(),
+            license: String::new(),
             sha256: hexadecimal(&packed),
             resources: BTreeMap::new(),
         };
@@ -53,6 +55,7 @@ impl Package {
         if file == "package.json" {
             self.name = text_of(&resource, "name").to_owned();
             self.version = text_of(&resource, "version").to_owned();
+            self.license = text_of(&resource, "license").to_owned();
             return Ok(());
         }
         let key = (

@@ -50,6 +50,11 @@ fn component(out: &mut String, sign: char, part: &Value) -> Result<(), String> {
     if !codes.is_empty() {
         let _ = writeln!(out, "\t\t=\t{}", codes.join("\t"));
     }
+    filters(out, part);
+    Ok(())
+}
+
+fn filters(out: &mut String, part: &Value) {
     for filter in items(part, "filter") {
         let _ = writeln!(
             out,
@@ -62,5 +67,4 @@ fn component(out: &mut String, sign: char, part: &Value) -> Result<(), String> {
     for set in items(part, "valueSet").iter().filter_map(Value::as_str) {
         let _ = writeln!(out, "\t\t@\t{}", unversioned(set));
     }
-    Ok(())
 }

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::resource;
-use crate::json::{Document, Limits};
+use crate::json::{Document, Limits, Node};
 
 /// The folder of published data, or a message that it is not there.
 fn shared(inside: &str) -> Option<PathBuf> {
@@ -43,28 +43,38 @@ fn synthetic_patients_are_right() {
     }
 }
 
-#[test]
-fn published_examples_are_right() {
+/// Hands over each published example: its name and its text.
+fn each_example(mut hand_over: impl FnMut(&str, Vec<u8>)) -> bool {
     let Some(path) = shared("data/fhir-packages/hl7.fhir.r4.examples-4.0.1.tgz") else {
-        return;
+        return false;
     };
     let packed = std::fs::File::open(path).unwrap();
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(packed));
-    let (mut all, mut wrong) = (0, BTreeMap::new());
     for entry in archive.entries().unwrap() {
         let mut entry = entry.unwrap();
         let path = entry.path().unwrap().to_string_lossy().into_owned();
         let name = path.strip_prefix("package/").unwrap_or(&path);
-        if !name.ends_with(".json") || name == "package.json" || name.starts_with('.') {
-            continue;
+        if name.ends_with(".json") && name != "package.json" && !name.starts_with('.') {
+            let mut text = Vec::new();
+            entry.read_to_end(&mut text).unwrap();
+            hand_over(name, text);
         }
-        let mut text = Vec::new();
-        entry.read_to_end(&mut text).unwrap();
+    }
+    true
+}
+
+#[test]
+fn published_examples_are_right() {
+    let (mut all, mut wrong) = (0, BTreeMap::new());
+    let found = each_example(|name, text| {
         all += 1;
         let found = faults(text);
         if !found.is_empty() {
             wrong.insert(name.to_owned(), found);
         }
+    });
+    if !found {
+        return;
     }
     assert!(all > 5000, "{all}");
     for (name, reason) in FAULTY {
@@ -144,3 +154,49 @@ const FAULTY: &[(&str, &str)] = &[
     ),
     ("ig-r4.json", "has no name and no status"),
 ];
+
+/// One right example of each type is damaged in every member in every way
+/// that must be noticed.
+#[test]
+fn damage_to_any_member_is_noticed() {
+    let mut chosen: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    let found = each_example(|name, text| {
+        let kind = name.split('-').next().unwrap_or_default();
+        if (500..6000).contains(&text.len())
+            && !FAULTY.iter().any(|(faulty, _)| *faulty == name)
+            && !chosen.contains_key(kind)
+        {
+            chosen.insert(kind.to_owned(), text);
+        }
+    });
+    assert!(!found || chosen.len() > 100, "{}", chosen.len());
+    for (kind, text) in &chosen {
+        let text = std::str::from_utf8(text).unwrap();
+        let document = Document::parse(text.into(), &Limits::default()).unwrap();
+        for index in 0..document.nodes_len() {
+            damage(kind, text, document.node(index).unwrap());
+        }
+    }
+}
+
+/// Renames a member, and gives it values that no element has.
+#[track_caller]
+fn damage(kind: &str, text: &str, member: Node<'_>) {
+    let Some(key) = member.key() else {
+        return;
+    };
+    let name_end = member.member_span().start + 1 + key.len();
+    let renamed = format!("{}X{}", &text[..name_end], &text[name_end..]);
+    let (before, after) = (&text[..member.span().start], &text[member.span().end..]);
+    let replaced = ["null", "{}", "[]", "[null]", "\"\"", "[[]]", "[{}]"];
+    let replaced = replaced.map(|value| format!("{before}{value}{after}"));
+    for damaged in std::iter::once(renamed).chain(replaced) {
+        let found = faults(damaged.clone().into_bytes());
+        assert!(!found.is_empty(), "{kind} {key}: {damaged}");
+        assert!(
+            found
+                .iter()
+                .all(|fault| fault.starts_with(kind) || key == "resourceType")
+        );
+    }
+}
