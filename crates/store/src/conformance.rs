@@ -326,3 +326,6 @@ fn block_on(future: Pin<Box<dyn Future<Output = ()> + Send + '_>>) {
         std::thread::park();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Many at once: readers, writers and followers of the feed do not confuse each other.
 
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::Subject;
 use super::data::*;
@@ -92,11 +92,11 @@ pub(super) fn no_reader_sees_half_a_batch(subject: &Subject<'_>) {
         ]
     };
     subject.must(batch(1, pair(1)));
+    let mut version = 1;
     while_writing(
         || {
-            for version in 2..150 {
-                subject.must(batch(1, pair(version)));
-            }
+            version += 1;
+            subject.must(batch(1, pair(version)));
         },
         || {
             let view = subject.now(ONE);
@@ -117,18 +117,17 @@ pub(super) fn no_reader_sees_half_a_batch(subject: &Subject<'_>) {
 
 pub(super) fn a_follower_of_changes_misses_nothing(subject: &Subject<'_>) {
     const WRITERS: usize = 4;
-    const BATCHES: usize = 40;
-    let write = |writer: usize| {
-        for n in 0..BATCHES {
-            let puts = (0..3).map(|part| patient(&format!("{writer}-{n}-{part}"), 1));
+    let mut round = 0;
+    let write = || {
+        let write = |writer: usize| {
+            let puts = (0..3).map(|part| patient(&format!("{writer}-{round}-{part}"), 1));
             subject.must(batch(1, puts.collect()));
-        }
-    };
-    let write_all = || {
+        };
         std::thread::scope(|scope| {
             let write = &write;
             (0..WRITERS).for_each(|writer| drop(scope.spawn(move || write(writer))));
         });
+        round += 1;
     };
     let seen = std::sync::Mutex::new(Vec::new());
     let follow = || {
@@ -140,31 +139,40 @@ pub(super) fn a_follower_of_changes_misses_nothing(subject: &Subject<'_>) {
             assert_eq!(change.ends_batch, change.record.seq.0 % 3 == 0);
         }
     };
-    while_writing(write_all, follow);
-    let total = WRITERS * BATCHES * 3;
+    while_writing(write, follow);
+    let total = (WRITERS * round * 3) as u64;
     (0..total).for_each(|_| follow());
-    let expected: Vec<_> = (1..=total as u64).map(Seq).collect();
+    let expected: Vec<_> = (1..=total).map(Seq).collect();
     assert_eq!(*seen.lock().unwrap(), expected);
 }
 
-/// Reads again and again on another thread until the writing is done, and once more.
-fn while_writing(write: impl FnOnce(), read: impl Fn() + Sync) {
+/// Writes here and reads on another thread, until both have happened often.
+fn while_writing(mut write: impl FnMut(), read: impl Fn() + Sync) {
+    const TIMES: usize = 60;
+    let reads = AtomicUsize::new(0);
     let done = AtomicBool::new(false);
-    // Set when this goes out of scope, in a panic too.
-    struct Done<'a>(&'a AtomicBool);
-    impl Drop for Done<'_> {
-        fn drop(&mut self) {
-            self.0.store(true, Ordering::Release);
-        }
-    }
     std::thread::scope(|scope| {
-        scope.spawn(|| {
+        let reader = scope.spawn(|| {
             while !done.load(Ordering::Acquire) {
                 read();
+                reads.fetch_add(1, Ordering::Release);
             }
-            read();
         });
         let _done = Done(&done);
-        write();
+        let mut writes = 0;
+        // A reader that has panicked is finished.
+        while !reader.is_finished() && (writes < TIMES || reads.load(Ordering::Acquire) < TIMES) {
+            write();
+            writes += 1;
+        }
     });
+}
+
+/// Set when this goes out of scope, in a panic too.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
