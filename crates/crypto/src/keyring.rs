@@ -11,6 +11,7 @@
 
 mod cache;
 mod file;
+mod key;
 mod record;
 mod root;
 
@@ -27,11 +28,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use parking_lot::{Mutex, RwLock};
 use zeroize::Zeroizing;
 
-use self::cache::{Cache, Key};
+use self::cache::Cache;
 use self::file::place;
+use self::key::Key;
 use self::record::{LEN, LabelMac, Level, Record, Status};
 use self::root::{Root, io};
-use crate::sealing::SealingKey;
 use crate::{Error, SecretKey, random};
 
 /// The place of a key in the keyring; stored beside what the key sealed.
@@ -325,10 +326,10 @@ impl Keyring {
             None => self.root.wrap(&record.aad(), &secret)?,
             Some(project) => {
                 let parent = self.key(Slot(project))?;
-                root::wrap(wrapping(&parent)?, &record.aad(), &secret)?
+                parent.wrap(&record.aad(), &secret)?
             }
         };
-        let key = Arc::new(expand(&secret, record.level)?);
+        let key = Arc::new(Key::new(&secret, record.level)?);
         self.tail.lock().records.extend_from_slice(&record.encode());
         self.cache.insert(slot, key);
         self.slots.write().insert(label, slot);
@@ -349,14 +350,14 @@ impl Keyring {
         let secret = match record.level {
             Level::Patient => {
                 let parent = self.project_key(record.wrapped_by)?;
-                root::unwrap(wrapping(&parent)?, &record.aad(), &record.wrapped)
+                parent.unwrap(&record.aad(), &record.wrapped)
             }
             Level::Project | Level::Purposes | Level::Unused => {
                 self.root.unwrap(&record.aad(), &record.wrapped)
             }
         };
         let secret = secret.map_err(|_| self.damaged(slot, "its key does not unwrap"))?;
-        let key = Arc::new(expand(&secret, record.level)?);
+        let key = Arc::new(Key::new(&secret, record.level)?);
         self.cache.insert(slot, Arc::clone(&key));
         Ok(key)
     }
@@ -389,26 +390,6 @@ impl Keyring {
     fn damaged(&self, slot: u32, what: &'static str) -> Error {
         file::damaged(&self.path, slot, what)
     }
-}
-
-fn expand(secret: &[u8; 32], level: Level) -> Result<Key, Error> {
-    let wrapping = match level {
-        Level::Project => {
-            let key = SecretKey::from_bytes(*secret).derive("wrap")?;
-            Some(SealingKey::new(key.as_bytes())?)
-        }
-        Level::Patient | Level::Purposes | Level::Unused => None,
-    };
-    Ok(Key {
-        sealing: SealingKey::new(secret)?,
-        wrapping,
-    })
-}
-
-fn wrapping(key: &Key) -> Result<&SealingKey, Error> {
-    key.wrapping
-        .as_ref()
-        .ok_or(Error::Library("a patient's key wraps no other"))
 }
 
 /// A MAC is as good as random: its first bytes are its hash.

@@ -213,6 +213,13 @@ fn parsed(text: &str) -> Scopes {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 1000,
+        failure_persistence: None,
+        rng_seed: proptest::test_runner::RngSeed::Fixed(1),
+        ..Default::default()
+    })]
+
     #[test]
     fn no_scope_grants_across_projects(
         text in scope_text(),

@@ -6,18 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
-use crate::sealing::SealingKey;
+use super::key::Key;
 
 /// Keys are spread over shards by slot, so that threads seldom meet.
 const SHARDS: usize = 16;
-
-/// An unwrapped key.
-pub(super) struct Key {
-    /// For content.
-    pub(super) sealing: SealingKey,
-    /// For the keys below it; patients' keys have none below.
-    pub(super) wrapping: Option<SealingKey>,
-}
 
 pub(super) struct Cache {
     shards: Vec<RwLock<HashMap<u32, Entry>>>,
@@ -73,12 +65,10 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keyring::record::Level;
 
     fn key() -> Arc<Key> {
-        Arc::new(Key {
-            sealing: SealingKey::new(&[1; 32]).unwrap(),
-            wrapping: None,
-        })
+        Arc::new(Key::new(&[1; 32], Level::Patient).unwrap())
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
+use super::key;
 use super::record::WRAPPED_LEN;
 use crate::sealing::SealingKey;
 use crate::{Error, SecretKey, random};
@@ -71,7 +72,7 @@ impl Root {
     }
 
     pub(super) fn wrap(&self, aad: &[u8], key: &[u8; 32]) -> Result<[u8; WRAPPED_LEN], Error> {
-        wrap(&self.key, aad, key)
+        key::wrap(&self.key, aad, key)
     }
 
     pub(super) fn unwrap(
@@ -79,33 +80,8 @@ impl Root {
         aad: &[u8],
         wrapped: &[u8; WRAPPED_LEN],
     ) -> Result<Zeroizing<[u8; 32]>, Error> {
-        unwrap(&self.key, aad, wrapped)
+        key::unwrap(&self.key, aad, wrapped)
     }
-}
-
-/// Wraps a key with another.
-pub(super) fn wrap(
-    by: &SealingKey,
-    aad: &[u8],
-    key: &[u8; 32],
-) -> Result<[u8; WRAPPED_LEN], Error> {
-    let mut sealed = Vec::with_capacity(WRAPPED_LEN);
-    by.seal_raw(&random::bytes()?, aad, key, &mut sealed)?;
-    let mut wrapped = [0; WRAPPED_LEN];
-    wrapped.copy_from_slice(&sealed);
-    Ok(wrapped)
-}
-
-/// Unwraps a key of [`wrap`].
-pub(super) fn unwrap(
-    by: &SealingKey,
-    aad: &[u8],
-    wrapped: &[u8; WRAPPED_LEN],
-) -> Result<Zeroizing<[u8; 32]>, Error> {
-    let plain = Zeroizing::new(by.open_raw(aad, wrapped)?);
-    let mut key = Zeroizing::new([0; 32]);
-    key.copy_from_slice(&plain);
-    Ok(key)
 }
 
 /// Writes a new file that only its owner may read, durably.
