@@ -153,6 +153,16 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// An answer as a server might give it.
+    #[cfg(test)]
+    pub(crate) fn of(status: u16, body: String) -> Self {
+        Self {
+            status,
+            body: Bytes::from(body),
+            headers: HeaderMap::new(),
+        }
+    }
+
     /// `ETag` without `W/` and quotes.
     pub(crate) fn version(&self) -> Option<&str> {
         let tag = self.headers.get(ETAG)?.to_str().ok()?;

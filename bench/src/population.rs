@@ -109,10 +109,11 @@ impl Population {
             if created.kind != kind_of(position).name() {
                 return Err(format!("entry {position} became a {}", created.kind));
             }
-            let id: Rc<str> = created.id.into();
-            self.positions.insert(Rc::clone(&id), position as u32);
-            self.stored[position].id = id;
-            self.stored[position].version = created.version.map(String::into);
+            self.remember(
+                position,
+                created.id.into(),
+                created.version.map(String::into),
+            );
         }
         for position in positions {
             let text =
@@ -121,6 +122,13 @@ impl Population {
             self.stored[position].fingerprint = content.fingerprint;
         }
         Ok(())
+    }
+
+    /// Takes note of where a resource is.
+    pub(crate) fn remember(&mut self, position: usize, id: Rc<str>, version: Option<Box<str>>) {
+        self.positions.insert(Rc::clone(&id), position as u32);
+        self.stored[position].id = id;
+        self.stored[position].version = version;
     }
 
     /// Shared resources to create first: organizations, then practitioners.

@@ -227,14 +227,7 @@ fn besides(
     population: &Population,
     search: &Search,
 ) -> Result<(), String> {
-    let witness = search.witness;
-    let expected: BTreeSet<usize> = match search.shape.extra {
-        Extra::None | Extra::Total | Extra::Pages => BTreeSet::new(),
-        Extra::Encounters => positions.iter().map(|at| encounter_of(*at)).collect(),
-        Extra::Conditions => (witness..witness + PER_PATIENT)
-            .filter(|at| kind_of(*at) == Kind::Condition)
-            .collect(),
-    };
+    let expected = expected_beside(positions, search);
     let got: BTreeSet<usize> = beside
         .iter()
         .filter_map(|entry| population.position(&entry.resource.id))
@@ -246,6 +239,17 @@ fn besides(
             beside.len(),
             expected.len()
         )),
+    }
+}
+
+fn expected_beside(positions: &[usize], search: &Search) -> BTreeSet<usize> {
+    let witness = search.witness;
+    match search.shape.extra {
+        Extra::None | Extra::Total | Extra::Pages => BTreeSet::new(),
+        Extra::Encounters => positions.iter().map(|at| encounter_of(*at)).collect(),
+        Extra::Conditions => (witness..witness + PER_PATIENT)
+            .filter(|at| kind_of(*at) == Kind::Condition)
+            .collect(),
     }
 }
 
@@ -282,33 +286,4 @@ struct Head {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_search_finds_its_witness_and_has_no_open_placeholder() {
-        let mut population = Population::new(1_000, 3, 0);
-        population.organizations = vec!["Organization/o".to_owned()];
-        population.practitioners = vec!["Practitioner/p".to_owned()];
-        for at in 0..population.facts.len() {
-            population.stored[at].id = format!("i{at}").into();
-        }
-        for search in prepare(&population, 5, true) {
-            assert!(
-                matches(search.shape, &population, search.witness, search.witness),
-                "{}",
-                search.path
-            );
-            assert!(
-                search.matches > 0 && !search.path.contains(['{', '}', ' ', '|']),
-                "{}",
-                search.path
-            );
-            assert!(
-                !search.path.contains("=&") && !search.path.ends_with('='),
-                "{}",
-                search.path
-            );
-        }
-    }
-}
+mod tests;
