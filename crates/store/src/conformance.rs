@@ -33,13 +33,17 @@
 
 mod choice;
 mod commits;
+mod comparisons;
 mod data;
+mod filters;
 mod logs;
+mod many;
 mod pages;
 mod random;
 mod records;
 mod scopes;
 mod sizes;
+mod sorts;
 mod together;
 mod values;
 
@@ -146,26 +150,29 @@ cases! { $
         tokens_match_by_system_and_code
         tokens_of_odd_characters_are_kept_apart
         strings_match_folded_or_exactly
+        references_match_by_id_and_kind
+        uris_match_in_their_hierarchy
+        a_value_is_present_whatever_its_type;
+    comparisons:
         dates_compare_as_spans
         dates_compare_where_a_record_has_several
         numbers_compare_at_any_precision
         quantities_compare_with_their_unit
-        references_match_by_id_and_kind
-        uris_match_in_their_hierarchy
-        a_value_is_present_whatever_its_type
-        the_time_of_the_version_is_compared
+        the_time_of_the_version_is_compared;
+    filters:
         filters_combine
         rows_of_older_versions_are_not_searched
         hits_carry_the_rows_asked_for;
-    pages:
-        without_keys_the_newest_write_comes_first
+    sorts:
         strings_and_tokens_sort_by_their_text
         tokens_sort_by_code_then_system
         dates_sort_by_their_start
         numbers_sort_as_numbers
         quantities_references_and_uris_sort
         times_and_ids_sort_both_ways
-        keys_decide_one_after_the_other
+        keys_decide_one_after_the_other;
+    pages:
+        without_keys_the_newest_write_comes_first
         a_limit_of_zero_gives_nothing
         pages_stay_whole_while_others_write
         a_position_from_nowhere_breaks_nothing;
@@ -190,6 +197,8 @@ cases! { $
         a_follower_of_changes_misses_nothing;
     random:
         random_operations_are_answered_as_in_memory;
+    many:
+        many_records_are_searched_as_in_memory;
 }
 
 /// A store under test.

@@ -200,7 +200,7 @@ impl Choice {
         self.one_in(2).then(|| self.text())
     }
 
-    fn comparison(&mut self) -> Comparison {
+    pub(super) fn comparison(&mut self) -> Comparison {
         *self.of(&COMPARISONS)
     }
 

@@ -20,7 +20,7 @@ const KINDS: [Kind; 3] = [PATIENT, OBSERVATION, Kind(PATIENT.0 + 1)];
 const IDS: [&str; 10] = ["a", "b", "c", "d", "aa", "a\u{1}", "é", "e", "f", "g"];
 /// Only points so recent are asked for again.
 const POINTS_MAX: usize = 30;
-const SEED: u64 = 0x005A_1054;
+pub(super) const SEED: u64 = 0x005A_1054;
 const STEPS: u64 = 3_000;
 
 pub(super) fn random_operations_are_answered_as_in_memory(subject: &Subject<'_>) {
@@ -49,9 +49,9 @@ pub(super) fn random_operations_are_answered_as_in_memory(subject: &Subject<'_>)
 }
 
 /// Where we are, told when a step panics.
-struct Place {
-    seed: u64,
-    step: u64,
+pub(super) struct Place {
+    pub(super) seed: u64,
+    pub(super) step: u64,
 }
 
 #[expect(clippy::print_stderr, reason = "how to repeat a failure belongs to it")]
@@ -63,11 +63,11 @@ impl Drop for Place {
     }
 }
 
-fn number_from(variable: &str) -> Option<u64> {
+pub(super) fn number_from(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-struct Twin;
+pub(super) struct Twin;
 
 impl Engine for Twin {
     fn create(&self) -> Arc<dyn Store> {
@@ -294,7 +294,7 @@ fn record(choice: &mut Choice) -> (Kind, &'static str) {
 }
 
 /// Pages with these limits, until there is none: their hits, and whether another followed.
-fn pages(
+pub(super) fn pages(
     limits: &[usize],
     page: impl Fn(usize, Option<crate::Position>) -> Found,
 ) -> Vec<(Vec<Hit>, bool)> {
@@ -324,7 +324,7 @@ fn outcome(result: Result<Committed, Error>) -> Result<Committed, String> {
 }
 
 #[track_caller]
-fn assert_same<T: PartialEq + Debug>(asked: &dyn Debug, ours: &T, twins: &T) {
+pub(super) fn assert_same<T: PartialEq + Debug>(asked: &dyn Debug, ours: &T, twins: &T) {
     assert!(
         ours == twins,
         "asked: {asked:#?}\nthe engine says: {ours:#?}\nthe twin says: {twins:#?}"
