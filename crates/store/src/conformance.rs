@@ -102,7 +102,7 @@ macro_rules! cases {
             $($(Case { name: stringify!($name), run: $module::$name }),*),*
         ];
 
-        /// One test per case of [`conformance`](crate::conformance), each on
+        /// One test per case of [`conformance`](mod@crate::conformance), each on
         /// its own evaluation of an expression that is an
         /// [`Engine`](crate::conformance::Engine).
         #[macro_export]

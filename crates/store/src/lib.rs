@@ -5,7 +5,7 @@
 //! caller, by which a [`Query`] finds it. A [`Batch`] is committed whole and
 //! durably, or not at all. This crate knows no FHIR, no SQL and no HTTP.
 //!
-//! [`memory`] is the reference engine, and [`conformance`] the suite that
+//! [`memory`] is the reference engine, and [`mod@conformance`] the suite that
 //! every engine passes.
 
 // First, for its macro.

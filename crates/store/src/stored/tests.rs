@@ -74,6 +74,13 @@ fn another_format_is_refused() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 1000,
+        failure_persistence: None,
+        rng_seed: proptest::test_runner::RngSeed::Fixed(1),
+        ..Default::default()
+    })]
+
     #[test]
     fn rows_read_back(mut rows in vec(row(), 0..12)) {
         Row::sort(&mut rows);
