@@ -1,1 +1,243 @@
-//! Placeholder.
+//! Every wire protocol: FHIR REST, signing in, administration, health.
+//!
+//! [`route::ROUTES`] lists all that is answered; [`router`] serves it. This
+//! crate turns HTTP into calls of the use cases and their replies into HTTP,
+//! and decides nothing else: no policy, no storage.
+
+mod admin;
+mod auth;
+mod call;
+mod failure;
+mod fhir;
+mod health;
+mod media;
+mod metrics;
+pub mod route;
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{RawPathParams, Request};
+use axum::response::Response;
+use axum::routing::{MethodFilter, MethodRouter};
+use futures_util::FutureExt;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use salus_service::Service;
+use salus_service::context::{Context, RequestId};
+use salus_service::projects;
+use salus_service::sessions::Credential;
+
+use call::Call;
+use failure::Failure;
+use route::{Access, Mount, ROUTES, Route};
+
+/// What the protocols need to know of this deployment.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The largest body taken, in bytes.
+    pub body_bytes_max: usize,
+    /// The address clients use, as `https://fhir.example.org`, when it is not
+    /// what they put into the Host header.
+    pub base_url: Option<String>,
+    /// Whether clients come over TLS, to here or to a proxy before it.
+    pub https: bool,
+}
+
+/// A peer's address, put into each request by the listener.
+#[derive(Clone, Copy, Debug)]
+pub enum Peer {
+    /// Over a network.
+    Network(std::net::SocketAddr),
+    /// Through the data folder's own socket, which only the operator can open.
+    Operator,
+}
+
+pub(crate) struct App {
+    pub(crate) service: Arc<Service>,
+    pub(crate) settings: Settings,
+    pub(crate) metrics: metrics::Metrics,
+}
+
+/// The service behind every listener.
+pub fn router(service: Arc<Service>, settings: Settings) -> Router {
+    let app = Arc::new(App {
+        service,
+        settings,
+        metrics: metrics::Metrics::new(),
+    });
+    let mut paths: BTreeMap<String, MethodRouter> = BTreeMap::new();
+    for route in ROUTES {
+        for path in route.mount.paths(route.path) {
+            let app = Arc::clone(&app);
+            let handler = move |params: RawPathParams, request: Request| {
+                answer(Arc::clone(&app), route, params, request)
+            };
+            let methods = paths.remove(&path).unwrap_or_default();
+            let filter = MethodFilter::try_from(route.method.clone()).unwrap_or(MethodFilter::GET);
+            paths.insert(path, methods.on(filter, handler));
+        }
+    }
+    paths
+        .into_iter()
+        .fold(Router::new(), |router, (path, methods)| {
+            router.route(&path, methods)
+        })
+        .fallback(|| async { NO_SUCH_PATH.into_response() })
+        .method_not_allowed_fallback(|| async { NO_SUCH_METHOD.into_response() })
+}
+
+const NO_SUCH_PATH: Failure = Failure::Http(
+    StatusCode::NOT_FOUND,
+    "there is nothing at this path; the FHIR endpoint is /fhir",
+);
+const NO_SUCH_METHOD: Failure = Failure::Http(
+    StatusCode::METHOD_NOT_ALLOWED,
+    "this path does not take this method",
+);
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Answers one request: context, credentials, handler; then metrics and the log's line.
+async fn answer(
+    app: Arc<App>,
+    route: &'static Route,
+    params: RawPathParams,
+    request: Request,
+) -> Response {
+    let started = Instant::now();
+    let request_id = app.service.new_request_id();
+    let call = handle(Arc::clone(&app), route, request_id, params, request);
+    let result = AssertUnwindSafe(call).catch_unwind().await;
+    let result = result.unwrap_or_else(|_| Err(PANICKED));
+    let (mut response, cause) = match result {
+        Ok(response) => (response, None),
+        Err(failure) => {
+            let cause = failure.cause();
+            (failure.into_response(), cause)
+        }
+    };
+    if let Ok(value) = HeaderValue::try_from(request_id.to_string()) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    let elapsed = started.elapsed();
+    let status = response.status();
+    app.metrics.observe(route.name, status, elapsed);
+    log(route, status, request_id, elapsed, cause.as_deref());
+    response
+}
+
+const PANICKED: Failure = Failure::Http(
+    StatusCode::INTERNAL_SERVER_ERROR,
+    "the server failed on this request; its operator can find it by X-Request-Id",
+);
+
+/// One line for each request: never its path, parameters or content.
+fn log(
+    route: &Route,
+    status: StatusCode,
+    request_id: RequestId,
+    elapsed: std::time::Duration,
+    cause: Option<&str>,
+) {
+    let (name, status, micros) = (route.name, status.as_u16(), elapsed.as_micros() as u64);
+    match (status, cause) {
+        (500.., cause) => {
+            tracing::error!(%request_id, name, status, micros, cause = cause.unwrap_or("unknown"), "request failed");
+        }
+        (_, Some(cause)) => tracing::debug!(%request_id, name, status, micros, cause, "request"),
+        (_, None) => tracing::debug!(%request_id, name, status, micros, "request"),
+    }
+}
+
+async fn handle(
+    app: Arc<App>,
+    route: &'static Route,
+    request_id: RequestId,
+    params: RawPathParams,
+    request: Request,
+) -> Result<Response, Failure> {
+    let (parts, body) = request.into_parts();
+    let params = params
+        .iter()
+        .map(|(key, value)| (key.into(), value.to_owned()))
+        .collect::<Vec<(Arc<str>, String)>>();
+    let slug = params
+        .iter()
+        .find(|(key, _)| &**key == "project")
+        .map(|(_, value)| value.as_str());
+    let scope = match (route.mount, slug) {
+        (Mount::Root, _) => Some(Service::SYSTEM),
+        (Mount::Project | Mount::Fhir, slug) => {
+            app.service.project_scope(slug.unwrap_or(projects::DEFAULT))
+        }
+    };
+    let peer = parts.extensions.get::<Peer>().copied();
+    let mut cx = Context {
+        subject: Service::anonymous(),
+        scope: scope.unwrap_or(Service::NO_SCOPE),
+        base: base(&app.settings, &parts.headers, slug).into(),
+        request_id,
+        now_ms: app.service.now_ms(),
+        remote: match peer {
+            Some(Peer::Network(address)) => Some(address.ip()),
+            Some(Peer::Operator) | None => None,
+        },
+    };
+    if route.access == Access::Token {
+        let credential = match peer {
+            Some(Peer::Operator) => Credential::Operator,
+            Some(Peer::Network(_)) | None => bearer(&parts.headers),
+        };
+        cx.subject = app.service.authenticate(&cx, credential).await?;
+        // A project that does not exist answers as one that the caller has no part in.
+        if scope.is_none() {
+            return Err(app.service.refuse_project(&cx).await.into());
+        }
+    } else if scope.is_none() {
+        return Err(NO_SUCH_PATH);
+    }
+    let call = Call {
+        app,
+        cx,
+        params,
+        query: parts.uri.query().map(str::to_owned),
+        headers: parts.headers,
+        body,
+    };
+    (route.handler)(call).await
+}
+
+/// The token of an Authorization header (RFC 6750, 2.1).
+pub(crate) fn bearer(headers: &http::HeaderMap) -> Credential<'_> {
+    headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map_or(Credential::None, |(_, token)| {
+            Credential::Token(token.trim())
+        })
+}
+
+/// The base URL of a project's FHIR endpoint, as the client knows it.
+fn base(settings: &Settings, headers: &http::HeaderMap, project: Option<&str>) -> String {
+    let host = headers
+        .get(header::HOST)
+        .and_then(|value| value.to_str().ok())
+        .filter(|host| {
+            host.bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b))
+        })
+        .unwrap_or("localhost");
+    let root = match &settings.base_url {
+        Some(url) => url.trim_end_matches('/').to_owned(),
+        None if settings.https => format!("https://{host}"),
+        None => format!("http://{host}"),
+    };
+    match project {
+        Some(slug) => format!("{root}/p/{slug}/fhir"),
+        None => format!("{root}/fhir"),
+    }
+}

@@ -1,1 +1,153 @@
-//! Placeholder.
+//! The use cases: one module for each thing that a client can ask for.
+//!
+//! [`Service`] is what every protocol calls. Nothing here knows HTTP, and
+//! nothing here knows which engine keeps the records. All changes and all
+//! reads pass [`pipeline`].
+
+pub mod audit;
+pub mod context;
+mod cursor;
+pub mod error;
+pub mod fhir;
+mod pipeline;
+pub mod projects;
+pub mod sessions;
+mod time;
+
+use std::sync::Arc;
+
+pub use salus_auth::Secret;
+use salus_auth::{Action, Subject};
+use salus_crypto::SecretKey;
+use salus_fhir::json;
+use salus_store::{At, Scope, Snapshot, Store};
+
+use audit::entry::{Entry, Outcome, What};
+use context::{Context, RequestId, World};
+use error::Error;
+
+/// What the use cases need to know of this deployment.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Limits of what is parsed.
+    pub json: json::Limits,
+}
+
+/// The use cases of one server.
+pub struct Service {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) world: Arc<dyn World>,
+    pub(crate) settings: Settings,
+    pub(crate) cursor_key: SecretKey,
+    pub(crate) projects: projects::Projects,
+    pub(crate) sessions: sessions::Sessions,
+}
+
+impl Service {
+    /// The scope of the server itself.
+    pub const SYSTEM: Scope = Scope::SYSTEM;
+
+    /// A scope in which there is nothing and to which nobody has a key.
+    pub const NO_SCOPE: Scope = Scope(u32::MAX);
+
+    /// The service over a store; reads the projects.
+    pub async fn open(
+        store: Arc<dyn Store>,
+        world: Arc<dyn World>,
+        settings: Settings,
+        cursor_key: SecretKey,
+    ) -> Result<Self, Error> {
+        let projects = projects::Projects::load(&*store).await?;
+        let service = Self {
+            store,
+            world,
+            settings,
+            cursor_key,
+            projects,
+            sessions: sessions::Sessions::new(),
+        };
+        service.ensure_default_project().await?;
+        Ok(service)
+    }
+
+    /// Milliseconds since 1970 UTC.
+    #[must_use]
+    pub fn now_ms(&self) -> i64 {
+        self.world.now_ms()
+    }
+
+    /// A name for a request.
+    #[must_use]
+    pub fn new_request_id(&self) -> RequestId {
+        let mut bytes = [0; 8];
+        self.world.random(&mut bytes);
+        RequestId(u64::from_be_bytes(bytes))
+    }
+
+    /// Whether the store can take a write just now.
+    pub async fn ready(&self) -> Result<(), Error> {
+        Ok(self.store.ready().await?)
+    }
+
+    /// What metrics say of the store, for the server's administrators: bytes on disk.
+    pub async fn read_metrics(&self, cx: &Context) -> Result<u64, Error> {
+        let grant = self.allow(cx, What::AdminRead, Action::ReadMetrics).await?;
+        self.noted(cx, &grant, What::AdminRead).await?;
+        Ok(self.store.disk_bytes())
+    }
+
+    /// The subject of a request that brings no credentials.
+    #[must_use]
+    pub fn anonymous() -> Arc<Subject> {
+        Arc::new(Subject::anonymous())
+    }
+
+    pub(crate) async fn snapshot(&self, cx: &Context) -> Result<Box<dyn Snapshot>, Error> {
+        Ok(self.store.snapshot(cx.scope, At::Now).await?)
+    }
+
+    /// A new id: a UUID of version 7 (RFC 9562), so that what is written
+    /// together lies together.
+    pub(crate) fn new_id(&self, cx: &Context) -> Box<str> {
+        let mut bytes = [0; 16];
+        self.world.random(&mut bytes);
+        bytes[..6].copy_from_slice(&cx.now_ms.to_be_bytes()[2..]);
+        bytes[6] = bytes[6] & 0x0f | 0x70;
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        let mut text = String::with_capacity(36);
+        for (i, byte) in bytes.iter().enumerate() {
+            if matches!(i, 4 | 6 | 8 | 10) {
+                text.push('-');
+            }
+            for digit in [byte >> 4, byte & 15] {
+                text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+            }
+        }
+        text.into()
+    }
+
+    /// Runs what was allowed; if it fails, the failure is in the audit before
+    /// it is returned.
+    pub(crate) async fn attempt<T>(
+        &self,
+        cx: &Context,
+        grant: &salus_auth::Grant,
+        what: What,
+        ty: &str,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        match work.await {
+            Ok(done) => Ok(done),
+            Err(error) => {
+                let outcome = match error.kind().status().0 {
+                    500.. => Outcome::Failed,
+                    _ => Outcome::Refused,
+                };
+                let mut entry = Entry::new(cx, what, outcome, grant.rule());
+                entry.ty = ty.into();
+                self.record(cx, &entry, Vec::new()).await?;
+                Err(error)
+            }
+        }
+    }
+}

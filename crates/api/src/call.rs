@@ -1,0 +1,115 @@
+//! One request, taken apart: who, where, which parameters, the body when asked for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode, header};
+use http_body_util::BodyExt;
+use salus_service::Service;
+use salus_service::context::Context;
+
+use crate::App;
+use crate::failure::Failure;
+
+/// How long a client may let us wait for the next part of its body.
+const BODY_IDLE: Duration = Duration::from_secs(10);
+
+/// A request that a handler answers.
+pub(crate) struct Call {
+    pub(crate) app: Arc<App>,
+    pub(crate) cx: Context,
+    /// The named segments of the path, decoded.
+    pub(crate) params: Vec<(Arc<str>, String)>,
+    pub(crate) query: Option<String>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Body,
+}
+
+impl Call {
+    /// The use cases.
+    pub(crate) fn service(&self) -> &Service {
+        &self.app.service
+    }
+
+    /// A named segment of the path.
+    pub(crate) fn param(&self, name: &str) -> &str {
+        self.params
+            .iter()
+            .find(|(key, _)| &**key == name)
+            .map_or("", |(_, value)| value)
+    }
+
+    /// A header as text; a header that is not text is as good as none.
+    pub(crate) fn header(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The parameters behind the `?`, decoded, in order.
+    pub(crate) fn query_pairs(&self) -> Result<Vec<(String, String)>, Failure> {
+        pairs(self.query.as_deref().unwrap_or_default())
+    }
+
+    /// The whole body, if the client sends it within the limits.
+    pub(crate) async fn take_body(&mut self) -> Result<Bytes, Failure> {
+        let bytes_max = self.app.settings.body_bytes_max;
+        let announced = self
+            .header(header::CONTENT_LENGTH)
+            .and_then(|text| text.parse::<usize>().ok());
+        if announced.is_some_and(|bytes| bytes > bytes_max) {
+            return Err(TOO_LARGE);
+        }
+        let mut body = std::mem::take(&mut self.body);
+        let mut first = Bytes::new();
+        let mut all = BytesMut::new();
+        loop {
+            let frame = tokio::time::timeout(BODY_IDLE, body.frame())
+                .await
+                .map_err(|_| {
+                    Failure::Http(StatusCode::REQUEST_TIMEOUT, "the body came too slowly")
+                })?;
+            let Some(frame) = frame else { break };
+            let frame = frame.map_err(|_| {
+                Failure::Http(StatusCode::BAD_REQUEST, "the body ended before its end")
+            })?;
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            if all.len() + first.len() + data.len() > bytes_max {
+                return Err(TOO_LARGE);
+            }
+            if first.is_empty() && all.is_empty() {
+                first = data;
+                continue;
+            }
+            if all.is_empty() {
+                all.reserve(announced.unwrap_or(first.len() + data.len()));
+                all.extend_from_slice(&first);
+                first = Bytes::new();
+            }
+            all.extend_from_slice(&data);
+        }
+        Ok(if all.is_empty() { first } else { all.freeze() })
+    }
+}
+
+const TOO_LARGE: Failure = Failure::Http(
+    StatusCode::PAYLOAD_TOO_LARGE,
+    "the body is larger than this server accepts (setting `limits.body_bytes_max`)",
+);
+
+/// The pairs of a query or a form, decoded, in order; an encoding that is not UTF-8 is refused.
+pub(crate) fn pairs(text: &str) -> Result<Vec<(String, String)>, Failure> {
+    let mut pairs = Vec::new();
+    for (key, value) in form_urlencoded::parse(text.as_bytes()) {
+        if key.contains('\u{fffd}') || value.contains('\u{fffd}') {
+            return Err(Failure::Http(
+                StatusCode::BAD_REQUEST,
+                "the parameters are not UTF-8",
+            ));
+        }
+        pairs.push((key.into_owned(), value.into_owned()));
+    }
+    Ok(pairs)
+}

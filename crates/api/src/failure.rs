@@ -1,0 +1,97 @@
+//! A failed request on its way out: status, headers and a body the protocol defines.
+
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
+use salus_fhir::issue::{Issue, IssueType, operation_outcome};
+use salus_service::error::{Error, Kind};
+
+/// A request that got no answer but this.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// A use case refused or failed.
+    Service(Error),
+    /// The request was refused by the protocol, with this status.
+    Http(StatusCode, &'static str),
+    /// OAuth's errors have a form of their own: status, code, description
+    /// (RFC 6749, 5.2).
+    OAuth(StatusCode, &'static str, &'static str),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Service(error)
+    }
+}
+
+impl Failure {
+    /// The answer.
+    pub(crate) fn into_response(self) -> Response {
+        match self {
+            Self::Service(error) => {
+                let status = status(error.kind());
+                let mut response = outcome(status, error.issues());
+                decorate(&mut response, error.kind());
+                response
+            }
+            Self::Http(status, message) => outcome(
+                status,
+                &[Issue::error(
+                    IssueType::Invalid,
+                    String::new(),
+                    message.to_owned(),
+                )],
+            ),
+            Self::OAuth(status, code, description) => {
+                let body = serde_json::json!({
+                    "error": code,
+                    "error_description": description,
+                });
+                let mut response = Response::new(body.to_string().into());
+                *response.status_mut() = status;
+                let headers = response.headers_mut();
+                headers.insert(
+                    header::CONTENT_TYPE,
+                    HeaderValue::from_static("application/json"),
+                );
+                headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                response
+            }
+        }
+    }
+
+    /// The cause for the log, without content of resources.
+    pub(crate) fn cause(&self) -> Option<String> {
+        match self {
+            Self::Service(error) => error.cause(),
+            Self::Http(..) | Self::OAuth(..) => None,
+        }
+    }
+}
+
+/// The status of a kind of failure.
+fn status(kind: Kind) -> StatusCode {
+    StatusCode::from_u16(kind.status().0).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+fn decorate(response: &mut Response, kind: Kind) {
+    let headers = response.headers_mut();
+    if kind == Kind::Unauthenticated {
+        headers.insert(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("Bearer realm=\"salus\""),
+        );
+    }
+    if matches!(kind, Kind::Unavailable | Kind::Throttled) {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+}
+
+/// An answer that holds an OperationOutcome.
+pub(crate) fn outcome(status: StatusCode, issues: &[Issue]) -> Response {
+    let mut response = Response::new(operation_outcome(issues).into());
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, crate::media::FHIR_JSON);
+    response
+}

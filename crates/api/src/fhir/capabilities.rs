@@ -1,0 +1,121 @@
+//! `GET [base]/metadata`: the CapabilityStatement, made from the route table
+//! and the definitions, so that it cannot promise what is not served.
+//! <https://hl7.org/fhir/R4/capabilitystatement.html>
+
+use axum::response::Response;
+use salus_service::fhir::reply::{Reply, Status};
+use salus_service::fhir::search::served;
+use salus_service::fhir::types::ResourceType;
+use serde_json::{Value, json};
+
+use super::preferences::Preferences;
+use crate::call::Call;
+use crate::failure::Failure;
+use crate::route::{Mount, ROUTES};
+
+/// Interactions with one type, in the order in which the statement lists them.
+const OF_TYPE: [&str; 8] = [
+    "read",
+    "vread",
+    "update",
+    "delete",
+    "history-instance",
+    "history-type",
+    "create",
+    "search-type",
+];
+const OF_SYSTEM: [&str; 4] = ["transaction", "batch", "history-system", "search-system"];
+
+/// `GET [base]/metadata`
+pub(crate) async fn capabilities(call: Call) -> Result<Response, Failure> {
+    let wanted = Preferences::of(&call)?;
+    let statement = statement(&call.cx.base);
+    let reply = Reply {
+        body: Some(statement.to_string().into()),
+        ..Reply::with(Status::Ok)
+    };
+    super::finish(&call, &wanted, reply)
+}
+
+fn statement(base: &str) -> Value {
+    let interactions = served(&OF_TYPE);
+    let resources: Vec<Value> = ResourceType::all()
+        .into_iter()
+        .map(|ty| resource(ty, &interactions))
+        .collect();
+    json!({
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "date": "2026-11-22",
+        "kind": "instance",
+        "software": {"name": "Salus", "version": env!("CARGO_PKG_VERSION")},
+        "implementation": {"description": "Salus", "url": base},
+        "fhirVersion": "4.0.1",
+        "format": ["application/fhir+json", "json"],
+        "rest": [{
+            "mode": "server",
+            "security": {"service": [{"coding": [{
+                "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
+                "code": "OAuth",
+            }]}]},
+            "resource": resources,
+            "interaction": served(&OF_SYSTEM),
+        }],
+    })
+}
+
+/// Those of the codes that the route table serves.
+fn served(codes: &[&str]) -> Vec<Value> {
+    codes
+        .iter()
+        // One route takes both kinds of bundle.
+        .filter(|code| {
+            let name = if **code == "batch" {
+                "transaction"
+            } else {
+                code
+            };
+            ROUTES
+                .iter()
+                .any(|route| route.mount == Mount::Fhir && route.name == name)
+        })
+        .map(|code| json!({"code": code}))
+        .collect()
+}
+
+fn resource(ty: ResourceType, interactions: &[Value]) -> Value {
+    let audit = ty.name == ResourceType::AUDIT_EVENT;
+    let interactions: Vec<&Value> = interactions
+        .iter()
+        .filter(|i| !audit || matches!(i["code"].as_str(), Some("read" | "search-type")))
+        .collect();
+    let parameters: Vec<Value> = served::parameters(ty)
+        .iter()
+        .map(|served| {
+            json!({
+                "name": served.parameter.code,
+                "type": served.kind,
+                "definition": served.parameter.url,
+            })
+        })
+        .collect();
+    let mut resource = json!({
+        "type": ty.name,
+        "interaction": interactions,
+        "versioning": "versioned",
+        "readHistory": !audit,
+        "updateCreate": !audit,
+        "conditionalCreate": !audit,
+        "conditionalRead": "full-support",
+        "referencePolicy": ["literal", "local"],
+        "searchParam": parameters,
+    });
+    let (includes, reverse) = (served::includes(ty), served::reverse_includes(ty));
+    if !includes.is_empty() {
+        resource["searchInclude"] = json!(includes);
+    }
+    if !reverse.is_empty() {
+        resource["searchRevInclude"] = json!(reverse);
+    }
+    resource
+}

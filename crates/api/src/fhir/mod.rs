@@ -1,0 +1,182 @@
+//! FHIR REST: <https://hl7.org/fhir/R4/http.html>.
+//!
+//! Each handler turns headers and parameters into a use case's arguments; the
+//! reply's headers are made in [`reply`].
+
+mod capabilities;
+mod preferences;
+mod reply;
+
+use axum::response::Response;
+use http::header;
+use salus_service::fhir::reply::Reply;
+use salus_service::fhir::{CreateOptions, ReadConditions, etag_version};
+
+pub(crate) use capabilities::capabilities;
+
+use crate::call::{Call, pairs};
+use crate::failure::Failure;
+use crate::media;
+use preferences::Preferences;
+
+/// `POST [base]/[type]`
+pub(crate) async fn create(mut call: Call) -> Result<Response, Failure> {
+    let wanted = Preferences::of(&call)?;
+    media::check_sent(&call.headers)?;
+    let body = call.take_body().await?;
+    let options = CreateOptions {
+        if_none_exist: call.header("if-none-exist").map(str::to_owned),
+    };
+    let reply = call
+        .service()
+        .create(&call.cx, call.param("type"), body, &options)
+        .await?;
+    finish(&call, &wanted, reply)
+}
+
+/// `GET [base]/[type]/[id]`
+pub(crate) async fn read(call: Call) -> Result<Response, Failure> {
+    let wanted = Preferences::of(&call)?;
+    let conditions = ReadConditions {
+        if_none_match: call.header(header::IF_NONE_MATCH).and_then(etag_version),
+        if_modified_since_ms: call
+            .header(header::IF_MODIFIED_SINCE)
+            .and_then(reply::http_date_ms),
+    };
+    let reply = call
+        .service()
+        .read(&call.cx, call.param("type"), call.param("id"), &conditions)
+        .await?;
+    finish(&call, &wanted, reply)
+}
+
+/// `GET [base]/[type]/[id]/_history/[vid]`
+pub(crate) async fn vread(call: Call) -> Result<Response, Failure> {
+    let wanted = Preferences::of(&call)?;
+    let reply = call
+        .service()
+        .vread(
+            &call.cx,
+            call.param("type"),
+            call.param("id"),
+            call.param("vid"),
+        )
+        .await?;
+    finish(&call, &wanted, reply)
+}
+
+/// `PUT [base]/[type]/[id]`
+pub(crate) async fn update(mut call: Call) -> Result<Response, Failure> {
+    let wanted = Preferences::of(&call)?;
+    media::check_sent(&call.headers)?;
+    let condition = reply::write_condition(&call)?;
+    let body = call.take_body().await?;
+    let reply = call
+        .service()
+        .update(
+            &call.cx,
+            call.param("type"),
+            call.param("id"),
+            body,
+            condition,
+        )
+        .await?;
+    finish(&call, &wanted, reply)
+}
+
+/// `DELETE [base]/[type]/[id]`
+pub(crate) async fn delete(call: Call) -> Result<Response, Failure> {
+    let wanted = Preferences::of(&call)?;
+    let condition = reply::write_condition(&call)?;
+    let reply = call
+        .service()
+        .delete(&call.cx, call.param("type"), call.param("id"), condition)
+        .await?;
+    finish(&call, &wanted, reply)
+}
+
+/// `POST [base]`: a batch or a transaction.
+pub(crate) async fn bundle(mut call: Call) -> Result<Response, Failure> {
+    let wanted = Preferences::of(&call)?;
+    media::check_sent(&call.headers)?;
+    let key = call.header("idempotency-key").map(str::to_owned);
+    let body = call.take_body().await?;
+    let reply = call
+        .service()
+        .bundle(&call.cx, body, wanted.bundle_options(key))
+        .await?;
+    finish(&call, &wanted, reply)
+}
+
+/// `GET [base]/[type]?…`
+pub(crate) async fn search(call: Call) -> Result<Response, Failure> {
+    let wanted = Preferences::of(&call)?;
+    let parameters = call.query_pairs()?;
+    let reply = call
+        .service()
+        .search(&call.cx, call.param("type"), parameters, wanted.handling)
+        .await?;
+    finish(&call, &wanted, reply)
+}
+
+/// `POST [base]/[type]/_search`: parameters in the body, and behind the `?` too.
+pub(crate) async fn search_post(mut call: Call) -> Result<Response, Failure> {
+    let wanted = Preferences::of(&call)?;
+    let form = call
+        .header(header::CONTENT_TYPE)
+        .is_some_and(|ty| ty.starts_with("application/x-www-form-urlencoded"));
+    if !form {
+        return Err(Failure::Http(
+            http::StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "send search parameters as application/x-www-form-urlencoded",
+        ));
+    }
+    let mut parameters = call.query_pairs()?;
+    let body = call.take_body().await?;
+    let text = std::str::from_utf8(&body).map_err(|_| {
+        Failure::Http(
+            http::StatusCode::BAD_REQUEST,
+            "the parameters are not UTF-8",
+        )
+    })?;
+    parameters.extend(pairs(text)?);
+    let reply = call
+        .service()
+        .search(&call.cx, call.param("type"), parameters, wanted.handling)
+        .await?;
+    finish(&call, &wanted, reply)
+}
+
+/// `GET [base]/[type]/[id]/_history`
+pub(crate) async fn history_instance(call: Call) -> Result<Response, Failure> {
+    let wanted = Preferences::of(&call)?;
+    let parameters = call.query_pairs()?;
+    let reply = call
+        .service()
+        .history_instance(&call.cx, call.param("type"), call.param("id"), parameters)
+        .await?;
+    finish(&call, &wanted, reply)
+}
+
+/// `GET [base]/[type]/_history`
+pub(crate) async fn history_type(call: Call) -> Result<Response, Failure> {
+    let wanted = Preferences::of(&call)?;
+    let parameters = call.query_pairs()?;
+    let reply = call
+        .service()
+        .history_type(&call.cx, call.param("type"), parameters)
+        .await?;
+    finish(&call, &wanted, reply)
+}
+
+/// `GET [base]/_history`
+pub(crate) async fn history_system(call: Call) -> Result<Response, Failure> {
+    let wanted = Preferences::of(&call)?;
+    let parameters = call.query_pairs()?;
+    let reply = call.service().history_system(&call.cx, parameters).await?;
+    finish(&call, &wanted, reply)
+}
+
+fn finish(call: &Call, wanted: &Preferences, reply: Reply) -> Result<Response, Failure> {
+    reply::response(&call.cx, wanted, reply)
+}

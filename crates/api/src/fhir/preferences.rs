@@ -1,0 +1,75 @@
+//! What the client prefers: `Prefer`, `_format`, `_pretty`, `Accept`.
+//! <https://hl7.org/fhir/R4/http.html#ops>
+
+use salus_service::fhir::{BundleOptions, Handling};
+
+use crate::call::Call;
+use crate::failure::Failure;
+use crate::media;
+
+/// What a write's answer holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Return {
+    /// Nothing but headers.
+    Minimal,
+    /// The resource as it is now.
+    Representation,
+    /// An OperationOutcome.
+    OperationOutcome,
+}
+
+/// A client's preferences.
+pub(crate) struct Preferences {
+    /// What the client said, if it did.
+    pub(crate) returns: Option<Return>,
+    pub(crate) handling: Handling,
+    pub(crate) pretty: bool,
+}
+
+impl Preferences {
+    /// Reads them, and refuses formats we do not have.
+    pub(crate) fn of(call: &Call) -> Result<Self, Failure> {
+        let (mut format, mut pretty) = (None, false);
+        if call.query.is_some() {
+            for (key, value) in call.query_pairs()? {
+                match key.as_str() {
+                    "_format" => format = Some(value),
+                    "_pretty" => pretty = value == "true",
+                    _ => {}
+                }
+            }
+        }
+        media::check_wanted(&call.headers, format.as_deref())?;
+        let mut preferences = Self {
+            returns: None,
+            handling: Handling::Strict,
+            pretty,
+        };
+        for value in call.headers.get_all("prefer") {
+            let tokens = value.to_str().unwrap_or_default().split([',', ';']);
+            tokens.for_each(|token| preferences.prefer(token.trim()));
+        }
+        Ok(preferences)
+    }
+
+    /// Preferences we do not know are ignored (RFC 7240, 2).
+    fn prefer(&mut self, token: &str) {
+        match token {
+            "return=minimal" => self.returns = Some(Return::Minimal),
+            "return=representation" => self.returns = Some(Return::Representation),
+            "return=OperationOutcome" => self.returns = Some(Return::OperationOutcome),
+            "handling=strict" => self.handling = Handling::Strict,
+            "handling=lenient" => self.handling = Handling::Lenient,
+            _ => {}
+        }
+    }
+
+    /// The same for the entries of a bundle.
+    pub(crate) fn bundle_options(&self, idempotency_key: Option<String>) -> BundleOptions {
+        BundleOptions {
+            representation: self.returns == Some(Return::Representation),
+            handling: self.handling,
+            idempotency_key,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! A use case's reply as HTTP: status, `ETag`, `Last-Modified`, `Location`, body.
+
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
+use salus_fhir::issue::{Issue, operation_outcome};
+use salus_service::context::Context;
+use salus_service::fhir::reply::{Reply, Status};
+use salus_service::fhir::{WriteCondition, etag_version};
+
+use super::preferences::{Preferences, Return};
+use crate::call::Call;
+use crate::failure::Failure;
+use crate::media;
+
+/// The answer for a reply.
+pub(crate) fn response(
+    cx: &Context,
+    wanted: &Preferences,
+    reply: Reply,
+) -> Result<Response, Failure> {
+    let status = match reply.status {
+        Status::Ok => StatusCode::OK,
+        Status::Created => StatusCode::CREATED,
+        Status::NoContent => StatusCode::NO_CONTENT,
+        Status::NotModified => StatusCode::NOT_MODIFIED,
+    };
+    let body = match (
+        reply.written,
+        wanted.returns.unwrap_or(Return::Representation),
+    ) {
+        (true, Return::Minimal) => None,
+        (true, Return::OperationOutcome) => Some(done()),
+        (true, Return::Representation) | (false, _) => reply.body,
+    };
+    let mut response = Response::new(axum::body::Body::empty());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    if let Some(version) = reply.version {
+        insert(headers, header::ETAG, format!("W/\"{version}\""));
+    }
+    if let Some(time_ms) = reply.updated_ms {
+        insert(headers, header::LAST_MODIFIED, http_date(time_ms));
+    }
+    if let Some(location) = reply.location {
+        insert(headers, header::LOCATION, format!("{}/{location}", cx.base));
+    }
+    if let Some(body) = body {
+        headers.insert(header::CONTENT_TYPE, media::FHIR_JSON);
+        *response.body_mut() = match wanted.pretty {
+            true => pretty(body).into(),
+            false => body.into(),
+        };
+    }
+    Ok(response)
+}
+
+/// The body laid out for people; as it is, if it is not JSON.
+fn pretty(body: bytes::Bytes) -> bytes::Bytes {
+    let limits = salus_fhir::json::Limits {
+        bytes_max: usize::MAX,
+        nodes_max: usize::MAX,
+        ..Default::default()
+    };
+    match salus_fhir::json::Document::parse(body.to_vec(), &limits) {
+        Ok(document) => salus_fhir::json::write::pretty(document.root()).into(),
+        Err(_) => body,
+    }
+}
+
+fn insert(headers: &mut http::HeaderMap, name: header::HeaderName, value: String) {
+    if let Ok(value) = HeaderValue::try_from(value) {
+        headers.insert(name, value);
+    }
+}
+
+fn done() -> bytes::Bytes {
+    let issue = Issue::information("done");
+    operation_outcome(&[issue]).into()
+}
+
+/// `If-Match` and `If-None-Match` of a write
+/// (<https://hl7.org/fhir/R4/http.html#concurrency>).
+pub(crate) fn write_condition(call: &Call) -> Result<WriteCondition, Failure> {
+    if let Some(text) = call.header(header::IF_MATCH) {
+        let version = etag_version(text).ok_or(Failure::Http(
+            StatusCode::BAD_REQUEST,
+            "If-Match must name one version, as W/\"3\"",
+        ))?;
+        return Ok(WriteCondition::VersionIs(version));
+    }
+    match call.header(header::IF_NONE_MATCH).map(str::trim) {
+        None => Ok(WriteCondition::None),
+        Some("*") => Ok(WriteCondition::Absent),
+        Some(_) => Err(Failure::Http(
+            StatusCode::BAD_REQUEST,
+            "If-None-Match on a write must be *",
+        )),
+    }
+}
+
+/// A time as HTTP writes it (RFC 9110, 5.6.7).
+fn http_date(time_ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(time_ms)
+        .unwrap_or_default()
+        .strftime("%a, %d %b %Y %H:%M:%S GMT")
+        .to_string()
+}
+
+/// The reverse, to the whole second.
+pub(crate) fn http_date_ms(text: &str) -> Option<i64> {
+    jiff::fmt::rfc2822::parse(text)
+        .ok()
+        .map(|time| time.timestamp().as_millisecond())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn etags_and_dates_round_trip() {
+        assert_eq!(etag_version("W/\"12\""), Some(12));
+        assert_eq!(etag_version("\"12\""), Some(12));
+        assert_eq!(etag_version("12"), None);
+        assert_eq!(http_date(0), "Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(
+            http_date_ms(&http_date(1_700_000_000_000)),
+            Some(1_700_000_000_000)
+        );
+    }
+}

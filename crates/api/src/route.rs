@@ -1,0 +1,113 @@
+//! The route table: every request Salus answers is one row of it.
+//!
+//! A row also makes the entry in the CapabilityStatement, the name in logs and
+//! metrics, and the cases of the coverage tests (every route against no,
+//! weak and foreign credentials).
+
+use std::future::Future;
+use std::pin::Pin;
+
+use axum::response::Response;
+use http::Method;
+
+use crate::call::Call;
+use crate::failure::Failure;
+
+/// What a handler gives: an answer, or the reason why there is none.
+pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send>>;
+
+/// One row of the table.
+pub struct Route {
+    /// The method.
+    pub method: Method,
+    /// Where the path begins.
+    pub mount: Mount,
+    /// The rest of the path; `{name}` stands for one segment.
+    pub path: &'static str,
+    /// Its name in logs, metrics and tests; FHIR's code of the interaction where there is one.
+    pub name: &'static str,
+    /// Who may call it at all, before policy decides.
+    pub access: Access,
+    pub(crate) handler: fn(Call) -> Answer,
+}
+
+/// Where a route's path begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mount {
+    /// At the root of the server.
+    Root,
+    /// In a project: at the root for the default one, below `/p/{project}` for any.
+    Project,
+    /// In a project's FHIR endpoint: below `/fhir` or `/p/{project}/fhir`.
+    Fhir,
+}
+
+impl Mount {
+    /// The paths where a route of this mount is found.
+    #[must_use]
+    pub fn paths(self, path: &str) -> Vec<String> {
+        match self {
+            Self::Root => vec![path.to_owned()],
+            Self::Project => vec![path.to_owned(), format!("/p/{{project}}{path}")],
+            Self::Fhir => vec![format!("/fhir{path}"), format!("/p/{{project}}/fhir{path}")],
+        }
+    }
+}
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Anyone: health, capabilities, signing in.
+    Public,
+    /// Whoever brings a valid token; policy decides the rest.
+    Token,
+}
+
+macro_rules! routes {
+    ($($method:ident $mount:ident $path:literal $name:literal $access:ident $handler:path;)*) => {
+        &[$(Route {
+            method: Method::$method,
+            mount: Mount::$mount,
+            path: $path,
+            name: $name,
+            access: Access::$access,
+            handler: |call| Box::pin($handler(call)),
+        }),*]
+    };
+}
+
+/// Every route.
+pub static ROUTES: &[Route] = {
+    use crate::{admin, auth, fhir, health};
+    routes! {
+        GET    Root    "/"                              "home"              Public health::home;
+        GET    Root    "/health/live"                   "health-live"       Public health::live;
+        GET    Root    "/health/ready"                  "health-ready"      Public health::ready;
+        GET    Root    "/metrics"                       "metrics"           Token  health::metrics;
+
+        GET    Root    "/setup"                         "setup-page"        Public auth::setup_page;
+        POST   Root    "/setup"                         "setup"             Public auth::setup;
+        POST   Project "/auth/token"                    "token"             Public auth::token;
+        POST   Project "/auth/sign-in"                  "sign-in"           Public auth::sign_in;
+        POST   Project "/auth/sign-out"                 "sign-out"          Token  auth::sign_out;
+
+        GET    Root    "/admin/projects"                "projects-list"     Token  admin::list_projects;
+        POST   Root    "/admin/projects"                "projects-create"   Token  admin::create_project;
+        GET    Project "/admin/clients"                 "clients-list"      Token  admin::list_clients;
+        POST   Project "/admin/clients"                 "clients-create"    Token  admin::create_client;
+        DELETE Project "/admin/clients/{id}"            "clients-delete"    Token  admin::delete_client;
+
+        GET    Fhir    "/metadata"                      "capabilities"      Public fhir::capabilities;
+        POST   Fhir    ""                               "transaction"       Token  fhir::bundle;
+        GET    Fhir    "/_history"                      "history-system"    Token  fhir::history_system;
+        GET    Fhir    "/{type}"                        "search-type"       Token  fhir::search;
+        POST   Fhir    "/{type}/_search"                "search-type-post"  Token  fhir::search_post;
+        POST   Fhir    "/{type}"                        "create"            Token  fhir::create;
+        GET    Fhir    "/{type}/_history"               "history-type"      Token  fhir::history_type;
+        GET    Fhir    "/{type}/{id}"                   "read"              Token  fhir::read;
+        PUT    Fhir    "/{type}/{id}"                   "update"            Token  fhir::update;
+        DELETE Fhir    "/{type}/{id}"                   "delete"            Token  fhir::delete;
+        GET    Fhir    "/{type}/{id}/_history"          "history-instance"  Token  fhir::history_instance;
+        GET    Fhir    "/{type}/{id}/_history/{vid}"    "vread"             Token  fhir::vread;
+    }
+};

@@ -1,0 +1,36 @@
+//! `salus check`: reads a data folder back and says what does not fit together.
+#![allow(clippy::print_stdout, reason = "the findings go to standard output")]
+
+use salus_store::Store;
+
+use crate::cli::CheckArguments;
+use crate::config::Config;
+use crate::open;
+
+/// Checks a folder; an error when something is wrong with it.
+pub(crate) fn run(arguments: &CheckArguments) -> Result<(), Box<dyn std::error::Error>> {
+    let config = Config::offline(&arguments.place)?;
+    if !config.data.join("store").exists() {
+        return Err(format!("{} holds no store", config.data.display()).into());
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let findings = runtime.block_on(async {
+        let (_, engine) = open::store(&config.data)?;
+        let findings = engine.check().await?;
+        engine.close().await?;
+        Ok::<_, Box<dyn std::error::Error>>(findings)
+    })?;
+    if arguments.json {
+        println!("{}", serde_json::json!({"findings": findings}));
+    } else if findings.is_empty() {
+        println!("everything fits together");
+    } else {
+        findings.iter().for_each(|finding| println!("{finding}"));
+    }
+    match findings.len() {
+        0 => Ok(()),
+        n => Err(format!("{n} findings").into()),
+    }
+}

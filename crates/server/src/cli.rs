@@ -1,0 +1,168 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A backend for health applications: store, access control, audit and
+/// encryption in one binary.
+#[derive(Parser)]
+#[command(name = "salus", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Start the server
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(ServeArguments),
+    /// Load resources from files into a data folder
+    #[command(after_help = IMPORT_EXAMPLES)]
+    Import(ImportArguments),
+    /// Write a synthetic population as transaction bundles
+    #[command(after_help = GENERATE_EXAMPLES)]
+    Generate(GenerateArguments),
+    /// Read a data folder back and report what does not fit together
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(CheckArguments),
+}
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  salus serve --demo                       a demo: synthetic patients, credentials, curl lines
+  salus serve --data /var/lib/salus        an empty server, with a link to set it up
+  salus serve --listen 0.0.0.0:443 --tls-certificate fullchain.pem --tls-key key.pem
+
+Every option can also be given in salus.toml (see --config) or as a variable:
+  SALUS_DATA, SALUS_LISTEN, SALUS_BASE_URL, SALUS_TLS_CERTIFICATE, SALUS_TLS_KEY,
+  SALUS_TLS_ELSEWHERE, SALUS_BODY_BYTES_MAX, SALUS_LOG, SALUS_LOG_FORMAT";
+
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  salus import bundles/                    every .json and .ndjson file in a folder
+  salus import Patient.ndjson --project trial
+  salus import bundles/ --json             a summary for scripts
+
+A running server on the same data folder is used if there is one. An import
+that was stopped goes on where it stopped when the same command is given again.
+Exit status 1 says that something could not be loaded.";
+
+const GENERATE_EXAMPLES: &str = "\
+Examples:
+  salus generate --patients 100 --out population/
+  salus generate --patients 5 --seed 7 --ndjson > resources.ndjson";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  salus check --data /var/lib/salus        with the server stopped; exit status 1 says that something is wrong";
+
+#[derive(Args)]
+pub(crate) struct ServeArguments {
+    #[command(flatten)]
+    pub(crate) place: Place,
+
+    /// Where to listen; anything but loopback needs TLS
+    #[arg(long, env = "SALUS_LISTEN", value_name = "HOST:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+
+    /// Fill an empty folder with N synthetic patients and print credentials
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "25")]
+    pub(crate) demo: Option<usize>,
+
+    /// Print one line of JSON when ready, instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// The address clients use, as https://fhir.example.org, if it differs from the one listened on
+    #[arg(long, env = "SALUS_BASE_URL", value_name = "URL")]
+    pub(crate) base_url: Option<String>,
+
+    /// Certificate chain, PEM
+    #[arg(long, env = "SALUS_TLS_CERTIFICATE", value_name = "FILE")]
+    pub(crate) tls_certificate: Option<PathBuf>,
+
+    /// Private key, PEM
+    #[arg(long, env = "SALUS_TLS_KEY", value_name = "FILE")]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// A proxy in front ends TLS: allow a plain listener that is not on loopback
+    #[arg(long, env = "SALUS_TLS_ELSEWHERE")]
+    pub(crate) tls_elsewhere: bool,
+
+    /// Largest request body, in bytes
+    #[arg(long, env = "SALUS_BODY_BYTES_MAX", value_name = "BYTES")]
+    pub(crate) body_bytes_max: Option<usize>,
+
+    /// What to log: error, warn, info or debug
+    #[arg(long, env = "SALUS_LOG", value_name = "LEVEL")]
+    pub(crate) log: Option<String>,
+
+    /// How to log: text or json
+    #[arg(long, env = "SALUS_LOG_FORMAT", value_name = "FORMAT")]
+    pub(crate) log_format: Option<String>,
+}
+
+/// Where the data lies.
+#[derive(Args)]
+pub(crate) struct Place {
+    /// The data folder [default: salus-data]
+    #[arg(long, env = "SALUS_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+
+    /// The configuration file [default: salus.toml, if there is one]
+    #[arg(long, env = "SALUS_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct ImportArguments {
+    /// A file or folder: transaction bundles, resources (.json), or one resource a line (.ndjson)
+    pub(crate) path: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) place: Place,
+
+    /// The project to load into
+    #[arg(long, default_value = "default")]
+    pub(crate) project: String,
+
+    /// Print the summary as one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct GenerateArguments {
+    /// How many patients
+    #[arg(long, default_value_t = 25)]
+    pub(crate) patients: usize,
+
+    /// The same seed gives the same population
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+
+    /// The day on which all lives are looked at
+    #[arg(long, value_name = "YYYY-MM-DD", default_value = "2026-01-01")]
+    pub(crate) today: jiff::civil::Date,
+
+    /// The folder to write to, a file for each patient; standard output without it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// One bundle a line, or with --out one file bundles.ndjson, instead of a file for each patient
+    #[arg(long)]
+    pub(crate) ndjson: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct CheckArguments {
+    #[command(flatten)]
+    pub(crate) place: Place,
+
+    /// Print the findings as one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,209 @@
+//! Configuration: flags and variables before `salus.toml` before defaults.
+//!
+//! This is the only place that looks at the file; clap reads the variables.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::cli::{Place, ServeArguments};
+
+/// What a server needs to know.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) data: PathBuf,
+    pub(crate) listen: SocketAddr,
+    pub(crate) base_url: Option<String>,
+    pub(crate) tls: Option<TlsFiles>,
+    pub(crate) tls_elsewhere: bool,
+    pub(crate) body_bytes_max: usize,
+    pub(crate) log: String,
+    pub(crate) log_json: bool,
+}
+
+/// A certificate and its key.
+#[derive(Clone, Debug)]
+pub(crate) struct TlsFiles {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+/// The file, every part of it optional.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    data: Option<PathBuf>,
+    listen: Option<SocketAddr>,
+    base_url: Option<String>,
+    tls: Tls,
+    limits: Limits,
+    log: Log,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Tls {
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    elsewhere: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Limits {
+    body_bytes_max: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Log {
+    level: Option<String>,
+    format: Option<String>,
+}
+
+const FILE_DEFAULT: &str = "salus.toml";
+const DATA_DEFAULT: &str = "salus-data";
+const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+const BODY_BYTES_MAX_DEFAULT: usize = 64 << 20;
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("cannot read {0}: {1}")]
+    Unreadable(PathBuf, std::io::Error),
+    #[error("{0} is not a valid configuration: {1}")]
+    Invalid(PathBuf, Box<toml::de::Error>),
+    #[error("--tls-certificate and --tls-key go together")]
+    HalfTls,
+    #[error(
+        "refusing to listen on {0} without TLS: give --tls-certificate and --tls-key, or \
+         --tls-elsewhere if a proxy in front ends TLS"
+    )]
+    Plain(SocketAddr),
+    #[error("the log format is text or json, not {0}")]
+    LogFormat(String),
+}
+
+impl Config {
+    /// All of a server's configuration.
+    pub(crate) fn of(arguments: &ServeArguments) -> Result<Self, Error> {
+        let file = read(&arguments.place)?;
+        let log_format = arguments.log_format.clone().or(file.log.format);
+        let log_json = match log_format.as_deref() {
+            None | Some("text") => false,
+            Some("json") => true,
+            Some(other) => return Err(Error::LogFormat(other.to_owned())),
+        };
+        let config = Self {
+            data: place(&arguments.place, file.data),
+            listen: arguments.listen.or(file.listen).unwrap_or(LISTEN_DEFAULT),
+            base_url: arguments.base_url.clone().or(file.base_url),
+            tls: tls(
+                arguments.tls_certificate.clone().or(file.tls.certificate),
+                arguments.tls_key.clone().or(file.tls.key),
+            )?,
+            tls_elsewhere: arguments.tls_elsewhere || file.tls.elsewhere,
+            body_bytes_max: arguments
+                .body_bytes_max
+                .or(file.limits.body_bytes_max)
+                .unwrap_or(BODY_BYTES_MAX_DEFAULT),
+            log: arguments
+                .log
+                .clone()
+                .or(file.log.level)
+                .unwrap_or_else(|| "info".to_owned()),
+            log_json,
+        };
+        if config.tls.is_none() && !config.tls_elsewhere && !config.listen.ip().is_loopback() {
+            return Err(Error::Plain(config.listen));
+        }
+        Ok(config)
+    }
+
+    /// The configuration of a command that works on a data folder without listening.
+    pub(crate) fn offline(arguments: &Place) -> Result<Self, Error> {
+        let file = read(arguments)?;
+        Ok(Self {
+            data: place(arguments, file.data),
+            listen: LISTEN_DEFAULT,
+            base_url: file.base_url,
+            tls: None,
+            tls_elsewhere: false,
+            body_bytes_max: file.limits.body_bytes_max.unwrap_or(BODY_BYTES_MAX_DEFAULT),
+            log: "warn".to_owned(),
+            log_json: false,
+        })
+    }
+}
+
+fn place(arguments: &Place, file: Option<PathBuf>) -> PathBuf {
+    let data = arguments.data.clone().or(file);
+    data.unwrap_or_else(|| PathBuf::from(DATA_DEFAULT))
+}
+
+fn read(arguments: &Place) -> Result<File, Error> {
+    let path = match &arguments.config {
+        Some(path) => path.clone(),
+        None if Path::new(FILE_DEFAULT).exists() => PathBuf::from(FILE_DEFAULT),
+        None => return Ok(File::default()),
+    };
+    match std::fs::read_to_string(&path) {
+        Ok(text) => toml::from_str(&text).map_err(|error| Error::Invalid(path, Box::new(error))),
+        Err(error) => Err(Error::Unreadable(path, error)),
+    }
+}
+
+fn tls(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, Error> {
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
+        (None, None) => Ok(None),
+        (Some(_), None) | (None, Some(_)) => Err(Error::HalfTls),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn config(arguments: &[&str]) -> Result<Config, Error> {
+        let cli = Cli::parse_from(["salus", "serve"].iter().chain(arguments));
+        let Command::Serve(arguments) = cli.command else {
+            panic!("not serve")
+        };
+        Config::of(&arguments)
+    }
+
+    #[test]
+    fn a_plain_listener_stays_on_loopback() {
+        assert!(config(&[]).is_ok());
+        assert!(matches!(
+            config(&["--listen", "0.0.0.0:80"]),
+            Err(Error::Plain(_))
+        ));
+        assert!(config(&["--listen", "0.0.0.0:80", "--tls-elsewhere"]).is_ok());
+    }
+
+    #[test]
+    fn flags_come_before_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("salus.toml");
+        std::fs::write(&path, "data = \"from-file\"\nlisten = \"127.0.0.1:1\"\n").unwrap();
+        let path = path.to_str().unwrap();
+        let config = config(&["--config", path, "--data", "from-flag"]).unwrap();
+        assert_eq!(config.data, Path::new("from-flag"));
+        assert_eq!(config.listen.port(), 1);
+    }
+
+    #[test]
+    fn unknown_settings_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("salus.toml");
+        std::fs::write(&path, "lissten = \"127.0.0.1:1\"\n").unwrap();
+        let result = config(&["--config", path.to_str().unwrap()]);
+        assert!(matches!(result, Err(Error::Invalid(..))));
+    }
+}

@@ -1,0 +1,89 @@
+//! The data folder's own socket: whoever can open it is the operator.
+//!
+//! `salus import` uses a running server through it, or starts one that
+//! listens on nothing else. The socket lies in the data folder, mode 0600.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use tokio::net::{UnixListener, UnixStream};
+
+const NAME: &str = "control.sock";
+
+/// Where a folder's socket is.
+pub(crate) fn path(data: &Path) -> PathBuf {
+    data.join(NAME)
+}
+
+/// Listens on a folder's socket. The caller holds the folder's lock, so a
+/// socket that is there is left over.
+pub(crate) fn bind(data: &Path) -> std::io::Result<UnixListener> {
+    let path = path(data);
+    if path.exists() {
+        std::fs::remove_file(&path)?;
+    }
+    let listener = UnixListener::bind(&path)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// A connection to a folder's server.
+pub(crate) struct Client {
+    sender: SendRequest<Full<Bytes>>,
+}
+
+/// Why a request to a folder's server failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("no server answers on {0}: {1}")]
+    NoServer(PathBuf, std::io::Error),
+    #[error("the connection to the server broke: {0}")]
+    Broken(#[from] hyper::Error),
+    #[error("the request could not be made: {0}")]
+    Request(#[from] http::Error),
+}
+
+impl Client {
+    /// Connects; fails at once when no server runs on the folder.
+    pub(crate) async fn connect(data: &Path) -> Result<Self, Error> {
+        let path = path(data);
+        let stream = UnixStream::connect(&path)
+            .await
+            .map_err(|error| Error::NoServer(path, error))?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        Ok(Self { sender })
+    }
+
+    /// Sends JSON and reads the whole answer.
+    pub(crate) async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        idempotency_key: Option<&str>,
+        body: Bytes,
+    ) -> Result<(StatusCode, Bytes), Error> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "localhost")
+            .header(header::CONTENT_TYPE, "application/fhir+json")
+            .header("prefer", "return=minimal");
+        if let Some(key) = idempotency_key {
+            request = request.header("idempotency-key", key);
+        }
+        self.sender.ready().await?;
+        let response = self
+            .sender
+            .send_request(request.body(Full::new(body))?)
+            .await?;
+        let status = response.status();
+        let body = response.into_body().collect().await?.to_bytes();
+        Ok((status, body))
+    }
+}

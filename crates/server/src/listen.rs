@@ -1,0 +1,119 @@
+//! Listeners: accept, bound, time out, and finish what is under way at the end.
+
+use std::time::Duration;
+
+use axum::Router;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use salus_api::Peer;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
+
+/// How long a client may take for the head of a request, or for TLS.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long requests under way get to finish at the end.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long to wait when the system has no descriptor left for another connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Answers connections from the network until `stop` says true.
+pub(crate) async fn network(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+) {
+    let open = GracefulShutdown::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        let Ok((stream, address)) = accepted else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        // Answers are small and complete: never wait to fill a packet.
+        let _ = stream.set_nodelay(true);
+        let (router, watcher, tls) = (router.clone(), open.watcher(), tls.clone());
+        tokio::spawn(async move {
+            let peer = Peer::Network(address);
+            match tls {
+                None => connection(stream, peer, router, watcher).await,
+                Some(tls) => {
+                    let handshake = tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)).await;
+                    if let Ok(Ok(stream)) = handshake {
+                        connection(stream, peer, router, watcher).await;
+                    }
+                }
+            }
+        });
+    }
+    finish(open).await;
+}
+
+/// Answers the operator's connections to the data folder's own socket.
+pub(crate) async fn operator(
+    listener: UnixListener,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+) {
+    let open = GracefulShutdown::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        let Ok((stream, _)) = accepted else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let (router, watcher) = (router.clone(), open.watcher());
+        tokio::spawn(async move { connection(stream, Peer::Operator, router, watcher).await });
+    }
+    finish(open).await;
+}
+
+async fn finish(open: GracefulShutdown) {
+    if tokio::time::timeout(FINISH_TIMEOUT, open.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!("some requests did not finish in time");
+    }
+}
+
+async fn connection<S>(
+    stream: S,
+    peer: Peer,
+    router: Router,
+    watcher: hyper_util::server::graceful::Watcher,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = router.map_request(move |mut request: http::Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        request
+    });
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(64 * 1024);
+    server
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Some(Duration::from_secs(30)))
+        .max_concurrent_streams(100);
+    let connection =
+        server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    // A peer that goes away is its own affair.
+    let _ = watcher.watch(connection.into_owned()).await;
+}

@@ -1,0 +1,164 @@
+//! A data folder, opened: keys, engine, service, and the folder's own socket.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use salus_crypto::{Founding, Keyring};
+use salus_service::context::World;
+use salus_service::{Service, Settings};
+use salus_store::Store;
+use salus_store_embedded::{Embedded, Options};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::config::Config;
+use crate::{control, listen, tls};
+
+/// Trained on synthetic resources by `cargo xtask dictionary`.
+static DICTIONARY: &[u8] = include_bytes!("../dictionaries/resource-1.zdict");
+
+/// A folder that cannot be opened or served.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("cannot make the data folder {0}: {1}")]
+    Folder(PathBuf, std::io::Error),
+    #[error("cannot open the keys in {0}: {1}")]
+    Keys(PathBuf, salus_crypto::Error),
+    #[error("cannot open the store in {0}: {1}")]
+    Store(PathBuf, salus_store::Error),
+    #[error("cannot start on the data in {0}: {1}")]
+    Service(PathBuf, String),
+    #[error("cannot listen on {0}: {1}")]
+    Listen(String, std::io::Error),
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
+}
+
+/// Time and randomness of this machine.
+struct Machine;
+
+impl World for Machine {
+    fn now_ms(&self) -> i64 {
+        jiff::Timestamp::now().as_millisecond()
+    }
+
+    fn random(&self, buffer: &mut [u8]) {
+        if salus_crypto::random::fill(buffer).is_err() {
+            // Without randomness no id and no token is safe: end at once.
+            std::process::abort();
+        }
+    }
+}
+
+/// The keys of a folder and the engine over them.
+pub(crate) fn store(data: &Path) -> Result<(Arc<Keyring>, Arc<Embedded>), Error> {
+    std::fs::create_dir_all(data).map_err(|error| Error::Folder(data.to_owned(), error))?;
+    let (keys, records) = (data.join("keys"), data.join("store"));
+    let founding = if records.exists() {
+        Founding::Existing
+    } else {
+        Founding::New
+    };
+    let keyring = Keyring::open(&keys, founding, Machine.now_ms())
+        .map_err(|error| Error::Keys(keys, error))?;
+    let options = Options {
+        dictionary: DICTIONARY,
+        ..Options::new(records.clone(), Arc::clone(&keyring))
+    };
+    let engine = Embedded::open(options).map_err(|error| Error::Store(records, error))?;
+    Ok((keyring, engine))
+}
+
+/// A server at work.
+pub(crate) struct Server {
+    pub(crate) service: Arc<Service>,
+    /// Where it listens, if it listens on the network.
+    pub(crate) address: Option<std::net::SocketAddr>,
+    engine: Arc<Embedded>,
+    stop: watch::Sender<bool>,
+    listeners: Vec<JoinHandle<()>>,
+    socket: PathBuf,
+}
+
+impl Server {
+    /// Opens a folder and answers on its socket, and on the network if asked.
+    pub(crate) async fn start(
+        config: &Config,
+        listen: Option<std::net::SocketAddr>,
+    ) -> Result<Self, Error> {
+        let acceptor = config.tls.as_ref().map(tls::acceptor).transpose()?;
+        let network = match listen {
+            Some(address) => {
+                let failed = |error| Error::Listen(address.to_string(), error);
+                Some(TcpListener::bind(address).await.map_err(failed)?)
+            }
+            None => None,
+        };
+        let (keyring, engine) = store(&config.data)?;
+        let service = service(config, &keyring, Arc::clone(&engine)).await?;
+        let settings = salus_api::Settings {
+            body_bytes_max: config.body_bytes_max,
+            base_url: config.base_url.clone(),
+            https: config.tls.is_some() || config.tls_elsewhere,
+        };
+        let router = salus_api::router(Arc::clone(&service), settings);
+        let (stop, stopped) = watch::channel(false);
+        let mut listeners = Vec::new();
+        let socket = control::path(&config.data);
+        match control::bind(&config.data) {
+            Ok(listener) => {
+                let work = listen::operator(listener, router.clone(), stopped.clone());
+                listeners.push(tokio::spawn(work));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the data folder's own socket is not served; imports need the server stopped");
+            }
+        }
+        let address = network
+            .as_ref()
+            .and_then(|listener| listener.local_addr().ok());
+        if let Some(listener) = network {
+            let work = listen::network(listener, acceptor, router, stopped);
+            listeners.push(tokio::spawn(work));
+        }
+        Ok(Self {
+            service,
+            address,
+            engine,
+            stop,
+            listeners,
+            socket,
+        })
+    }
+
+    /// Lets requests under way finish, then closes the store.
+    pub(crate) async fn stop(self) -> Result<(), salus_store::Error> {
+        self.stop.send_replace(true);
+        for listener in self.listeners {
+            // A listener that failed has nothing left to finish.
+            let _ = listener.await;
+        }
+        let _ = std::fs::remove_file(&self.socket);
+        self.engine.close().await
+    }
+}
+
+async fn service(
+    config: &Config,
+    keyring: &Keyring,
+    engine: Arc<Embedded>,
+) -> Result<Arc<Service>, Error> {
+    let failed = |reason: String| Error::Service(config.data.clone(), reason);
+    let cursor_key = keyring
+        .derive("salus paging cursor 1")
+        .map_err(|error| failed(error.to_string()))?;
+    let mut settings = Settings::default();
+    settings.json.bytes_max = config.body_bytes_max;
+    let service = Service::open(engine, Arc::new(Machine), settings, cursor_key).await;
+    let service = service.map_err(|error| {
+        let cause = error.cause().unwrap_or_else(|| error.to_string());
+        failed(cause)
+    })?;
+    Ok(Arc::new(service))
+}

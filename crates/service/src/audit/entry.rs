@@ -1,0 +1,332 @@
+//! An audit entry in its stored form, version 1.
+//!
+//! One byte of version, then fields in order: texts as a length (LEB128) and
+//! UTF-8, numbers as LEB128. The time is the store's own; see
+//! [`super::event`] for the entry as FHIR shows it. Entries are written on
+//! every request, so they are small and cheap to make.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use salus_store::{AuditEntry, Kind, Record, SealKey};
+
+use crate::context::{Context, RequestId};
+use crate::fhir::types::ResourceType;
+
+const VERSION: u8 = 1;
+
+/// What was asked, as a code of FHIR's restful interactions or of our own operations.
+///
+/// The number is the stored form: never reuse one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum What {
+    /// `read`
+    Read = 1,
+    /// `vread`
+    Vread = 2,
+    /// `history-instance`
+    HistoryInstance = 3,
+    /// `history-type`
+    HistoryType = 4,
+    /// `history-system`
+    HistorySystem = 5,
+    /// `search-type`
+    Search = 6,
+    /// `create`
+    Create = 7,
+    /// `update`
+    Update = 8,
+    /// `delete`
+    Delete = 9,
+    /// `transaction`
+    Transaction = 10,
+    /// `batch`
+    Batch = 11,
+    /// A user or client proved who they are, or failed to.
+    SignIn = 12,
+    /// Something about projects, users or clients was read.
+    AdminRead = 13,
+    /// Something about projects, users or clients was changed.
+    AdminWrite = 14,
+    /// A request without a valid token.
+    Unauthenticated = 15,
+}
+
+impl What {
+    const ALL: [Self; 15] = [
+        Self::Read,
+        Self::Vread,
+        Self::HistoryInstance,
+        Self::HistoryType,
+        Self::HistorySystem,
+        Self::Search,
+        Self::Create,
+        Self::Update,
+        Self::Delete,
+        Self::Transaction,
+        Self::Batch,
+        Self::SignIn,
+        Self::AdminRead,
+        Self::AdminWrite,
+        Self::Unauthenticated,
+    ];
+
+    fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|what| *what as u8 == number)
+    }
+}
+
+/// How it went, after <https://hl7.org/fhir/R4/valueset-audit-event-outcome.html>.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Outcome {
+    /// Allowed and done.
+    Success = 0,
+    /// Refused, or not possible as asked.
+    Refused = 4,
+    /// Failed on our side.
+    Failed = 8,
+}
+
+/// A record that an entry is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entity {
+    /// The resource type, or another name for what it is.
+    pub ty: Box<str>,
+    /// Its id.
+    pub id: Box<str>,
+    /// Its version, or 0.
+    pub version: u64,
+}
+
+/// One decision and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What was asked.
+    pub what: What,
+    /// How it went.
+    pub outcome: Outcome,
+    /// Who asked: `Administrator/1f3c`, `Client/demo`, `Anonymous`.
+    pub agent: Box<str>,
+    /// The rule that allowed or refused it.
+    pub rule: Box<str>,
+    /// The request.
+    pub request_id: RequestId,
+    /// Where it came from.
+    pub remote: Option<IpAddr>,
+    /// The type asked for, where there is one.
+    pub ty: Box<str>,
+    /// The search as it was asked: sealed with the entry, never logged.
+    pub query: Box<str>,
+    /// The records concerned: read, found or written.
+    pub entities: Vec<Entity>,
+}
+
+impl Entry {
+    /// An entry for what `cx` asked, about nothing yet.
+    #[must_use]
+    pub fn new(cx: &Context, what: What, outcome: Outcome, rule: &str) -> Self {
+        Self {
+            what,
+            outcome,
+            agent: cx.subject.label().into(),
+            rule: rule.into(),
+            request_id: cx.request_id,
+            remote: cx.remote,
+            ty: "".into(),
+            query: "".into(),
+            entities: Vec::new(),
+        }
+    }
+
+    /// Adds records that are about to be shown, and their patients; gives the
+    /// records by which the entry is found.
+    #[must_use]
+    pub fn shows<'r>(
+        &mut self,
+        records: impl IntoIterator<Item = &'r Record>,
+    ) -> Vec<(Kind, Box<str>)> {
+        let mut about: Vec<(Kind, Box<str>)> = Vec::new();
+        for record in records {
+            let ty = ResourceType::of(record.kind).map_or("", |ty| ty.name);
+            self.concerns(ty, &record.id, record.version);
+            let one = self::about(record.kind, &record.id, &record.seal);
+            if !about.contains(&one) {
+                self.concerns_patient(&record.seal);
+                about.push(one);
+            }
+        }
+        about
+    }
+
+    /// Adds a record.
+    pub(crate) fn concerns(&mut self, ty: &str, id: &str, version: u64) {
+        self.entities.push(Entity {
+            ty: ty.into(),
+            id: id.into(),
+            version,
+        });
+    }
+
+    /// Adds the patient whose record something is, as IHE BALP wants it.
+    pub(crate) fn concerns_patient(&mut self, seal: &SealKey) {
+        if let SealKey::Patient(id) = seal {
+            let known = |entity: &Entity| &*entity.ty == "Patient" && entity.id == *id;
+            if !self.entities.iter().any(known) {
+                self.concerns("Patient", id, 0);
+            }
+        }
+    }
+
+    /// The entry for the store, found again by the `about` records.
+    #[must_use]
+    pub fn seal(&self, about: Vec<(Kind, Box<str>)>) -> AuditEntry {
+        AuditEntry {
+            body: self.encode(),
+            about,
+        }
+    }
+
+    fn encode(&self) -> Bytes {
+        let mut out = Vec::with_capacity(96 + self.query.len() + self.entities.len() * 64);
+        out.extend_from_slice(&[VERSION, self.what as u8, self.outcome as u8]);
+        out.extend_from_slice(&self.request_id.0.to_be_bytes());
+        for text in [&self.agent, &self.rule, &self.ty, &self.query] {
+            put_text(&mut out, text);
+        }
+        let remote = self.remote.map(|ip| ip.to_string()).unwrap_or_default();
+        put_text(&mut out, &remote);
+        put_number(&mut out, self.entities.len() as u64);
+        for entity in &self.entities {
+            put_text(&mut out, &entity.ty);
+            put_text(&mut out, &entity.id);
+            put_number(&mut out, entity.version);
+        }
+        out.into()
+    }
+
+    /// Reads the stored form; `None` if it is not one.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (&[version, what, outcome], rest) = bytes.split_first_chunk::<3>()?;
+        let (request_id, rest) = rest.split_first_chunk::<8>()?;
+        let mut from = Reader(rest);
+        let texts: [Box<str>; 5] = [
+            from.text()?,
+            from.text()?,
+            from.text()?,
+            from.text()?,
+            from.text()?,
+        ];
+        let [agent, rule, ty, query, remote] = texts;
+        let count = from.number()?;
+        let mut entities = Vec::new();
+        for _ in 0..count {
+            entities.push(Entity {
+                ty: from.text()?,
+                id: from.text()?,
+                version: from.number()?,
+            });
+        }
+        (version == VERSION && from.0.is_empty()).then_some(())?;
+        Some(Self {
+            what: What::from_number(what)?,
+            outcome: match outcome {
+                0 => Outcome::Success,
+                4 => Outcome::Refused,
+                8 => Outcome::Failed,
+                _ => return None,
+            },
+            agent,
+            rule,
+            request_id: RequestId(u64::from_be_bytes(*request_id)),
+            remote: remote.parse().ok(),
+            ty,
+            query,
+            entities,
+        })
+    }
+}
+
+/// By which records an entry about this record is found: its patient, or itself.
+#[must_use]
+pub fn about(kind: Kind, id: &str, seal: &SealKey) -> (Kind, Box<str>) {
+    match seal {
+        SealKey::Patient(patient) => (Kind::named("Patient"), patient.clone()),
+        SealKey::Scope => (kind, id.into()),
+    }
+}
+
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    put_number(out, text.len() as u64);
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn put_number(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn number(&mut self) -> Option<u64> {
+        let mut number = 0u64;
+        for shift in (0..64).step_by(7) {
+            let (&byte, rest) = self.0.split_first()?;
+            self.0 = rest;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    fn text(&mut self) -> Option<Box<str>> {
+        let length = usize::try_from(self.number()?).ok()?;
+        let (text, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(std::str::from_utf8(text).ok()?.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry() -> Entry {
+        Entry {
+            what: What::Search,
+            outcome: Outcome::Success,
+            agent: "Client/demo".into(),
+            rule: "scope system/*.rs".into(),
+            request_id: RequestId(7),
+            remote: Some([127, 0, 0, 1].into()),
+            ty: "Patient".into(),
+            query: "name=x".into(),
+            entities: vec![Entity {
+                ty: "Patient".into(),
+                id: "1".into(),
+                version: 300,
+            }],
+        }
+    }
+
+    #[test]
+    fn reads_what_it_wrote() {
+        assert_eq!(Entry::decode(&entry().encode()), Some(entry()));
+    }
+
+    #[test]
+    fn refuses_every_truncation() {
+        let bytes = entry().encode();
+        for end in 0..bytes.len() {
+            assert_eq!(Entry::decode(&bytes[..end]), None, "cut at {end}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! An audit entry as a FHIR AuditEvent, after IHE BALP
+//! (<https://profiles.ihe.net/ITI/BALP/>): type `rest`, the interaction as
+//! subtype, agent, network address, request id and every record concerned.
+
+use base64ct::{Base64, Encoding};
+use salus_fhir::json::write::string;
+use salus_store::{AuditRecord, Seq};
+
+use super::entry::{Entity, Entry, What};
+
+const TYPES: &str = "http://terminology.hl7.org/CodeSystem/audit-event-type";
+const INTERACTIONS: &str = "http://hl7.org/fhir/restful-interaction";
+const DICOM: &str = "http://dicom.nema.org/resources/ontology/DCM";
+const OBJECT_TYPES: &str = "http://terminology.hl7.org/CodeSystem/audit-entity-type";
+const BALP_ENTITIES: &str = "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType";
+
+/// The id of an entry as a resource.
+pub(super) fn id(seq: Seq) -> String {
+    seq.0.to_string()
+}
+
+/// The reverse of [`id`].
+pub(super) fn seq(id: &str) -> Option<Seq> {
+    let number: u64 = id.parse().ok()?;
+    (number.to_string() == id).then_some(Seq(number))
+}
+
+/// The AuditEvent of an entry.
+pub(super) fn text(record: &AuditRecord, entry: &Entry) -> String {
+    let recorded = crate::time::instant(record.time_ms);
+    let mut out = String::with_capacity(900 + entry.entities.len() * 120);
+    out.push_str(r#"{"resourceType":"AuditEvent","id":""#);
+    out.push_str(&id(record.seq));
+    out.push_str(r#"","meta":{"versionId":"1","lastUpdated":""#);
+    out.push_str(&recorded);
+    out.push_str(r#""},"type":"#);
+    let (system, code, subtype) = codes(entry.what);
+    coding(&mut out, system, code);
+    if let Some(subtype) = subtype {
+        out.push_str(r#","subtype":["#);
+        coding(&mut out, INTERACTIONS, subtype);
+        out.push(']');
+    }
+    out.push_str(r#","action":""#);
+    out.push_str(action(entry.what));
+    out.push_str(r#"","recorded":""#);
+    out.push_str(&recorded);
+    out.push_str(r#"","outcome":""#);
+    out.push_str(&(entry.outcome as u8).to_string());
+    out.push_str(r#"","agent":["#);
+    agent(&mut out, entry);
+    out.push_str(r#"],"source":{"observer":{"display":"Salus"},"type":[{"system":"http://terminology.hl7.org/CodeSystem/security-source-type","code":"4"}]},"entity":["#);
+    request_entity(&mut out, entry);
+    for entity in &entry.entities {
+        out.push(',');
+        record_entity(&mut out, entity);
+    }
+    if !entry.query.is_empty() {
+        out.push(',');
+        query_entity(&mut out, entry);
+    }
+    out.push_str("]}");
+    out
+}
+
+/// System and code of the type, and the code of the interaction.
+fn codes(what: What) -> (&'static str, &'static str, Option<&'static str>) {
+    let rest = |code| (TYPES, "rest", Some(code));
+    match what {
+        What::Read => rest("read"),
+        What::Vread => rest("vread"),
+        What::HistoryInstance => rest("history-instance"),
+        What::HistoryType => rest("history-type"),
+        What::HistorySystem => rest("history-system"),
+        What::Search => rest("search-type"),
+        What::Create => rest("create"),
+        What::Update => rest("update"),
+        What::Delete => rest("delete"),
+        What::Transaction => rest("transaction"),
+        What::Batch => rest("batch"),
+        // DICOM 110114: User Authentication; 110100: Application Activity.
+        What::SignIn | What::Unauthenticated => (DICOM, "110114", None),
+        What::AdminRead | What::AdminWrite => (DICOM, "110100", None),
+    }
+}
+
+/// <https://hl7.org/fhir/R4/valueset-audit-event-action.html>
+fn action(what: What) -> &'static str {
+    match what {
+        What::Create => "C",
+        What::Read
+        | What::Vread
+        | What::HistoryInstance
+        | What::HistoryType
+        | What::HistorySystem
+        | What::AdminRead => "R",
+        What::Update | What::AdminWrite => "U",
+        What::Delete => "D",
+        What::Search | What::Transaction | What::Batch | What::SignIn | What::Unauthenticated => {
+            "E"
+        }
+    }
+}
+
+fn coding(out: &mut String, system: &str, code: &str) {
+    out.push_str(r#"{"system":""#);
+    out.push_str(system);
+    out.push_str(r#"","code":""#);
+    out.push_str(code);
+    out.push_str(r#""}"#);
+}
+
+fn agent(out: &mut String, entry: &Entry) {
+    out.push_str(r#"{"who":{"identifier":{"system":"urn:salus:subject","value":"#);
+    string(out, &entry.agent);
+    out.push_str(r#"}},"requestor":true"#);
+    if !entry.rule.is_empty() {
+        out.push_str(r#","policy":["#);
+        string(out, &format!("urn:salus:rule:{}", entry.rule));
+        out.push(']');
+    }
+    if let Some(remote) = entry.remote {
+        // 2: an IP address.
+        out.push_str(r#","network":{"address":"#);
+        string(out, &remote.to_string());
+        out.push_str(r#","type":"2"}"#);
+    }
+    out.push('}');
+}
+
+fn request_entity(out: &mut String, entry: &Entry) {
+    out.push_str(r#"{"what":{"identifier":{"value":""#);
+    out.push_str(&entry.request_id.to_string());
+    out.push_str(r#""}},"type":"#);
+    coding(out, BALP_ENTITIES, "XrequestId");
+    if !entry.ty.is_empty() {
+        out.push_str(r#","name":"#);
+        string(out, &entry.ty);
+    }
+    out.push('}');
+}
+
+fn record_entity(out: &mut String, entity: &Entity) {
+    out.push_str(r#"{"what":{"reference":"#);
+    let versioned = match entity.version {
+        0 => format!("{}/{}", entity.ty, entity.id),
+        version => format!("{}/{}/_history/{version}", entity.ty, entity.id),
+    };
+    string(out, &versioned);
+    out.push_str(r#"},"type":"#);
+    // 1: a person, 2: a system object.
+    let code = if &*entity.ty == "Patient" { "1" } else { "2" };
+    coding(out, OBJECT_TYPES, code);
+    out.push('}');
+}
+
+/// The search as it was asked, base64 as the element wants it.
+fn query_entity(out: &mut String, entry: &Entry) {
+    out.push_str(r#"{"type":"#);
+    coding(out, OBJECT_TYPES, "2");
+    out.push_str(r#","role":"#);
+    // 24: a query.
+    coding(
+        out,
+        "http://terminology.hl7.org/CodeSystem/object-role",
+        "24",
+    );
+    out.push_str(r#","query":""#);
+    out.push_str(&Base64::encode_string(entry.query.as_bytes()));
+    out.push_str(r#""}"#);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use bytes::Bytes;
+    use salus_fhir::json::{Document, Limits};
+    use salus_fhir::validate;
+
+    use super::*;
+    use crate::audit::entry::Outcome;
+    use crate::context::RequestId;
+
+    #[test]
+    fn ids_are_one_to_one() {
+        assert_eq!(seq("12"), Some(Seq(12)));
+        assert_eq!(seq("012"), None);
+        assert_eq!(seq("+12"), None);
+    }
+
+    #[test]
+    fn events_are_valid_resources() {
+        let record = AuditRecord {
+            seq: Seq(5),
+            time_ms: 0,
+            body: Bytes::new(),
+        };
+        let entry = Entry {
+            what: What::Search,
+            outcome: Outcome::Refused,
+            agent: "Client/a".into(),
+            rule: "default deny".into(),
+            request_id: RequestId(1),
+            remote: Some(IpAddr::from([127, 0, 0, 1])),
+            ty: "Patient".into(),
+            query: "name=x".into(),
+            entities: vec![Entity {
+                ty: "Patient".into(),
+                id: "1".into(),
+                version: 2,
+            }],
+        };
+        let text = text(&record, &entry);
+        let document = Document::parse(text.into_bytes(), &Limits::default()).unwrap();
+        if let Err(issues) = validate::resource(document.root()) {
+            panic!("{issues:?}");
+        }
+    }
+}

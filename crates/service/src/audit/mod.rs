@@ -1,0 +1,5 @@
+//! The audit: what is kept of every decision, and how it is shown.
+
+pub mod entry;
+mod event;
+mod search;

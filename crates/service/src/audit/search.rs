@@ -1,0 +1,289 @@
+//! AuditEvent through FHIR read and search.
+//!
+//! Entries are kept by the store's audit log, found by the record they are
+//! about and by time; what else a search asks is decided on the entry as a
+//! resource, with the same filter as any other search.
+
+use bytes::Bytes;
+use salus_auth::{Action, Grant, Target};
+use salus_fhir::json::{Document, Limits};
+use salus_fhir::search::Extractor;
+use salus_store::{
+    AuditQuery, AuditRecord, Candidate, Comparison, Filter, Kind as RecordKind, Param, Position,
+    Rows, Seq, Snapshot, Sort, Test,
+};
+
+use super::entry::{Entry, Outcome, What};
+use super::event;
+use crate::Service;
+use crate::context::Context;
+use crate::error::{Error, Kind};
+use crate::fhir::reply::{Reply, Status};
+use crate::fhir::rows;
+use crate::fhir::search::{Asked, Place, links, outcome};
+use crate::fhir::types::ResourceType;
+use crate::fhir::writer::BundleWriter;
+
+/// Entries read from the log at once.
+const READ_AT_ONCE: usize = 500;
+/// Entries one request looks at; the next page goes on from there.
+const LOOKED_AT_MAX: usize = 100_000;
+
+const PATIENT: Param = Param::named(ResourceType::AUDIT_EVENT, "patient");
+const DATE: Param = Param::named(ResourceType::AUDIT_EVENT, "date");
+
+/// What one request found in the log.
+struct Page {
+    events: Vec<(Seq, String)>,
+    /// Where the log goes on.
+    next: Option<Seq>,
+}
+
+impl Service {
+    /// One audit entry.
+    pub(crate) async fn read_audit_event(&self, cx: &Context, id: &str) -> Result<Reply, Error> {
+        let target = Target::Type(ResourceType::AUDIT_EVENT);
+        let grant = self.authorize(cx, What::Read, Action::Read, target).await?;
+        let work = async {
+            let absent = || Error::not_found("there is no such audit event");
+            let seq = event::seq(id).ok_or_else(absent)?;
+            let query = AuditQuery {
+                ascending: true,
+                after: seq.0.checked_sub(1).map(Seq),
+                limit: 1,
+                ..AuditQuery::default()
+            };
+            let found = self.snapshot(cx).await?.audit(&query).await?;
+            let record = found.into_iter().find(|record| record.seq == seq);
+            let record = record.ok_or_else(absent)?;
+            self.shown_audit(cx, &grant, What::Read, "").await?;
+            Ok(Reply {
+                version: Some(1),
+                updated_ms: Some(record.time_ms),
+                body: Some(resource(&record)?.into()),
+                ..Reply::with(Status::Ok)
+            })
+        };
+        let ty = ResourceType::AUDIT_EVENT;
+        self.attempt(cx, &grant, What::Read, ty, work).await
+    }
+
+    /// A page of audit entries, newest first unless asked otherwise.
+    pub(crate) async fn search_audit(
+        &self,
+        cx: &Context,
+        grant: &Grant,
+        asked: Asked,
+        place: Place,
+    ) -> Result<Reply, Error> {
+        let snapshot = self.store.snapshot(cx.scope, place.at).await?;
+        let after = place.after.as_ref().map(after).transpose()?;
+        let query = asked.query(grant, asked.count());
+        let log = log_query(&query.filter, ascending(&query.sort)?, after);
+        let page = find(&*snapshot, &query.filter, log.clone(), query.limit).await?;
+        let total = match (query.limit, after, page.next, asked.control.total) {
+            (0, ..) | (.., Some(salus_fhir::search::Total::Accurate)) => {
+                Some(count(&*snapshot, &query.filter, log).await?)
+            }
+            (_, None, None, _) => Some(page.events.len() as u64),
+            _ => None,
+        };
+        self.shown_audit(cx, grant, What::Search, &asked.text())
+            .await?;
+        let next = match page.next.filter(|_| query.limit > 0) {
+            Some(seq) => {
+                let position = Position(seq.0.to_be_bytes().to_vec());
+                Some(self.next(cx, &asked, snapshot.seq(), position)?)
+            }
+            None => None,
+        };
+        Ok(Reply {
+            body: Some(bundle(cx, &asked, total, next, &page)),
+            ..Reply::with(Status::Ok)
+        })
+    }
+
+    async fn shown_audit(
+        &self,
+        cx: &Context,
+        grant: &Grant,
+        what: What,
+        query: &str,
+    ) -> Result<(), Error> {
+        let mut entry = Entry::new(cx, what, Outcome::Success, grant.rule());
+        entry.ty = ResourceType::AUDIT_EVENT.into();
+        entry.query = query.into();
+        self.record(cx, &entry, Vec::new()).await
+    }
+}
+
+fn bundle(
+    cx: &Context,
+    asked: &Asked,
+    total: Option<u64>,
+    next: Option<String>,
+    page: &Page,
+) -> Bytes {
+    let bytes = page.events.iter().map(|(_, text)| text.len() + 160).sum();
+    let mut bundle = BundleWriter::new("searchset", bytes);
+    if let Some(total) = total {
+        bundle.total(total);
+    }
+    bundle.links(&links(cx, asked, next));
+    for (seq, text) in &page.events {
+        let ty = ResourceType::AUDIT_EVENT;
+        let mut entry = bundle.begin_entry();
+        entry.text("fullUrl", &format!("{}/{ty}/{}", cx.base, event::id(*seq)));
+        entry.json("resource", text.as_bytes());
+        entry.object("search", &[("mode", "match")]);
+        entry.end();
+    }
+    outcome(&mut bundle, asked, false);
+    bundle.finish()
+}
+
+fn after(position: &Position) -> Result<Seq, Error> {
+    let bytes: [u8; 8] = position.0[..]
+        .try_into()
+        .map_err(|_| Error::invalid("the cursor does not fit this search"))?;
+    Ok(Seq(u64::from_be_bytes(bytes)))
+}
+
+/// The log is in order of time and can be read in that order only.
+fn ascending(sort: &[Sort]) -> Result<bool, Error> {
+    match sort {
+        [] => Ok(false),
+        [Sort::Value { param, descending }] if *param == DATE => Ok(!descending),
+        [Sort::Updated { descending }] => Ok(!descending),
+        _ => Err(Error::invalid(
+            "audit events can be sorted by date only: _sort=date or -date",
+        )),
+    }
+}
+
+/// What the log itself can narrow a search by: a patient, a span of time.
+fn log_query(filter: &Filter, ascending: bool, after: Option<Seq>) -> AuditQuery {
+    let mut query = AuditQuery {
+        ascending,
+        after,
+        limit: READ_AT_ONCE,
+        ..AuditQuery::default()
+    };
+    let parts = match filter {
+        Filter::All(parts) => &parts[..],
+        other => std::slice::from_ref(other),
+    };
+    for part in parts {
+        match part {
+            Filter::Value(PATIENT, Test::Reference { id, .. }) => {
+                query.about = Some((RecordKind::named("Patient"), id.clone()));
+            }
+            Filter::Value(DATE, Test::Date(comparison, from, to)) => {
+                use Comparison::{
+                    After, Before, Equal, Greater, GreaterOrEqual, Less, LessOrEqual,
+                };
+                if matches!(comparison, Equal | GreaterOrEqual | Greater | After) {
+                    query.from_ms = query.from_ms.max(Some(*from));
+                }
+                if matches!(comparison, Equal | LessOrEqual | Less | Before) {
+                    query.to_ms = Some(query.to_ms.map_or(*to, |old| old.min(*to)));
+                }
+            }
+            _ => {}
+        }
+    }
+    query
+}
+
+/// Reads the log until a page is full, its end is reached, or enough was looked at.
+async fn find(
+    snapshot: &dyn Snapshot,
+    filter: &Filter,
+    mut log: AuditQuery,
+    limit: usize,
+) -> Result<Page, Error> {
+    let mut page = Page {
+        events: Vec::new(),
+        next: None,
+    };
+    let mut looked_at = 0;
+    while page.events.len() < limit {
+        let records = snapshot.audit(&log).await?;
+        let more = records.len() == log.limit;
+        for record in &records {
+            looked_at += 1;
+            log.after = Some(record.seq);
+            let text = resource(record)?;
+            if !matches(filter, record, &text)? {
+                continue;
+            }
+            page.events.push((record.seq, text));
+            if page.events.len() == limit {
+                page.next = Some(record.seq);
+                return Ok(page);
+            }
+        }
+        if !more {
+            break;
+        }
+        if looked_at >= LOOKED_AT_MAX {
+            page.next = log.after;
+            break;
+        }
+    }
+    Ok(page)
+}
+
+async fn count(
+    snapshot: &dyn Snapshot,
+    filter: &Filter,
+    mut log: AuditQuery,
+) -> Result<u64, Error> {
+    let (mut count, mut looked_at) = (0, 0);
+    log.after = None;
+    loop {
+        let records = snapshot.audit(&log).await?;
+        for record in &records {
+            log.after = Some(record.seq);
+            count += u64::from(matches(filter, record, &resource(record)?)?);
+        }
+        looked_at += records.len();
+        if records.len() < log.limit {
+            return Ok(count);
+        }
+        if looked_at >= LOOKED_AT_MAX {
+            return Err(Error::new(
+                Kind::Unprocessable,
+                "there are too many audit events to count; narrow the search by date or patient",
+            ));
+        }
+    }
+}
+
+fn resource(record: &AuditRecord) -> Result<String, Error> {
+    let entry = Entry::decode(&record.body)
+        .ok_or_else(|| Error::new(Kind::Internal, "an audit entry cannot be read"))?;
+    Ok(event::text(record, &entry))
+}
+
+fn matches(filter: &Filter, record: &AuditRecord, text: &str) -> Result<bool, Error> {
+    if *filter == Filter::Everything {
+        return Ok(true);
+    }
+    let failed = || Error::new(Kind::Internal, "an audit entry cannot be read");
+    let document =
+        Document::parse(text.as_bytes().to_vec(), &Limits::default()).map_err(|_| failed())?;
+    let extractor = Extractor::for_type(ResourceType::AUDIT_EVENT).ok_or_else(failed)?;
+    let none: [&str; 0] = [];
+    let entries = extractor
+        .extract(document.root(), &none)
+        .map_err(|_| failed())?;
+    let rows = rows::rows(extractor, &entries);
+    let candidate = Candidate {
+        id: &event::id(record.seq),
+        time_ms: record.time_ms,
+        seq: record.seq,
+        rows: Rows::of(&rows),
+    };
+    Ok(filter.matches(&candidate))
+}

@@ -1,0 +1,192 @@
+//! What can go wrong with a request, in eleven kinds.
+//!
+//! Every protocol maps the kinds to its own answers, exhaustively. Neither the
+//! issues nor the source chain hold content of resources.
+
+use salus_fhir::issue::{Issue, IssueType};
+
+/// The kinds of failure; each protocol has one answer for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The request cannot be understood.
+    Invalid,
+    /// Nobody proved who is asking.
+    Unauthenticated,
+    /// The one asking may not do this.
+    Forbidden,
+    /// There is no such thing, as far as the one asking may know.
+    NotFound,
+    /// There was such a thing, and it is deleted.
+    Gone,
+    /// Another change came first, again and again.
+    Conflict,
+    /// A condition that the request set does not hold.
+    Precondition,
+    /// Understood, but against the rules for its content.
+    Unprocessable,
+    /// Too much at once.
+    Throttled,
+    /// Cannot be done just now; trying later may help.
+    Unavailable,
+    /// Our fault.
+    Internal,
+}
+
+impl Kind {
+    /// Its status and reason, after <https://hl7.org/fhir/R4/http.html#Status-Codes>.
+    #[must_use]
+    pub fn status(self) -> (u16, &'static str) {
+        match self {
+            Self::Invalid => (400, "Bad Request"),
+            Self::Unauthenticated => (401, "Unauthorized"),
+            Self::Forbidden => (403, "Forbidden"),
+            Self::NotFound => (404, "Not Found"),
+            Self::Gone => (410, "Gone"),
+            Self::Conflict => (409, "Conflict"),
+            Self::Precondition => (412, "Precondition Failed"),
+            Self::Unprocessable => (422, "Unprocessable Entity"),
+            Self::Throttled => (429, "Too Many Requests"),
+            Self::Unavailable => (503, "Service Unavailable"),
+            Self::Internal => (500, "Internal Server Error"),
+        }
+    }
+}
+
+/// A failed request.
+#[derive(Debug, thiserror::Error)]
+#[error("{kind:?}")]
+pub struct Error {
+    kind: Kind,
+    issues: Vec<Issue>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// One error with one message for the one asking.
+    #[must_use]
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            issues: vec![Issue::error(
+                issue_type(kind),
+                String::new(),
+                message.into(),
+            )],
+            source: None,
+        }
+    }
+
+    /// An error that names several faults.
+    #[must_use]
+    pub fn with_issues(kind: Kind, issues: Vec<Issue>) -> Self {
+        Self {
+            kind,
+            issues,
+            source: None,
+        }
+    }
+
+    /// The same, with its cause for the operator's log.
+    #[must_use]
+    pub fn caused_by(
+        mut self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Which kind.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What to tell the one asking.
+    #[must_use]
+    pub fn issues(&self) -> &[Issue] {
+        &self.issues
+    }
+
+    /// The request cannot be understood.
+    #[must_use]
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(Kind::Invalid, message)
+    }
+
+    /// There is no such thing.
+    #[must_use]
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(Kind::NotFound, message)
+    }
+
+    /// The log's line about the cause, if there is one: no content of resources.
+    #[must_use]
+    pub fn cause(&self) -> Option<String> {
+        let mut text = String::new();
+        let mut next: Option<&dyn std::error::Error> =
+            self.source.as_deref().map(|s| s as &dyn std::error::Error);
+        while let Some(error) = next {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&error.to_string());
+            next = error.source();
+        }
+        (!text.is_empty()).then_some(text)
+    }
+}
+
+impl From<salus_store::Error> for Error {
+    fn from(error: salus_store::Error) -> Self {
+        use salus_store::Error as Store;
+        let (kind, message) = match &error {
+            Store::Conflict { .. } => (Kind::Conflict, "another change came first; try again"),
+            Store::SnapshotGone(_) => (
+                Kind::Gone,
+                "this page is too old; start the search or history again",
+            ),
+            Store::TooCostly { .. } => (
+                Kind::Unprocessable,
+                "the search touches too many records; narrow it, or page through it",
+            ),
+            Store::Misuse(_) => (Kind::Invalid, "the request cannot be carried out as it is"),
+            Store::Unavailable(_) => (
+                Kind::Unavailable,
+                "the store cannot take this just now; nothing was changed",
+            ),
+            Store::Damaged(_) => (Kind::Internal, "the store needs its operator"),
+        };
+        Self::new(kind, message).caused_by(error)
+    }
+}
+
+/// The issue type of a kind, after <https://hl7.org/fhir/R4/valueset-issue-type.html>.
+fn issue_type(kind: Kind) -> IssueType {
+    match kind {
+        Kind::Invalid => IssueType::Invalid,
+        Kind::Unauthenticated => IssueType::Login,
+        Kind::Forbidden => IssueType::Forbidden,
+        Kind::NotFound => IssueType::NotFound,
+        Kind::Gone => IssueType::Deleted,
+        Kind::Conflict | Kind::Precondition => IssueType::Conflict,
+        Kind::Unprocessable => IssueType::Processing,
+        Kind::Throttled => IssueType::Throttled,
+        Kind::Unavailable => IssueType::Transient,
+        Kind::Internal => IssueType::Exception,
+    }
+}
+
+impl From<salus_auth::Error> for Error {
+    fn from(error: salus_auth::Error) -> Self {
+        use salus_auth::Error as Auth;
+        let kind = match &error {
+            Auth::Email | Auth::Password(_) | Auth::Scope { .. } | Auth::Name { .. } => {
+                Kind::Invalid
+            }
+            Auth::Refused(_) => Kind::Unauthenticated,
+            Auth::Record(_) | Auth::Hashing => Kind::Internal,
+        };
+        Self::new(kind, error.to_string()).caused_by(error)
+    }
+}

@@ -1,0 +1,136 @@
+//! FHIR batch: each entry by itself, several at a time, answered in order.
+//! <https://hl7.org/fhir/R4/http.html#brules>
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, StreamExt};
+use salus_fhir::issue::operation_outcome;
+
+use super::bundle::{Asks, BundleOptions, Request};
+use super::create::CreateOptions;
+use super::read::ReadConditions;
+use super::reply::{Reply, Status};
+use super::search;
+use super::writer::BundleWriter;
+use crate::Service;
+use crate::context::Context;
+use crate::error::Error;
+
+/// How many entries are under way at once; they share group commits.
+const ENTRIES_AT_ONCE: usize = 16;
+
+impl Service {
+    /// Answers every entry of a batch.
+    pub(super) async fn batch(
+        &self,
+        cx: &Context,
+        requests: &[Request<'_>],
+        options: &BundleOptions,
+    ) -> Result<Reply, Error> {
+        let entries: Vec<_> = requests
+            .iter()
+            .map(|request| self.batch_entry(cx, request, options))
+            .collect();
+        let replies: Vec<_> = stream::iter(entries)
+            .buffered(ENTRIES_AT_ONCE)
+            .collect()
+            .await;
+        let mut bundle = BundleWriter::new("batch-response", requests.len() * 256);
+        for (request, reply) in requests.iter().zip(replies) {
+            let shown = options.representation || matches!(request.asks, Asks::Get);
+            write_answer(&mut bundle, reply, shown);
+        }
+        Ok(Reply {
+            body: Some(bundle.finish()),
+            ..Reply::with(Status::Ok)
+        })
+    }
+
+    /// One entry; boxed, because a bundle's future would hold many large ones.
+    fn batch_entry<'a>(
+        &'a self,
+        cx: &'a Context,
+        request: &'a Request<'_>,
+        options: &'a BundleOptions,
+    ) -> BoxFuture<'a, Result<Reply, Error>> {
+        match request.asks {
+            Asks::Get => Box::pin(self.entry_get(cx, request.url, options)),
+            Asks::Create {
+                ty,
+                resource,
+                if_none_exist,
+            } => {
+                let create = CreateOptions {
+                    if_none_exist: if_none_exist.map(str::to_owned),
+                };
+                let body = Bytes::copy_from_slice(resource.raw().as_bytes());
+                Box::pin(async move { self.create(cx, ty.name, body, &create).await })
+            }
+            Asks::Update {
+                ty,
+                id,
+                resource,
+                condition,
+            } => {
+                let body = Bytes::copy_from_slice(resource.raw().as_bytes());
+                Box::pin(self.update(cx, ty.name, id, body, condition))
+            }
+            Asks::Delete { ty, id, condition } => Box::pin(self.delete(cx, ty.name, id, condition)),
+        }
+    }
+
+    /// A `GET` among the entries: a read, a vread, a history or a search.
+    pub(super) async fn entry_get(
+        &self,
+        cx: &Context,
+        url: &str,
+        options: &BundleOptions,
+    ) -> Result<Reply, Error> {
+        let (path, query) = url.split_once('?').unwrap_or((url, ""));
+        let parameters = search::pairs(query);
+        let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+        match segments.as_slice() {
+            ["_history"] => self.history_system(cx, parameters).await,
+            [ty] => self.search(cx, ty, parameters, options.handling).await,
+            [ty, "_history"] => self.history_type(cx, ty, parameters).await,
+            [ty, id] => self.read(cx, ty, id, &ReadConditions::default()).await,
+            [ty, id, "_history"] => self.history_instance(cx, ty, id, parameters).await,
+            [ty, id, "_history", version] => self.vread(cx, ty, id, version).await,
+            _ => Err(Error::invalid(
+                "the url of the entry is not one served here",
+            )),
+        }
+    }
+}
+
+/// Writes one entry of the answer.
+pub(super) fn write_answer(bundle: &mut BundleWriter, reply: Result<Reply, Error>, shown: bool) {
+    let mut entry = bundle.begin_entry();
+    match reply {
+        Ok(reply) => {
+            if let (true, Some(body)) = (shown, &reply.body) {
+                entry.json("resource", body);
+            }
+            let status = match reply.status {
+                Status::Ok => "200 OK",
+                Status::Created => "201 Created",
+                Status::NoContent => "204 No Content",
+                Status::NotModified => "304 Not Modified",
+            };
+            let etag = reply.version.map(|version| format!("W/\"{version}\""));
+            let modified = reply.updated_ms.map(crate::time::instant);
+            let mut members = vec![("status", status)];
+            members.extend(reply.location.as_deref().map(|text| ("location", text)));
+            members.extend(etag.as_deref().map(|text| ("etag", text)));
+            members.extend(modified.as_deref().map(|text| ("lastModified", text)));
+            entry.object("response", &members);
+        }
+        Err(error) => {
+            let (code, reason) = error.kind().status();
+            let outcome = operation_outcome(error.issues());
+            let response = format!("{{\"status\":\"{code} {reason}\",\"outcome\":{outcome}}}");
+            entry.json("response", response.as_bytes());
+        }
+    }
+    entry.end();
+}

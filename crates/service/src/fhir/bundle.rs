@@ -1,0 +1,190 @@
+//! FHIR batch and transaction: <https://hl7.org/fhir/R4/http.html#transaction>.
+//!
+//! This file takes a bundle apart; [`super::batch`] answers each entry by
+//! itself, [`super::transaction`] all of them or none.
+
+use bytes::Bytes;
+use salus_auth::{Action, Target};
+use salus_fhir::json::Node;
+
+use super::reply::Reply;
+use super::types::ResourceType;
+use super::{Handling, WriteCondition, check_id, incoming};
+use crate::Service;
+use crate::audit::entry::What;
+use crate::context::Context;
+use crate::error::Error;
+
+/// What a client may ask of a bundle.
+#[derive(Clone, Debug)]
+pub struct BundleOptions {
+    /// Answer with the resources written.
+    pub representation: bool,
+    /// How searches among the entries treat what they do not understand.
+    pub handling: Handling,
+    /// Names this request, so that sending it again does nothing
+    /// (`Idempotency-Key`); for transactions.
+    pub idempotency_key: Option<String>,
+}
+
+/// One entry of a bundle, as a request.
+pub(super) struct Request<'a> {
+    /// Its place in the bundle.
+    pub(super) index: usize,
+    pub(super) full_url: Option<&'a str>,
+    pub(super) url: &'a str,
+    pub(super) asks: Asks<'a>,
+}
+
+/// What an entry asks for.
+#[derive(Clone, Copy)]
+pub(super) enum Asks<'a> {
+    /// `GET` or `HEAD` of anything.
+    Get,
+    /// `POST [type]`
+    Create {
+        ty: ResourceType,
+        resource: Node<'a>,
+        if_none_exist: Option<&'a str>,
+    },
+    /// `PUT [type]/[id]`
+    Update {
+        ty: ResourceType,
+        id: &'a str,
+        resource: Node<'a>,
+        condition: WriteCondition,
+    },
+    /// `DELETE [type]/[id]`
+    Delete {
+        ty: ResourceType,
+        id: &'a str,
+        condition: WriteCondition,
+    },
+}
+
+impl Service {
+    /// Carries out a batch or a transaction.
+    pub async fn bundle(
+        &self,
+        cx: &Context,
+        body: Bytes,
+        options: BundleOptions,
+    ) -> Result<Reply, Error> {
+        let grant = self
+            .authorize(cx, What::Batch, Action::Batch, Target::System)
+            .await?;
+        let work = async {
+            let document = incoming::parse(body, &self.settings.json)?;
+            let root = document.root();
+            let ty = ResourceType::named("Bundle")
+                .ok_or_else(|| Error::not_found("there are no bundles"))?;
+            let valid = incoming::check(root, ty)?;
+            let requests = root.get("entry").map(Node::children).into_iter().flatten();
+            let requests = requests
+                .enumerate()
+                .map(|(index, entry)| request(index, entry, &cx.base))
+                .collect::<Result<Vec<_>, _>>()?;
+            match root.get("type").and_then(Node::plain_str) {
+                Some("transaction") => self.transaction(cx, &valid, &requests, &options).await,
+                Some("batch") => self.batch(cx, &requests, &options).await,
+                _ => Err(Error::invalid(
+                    "a bundle sent here must be a batch or a transaction",
+                )),
+            }
+        };
+        self.attempt(cx, &grant, What::Batch, "Bundle", work).await
+    }
+}
+
+/// Reads an entry's request.
+fn request<'a>(index: usize, entry: Node<'a>, base: &str) -> Result<Request<'a>, Error> {
+    let fault = |message: &str| Error::invalid(format!("Bundle.entry[{index}]: {message}"));
+    let request = entry
+        .get("request")
+        .ok_or_else(|| fault("has no request"))?;
+    let text = |name| request.get(name).and_then(Node::plain_str);
+    let method = text("method").ok_or_else(|| fault("its request has no method"))?;
+    let url = text("url").ok_or_else(|| fault("its request has no plain url"))?;
+    let url = url
+        .strip_prefix(base)
+        .map_or(url, |rest| rest.trim_start_matches('/'));
+    let resource = || {
+        entry
+            .get("resource")
+            .ok_or_else(|| fault("has no resource"))
+    };
+    let asks = match method {
+        "GET" | "HEAD" => Asks::Get,
+        "POST" => Asks::Create {
+            ty: ty(url).ok_or_else(|| fault("its url is not a resource type"))?,
+            resource: resource()?,
+            if_none_exist: text("ifNoneExist"),
+        },
+        "PUT" => {
+            let (ty, id) = instance(url).ok_or_else(|| {
+                fault("its url is not [type]/[id]; conditional updates are not served yet")
+            })?;
+            let resource = resource()?;
+            incoming::check_same_id(resource, id)
+                .map_err(|_| fault("its resource's id is not the one in its url"))?;
+            Asks::Update {
+                ty,
+                id,
+                resource,
+                condition: condition(text("ifMatch"), text("ifNoneMatch"))
+                    .ok_or_else(|| fault("its ifMatch or ifNoneMatch is not an ETag"))?,
+            }
+        }
+        "DELETE" => {
+            let (ty, id) = instance(url).ok_or_else(|| {
+                fault("its url is not [type]/[id]; conditional deletes are not served yet")
+            })?;
+            Asks::Delete {
+                ty,
+                id,
+                condition: condition(text("ifMatch"), None)
+                    .ok_or_else(|| fault("its ifMatch is not an ETag"))?,
+            }
+        }
+        _ => return Err(fault("its method is not served in bundles")),
+    };
+    check_resource_type(&asks).map_err(|message| fault(message))?;
+    Ok(Request {
+        index,
+        full_url: entry.get("fullUrl").and_then(Node::plain_str),
+        url,
+        asks,
+    })
+}
+
+fn check_resource_type(asks: &Asks<'_>) -> Result<(), &'static str> {
+    let (ty, resource) = match *asks {
+        Asks::Create { ty, resource, .. } | Asks::Update { ty, resource, .. } => (ty, resource),
+        Asks::Get | Asks::Delete { .. } => return Ok(()),
+    };
+    let named = resource.get("resourceType").and_then(Node::plain_str);
+    if named == Some(ty.name) {
+        Ok(())
+    } else {
+        Err("its resource is not of the type in its url")
+    }
+}
+
+fn ty(url: &str) -> Option<ResourceType> {
+    ResourceType::named(url.trim_end_matches('/'))
+}
+
+fn instance(url: &str) -> Option<(ResourceType, &str)> {
+    let (name, id) = url.split_once('/')?;
+    check_id(id).ok()?;
+    Some((ResourceType::named(name)?, id))
+}
+
+fn condition(if_match: Option<&str>, if_none_match: Option<&str>) -> Option<WriteCondition> {
+    match (if_match, if_none_match) {
+        (None, None) => Some(WriteCondition::None),
+        (Some(tag), _) => super::etag_version(tag).map(WriteCondition::VersionIs),
+        (None, Some("*")) => Some(WriteCondition::Absent),
+        (None, Some(_)) => None,
+    }
+}

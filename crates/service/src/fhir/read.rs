@@ -1,0 +1,125 @@
+//! FHIR read and vread: <https://hl7.org/fhir/R4/http.html#read>.
+//!
+//! Nothing is shown before the audit entry that says so is durable.
+
+use salus_auth::{Action, Grant, Target};
+use salus_store::{Content, Record};
+
+use super::reply::{Reply, Status};
+use super::types::ResourceType;
+use super::{check_id, resource_type};
+use crate::Service;
+use crate::audit::entry::{Entry, Outcome, What};
+use crate::context::Context;
+use crate::error::{Error, Kind};
+
+/// What a client has already (<https://hl7.org/fhir/R4/http.html#cread>).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReadConditions {
+    /// The version of `If-None-Match`.
+    pub if_none_match: Option<u64>,
+    /// The time of `If-Modified-Since`, in milliseconds since 1970 UTC, to the second.
+    pub if_modified_since_ms: Option<i64>,
+}
+
+impl ReadConditions {
+    /// `If-None-Match` takes precedence (RFC 9110, 13.2.2).
+    fn has(&self, record: &Record) -> bool {
+        match (self.if_none_match, self.if_modified_since_ms) {
+            (Some(version), _) => version == record.version,
+            (None, Some(since_ms)) => record.time_ms / 1000 * 1000 <= since_ms,
+            (None, None) => false,
+        }
+    }
+}
+
+impl Service {
+    /// The current version of a resource.
+    pub async fn read(
+        &self,
+        cx: &Context,
+        ty: &str,
+        id: &str,
+        conditions: &ReadConditions,
+    ) -> Result<Reply, Error> {
+        let ty = resource_type(ty)?;
+        if ty.name == ResourceType::AUDIT_EVENT {
+            return self.read_audit_event(cx, id).await;
+        }
+        let target = Target::Type(ty.name);
+        let grant = self.authorize(cx, What::Read, Action::Read, target).await?;
+        let work = async {
+            check_id(id)?;
+            let record = self.snapshot(cx).await?.get(ty.kind, id).await?;
+            self.show(cx, &grant, What::Read, record, conditions).await
+        };
+        self.attempt(cx, &grant, What::Read, ty.name, work).await
+    }
+
+    /// One version of a resource.
+    pub async fn vread(
+        &self,
+        cx: &Context,
+        ty: &str,
+        id: &str,
+        version: &str,
+    ) -> Result<Reply, Error> {
+        let ty = resource_type(ty)?;
+        let target = Target::Type(ty.name);
+        let grant = self
+            .authorize(cx, What::Vread, Action::VRead, target)
+            .await?;
+        let work = async {
+            check_id(id)?;
+            let version: u64 = version.parse().map_err(|_| absent())?;
+            let snapshot = self.snapshot(cx).await?;
+            let record = snapshot.version(ty.kind, id, version).await?;
+            self.show(cx, &grant, What::Vread, record, &ReadConditions::default())
+                .await
+        };
+        self.attempt(cx, &grant, What::Vread, ty.name, work).await
+    }
+
+    /// Shows a record to one who may see it, after the audit has it.
+    async fn show(
+        &self,
+        cx: &Context,
+        grant: &Grant,
+        what: What,
+        record: Option<Record>,
+        conditions: &ReadConditions,
+    ) -> Result<Reply, Error> {
+        let record = record.ok_or_else(absent)?;
+        if record.content == Content::Deleted {
+            return Err(Error::new(Kind::Gone, "this resource has been deleted"));
+        }
+        let mut entry = Entry::new(cx, what, Outcome::Success, grant.rule());
+        let about = entry.shows([&record]);
+        self.record(cx, &entry, about).await?;
+        if conditions.has(&record) {
+            return Ok(Reply {
+                body: None,
+                status: Status::NotModified,
+                ..shown(record)
+            });
+        }
+        Ok(shown(record))
+    }
+}
+
+fn absent() -> Error {
+    Error::not_found("there is no such resource, or none that you may see")
+}
+
+/// The reply that shows a record.
+pub(super) fn shown(record: Record) -> Reply {
+    Reply {
+        version: Some(record.version),
+        updated_ms: Some(record.time_ms),
+        body: match record.content {
+            Content::Body(body) => Some(body),
+            Content::Deleted => None,
+        },
+        ..Reply::with(Status::Ok)
+    }
+}

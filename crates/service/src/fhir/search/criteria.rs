@@ -1,0 +1,171 @@
+//! Criteria of a search as a filter of the store.
+
+use salus_fhir::definitions::SearchKind;
+use salus_fhir::issue::{Issue, IssueType};
+use salus_fhir::search::{Clause, Criterion, Modifier, Operand, Prefix};
+use salus_store::ordered::Decimal;
+use salus_store::{Comparison, Filter, Kind, Param, Test};
+
+use crate::fhir::rows;
+use crate::fhir::types::ResourceType;
+
+/// The filter for one clause, or why it is not served.
+pub(super) fn filter(ty: ResourceType, clause: &Clause) -> Result<Filter, Issue> {
+    match clause {
+        Clause::Own(criterion) => own(ty, criterion),
+        Clause::Chain { .. } => Err(unserved("http", "chained parameters are not served yet")),
+        Clause::Has { .. } => Err(unserved("http._has", "_has is not served yet")),
+    }
+}
+
+fn own(ty: ResourceType, criterion: &Criterion) -> Result<Filter, Issue> {
+    let code = criterion.parameter.code;
+    let param = rows::param(ty.name, criterion.parameter);
+    if let [Operand::Missing(missing)] = criterion.values[..] {
+        let present = Filter::Value(param, Test::Present);
+        return Ok(if missing {
+            Filter::Not(present.into())
+        } else {
+            present
+        });
+    }
+    let mut alternatives = Vec::with_capacity(criterion.values.len());
+    for operand in &criterion.values {
+        let filter = match code {
+            "_id" => id(operand),
+            "_lastUpdated" => updated(operand),
+            _ => value(ty, criterion, param, operand),
+        };
+        alternatives.push(filter.ok_or_else(|| unserved_form(criterion))?);
+    }
+    let filter = any(alternatives);
+    match criterion.modifier {
+        Some(Modifier::Not) => Ok(Filter::Not(filter.into())),
+        _ => Ok(filter),
+    }
+}
+
+/// `Any`, made flat: ids of several alternatives are one list.
+fn any(mut alternatives: Vec<Filter>) -> Filter {
+    if alternatives.iter().all(|f| matches!(f, Filter::Ids(_))) {
+        let ids = alternatives.into_iter().flat_map(|filter| match filter {
+            Filter::Ids(ids) => ids,
+            _ => Vec::new(),
+        });
+        return Filter::Ids(ids.collect());
+    }
+    match alternatives.len() {
+        1 => alternatives.remove(0),
+        _ => Filter::Any(alternatives),
+    }
+}
+
+fn id(operand: &Operand) -> Option<Filter> {
+    match operand {
+        Operand::Token {
+            system: None,
+            code: Some(code),
+        } => Some(Filter::Ids(vec![code.clone()])),
+        _ => None,
+    }
+}
+
+fn updated(operand: &Operand) -> Option<Filter> {
+    match operand {
+        Operand::Date(prefix, span) => Some(Filter::Updated(
+            comparison(*prefix),
+            span.from_ms,
+            span.to_ms,
+        )),
+        _ => None,
+    }
+}
+
+fn value(
+    ty: ResourceType,
+    criterion: &Criterion,
+    param: Param,
+    operand: &Operand,
+) -> Option<Filter> {
+    use Modifier as M;
+    let test = match (operand, criterion.modifier) {
+        (Operand::Token { system, code }, None | Some(M::Not)) => token(system, code),
+        (Operand::Token { system, code }, Some(M::Identifier)) => {
+            let param = rows::identifier_param(ty.name, criterion.parameter);
+            return Some(Filter::Value(param, token(system, code)));
+        }
+        (Operand::Text { folded, .. }, None) => Test::StringStarts(folded.clone()),
+        (Operand::Text { folded, .. }, Some(M::Contains)) => Test::StringContains(folded.clone()),
+        (Operand::Text { exact, .. }, Some(M::Exact)) => Test::StringIs(exact.clone()),
+        (Operand::Date(prefix, span), None) => {
+            Test::Date(comparison(*prefix), span.from_ms, span.to_ms)
+        }
+        (Operand::Number(prefix, number), None) => Test::Number(
+            comparison(*prefix),
+            Decimal::parse(&number.from)?,
+            Decimal::parse(&number.to)?,
+        ),
+        (
+            Operand::Quantity {
+                prefix,
+                number,
+                system,
+                code,
+            },
+            None,
+        ) => Test::Quantity {
+            comparison: comparison(*prefix),
+            from: Decimal::parse(&number.from)?,
+            to: Decimal::parse(&number.to)?,
+            system: system.clone(),
+            code: code.clone(),
+        },
+        (Operand::Reference { ty, id, .. }, None | Some(M::Type(_))) => Test::Reference {
+            kind: ty.map(Kind::named),
+            id: id.clone(),
+        },
+        (Operand::Uri(uri), None | Some(M::Type(_))) => Test::UriIs(uri.clone()),
+        (Operand::Uri(uri), Some(M::Below)) if of_uris(criterion) => Test::UriBelow(uri.clone()),
+        (Operand::Uri(uri), Some(M::Above)) if of_uris(criterion) => Test::UriAbove(uri.clone()),
+        _ => return None,
+    };
+    Some(Filter::Value(param, test))
+}
+
+fn of_uris(criterion: &Criterion) -> bool {
+    criterion.parameter.kind == SearchKind::Uri
+}
+
+fn token(system: &Option<Box<str>>, code: &Option<Box<str>>) -> Test {
+    Test::Token {
+        system: system.clone(),
+        code: code.clone(),
+    }
+}
+
+fn comparison(prefix: Prefix) -> Comparison {
+    match prefix {
+        Prefix::Eq => Comparison::Equal,
+        Prefix::Ne => Comparison::NotEqual,
+        Prefix::Gt => Comparison::Greater,
+        Prefix::Lt => Comparison::Less,
+        Prefix::Ge => Comparison::GreaterOrEqual,
+        Prefix::Le => Comparison::LessOrEqual,
+        Prefix::Sa => Comparison::After,
+        Prefix::Eb => Comparison::Before,
+        Prefix::Ap => Comparison::Overlaps,
+    }
+}
+
+fn unserved_form(criterion: &Criterion) -> Issue {
+    let location = format!("http.{}", criterion.parameter.code);
+    unserved(&location, "this form of the parameter is not served yet")
+}
+
+fn unserved(location: &str, details: &str) -> Issue {
+    Issue::error(
+        IssueType::NotSupported,
+        location.to_owned(),
+        details.to_owned(),
+    )
+}

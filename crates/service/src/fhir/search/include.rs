@@ -1,0 +1,203 @@
+//! `_include` and `_revinclude`: <https://hl7.org/fhir/R4/search.html#revinclude>.
+//!
+//! References are followed by index rows, without reading bodies twice. What
+//! the caller may not search is not included either.
+
+use std::collections::{HashMap, HashSet};
+
+use salus_auth::{Action, Target};
+use salus_fhir::definitions::{self, SearchKind, SearchParameter};
+use salus_fhir::search::Include;
+use salus_store::{Filter, Found, Hit, Kind, Param, Query, Record, Row, Snapshot, Test, Value};
+
+use super::Asked;
+use crate::Service;
+use crate::context::Context;
+use crate::error::Error;
+use crate::fhir::rows as index;
+use crate::fhir::types::ResourceType;
+
+/// Resources added to one page at most; more is said in the bundle.
+const INCLUDED_MAX: usize = 1000;
+/// How many times `:iterate` goes on from what was included.
+const ROUNDS_MAX: usize = 8;
+
+/// What was added to a page.
+#[derive(Default)]
+pub(super) struct Included {
+    pub(super) records: Vec<Record>,
+    /// There was more than a page may have.
+    pub(super) cut: bool,
+}
+
+/// A resource whose references may be followed.
+struct Source {
+    kind: Kind,
+    id: Box<str>,
+    rows: Vec<Row>,
+}
+
+/// The parameters by which the matches' references are followed.
+pub(super) fn rows(asked: &Asked) -> Vec<Param> {
+    params(&asked.control.includes, asked.ty)
+}
+
+impl Service {
+    /// What the includes add to a page.
+    pub(super) async fn include(
+        &self,
+        cx: &Context,
+        asked: &Asked,
+        snapshot: &dyn Snapshot,
+        found: &Found,
+    ) -> Result<Included, Error> {
+        let mut included = Included::default();
+        let (includes, reverse) = (&asked.control.includes, &asked.control.reverse_includes);
+        if includes.is_empty() && reverse.is_empty() {
+            return Ok(included);
+        }
+        let mut seen: HashSet<(Kind, Box<str>)> = found
+            .hits
+            .iter()
+            .map(|hit| (hit.record.kind, hit.record.id.clone()))
+            .collect();
+        let mut sources: Vec<Source> = found.hits.iter().map(source).collect();
+        for round in 0..ROUNDS_MAX {
+            let applies = |include: &&Include| round == 0 || include.iterate;
+            let mut queries = targets(includes.iter().filter(applies), &sources, &seen);
+            for include in reverse.iter().filter(applies) {
+                queries.extend(referring(include, &sources));
+            }
+            sources.clear();
+            for (ty, filter) in queries {
+                let room = INCLUDED_MAX - included.records.len();
+                let found = self.related(cx, asked, snapshot, ty, filter, room).await?;
+                included.cut |= found.next.is_some();
+                for hit in found.hits {
+                    if seen.insert((hit.record.kind, hit.record.id.clone())) {
+                        sources.push(source(&hit));
+                        included.records.push(hit.record);
+                    }
+                }
+            }
+            if sources.is_empty() || included.records.len() >= INCLUDED_MAX {
+                break;
+            }
+        }
+        Ok(included)
+    }
+
+    /// Resources of one type, if the caller may search it.
+    async fn related(
+        &self,
+        cx: &Context,
+        asked: &Asked,
+        snapshot: &dyn Snapshot,
+        ty: ResourceType,
+        filter: Filter,
+        room: usize,
+    ) -> Result<Found, Error> {
+        let target = Target::Type(ty.name);
+        let Ok(grant) = salus_auth::authorize(&cx.subject, cx.scope, Action::Search, target) else {
+            return Ok(Found::default());
+        };
+        let iterated = asked.control.includes.iter().filter(|i| i.iterate).cloned();
+        let query = Query {
+            kind: ty.kind,
+            filter: Filter::All(vec![filter, grant.filter().clone()]),
+            sort: Vec::new(),
+            limit: room,
+            after: None,
+            rows: params(&iterated.collect::<Vec<_>>(), ty),
+        };
+        Ok(snapshot.find(&query).await?)
+    }
+}
+
+fn source(hit: &Hit) -> Source {
+    Source {
+        kind: hit.record.kind,
+        id: hit.record.id.clone(),
+        rows: hit.rows.clone(),
+    }
+}
+
+/// The reference parameters of a type that an include means.
+fn meant(include: &Include, ty: ResourceType) -> Vec<&'static SearchParameter> {
+    if include.source.is_some_and(|source| source != ty.name) {
+        return Vec::new();
+    }
+    match include.reference {
+        Some(parameter) => vec![parameter],
+        None => definitions::r4()
+            .search_parameters(ty.name)
+            .iter()
+            .filter(|parameter| parameter.kind == SearchKind::Reference)
+            .collect(),
+    }
+}
+
+fn params(includes: &[Include], ty: ResourceType) -> Vec<Param> {
+    let parameters = includes.iter().flat_map(|include| meant(include, ty));
+    let mut params: Vec<Param> = parameters
+        .map(|parameter| index::param(ty.name, parameter))
+        .collect();
+    params.sort_unstable();
+    params.dedup();
+    params
+}
+
+/// What the sources refer to, by type.
+fn targets<'i>(
+    includes: impl Iterator<Item = &'i Include>,
+    sources: &[Source],
+    seen: &HashSet<(Kind, Box<str>)>,
+) -> Vec<(ResourceType, Filter)> {
+    let mut wanted: HashMap<Kind, Vec<Box<str>>> = HashMap::new();
+    for include in includes {
+        let only = include.target.map(Kind::named);
+        for source in sources {
+            let Some(ty) = ResourceType::of(source.kind) else {
+                continue;
+            };
+            let params: Vec<Param> = meant(include, ty)
+                .into_iter()
+                .map(|parameter| index::param(ty.name, parameter))
+                .collect();
+            for row in source.rows.iter().filter(|row| params.contains(&row.param)) {
+                if let Value::Reference { kind, id } = &row.value
+                    && only.is_none_or(|only| only == *kind)
+                    && !seen.contains(&(*kind, id.clone()))
+                {
+                    let ids = wanted.entry(*kind).or_default();
+                    if !ids.contains(id) {
+                        ids.push(id.clone());
+                    }
+                }
+            }
+        }
+    }
+    let mut queries: Vec<_> = wanted
+        .into_iter()
+        .filter_map(|(kind, ids)| Some((ResourceType::of(kind)?, Filter::Ids(ids))))
+        .collect();
+    queries.sort_by_key(|(ty, _)| ty.name);
+    queries
+}
+
+/// What refers to the sources by the include's parameters.
+fn referring(include: &Include, sources: &[Source]) -> Option<(ResourceType, Filter)> {
+    let ty = ResourceType::named(include.source?)?;
+    let only = include.target.map(Kind::named);
+    let mut tests = Vec::new();
+    for parameter in meant(include, ty) {
+        let param = index::param(ty.name, parameter);
+        for source in sources {
+            if only.is_none_or(|only| only == source.kind) {
+                let (kind, id) = (Some(source.kind), source.id.clone());
+                tests.push(Filter::Value(param, Test::Reference { kind, id }));
+            }
+        }
+    }
+    (!tests.is_empty()).then_some((ty, Filter::Any(tests)))
+}

@@ -1,0 +1,329 @@
+//! FHIR search: <https://hl7.org/fhir/R4/search.html>.
+//!
+//! A request is understood whole or refused (unless the client asks for
+//! lenience); the grant's predicate is part of the query, never a filter on
+//! the result. All pages of one search show one snapshot.
+
+mod criteria;
+mod include;
+mod page;
+pub mod served;
+
+pub(crate) use page::{links, outcome};
+
+use salus_auth::{Action, Grant, Target};
+use salus_fhir::issue::{Issue, IssueType};
+use salus_fhir::search::{Asking, Control, Search, SortKey, Summary, Total};
+use salus_store::{At, Filter, Position, Query, Seq, Snapshot, Sort};
+
+use super::reply::{Reply, Status};
+use super::rows;
+use super::types::ResourceType;
+use super::{Handling, resource_type};
+use crate::Service;
+use crate::audit::entry::{Entry, Outcome, What};
+use crate::context::Context;
+use crate::cursor::Cursor;
+use crate::error::{Error, Kind};
+
+/// Matches on a page, when the client does not say.
+const COUNT_DEFAULT: u32 = 20;
+/// Matches on a page at most.
+const COUNT_MAX: u32 = 1000;
+/// The parameter of links to other pages.
+const CURSOR: &str = "_cursor";
+const PURPOSE: &str = "search";
+
+/// A search as it was understood.
+pub(crate) struct Asked {
+    pub(crate) ty: ResourceType,
+    pub(crate) filters: Vec<Filter>,
+    pub(crate) control: Control,
+    /// What a lenient client sent in vain.
+    pub(crate) ignored: Vec<Issue>,
+    /// What was understood, as the client wrote it.
+    pub(crate) pairs: Vec<(String, String)>,
+}
+
+/// Where in a search a page is.
+pub(crate) struct Place {
+    pub(crate) at: At,
+    pub(crate) after: Option<Position>,
+}
+
+impl Service {
+    /// Finds resources of a type.
+    pub async fn search(
+        &self,
+        cx: &Context,
+        ty: &str,
+        parameters: Vec<(String, String)>,
+        handling: Handling,
+    ) -> Result<Reply, Error> {
+        let ty = resource_type(ty)?;
+        let target = Target::Type(ty.name);
+        let grant = self
+            .authorize(cx, What::Search, Action::Search, target)
+            .await?;
+        let work = async {
+            let (parameters, place) = self.place(cx, ty, parameters)?;
+            let asked = self.understand(cx, ty, parameters, handling)?;
+            if ty.name == ResourceType::AUDIT_EVENT {
+                return self.search_audit(cx, &grant, asked, place).await;
+            }
+            self.search_granted(cx, &grant, asked, place).await
+        };
+        self.attempt(cx, &grant, What::Search, ty.name, work).await
+    }
+
+    /// Reads a link's cursor, or begins a new search.
+    fn place(
+        &self,
+        cx: &Context,
+        ty: ResourceType,
+        parameters: Vec<(String, String)>,
+    ) -> Result<(Vec<(String, String)>, Place), Error> {
+        let Some((_, text)) = parameters.iter().find(|(name, _)| name == CURSOR) else {
+            let place = Place {
+                at: At::Now,
+                after: None,
+            };
+            return Ok((parameters, place));
+        };
+        let cursor = Cursor::open(&self.cursor_key, cx, PURPOSE, text)?;
+        let (name, query) = cursor.request.split_once('?').unwrap_or_default();
+        let other =
+            |(name, _): &(String, String)| !matches!(name.as_str(), CURSOR | "_format" | "_pretty");
+        if name != ty.name || parameters.iter().any(other) {
+            return Err(Error::invalid(
+                "a cursor holds its whole search; follow the link as it is",
+            ));
+        }
+        let place = Place {
+            at: At::Seq(cursor.seq),
+            after: Some(cursor.position),
+        };
+        Ok((pairs(query), place))
+    }
+
+    /// Understands a search, or says what is wrong with it.
+    pub(crate) fn understand(
+        &self,
+        cx: &Context,
+        ty: ResourceType,
+        parameters: Vec<(String, String)>,
+        handling: Handling,
+    ) -> Result<Asked, Error> {
+        let asking = Asking {
+            own_bases: &[&cx.base],
+            now_ms: cx.now_ms,
+        };
+        let (search, mut problems) = Search::parse(ty.name, &parameters, &asking);
+        let mut filters = Vec::with_capacity(search.clauses.len());
+        for clause in &search.clauses {
+            match criteria::filter(ty, clause) {
+                Ok(filter) => filters.push(filter),
+                Err(problem) => problems.push(salus_fhir::search::Problem {
+                    at: parameters.len(),
+                    issue: problem,
+                }),
+            }
+        }
+        problems.extend(
+            unserved(&search.control).map(|issue| salus_fhir::search::Problem {
+                at: parameters.len(),
+                issue,
+            }),
+        );
+        let lenient = handling == Handling::Lenient && problems.iter().all(|p| p.is_ignorable());
+        if !problems.is_empty() && !lenient {
+            let issues = problems.into_iter().map(|problem| problem.issue);
+            return Err(Error::with_issues(Kind::Invalid, issues.collect()));
+        }
+        let ignored: Vec<usize> = problems.iter().map(|problem| problem.at).collect();
+        let pairs = parameters
+            .into_iter()
+            .enumerate()
+            .filter(|(at, _)| !ignored.contains(at))
+            .map(|(_, pair)| pair);
+        Ok(Asked {
+            ty,
+            filters,
+            control: search.control,
+            pairs: pairs.collect(),
+            ignored: problems.into_iter().map(|p| as_warning(p.issue)).collect(),
+        })
+    }
+
+    async fn search_granted(
+        &self,
+        cx: &Context,
+        grant: &Grant,
+        asked: Asked,
+        place: Place,
+    ) -> Result<Reply, Error> {
+        let snapshot = self.store.snapshot(cx.scope, place.at).await?;
+        let first = place.after.is_none();
+        let mut query = asked.query(grant, asked.count());
+        query.after = place.after;
+        query.rows = include::rows(&asked);
+        let found = match query.limit {
+            0 => salus_store::Found::default(),
+            _ => snapshot.find(&query).await?,
+        };
+        let total = self
+            .total(&asked, &query, &*snapshot, &found, first)
+            .await?;
+        let included = self.include(cx, &asked, &*snapshot, &found).await?;
+        let mut entry = Entry::new(cx, What::Search, Outcome::Success, grant.rule());
+        entry.ty = asked.ty.name.into();
+        entry.query = asked.text().into();
+        let shown = found.hits.iter().map(|hit| &hit.record);
+        let about = entry.shows(shown.chain(&included.records));
+        self.record(cx, &entry, about).await?;
+        let next = match &found.next {
+            Some(position) => Some(self.next(cx, &asked, snapshot.seq(), position.clone())?),
+            None => None,
+        };
+        Ok(Reply {
+            body: Some(page::searchset(cx, &asked, total, next, &found, &included)),
+            ..Reply::with(Status::Ok)
+        })
+    }
+
+    /// The number of matches: when asked for, or when one page shows it.
+    async fn total(
+        &self,
+        asked: &Asked,
+        query: &Query,
+        snapshot: &dyn Snapshot,
+        found: &salus_store::Found,
+        first: bool,
+    ) -> Result<Option<u64>, Error> {
+        match asked.control.total {
+            Some(Total::Accurate | Total::Estimate) => Ok(Some(snapshot.count(query).await?)),
+            Some(Total::None) if query.limit > 0 => Ok(None),
+            _ if query.limit == 0 => Ok(Some(snapshot.count(query).await?)),
+            _ if first && found.next.is_none() => Ok(Some(found.hits.len() as u64)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The link to the page behind a position.
+    pub(crate) fn next(
+        &self,
+        cx: &Context,
+        asked: &Asked,
+        seq: Seq,
+        position: Position,
+    ) -> Result<String, Error> {
+        let cursor = Cursor {
+            seq,
+            request: format!("{}?{}", asked.ty.name, asked.text()),
+            position,
+        };
+        let text = cursor.seal(&self.cursor_key, cx, PURPOSE)?;
+        Ok(format!("{}/{}?{CURSOR}={text}", cx.base, asked.ty.name))
+    }
+}
+
+impl Asked {
+    /// Whether anything but the result's form was asked.
+    pub(crate) fn has_criteria(&self) -> bool {
+        !self.filters.is_empty()
+    }
+
+    /// The query, within what the grant lets see.
+    pub(crate) fn query(&self, grant: &Grant, limit: usize) -> Query {
+        let mut filters = self.filters.clone();
+        if *grant.filter() != Filter::Everything {
+            filters.push(grant.filter().clone());
+        }
+        Query {
+            kind: self.ty.kind,
+            filter: match filters.len() {
+                0 => Filter::Everything,
+                1 => filters.remove(0),
+                _ => Filter::All(filters),
+            },
+            sort: self
+                .control
+                .sort
+                .iter()
+                .map(|key| sort(self.ty, key))
+                .collect(),
+            limit,
+            after: None,
+            rows: Vec::new(),
+        }
+    }
+
+    /// Matches on a page.
+    pub(crate) fn count(&self) -> usize {
+        if self.control.summary == Some(Summary::Count) {
+            return 0;
+        }
+        self.control.count.unwrap_or(COUNT_DEFAULT).min(COUNT_MAX) as usize
+    }
+
+    /// What was understood, as the part of a URL behind the `?`.
+    pub(crate) fn text(&self) -> String {
+        let mut text = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in &self.pairs {
+            if !matches!(name.as_str(), "_format" | "_pretty") {
+                text.append_pair(name, value);
+            }
+        }
+        text.finish()
+    }
+}
+
+/// The pairs of a query's text, decoded.
+pub(crate) fn pairs(text: &str) -> Vec<(String, String)> {
+    form_urlencoded::parse(text.as_bytes())
+        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .collect()
+}
+
+/// An instant, or the first one of a date.
+pub(crate) fn instant_ms(text: &str) -> Option<i64> {
+    salus_fhir::search::Span::parse(text).map(|span| span.from_ms)
+}
+
+fn sort(ty: ResourceType, key: &SortKey) -> Sort {
+    let descending = key.descending;
+    match key.parameter.code {
+        "_id" => Sort::Id { descending },
+        "_lastUpdated" => Sort::Updated { descending },
+        _ => Sort::Value {
+            param: rows::param(ty.name, key.parameter),
+            descending,
+        },
+    }
+}
+
+/// What the definitions know and this server does not do yet.
+fn unserved(control: &Control) -> impl Iterator<Item = Issue> {
+    let summary = match control.summary {
+        None | Some(Summary::False | Summary::Count) => None,
+        Some(Summary::True | Summary::Text | Summary::Data) => {
+            Some(unsupported("http._summary", "allowed here: count, false"))
+        }
+    };
+    let elements =
+        (!control.elements.is_empty()).then(|| unsupported("http._elements", "not served yet"));
+    summary.into_iter().chain(elements)
+}
+
+fn unsupported(location: &str, details: &str) -> Issue {
+    Issue::error(
+        IssueType::NotSupported,
+        location.to_owned(),
+        details.to_owned(),
+    )
+}
+
+fn as_warning(mut issue: Issue) -> Issue {
+    issue.severity = salus_fhir::issue::Severity::Warning;
+    issue
+}

@@ -1,0 +1,85 @@
+//! A page of a search as a Bundle: <https://hl7.org/fhir/R4/bundle.html#searchset>.
+
+use bytes::Bytes;
+use salus_fhir::issue::{Issue, IssueType, operation_outcome};
+use salus_store::{Content, Found, Record};
+
+use super::Asked;
+use super::include::Included;
+use crate::context::Context;
+use crate::fhir::types::ResourceType;
+use crate::fhir::writer::BundleWriter;
+
+/// Writes the bundle of a page.
+pub(super) fn searchset(
+    cx: &Context,
+    asked: &Asked,
+    total: Option<u64>,
+    next: Option<String>,
+    found: &Found,
+    included: &Included,
+) -> Bytes {
+    let records = found.hits.iter().map(|hit| &hit.record);
+    let bytes = records.clone().chain(&included.records).map(|record| {
+        let body = match &record.content {
+            Content::Body(body) => body.len(),
+            Content::Deleted => 0,
+        };
+        body + 160
+    });
+    let mut bundle = BundleWriter::new("searchset", bytes.sum());
+    if let Some(total) = total {
+        bundle.total(total);
+    }
+    bundle.links(&links(cx, asked, next));
+    for record in records {
+        write(&mut bundle, cx, record, "match");
+    }
+    for record in &included.records {
+        write(&mut bundle, cx, record, "include");
+    }
+    outcome(&mut bundle, asked, included.cut);
+    bundle.finish()
+}
+
+/// `self`, as the search was understood, and `next`.
+pub(crate) fn links(
+    cx: &Context,
+    asked: &Asked,
+    next: Option<String>,
+) -> Vec<(&'static str, String)> {
+    let text = asked.text();
+    let question = if text.is_empty() { "" } else { "?" };
+    let own = format!("{}/{}{question}{text}", cx.base, asked.ty.name);
+    let next = next.map(|url| ("next", url));
+    [("self", own)].into_iter().chain(next).collect()
+}
+
+/// What the client should know of its own search.
+pub(crate) fn outcome(bundle: &mut BundleWriter, asked: &Asked, cut: bool) {
+    let mut issues = asked.ignored.clone();
+    if cut {
+        issues.push(Issue::warning(
+            IssueType::Incomplete,
+            String::new(),
+            "there is more to include than one page may have".to_owned(),
+        ));
+    }
+    if !issues.is_empty() {
+        let mut entry = bundle.begin_entry();
+        entry.json("resource", operation_outcome(&issues).as_bytes());
+        entry.object("search", &[("mode", "outcome")]);
+        entry.end();
+    }
+}
+
+fn write(bundle: &mut BundleWriter, cx: &Context, record: &Record, mode: &str) {
+    let (Some(ty), Content::Body(body)) = (ResourceType::of(record.kind), &record.content) else {
+        return;
+    };
+    let mut entry = bundle.begin_entry();
+    entry.text("fullUrl", &format!("{}/{}/{}", cx.base, ty.name, record.id));
+    entry.json("resource", body);
+    entry.object("search", &[("mode", mode)]);
+    entry.end();
+}

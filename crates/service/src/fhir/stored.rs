@@ -1,0 +1,65 @@
+//! A resource on its way into the store: stamped, indexed, its key chosen.
+
+use salus_fhir::compartment;
+use salus_fhir::search::Extractor;
+use salus_fhir::splice::{self, Stamp};
+use salus_fhir::validate::Valid;
+use salus_store::{Row, SealKey};
+
+use super::rows::rows;
+use super::types::ResourceType;
+use crate::context::Context;
+use crate::error::{Error, Kind};
+
+/// The next version of a resource, as it will be stored.
+pub(crate) struct Stored {
+    pub(crate) id: Box<str>,
+    pub(crate) version: u64,
+    pub(crate) text: String,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) main_date_ms: Option<i64>,
+    pub(crate) seal: SealKey,
+}
+
+impl Stored {
+    /// Prepares a version. The text is the client's, but for `id`,
+    /// `meta.versionId` and `meta.lastUpdated`.
+    pub(crate) fn of(
+        cx: &Context,
+        ty: ResourceType,
+        id: &str,
+        version: u64,
+        valid: &Valid<'_>,
+    ) -> Result<Self, Error> {
+        let node = valid.node();
+        let extractor = Extractor::for_type(ty.name)
+            .ok_or_else(|| Error::new(Kind::Internal, "the type has no search parameters"))?;
+        let entries = extractor
+            .extract(node, &[&*cx.base])
+            .map_err(|issue| Error::with_issues(Kind::Unprocessable, vec![issue]))?;
+        let patients = compartment::patients(ty.name, id, &entries);
+        let stamp = Stamp {
+            id,
+            version: &version.to_string(),
+            last_updated: &crate::time::instant(cx.now_ms),
+        };
+        Ok(Self {
+            id: id.into(),
+            version,
+            text: splice::stamp(node, &stamp),
+            rows: rows(extractor, &entries),
+            main_date_ms: extractor.main_date(&entries).map(|span| span.from_ms),
+            seal: seal(&patients),
+        })
+    }
+}
+
+/// A record of one patient is sealed with that patient's key. One of several
+/// is sealed with the project's, so that destroying one patient's key does not
+/// destroy what belongs to another too.
+fn seal<S: AsRef<str>>(patients: &[S]) -> SealKey {
+    match patients {
+        [patient] => SealKey::Patient(patient.as_ref().into()),
+        _ => SealKey::Scope,
+    }
+}

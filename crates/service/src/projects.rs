@@ -1,0 +1,282 @@
+//! Projects and their clients: made, listed, removed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use salus_auth::record::{self, Client, Project, Saved, SystemRecord};
+use salus_auth::{Action, Grant, Scopes, Secret, Subject, Target, credentials};
+use salus_store::{At, Precondition, Scope, Store};
+
+use crate::Service;
+use crate::audit::entry::{Entry, Outcome, What};
+use crate::context::{Context, RequestId};
+use crate::error::{Error, Kind};
+use crate::pipeline::Write;
+
+/// The project that has no name in URLs.
+pub const DEFAULT: &str = "default";
+
+/// How many records of one kind are read at once.
+const PAGE: usize = 500;
+const CLIENTS_MAX: usize = 10_000;
+
+/// The projects of a server, by their name in URLs.
+#[derive(Default)]
+pub(crate) struct Projects {
+    by_slug: RwLock<HashMap<Box<str>, Scope>>,
+}
+
+/// A project as administrators see it.
+#[derive(Clone, Debug)]
+pub struct ProjectView {
+    /// Its name in URLs.
+    pub slug: Box<str>,
+    /// What people call it.
+    pub name: String,
+}
+
+/// A client as administrators see it.
+#[derive(Clone, Debug)]
+pub struct ClientView {
+    /// Its id.
+    pub id: Box<str>,
+    /// What people call it.
+    pub name: String,
+    /// The most it may do.
+    pub scopes: String,
+}
+
+/// A client just registered, with the secret that is shown once.
+#[derive(Debug)]
+pub struct NewClient {
+    /// The client.
+    pub client: ClientView,
+    /// Its secret.
+    pub secret: Secret,
+}
+
+impl Projects {
+    pub(crate) async fn load(store: &dyn Store) -> Result<Self, Error> {
+        let projects = Self::default();
+        for project in all::<Project>(store, Scope::SYSTEM, usize::MAX).await? {
+            projects
+                .by_slug
+                .write()
+                .insert(project.id.clone(), project.value.scope());
+        }
+        Ok(projects)
+    }
+
+    fn last(&self) -> Scope {
+        let projects = self.by_slug.read();
+        projects.values().max().copied().unwrap_or(Scope::SYSTEM)
+    }
+}
+
+impl Service {
+    /// The scope of a project, by its name in URLs.
+    #[must_use]
+    pub fn project_scope(&self, slug: &str) -> Option<Scope> {
+        self.projects.by_slug.read().get(slug).copied()
+    }
+
+    /// What the operator does outside requests.
+    #[must_use]
+    pub fn operator_context(&self, scope: Scope) -> Context {
+        Context {
+            subject: Arc::new(Subject::operator()),
+            scope,
+            base: "http://localhost/fhir".into(),
+            request_id: RequestId(0),
+            now_ms: self.now_ms(),
+            remote: None,
+        }
+    }
+
+    /// Makes the default project if there is none yet.
+    pub(crate) async fn ensure_default_project(&self) -> Result<(), Error> {
+        if self.project_scope(DEFAULT).is_some() {
+            return Ok(());
+        }
+        let cx = self.operator_context(Scope::SYSTEM);
+        self.create_project(&cx, DEFAULT, "Default").await?;
+        Ok(())
+    }
+
+    /// Every project.
+    pub async fn list_projects(&self, cx: &Context) -> Result<Vec<ProjectView>, Error> {
+        let grant = self
+            .allow(cx, What::AdminRead, Action::ReadProjects)
+            .await?;
+        self.noted(cx, &grant, What::AdminRead).await?;
+        let projects = all::<Project>(&*self.store, Scope::SYSTEM, usize::MAX).await?;
+        Ok(projects.into_iter().map(view_project).collect())
+    }
+
+    /// Makes a project.
+    pub async fn create_project(
+        &self,
+        cx: &Context,
+        slug: &str,
+        name: &str,
+    ) -> Result<ProjectView, Error> {
+        let grant = self
+            .allow(cx, What::AdminWrite, Action::WriteProjects)
+            .await?;
+        let (project, unused) = Project::new(slug, name, self.projects.last(), cx.now_ms)?;
+        if self.project_scope(slug).is_some() {
+            return Err(Error::new(
+                Kind::Conflict,
+                "there is a project of this name",
+            ));
+        }
+        let write = Write::system(&grant, "Project", project.put()?);
+        let entry = Entry::new(cx, What::AdminWrite, Outcome::Success, grant.rule());
+        self.commit(cx, entry, vec![unused], vec![write]).await?;
+        let scope = project.value.scope();
+        let mut projects = self.projects.by_slug.write();
+        projects.insert(project.id.clone(), scope);
+        Ok(view_project(project))
+    }
+
+    /// The clients of a project.
+    pub async fn list_clients(&self, cx: &Context) -> Result<Vec<ClientView>, Error> {
+        let grant = self.allow(cx, What::AdminRead, Action::ReadClients).await?;
+        self.noted(cx, &grant, What::AdminRead).await?;
+        let clients = all::<Client>(&*self.store, cx.scope, CLIENTS_MAX).await?;
+        Ok(clients.iter().map(view_client).collect())
+    }
+
+    /// Registers a client; its secret is shown this once.
+    pub async fn create_client(
+        &self,
+        cx: &Context,
+        id: Option<&str>,
+        name: &str,
+        scopes: &str,
+    ) -> Result<NewClient, Error> {
+        let grant = self
+            .allow(cx, What::AdminWrite, Action::WriteClients)
+            .await?;
+        let id = id.map_or_else(|| self.new_id(cx), Into::into);
+        let (secret, hash) = credentials::client_secret(&self.random());
+        let scopes = Scopes::parse(scopes)?;
+        let client = Client::register(&id, name, hash, scopes, cx.now_ms)?;
+        let absent = Precondition::VersionIs {
+            kind: Client::KIND,
+            id,
+            version: None,
+        };
+        let write = Write::system(&grant, "Client", client.put()?);
+        let entry = Entry::new(cx, What::AdminWrite, Outcome::Success, grant.rule());
+        let done = self.commit(cx, entry, vec![absent], vec![write]).await;
+        match done {
+            Ok(()) => Ok(NewClient {
+                client: view_client(&client),
+                secret,
+            }),
+            Err(salus_store::Error::Conflict { .. }) => Err(Error::new(
+                Kind::Conflict,
+                "there is, or was, a client of this id",
+            )),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Removes a client; its tokens stop working at once.
+    pub async fn delete_client(&self, cx: &Context, id: &str) -> Result<(), Error> {
+        let grant = self
+            .allow(cx, What::AdminWrite, Action::WriteClients)
+            .await?;
+        let record = self.snapshot(cx).await?.get(Client::KIND, id).await?;
+        let client = record.as_ref().map(Saved::<Client>::read).transpose()?;
+        let client = client
+            .flatten()
+            .ok_or_else(|| Error::not_found("there is no such client"))?;
+        let write = Write::system(&grant, "Client", client.delete());
+        let entry = Entry::new(cx, What::AdminWrite, Outcome::Success, grant.rule());
+        self.commit(cx, entry, Vec::new(), vec![write]).await?;
+        self.sessions.forget_all();
+        Ok(())
+    }
+
+    /// A client's new secret, whether or not it existed: for the demo.
+    pub async fn renew_client(
+        &self,
+        cx: &Context,
+        id: &str,
+        name: &str,
+        scopes: &str,
+    ) -> Result<Secret, Error> {
+        let grant = self
+            .allow(cx, What::AdminWrite, Action::WriteClients)
+            .await?;
+        let record = self.snapshot(cx).await?.get(Client::KIND, id).await?;
+        let (secret, hash) = credentials::client_secret(&self.random());
+        let mut client = Client::register(id, name, hash, Scopes::parse(scopes)?, cx.now_ms)?;
+        client.version = record.map_or(0, |record| record.version);
+        let write = Write::system(&grant, "Client", client.put()?);
+        let entry = Entry::new(cx, What::AdminWrite, Outcome::Success, grant.rule());
+        self.commit(cx, entry, Vec::new(), vec![write]).await?;
+        self.sessions.forget_all();
+        Ok(secret)
+    }
+
+    pub(crate) fn random(&self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        self.world.random(&mut bytes);
+        bytes
+    }
+
+    /// Authorizes something about the system or a project itself.
+    pub(crate) async fn allow(
+        &self,
+        cx: &Context,
+        what: What,
+        action: Action,
+    ) -> Result<Grant, Error> {
+        self.authorize(cx, what, action, Target::System).await
+    }
+
+    /// Makes the audit entry of something seen that is no resource.
+    pub(crate) async fn noted(&self, cx: &Context, grant: &Grant, what: What) -> Result<(), Error> {
+        let entry = Entry::new(cx, what, Outcome::Success, grant.rule());
+        self.record(cx, &entry, Vec::new()).await
+    }
+}
+
+/// All records of a kind, up to a number of them.
+async fn all<T: SystemRecord>(
+    store: &dyn Store,
+    scope: Scope,
+    most: usize,
+) -> Result<Vec<Saved<T>>, Error> {
+    let snapshot = store.snapshot(scope, At::Now).await?;
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = snapshot.find(&record::all::<T>(PAGE, after)).await?;
+        for hit in &page.hits {
+            found.extend(Saved::<T>::read(&hit.record)?);
+        }
+        after = page.next;
+        if after.is_none() || found.len() >= most {
+            return Ok(found);
+        }
+    }
+}
+
+fn view_project(project: Saved<Project>) -> ProjectView {
+    ProjectView {
+        slug: project.id,
+        name: project.value.name,
+    }
+}
+
+fn view_client(client: &Saved<Client>) -> ClientView {
+    ClientView {
+        id: client.id.clone(),
+        name: client.value.name.clone(),
+        scopes: client.value.scopes.text(),
+    }
+}

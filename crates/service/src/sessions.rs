@@ -1,0 +1,406 @@
+//! Signing in and out, and who a token belongs to.
+
+use std::sync::Arc;
+
+use salus_auth::record::{Client, Email, Saved, Session, SetupLink, SystemRecord, User};
+use salus_auth::session::{self, LIFETIME_DEFAULT_MS, Opened};
+use salus_auth::{Action, Scopes, Secret, Subject, Target, Token, credentials};
+use salus_store::{At, Content, Precondition, Record, Scope};
+use tokio::sync::Semaphore;
+
+use crate::Service;
+use crate::audit::entry::{Entry, Outcome, What};
+use crate::context::Context;
+use crate::error::{Error, Kind};
+use crate::pipeline::Write;
+use crate::projects::DEFAULT;
+
+/// Sessions kept in memory; others are read from the store.
+const SESSIONS_KEPT: u64 = 10_000;
+/// Passwords hashed at once: each takes 19 MiB and a core.
+const HASHES_AT_ONCE: usize = 2;
+
+/// What a request brings to say who it is from.
+#[derive(Clone, Copy, Debug)]
+pub enum Credential<'a> {
+    /// Nothing.
+    None,
+    /// A bearer token.
+    Token(&'a str),
+    /// It came through the data folder's own socket.
+    Operator,
+}
+
+/// A new session, for its owner.
+#[derive(Debug)]
+pub struct SignedIn {
+    /// The bearer token.
+    pub token: Secret,
+    /// How long it is good for, in seconds.
+    pub expires_in_s: i64,
+    /// What it may do, for a client.
+    pub scopes: Option<String>,
+}
+
+/// Sessions seen lately.
+pub(crate) struct Sessions {
+    seen: moka::sync::Cache<Box<str>, Seen>,
+    hashing: Semaphore,
+    operator: Arc<Subject>,
+}
+
+#[derive(Clone)]
+struct Seen {
+    subject: Arc<Subject>,
+    expires_ms: i64,
+}
+
+impl Sessions {
+    pub(crate) fn new() -> Self {
+        Self {
+            seen: moka::sync::Cache::new(SESSIONS_KEPT),
+            hashing: Semaphore::new(HASHES_AT_ONCE),
+            operator: Arc::new(Subject::operator()),
+        }
+    }
+
+    /// Reads everything anew: something that decides over sessions changed.
+    pub(crate) fn forget_all(&self) {
+        self.seen.invalidate_all();
+    }
+}
+
+impl Service {
+    /// Who a request is from. A refusal is in the audit before it is returned.
+    pub async fn authenticate(
+        &self,
+        cx: &Context,
+        credential: Credential<'_>,
+    ) -> Result<Arc<Subject>, Error> {
+        let known = match credential {
+            Credential::None => None,
+            Credential::Operator => return Ok(Arc::clone(&self.sessions.operator)),
+            Credential::Token(text) => self.session(text, cx.now_ms).await?,
+        };
+        if let Some(subject) = known {
+            return Ok(subject);
+        }
+        let entry = Entry::new(
+            cx,
+            What::Unauthenticated,
+            Outcome::Refused,
+            "no valid token",
+        );
+        self.record(cx, &entry, Vec::new()).await?;
+        Err(Error::new(
+            Kind::Unauthenticated,
+            "send a valid token as Authorization: Bearer …; POST /auth/token gives one",
+        ))
+    }
+
+    /// Refuses a request to a project that does not exist, as one to a
+    /// project that the caller has no part in.
+    pub async fn refuse_project(&self, cx: &Context) -> Error {
+        let entry = Entry::new(
+            cx,
+            What::Unauthenticated,
+            Outcome::Refused,
+            "no such project",
+        );
+        match self.record(cx, &entry, Vec::new()).await {
+            Ok(()) => Error::new(Kind::Forbidden, crate::pipeline::FORBIDDEN),
+            Err(error) => error,
+        }
+    }
+
+    async fn session(&self, text: &str, now_ms: i64) -> Result<Option<Arc<Subject>>, Error> {
+        let Some(token) = Token::parse(text) else {
+            return Ok(None);
+        };
+        if let Some(seen) = self.sessions.seen.get(token.session_id()) {
+            return Ok((seen.expires_ms > now_ms).then_some(seen.subject));
+        }
+        let snapshot = self.store.snapshot(token.scope(), At::Now).await?;
+        let record = snapshot.get(Session::KIND, token.session_id()).await?;
+        let Some(found) = read::<Session>(record.as_ref())? else {
+            return Ok(None);
+        };
+        let (kind, owner) = session::owner_key(&found.value);
+        let owner = snapshot.get(kind, owner).await?;
+        let resumed = session::resume(token.scope(), &found.value, owner.as_ref(), now_ms);
+        let subject = match resumed {
+            Ok(subject) => subject,
+            Err(salus_auth::Error::Refused(_)) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let seen = Seen {
+            subject: Arc::clone(&subject),
+            expires_ms: found.value.expires_ms,
+        };
+        self.sessions.seen.insert(token.session_id().into(), seen);
+        Ok(Some(subject))
+    }
+
+    /// A client's token for its id and secret (RFC 6749, 4.4).
+    pub async fn client_token(
+        &self,
+        cx: &Context,
+        id: &str,
+        secret: &Secret,
+        scopes: &str,
+    ) -> Result<SignedIn, Error> {
+        let record = match id.len() {
+            1..=64 => self.snapshot(cx).await?.get(Client::KIND, id).await?,
+            _ => None,
+        };
+        let client = read::<Client>(record.as_ref())?;
+        let asked = Scopes::parse(scopes)?;
+        let checked = credentials::check_client(client.as_ref(), secret);
+        let opened = match (checked, client) {
+            (Ok(()), Some(client)) => {
+                let random = self.random();
+                let lifetime_ms = LIFETIME_DEFAULT_MS;
+                session::open_for_client(cx.scope, &client, &asked, &random, cx.now_ms, lifetime_ms)
+            }
+            (Err(error), _) => Err(error),
+            (Ok(()), None) => Err(salus_auth::Error::Refused(salus_auth::Refusal::Unknown)),
+        };
+        self.opened(cx, opened).await
+    }
+
+    /// An administrator's token for an address and a password: of the project,
+    /// or of the server where no project is named.
+    pub async fn sign_in(
+        &self,
+        cx: &Context,
+        email: &str,
+        password: Secret,
+    ) -> Result<SignedIn, Error> {
+        let mut cx = cx.clone();
+        let email = Email::parse(email)?;
+        let mut user = self.user(cx.scope, &email).await?;
+        if user.is_none() && self.project_scope(DEFAULT) == Some(cx.scope) {
+            cx.scope = Scope::SYSTEM;
+            user = self.user(cx.scope, &email).await?;
+        }
+        let (checked, user) = self
+            .hashing(move || {
+                let checked = credentials::check_password(user.as_ref(), &password);
+                (checked, user)
+            })
+            .await?;
+        let opened = match (checked, user) {
+            (Ok(()), Some(user)) => {
+                let random = self.random();
+                let lifetime_ms = LIFETIME_DEFAULT_MS;
+                session::open_for_user(cx.scope, &user, &random, cx.now_ms, lifetime_ms)
+            }
+            (Err(error), _) => Err(error),
+            (Ok(()), None) => Err(salus_auth::Error::Refused(salus_auth::Refusal::Unknown)),
+        };
+        self.opened(&cx, opened).await
+    }
+
+    /// Ends the session of a token.
+    pub async fn sign_out(&self, cx: &Context, credential: Credential<'_>) -> Result<(), Error> {
+        let grant = self.allow(cx, What::SignIn, Action::SignOut).await?;
+        let Credential::Token(text) = credential else {
+            return Ok(());
+        };
+        let Some(token) = Token::parse(text) else {
+            return Ok(());
+        };
+        let mut cx = cx.clone();
+        cx.scope = token.scope();
+        let record = self
+            .snapshot(&cx)
+            .await?
+            .get(Session::KIND, token.session_id())
+            .await?;
+        if let Some(session) = read::<Session>(record.as_ref())? {
+            let write = Write::system(&grant, "Session", session.delete());
+            let entry = Entry::new(&cx, What::SignIn, Outcome::Success, "signed out");
+            self.commit(&cx, entry, Vec::new(), vec![write]).await?;
+        }
+        self.sessions.seen.invalidate(token.session_id());
+        Ok(())
+    }
+
+    /// Whether the server has an administrator.
+    pub async fn is_set_up(&self) -> Result<bool, Error> {
+        let cx = self.operator_context(Scope::SYSTEM);
+        let query = salus_auth::record::all::<User>(1, None);
+        Ok(!self
+            .snapshot(&cx)
+            .await?
+            .find(&query)
+            .await?
+            .hits
+            .is_empty())
+    }
+
+    /// A one-time link's secret, with which the first administrator is made.
+    pub async fn setup_link(&self) -> Result<Secret, Error> {
+        let cx = self.operator_context(Scope::SYSTEM);
+        let grant = self
+            .allow(&cx, What::AdminWrite, Action::WriteUsers)
+            .await?;
+        let (secret, link) = SetupLink::make(&self.random(), cx.now_ms);
+        let write = Write::system(&grant, "SetupLink", link.put()?);
+        let entry = Entry::new(&cx, What::AdminWrite, Outcome::Success, grant.rule());
+        self.commit(&cx, entry, Vec::new(), vec![write]).await?;
+        Ok(secret)
+    }
+
+    /// Makes the first administrator: of the server and of its default
+    /// project. Uses up the link.
+    pub async fn set_up(
+        &self,
+        cx: &Context,
+        link: &str,
+        email: &str,
+        password: Secret,
+    ) -> Result<(), Error> {
+        let operator = self.operator_context(Scope::SYSTEM);
+        let record = self
+            .snapshot(&operator)
+            .await?
+            .get(SetupLink::KIND, &SetupLink::id(link))
+            .await?;
+        let link = SetupLink::check(read::<SetupLink>(record.as_ref())?, cx.now_ms);
+        let link = match link {
+            Ok(link) => link,
+            Err(error) => {
+                self.refused(&operator, &error).await?;
+                return Err(Error::new(
+                    Kind::Forbidden,
+                    "this link is not valid, or was used; restart the server for a new one",
+                ));
+            }
+        };
+        let grant = self
+            .allow(&operator, What::AdminWrite, Action::WriteUsers)
+            .await?;
+        let user = self.administrator(email, password, cx.now_ms).await?;
+        let only = Precondition::NoneMatch(salus_auth::record::all::<User>(1, None));
+        let writes = vec![
+            Write::system(&grant, "User", user.put()?),
+            Write::system(&grant, "SetupLink", link.delete()),
+        ];
+        let entry = Entry::new(&operator, What::AdminWrite, Outcome::Success, "set-up link");
+        self.commit(&operator, entry, vec![only], writes).await?;
+        Ok(())
+    }
+
+    /// The demo's administrator, with a new password each time: its token.
+    pub async fn demo_administrator(
+        &self,
+        email: &str,
+        password: &Secret,
+    ) -> Result<SignedIn, Error> {
+        let cx = self.operator_context(Scope::SYSTEM);
+        let grant = self
+            .allow(&cx, What::AdminWrite, Action::WriteUsers)
+            .await?;
+        let mut user = self
+            .administrator(email, password.clone(), cx.now_ms)
+            .await?;
+        if let Some(old) = self.user(Scope::SYSTEM, &Email::parse(email)?).await? {
+            user.id = old.id;
+            user.version = old.version;
+        }
+        let write = Write::system(&grant, "User", user.put()?);
+        let entry = Entry::new(&cx, What::AdminWrite, Outcome::Success, grant.rule());
+        self.commit(&cx, entry, Vec::new(), vec![write]).await?;
+        self.sessions.forget_all();
+        self.sign_in(&cx, email, password.clone()).await
+    }
+
+    async fn administrator(
+        &self,
+        email: &str,
+        password: Secret,
+        now_ms: i64,
+    ) -> Result<Saved<User>, Error> {
+        let email = Email::parse(email)?;
+        credentials::check_strength(password.expose(), &email)?;
+        let mut salt = [0; 16];
+        self.world.random(&mut salt);
+        let hash = self
+            .hashing(move || credentials::hash_password(&password, &salt))
+            .await??;
+        let mut id = [0; 16];
+        self.world.random(&mut id);
+        let id = salus_crypto::base64url(&id).replace(['-', '_'], "0");
+        let default = self.project_scope(DEFAULT).unwrap_or(Scope::SYSTEM);
+        let of = [Scope::SYSTEM, default];
+        Ok(User::administrator(&id, email, hash, &of, now_ms))
+    }
+
+    async fn user(&self, scope: Scope, email: &Email) -> Result<Option<Saved<User>>, Error> {
+        let snapshot = self.store.snapshot(scope, At::Now).await?;
+        let found = snapshot.find(&User::with_email(email)).await?;
+        read::<User>(found.hits.first().map(|hit| &hit.record))
+    }
+
+    /// Runs slow hashing away from requests, a few at a time.
+    async fn hashing<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let failed = || Error::new(Kind::Unavailable, "the server is stopping");
+        let _turn = self
+            .sessions
+            .hashing
+            .acquire()
+            .await
+            .map_err(|_| failed())?;
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|error| failed().caused_by(error))
+    }
+
+    /// Commits a session, or the refusal to open one.
+    async fn opened(
+        &self,
+        cx: &Context,
+        opened: Result<Opened, salus_auth::Error>,
+    ) -> Result<SignedIn, Error> {
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.refused(cx, &error).await?;
+                return Err(error.into());
+            }
+        };
+        let grant = self
+            .authorize(cx, What::SignIn, Action::SignIn, Target::System)
+            .await?;
+        let mut entry = Entry::new(cx, What::SignIn, Outcome::Success, grant.rule());
+        entry.agent = opened.subject.label().into();
+        let session = &opened.session;
+        let write = Write::system(&grant, "Session", session.put()?);
+        self.commit(cx, entry, Vec::new(), vec![write]).await?;
+        Ok(SignedIn {
+            expires_in_s: (session.value.expires_ms - cx.now_ms) / 1000,
+            scopes: opened.subject.scopes().map(Scopes::text),
+            token: opened.token,
+        })
+    }
+
+    async fn refused(&self, cx: &Context, error: &salus_auth::Error) -> Result<(), Error> {
+        if let salus_auth::Error::Refused(refusal) = error {
+            let entry = Entry::new(cx, What::SignIn, Outcome::Refused, refusal.rule());
+            self.record(cx, &entry, Vec::new()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A record of ours, if there is one that is not deleted.
+fn read<T: SystemRecord>(record: Option<&Record>) -> Result<Option<Saved<T>>, Error> {
+    match record {
+        Some(record) if record.content != Content::Deleted => Ok(Saved::read(record)?),
+        Some(_) | None => Ok(None),
+    }
+}
