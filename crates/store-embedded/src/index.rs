@@ -6,7 +6,7 @@
 //! whether a span holds nothing that the test refuses; where it does not, the
 //! row of each record decides.
 
-use salus_store::{Comparison, Kind, Param, Row, Scope, Test, Value, ordered};
+use salus_store::{Comparison, Kind, Param, Row, Scope, Test, Value, ValueRef, ordered};
 
 use crate::hash::SipHash;
 use crate::keys;
@@ -19,12 +19,12 @@ const NUMBER_MAX: usize = 24;
 const LONG_MS: i64 = 32 * 86_400_000;
 
 /// The numbers of `Value`'s variants, as `ValueRef::put_key` uses them.
-const TOKEN: u8 = 1;
+pub(crate) const TOKEN: u8 = 1;
 const STRING: u8 = 2;
-const DATE: u8 = 3;
+pub(crate) const DATE: u8 = 3;
 const NUMBER: u8 = 4;
 const QUANTITY: u8 = 5;
-const REFERENCE: u8 = 6;
+pub(crate) const REFERENCE: u8 = 6;
 const URI: u8 = 7;
 
 /// Makes the index keys of a store.
@@ -91,7 +91,7 @@ impl KeyTest {
                     false => (first, second),
                 };
                 !(skip_long && is_long(from, to))
-                    && date_passes(comparison, (from, to), (from_ms, to_ms))
+                    && comparison.holds_for_span((from, to), (from_ms, to_ms))
             }
         }
     }
@@ -110,46 +110,59 @@ impl Index {
         main_date_ms: Option<i64>,
         out: &mut Vec<Vec<u8>>,
     ) {
-        let mut key = keys::of_param(keys::INDEX, scope, kind, row.param);
-        match &row.value {
-            Value::Token { system, code } => {
-                key.push(TOKEN);
-                self.put_code(&mut key, code);
-                ordered::put_u64(&mut key, self.sip.hash(system.as_bytes()));
-            }
-            Value::String { folded, .. } => {
-                key.push(STRING);
-                put_text(&mut key, folded);
-            }
-            Value::Date { from_ms, to_ms } => {
-                if is_long(*from_ms, *to_ms) {
-                    out.push(long_key((scope, kind, row.param), *from_ms, *to_ms));
-                }
-                key.push(DATE);
-                ordered::put_i64(&mut key, *from_ms);
-                ordered::put_i64(&mut key, *to_ms);
-            }
-            Value::Number(value) => {
-                key.push(NUMBER);
-                put_number(&mut key, value.as_bytes());
-            }
-            Value::Quantity { value, .. } => {
-                key.push(QUANTITY);
-                put_number(&mut key, value.as_bytes());
-            }
-            Value::Reference { kind, id } => {
-                key.push(REFERENCE);
-                put_reference_id(&mut key, id);
-                ordered::put_u32(&mut key, kind.0);
-                ordered::put_i64(&mut key, main_date_ms.unwrap_or(i64::MIN));
-            }
-            Value::Uri(uri) => {
-                key.push(URI);
-                put_text(&mut key, uri);
-            }
+        if let Value::Date { from_ms, to_ms } = row.value
+            && is_long(from_ms, to_ms)
+        {
+            out.push(long_key((scope, kind, row.param), from_ms, to_ms));
         }
+        let mut key = keys::of_param(keys::INDEX, scope, kind, row.param);
+        self.put_value(&mut key, row.value.borrow(), main_date_ms);
         ordered::put_u64(&mut key, 0);
         out.push(key);
+    }
+
+    /// Adds what stands for a value in its key. But for references and the
+    /// systems of tokens, its order is the order of values, as far as it goes.
+    pub(crate) fn put_value(
+        &self,
+        key: &mut Vec<u8>,
+        value: ValueRef<'_>,
+        main_date_ms: Option<i64>,
+    ) {
+        match value {
+            ValueRef::Token { system, code } => {
+                key.push(TOKEN);
+                self.put_code(key, code);
+                ordered::put_u64(key, self.sip.hash(system.as_bytes()));
+            }
+            ValueRef::String { folded, .. } => {
+                key.push(STRING);
+                put_text(key, folded);
+            }
+            ValueRef::Date { from_ms, to_ms } => {
+                key.push(DATE);
+                ordered::put_i64(key, from_ms);
+                ordered::put_i64(key, to_ms);
+            }
+            ValueRef::Number(value) => {
+                key.push(NUMBER);
+                put_number(key, value);
+            }
+            ValueRef::Quantity { value, .. } => {
+                key.push(QUANTITY);
+                put_number(key, value);
+            }
+            ValueRef::Reference { kind, id } => {
+                key.push(REFERENCE);
+                put_reference_id(key, id);
+                ordered::put_u32(key, kind.0);
+                ordered::put_i64(key, main_date_key(main_date_ms));
+            }
+            ValueRef::Uri(uri) => {
+                key.push(URI);
+                put_text(key, uri);
+            }
+        }
     }
 
     /// Where the records lie that pass a test on a parameter.
@@ -229,12 +242,6 @@ impl Index {
     }
 }
 
-/// The bytes of the value in an index key, between the parameter and the seq.
-pub(crate) fn value_of(key: &[u8], of_param: usize) -> &[u8] {
-    key.get(of_param..key.len().saturating_sub(keys::SEQ_LEN))
-        .unwrap_or_default()
-}
-
 fn number_before_seq(key: &[u8], back: usize) -> u64 {
     let end = key.len().saturating_sub(back * 8);
     keys::last_number(&key[..end])
@@ -248,20 +255,14 @@ fn is_long(from_ms: i64, to_ms: i64) -> bool {
     to_ms.saturating_sub(from_ms) > LONG_MS
 }
 
-/// See [`Comparison`].
-fn date_passes(comparison: Comparison, (a, b): (i64, i64), (x, y): (i64, i64)) -> bool {
-    let within = x <= a && b <= y;
-    match comparison {
-        Comparison::Equal => within,
-        Comparison::NotEqual => !within,
-        Comparison::Greater => b > y,
-        Comparison::Less => a < x,
-        Comparison::GreaterOrEqual => b > y || within,
-        Comparison::LessOrEqual => a < x || within,
-        Comparison::After => a >= y,
-        Comparison::Before => b <= x,
-        Comparison::Overlaps => a < y && x < b,
-    }
+/// The least number is for those without a date.
+fn main_date_key(main_date_ms: Option<i64>) -> i64 {
+    main_date_ms.map_or(i64::MIN, |date| date.max(i64::MIN + 1))
+}
+
+/// The main date as it stands in the keys of references.
+pub(crate) fn main_date_bytes(main_date_ms: Option<i64>) -> [u8; 8] {
+    (main_date_key(main_date_ms).cast_unsigned() ^ (1 << 63)).to_be_bytes()
 }
 
 fn long_key(of: (Scope, Kind, Param), from_ms: i64, to_ms: i64) -> Vec<u8> {
@@ -385,7 +386,7 @@ fn dates(tagged: &[u8], long: &[u8], comparison: Comparison, (x, y): (i64, i64))
         Comparison::GreaterOrEqual => (x.min(y.saturating_sub(LONG_MS)), highest, Some(x.min(y))),
         Comparison::Overlaps => (x.saturating_sub(LONG_MS), y, Some(x)),
     };
-    let test = |end_first| KeyTest::Date {
+    let test = |end_first: bool| KeyTest::Date {
         comparison,
         from_ms: x,
         to_ms: y,

@@ -114,7 +114,8 @@ pub(crate) fn of_param(space: u8, scope: Scope, kind: Kind, param: Param) -> Vec
 
 /// The number in the last eight bytes of a key.
 pub(crate) fn last_number(key: &[u8]) -> u64 {
-    key.last_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+    key.last_chunk()
+        .map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
 /// Writes a seq into the last eight bytes of a key, which were left free for it.
@@ -186,7 +187,8 @@ pub(crate) fn put_id(key: &mut Vec<u8>, id: &str) {
 }
 
 /// Takes what [`put_id`] wrote from the front.
-pub(crate) fn take_id(key: &mut &[u8]) -> Option<Box<str>> {
+#[cfg(test)]
+fn take_id(key: &mut &[u8]) -> Option<Box<str>> {
     let (form, rest) = key.split_first()?;
     *key = rest;
     match *form {
@@ -217,6 +219,7 @@ fn uuid_bytes(id: &str) -> Option<[u8; 16]> {
     Some(digits.to_be_bytes())
 }
 
+#[cfg(test)]
 fn uuid_text(bytes: [u8; 16]) -> Box<str> {
     let mut text = String::with_capacity(36);
     for (at, byte) in bytes.iter().enumerate() {

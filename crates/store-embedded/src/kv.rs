@@ -9,12 +9,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use parking_lot::{Mutex, RwLock};
 use salus_crypto::SecretKey;
 use salus_store::Error;
 use surrealkv::{
     CipherPreference, CompressionType, Durability, LSMIterator, Mode, SoftwareKeyManager,
-    Transaction, TransactionOptions, Tree, TreeBuilder,
+    Transaction, Tree, TreeBuilder,
 };
+use tokio::runtime::{Builder, Handle, Runtime};
 
 /// How much memory the store may use, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -41,14 +43,24 @@ pub(crate) type Write = (Vec<u8>, Option<Vec<u8>>);
 /// The open store.
 pub(crate) struct Kv {
     dir: PathBuf,
-    tree: Option<Tree>,
-    runtime: Option<tokio::runtime::Runtime>,
+    tree: RwLock<Option<Tree>>,
+    runtime: Mutex<Option<Runtime>>,
+    handle: Handle,
+}
+
+/// When a write is on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// Before the call returns.
+    Now,
+    /// Some time; a crash may lose it, whole and with all that came behind it.
+    Later,
 }
 
 impl Kv {
     /// Opens the store in a folder, or makes it there.
     pub(crate) fn open(dir: &Path, key: &SecretKey, memory: Memory) -> Result<Self, Error> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
+        let runtime = Builder::new_multi_thread()
             .worker_threads(2)
             .max_blocking_threads(2)
             .thread_name("salus-store")
@@ -65,48 +77,52 @@ impl Kv {
         };
         Ok(Self {
             dir: dir.into(),
-            tree: Some(tree),
-            runtime: Some(runtime),
+            tree: RwLock::new(Some(tree)),
+            handle: runtime.handle().clone(),
+            runtime: Mutex::new(Some(runtime)),
         })
     }
 
     /// A consistent view of all that was written until now.
     pub(crate) fn view(&self) -> Result<View, Error> {
-        let transaction = self.tree()?.begin_with_mode(Mode::ReadOnly);
-        transaction.map(View).map_err(|e| reading(&e))
+        let transaction = self.with_tree(|tree| tree.begin_with_mode(Mode::ReadOnly))?;
+        Ok(View(transaction))
     }
 
-    /// Writes all of it durably, or fails. After a failure it is not known
-    /// what a later opening will find: all of it or none.
-    pub(crate) fn write(&self, writes: Vec<Write>) -> Result<(), Error> {
-        let options = TransactionOptions::write_only().with_durability(Durability::Immediate);
+    /// Writes all of it, or fails. After a failure it is not known what a
+    /// later opening will find: all of it or none. Waits for the disk, so it
+    /// is not for threads that answer requests.
+    pub(crate) fn write(&self, writes: Vec<Write>, when: When) -> Result<(), Error> {
+        let durability = match when {
+            When::Now => Durability::Immediate,
+            When::Later => Durability::Eventual,
+        };
         let mut transaction = self
-            .tree()?
-            .begin_with_opts(options)
-            .map_err(|e| writing(&e))?;
+            .with_tree(|tree| tree.begin_with_mode(Mode::WriteOnly))?
+            .with_durability(durability);
         for (key, value) in writes {
             match value {
                 Some(value) => transaction.set(key, value),
                 None => transaction.delete(key),
             }
-            .map_err(|e| writing(&e))?;
+            .map_err(|e| fault(&e))?;
         }
-        let runtime = self.runtime.as_ref().ok_or_else(closed)?;
-        runtime
+        self.handle
             .block_on(transaction.commit())
-            .map_err(|e| writing(&e))
+            .map_err(|e| fault(&e))
     }
 
     /// Why nothing can be written any more, if that is so.
-    pub(crate) fn fault(&self) -> Option<Error> {
-        let tree = self.tree.as_ref()?;
+    pub(crate) fn stopped(&self) -> Option<Error> {
+        let tree = self.tree.read();
+        let tree = tree.as_ref()?;
         if !tree.is_stopped() {
             return None;
         }
-        let fault = tree.background_error();
-        Some(fault.map_or_else(
+        let why = tree.background_error();
+        Some(why.map_or_else(
             || Error::Unavailable("the engine stopped".into()),
-            |fault| writing(&fault.error),
+            |why| fault(&why.error),
         ))
     }
 
@@ -115,52 +131,60 @@ impl Kv {
         folder_bytes(&self.dir, 4)
     }
 
-    /// Writes out what is in memory and releases the files.
-    pub(crate) fn close(&mut self) -> Result<(), Error> {
-        let (Some(tree), Some(runtime)) = (self.tree.take(), self.runtime.take()) else {
+    /// Writes out what is in memory and releases the files. Not for threads
+    /// that answer requests.
+    pub(crate) fn close(&self) -> Result<(), Error> {
+        let (tree, runtime) = (self.tree.write().take(), self.runtime.lock().take());
+        let (Some(tree), Some(runtime)) = (tree, runtime) else {
             return Ok(());
         };
         let closed = runtime.block_on(tree.close());
         drop(tree);
         runtime.shutdown_background();
-        closed.map_err(|e| writing(&e))
+        closed.map_err(|e| fault(&e))
     }
 
-    fn tree(&self) -> Result<&Tree, Error> {
-        self.tree.as_ref().ok_or_else(closed)
+    fn with_tree<T>(&self, act: impl FnOnce(&Tree) -> surrealkv::Result<T>) -> Result<T, Error> {
+        match self.tree.read().as_ref() {
+            Some(tree) => act(tree).map_err(|e| fault(&e)),
+            None => Err(Error::Unavailable("it is closed".into())),
+        }
     }
 }
 
 impl Drop for Kv {
     fn drop(&mut self) {
-        let tree = self.tree.take();
-        if let Some(runtime) = self.runtime.take() {
-            // Without a close this is a crash as far as files are concerned; the
-            // lock has to go all the same, for a test that opens them again.
-            if let Some(tree) = &tree {
-                tree.abandon();
-            }
-            drop(tree);
+        let tree = self.tree.write().take();
+        let runtime = self.runtime.lock().take();
+        // Without a close this is a crash as far as the files are concerned:
+        // all that was promised is in the log. Only the lock has to go.
+        if let Some(tree) = &tree {
+            tree.abandon();
+        }
+        let _inside = self.handle.enter();
+        drop(tree);
+        if let Some(runtime) = runtime {
             runtime.shutdown_background();
         }
     }
 }
 
 fn options(dir: &Path, memory: Memory) -> surrealkv::Options {
-    surrealkv::Options {
-        block_size: 16 << 10,
-        max_memtable_size: memory.recent,
-        level0_max_files: 4,
-        l0_stall_threshold: 24,
-        memtable_stall_threshold: 3,
-        target_file_size: 32 << 20,
-        max_bytes_for_level: 128 << 20,
-        // Keys of one index repeat each other; values are sealed already.
-        compression_per_level: vec![CompressionType::None, CompressionType::SnappyCompression],
-        ..surrealkv::Options::default()
-    }
-    .with_path(dir.into())
-    .with_block_cache_capacity(memory.cache)
+    let mut options = surrealkv::Options::new()
+        .with_path(dir.into())
+        .with_block_size(16 << 10)
+        .with_block_cache_capacity(memory.cache)
+        .with_max_memtable_size(memory.recent)
+        .with_memtable_stall_threshold(3)
+        .with_l0_stall_threshold(24)
+        .with_target_file_size(32 << 20)
+        // Keys of one index repeat each other; bodies are sealed already.
+        .with_compression_per_level(vec![
+            CompressionType::None,
+            CompressionType::SnappyCompression,
+        ]);
+    options.max_bytes_for_level = 128 << 20;
+    options
 }
 
 /// A consistent view. Dropping it releases it.
@@ -169,7 +193,7 @@ pub(crate) struct View(Transaction);
 impl View {
     /// The value of a key.
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        self.0.get(key).map_err(|e| reading(&e))
+        self.0.get(key).map_err(|e| fault(&e))
     }
 
     /// The entries from `start` (inclusive) to `end` (exclusive), from the least key up.
@@ -190,13 +214,13 @@ impl View {
                 fresh: false,
             });
         }
-        let mut inner = self.0.range(start, end).map_err(|e| reading(&e))?;
+        let mut inner = self.0.range(start, end).map_err(|e| fault(&e))?;
         if backward {
             inner.seek_last()
         } else {
             inner.seek_first()
         }
-        .map_err(|e| reading(&e))?;
+        .map_err(|e| fault(&e))?;
         Ok(Cursor {
             inner: Some(Box::new(inner)),
             backward,
@@ -222,16 +246,14 @@ impl Cursor<'_> {
         if self.fresh {
             self.fresh = false;
         } else if self.backward {
-            inner.prev().map_err(|e| reading(&e))?;
+            inner.prev().map_err(|e| fault(&e))?;
         } else {
-            inner.next().map_err(|e| reading(&e))?;
+            inner.next().map_err(|e| fault(&e))?;
         }
-        if inner.valid() {
-            Ok(Some(inner.key().user_key()))
-        } else {
+        if !inner.valid() {
             self.inner = None;
-            Ok(None)
         }
+        Ok(self.inner.as_ref().map(|inner| inner.key().user_key()))
     }
 
     /// As [`Self::next_key`], with the value.
@@ -242,7 +264,7 @@ impl Cursor<'_> {
         let Some(inner) = &self.inner else {
             return Ok(None);
         };
-        let value = inner.value().map_err(|e| reading(&e))?;
+        let value = inner.value().map_err(|e| fault(&e))?;
         Ok(Some((inner.key().user_key(), value)))
     }
 }
@@ -259,10 +281,6 @@ fn folder_bytes(dir: &Path, depth: u8) -> u64 {
     sizes.sum()
 }
 
-fn closed() -> Error {
-    Error::Unavailable("it is closed".into())
-}
-
 fn opening(dir: &Path, error: &surrealkv::Error) -> Error {
     match classify(error) {
         Fault::Damage(what) => Error::Damaged(format!("{}: {what}", dir.display())),
@@ -270,15 +288,11 @@ fn opening(dir: &Path, error: &surrealkv::Error) -> Error {
     }
 }
 
-fn reading(error: &surrealkv::Error) -> Error {
+fn fault(error: &surrealkv::Error) -> Error {
     match classify(error) {
         Fault::Damage(what) => Error::Damaged(what),
         Fault::Trouble(what) => Error::Unavailable(what),
     }
-}
-
-fn writing(error: &surrealkv::Error) -> Error {
-    reading(error)
 }
 
 enum Fault {

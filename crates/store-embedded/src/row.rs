@@ -1,14 +1,23 @@
 //! What is kept beside a current version to filter and sort it without its
 //! body. Format 1, a stored format:
 //!
-//! 1 byte format, 1 byte flags (1: there is a main date), version in 8 bytes,
-//! time in 8, main date in 8 if there is one, 1 byte length of the id, the id,
-//! and the rows as `salus_store::Rows` keeps them.
+//! 1 byte format, 1 byte flags (1: there is a main date), the latest time of
+//! any version up to this one in 8 bytes (filled in by the commit), version in
+//! 8, time in 8, main date in 8 if there is one, 1 byte length of the id, the
+//! id, and the rows as `salus_store::Rows` keeps them.
 
-use salus_store::{Error, Param, Row, Rows};
+use salus_store::{Candidate, Error, Param, Row, Rows, Seq};
 
 const FORMAT: u8 = 1;
 const HAS_MAIN_DATE: u8 = 1;
+const LATEST_AT: usize = 2;
+
+/// Fills in the latest time of any version so far.
+pub(crate) fn set_latest(bytes: &mut [u8], latest_ms: i64) {
+    if let Some(place) = bytes.get_mut(LATEST_AT..LATEST_AT + 8) {
+        place.copy_from_slice(&latest_ms.to_be_bytes());
+    }
+}
 
 /// The entry of a version, to be written.
 pub(crate) struct NewEntry<'a> {
@@ -28,6 +37,7 @@ impl NewEntry<'_> {
             None => 0,
         };
         bytes.extend_from_slice(&[FORMAT, flags]);
+        bytes.extend_from_slice(&[0; 8]);
         bytes.extend_from_slice(&self.version.to_be_bytes());
         bytes.extend_from_slice(&self.time_ms.to_be_bytes());
         if let Some(date) = self.main_date_ms {
@@ -45,6 +55,8 @@ impl NewEntry<'_> {
 /// The entry of a version, as it was read.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry<'a> {
+    /// No version up to this one was written later.
+    pub(crate) latest_ms: i64,
     pub(crate) id: &'a str,
     pub(crate) version: u64,
     pub(crate) time_ms: i64,
@@ -62,6 +74,7 @@ impl<'a> Entry<'a> {
         if *format != FORMAT {
             return None;
         }
+        let (latest, rest) = rest.split_first_chunk()?;
         let (version, rest) = rest.split_first_chunk()?;
         let (time, rest) = rest.split_first_chunk()?;
         let (main_date_ms, rest) = match flags & HAS_MAIN_DATE {
@@ -74,11 +87,22 @@ impl<'a> Entry<'a> {
         let (length, rest) = rest.split_first()?;
         let (id, stored) = rest.split_at_checked(usize::from(*length))?;
         Some(Self {
+            latest_ms: i64::from_be_bytes(*latest),
             id: str::from_utf8(id).ok()?,
             version: u64::from_be_bytes(*version),
             time_ms: i64::from_be_bytes(*time),
             main_date_ms,
             stored,
+        })
+    }
+
+    /// What filters and sorts look at.
+    pub(crate) fn candidate(&self, seq: u64) -> Result<Candidate<'a>, Error> {
+        Ok(Candidate {
+            id: self.id,
+            time_ms: self.time_ms,
+            seq: Seq(seq),
+            rows: self.rows()?,
         })
     }
 
