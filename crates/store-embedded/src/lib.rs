@@ -1,1 +1,239 @@
-//! Placeholder.
+//! The embedded engine: the storage contract over an ordered key-value store.
+//!
+//! [`Embedded`] keeps a store in a folder. Bodies are compressed and sealed
+//! with the keys of a [`Keyring`] kept elsewhere; everything on disk is sealed
+//! once more by the key-value store. `keys.rs` says what is kept where.
+//!
+//! Commits go through one thread, which writes whatever has gathered durably
+//! at once. Reads answer on the caller's thread from a snapshot. Every format
+//! on disk is stamped with a version, and a newer one is refused.
+
+mod audit;
+mod audit_log;
+mod body;
+mod check;
+mod collect;
+mod commit;
+mod core;
+mod hash;
+mod index;
+mod keys;
+mod kv;
+mod main_date;
+mod newest;
+mod plan;
+mod position;
+mod prepare;
+mod reader;
+mod row;
+mod search;
+mod space;
+mod superseded;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use parking_lot::Mutex;
+use salus_crypto::Keyring;
+use salus_store::{At, Batch, Change, Committed, Error, Reply, Scope, Seq, Snapshot, Store};
+use tokio::sync::{mpsc, oneshot};
+
+pub use crate::collect::Retention;
+pub use crate::kv::Memory;
+
+use crate::collect::Stop;
+use crate::commit::{Committer, Job, QUEUE_MAX};
+use crate::core::Core;
+use crate::prepare::Prepared;
+use crate::reader::{Reader, ready};
+
+/// How a store is opened.
+#[derive(Clone)]
+pub struct Options {
+    /// The folder; made when it does not exist.
+    pub dir: PathBuf,
+    /// The keys. Must not lie in the folder.
+    pub keyring: Arc<Keyring>,
+    /// A zstd dictionary for new bodies, or nothing. Each one that was ever
+    /// used is kept in the store.
+    pub dictionary: &'static [u8],
+    /// How long points are kept.
+    pub retention: Retention,
+    /// How much memory may be used.
+    pub memory: Memory,
+    /// Rows that one query may touch.
+    pub rows_max: u64,
+    /// Commits are refused when the disk has less room than this, in bytes.
+    pub disk_bytes_min: u64,
+}
+
+impl Options {
+    /// The usual ones.
+    #[must_use]
+    pub fn new(dir: PathBuf, keyring: Arc<Keyring>) -> Self {
+        Self {
+            dir,
+            keyring,
+            dictionary: &[],
+            retention: Retention::default(),
+            memory: Memory::default(),
+            rows_max: 1_000_000,
+            disk_bytes_min: 128 << 20,
+        }
+    }
+}
+
+/// An open store.
+pub struct Embedded {
+    core: Arc<Core>,
+    queue: Mutex<Option<mpsc::Sender<Job>>>,
+    stop: Arc<Stop>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Embedded {
+    /// Opens the store in a folder, or makes it there. Waits for the disk.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when another process has it open, a later
+    /// version wrote it, or the disk does not do as asked; [`Error::Damaged`]
+    /// when what is there is not what was written, or the keys are not its
+    /// keys. The message names the folder or file.
+    pub fn open(options: Options) -> Result<Arc<Self>, Error> {
+        let retention = options.retention;
+        let (core, state, frontier) = Core::open(options)?;
+        let (sender, receiver) = mpsc::channel(QUEUE_MAX);
+        let committer = Committer::new(Arc::clone(&core), state, frontier);
+        let stop = Arc::new(Stop::default());
+        let commits = spawn("salus-commit", move || committer.run(receiver))?;
+        let collects = {
+            let (core, stop) = (Arc::clone(&core), Arc::clone(&stop));
+            spawn("salus-collect", move || {
+                collect::run(&core, retention, &stop)
+            })?
+        };
+        Ok(Arc::new(Self {
+            core,
+            queue: Mutex::new(Some(sender)),
+            stop,
+            threads: Mutex::new(vec![commits, collects]),
+        }))
+    }
+
+    /// Removes what no snapshot at or after a point needs, now instead of in
+    /// its time: points before it are gone. Waits for the disk.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the disk does not do as asked.
+    pub fn forget_before(&self, seq: Seq) -> Result<(), Error> {
+        let floor = seq.0.min(self.core.visible());
+        collect::collect(&self.core, floor, &self.stop)
+    }
+
+    async fn commit_prepared(&self, batch: Batch) -> Result<Committed, Error> {
+        self.core.ready()?;
+        let queue = self.queue.lock().clone().ok_or_else(closed)?;
+        let prepared = Prepared::new(&self.core, batch)?;
+        let (answer, answered) = oneshot::channel();
+        let job = Job::Commit(prepared, answer);
+        queue.send(job).await.map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
+    }
+
+    async fn close_now(&self) -> Result<(), Error> {
+        let queue = self.queue.lock().take();
+        let Some(queue) = queue else {
+            return Ok(());
+        };
+        self.stop.stop();
+        let (answer, answered) = oneshot::channel();
+        queue.send(Job::Close(answer)).await.map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
+    }
+}
+
+impl Store for Embedded {
+    fn snapshot(&self, scope: Scope, at: At) -> Reply<'_, Box<dyn Snapshot>> {
+        let reader = match at {
+            At::Now => Reader::now(&self.core, scope),
+            At::Seq(seq) => Reader::at(&self.core, scope, seq),
+        };
+        ready(reader.map(|reader| Box::new(reader) as Box<dyn Snapshot>))
+    }
+
+    fn commit(&self, batch: Batch) -> Reply<'_, Committed> {
+        Box::pin(self.commit_prepared(batch))
+    }
+
+    fn changes(&self, after: Seq, limit: usize) -> Reply<'_, Vec<Change>> {
+        ready(changes(&self.core, after, limit))
+    }
+
+    fn ready(&self) -> Reply<'_, ()> {
+        let open = self.queue.lock().is_some();
+        let result = if open {
+            self.core.ready().and_then(|()| self.core.space.check())
+        } else {
+            Err(closed())
+        };
+        ready(result)
+    }
+
+    fn check(&self) -> Reply<'_, Vec<String>> {
+        ready(check::check(&self.core))
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        self.core.kv.disk_bytes()
+    }
+
+    fn close(&self) -> Reply<'_, ()> {
+        Box::pin(self.close_now())
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        self.stop.stop();
+        self.queue.lock().take();
+        // What was queued is finished, so that the folder is free afterwards.
+        for thread in self.threads.lock().drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn changes(core: &Core, after: Seq, limit: usize) -> Result<Vec<Change>, Error> {
+    let start = keys::at(keys::BODY, after.0.saturating_add(1));
+    let end = keys::at(keys::BODY, core.visible().saturating_add(1));
+    let view = core.kv.view()?;
+    let mut cursor = view.forward(&start, &end)?;
+    let mut changes = Vec::new();
+    while changes.len() < limit
+        && let Some((key, bytes)) = cursor.next()?
+    {
+        let stored = body::Stored::read(&bytes)?;
+        changes.push(Change {
+            scope: stored.scope,
+            record: stored.open(keys::last_number(key), &core.codec, &core.keyring)?,
+            ends_batch: stored.ends_batch(),
+        });
+    }
+    Ok(changes)
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
+    std::thread::Builder::new()
+        .name(name.into())
+        .spawn(work)
+        .map_err(|e| Error::Unavailable(format!("no thread: {e}")))
+}
+
+fn closed() -> Error {
+    Error::Unavailable("it is closed".into())
+}

@@ -1,0 +1,290 @@
+//! Versions as they lie in the log of changes: a header, and the body,
+//! compressed and sealed. Format 1, a stored format:
+//!
+//! | bytes | |
+//! |---|---|
+//! | 1 | format |
+//! | 1 | flags: 1 deleted, 2 last of its batch, 4 sealed with a patient's key |
+//! | 8 | the latest time of any version up to this one, filled in by the commit |
+//! | 4 | scope |
+//! | 4 | kind |
+//! | 8 | version |
+//! | 8 | time |
+//! | 1 + n | id |
+//! | 1 + n | id of the patient, if the flag is set |
+//! | 4 | slot of the key |
+//! | 1 | number of the dictionary, 255 if the body is not compressed |
+//! | 4 | length of the plain body |
+//! | rest | the sealed body; its AAD is scope, kind, version and id |
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use salus_crypto::{Keyring, Slot};
+use salus_store::{Content, Error, Kind, Record, Scope, SealKey, Seq};
+use zstd::bulk::{Compressor, Decompressor};
+
+const FORMAT: u8 = 1;
+const DELETED: u8 = 1;
+const ENDS_BATCH: u8 = 2;
+const PATIENT: u8 = 4;
+
+/// Where the commit fills in the latest time.
+const LATEST_AT: usize = 2;
+
+const NOT_COMPRESSED: u8 = 255;
+/// Longer bodies than this are not written, so none is read.
+pub(crate) const BODY_MAX: usize = 1 << 30;
+/// Compressors kept for the next body.
+const IDLE_MAX: usize = 4;
+const LEVEL: i32 = 1;
+
+/// Compresses bodies. Every dictionary that was ever used is in the store, by number.
+pub(crate) struct Codec {
+    dictionaries: Vec<Dictionary>,
+    writing: u8,
+}
+
+struct Dictionary {
+    bytes: Vec<u8>,
+    compressors: Mutex<Vec<Compressor<'static>>>,
+    decompressors: Mutex<Vec<Decompressor<'static>>>,
+}
+
+/// A version to be written.
+pub(crate) struct NewVersion<'a> {
+    pub(crate) scope: Scope,
+    pub(crate) kind: Kind,
+    pub(crate) id: &'a str,
+    pub(crate) version: u64,
+    pub(crate) time_ms: i64,
+    pub(crate) ends_batch: bool,
+    pub(crate) seal: &'a SealKey,
+    pub(crate) content: &'a Content,
+}
+
+/// A version as it was read, its body still sealed.
+pub(crate) struct Stored<'a> {
+    flags: u8,
+    pub(crate) latest_ms: i64,
+    pub(crate) scope: Scope,
+    pub(crate) kind: Kind,
+    pub(crate) version: u64,
+    pub(crate) time_ms: i64,
+    pub(crate) id: &'a str,
+    patient: Option<&'a str>,
+    slot: Slot,
+    dictionary: u8,
+    length: usize,
+    sealed: &'a [u8],
+}
+
+impl Codec {
+    /// With all dictionaries, in the order of their numbers; the one of number
+    /// `writing` is used for new bodies.
+    pub(crate) fn new(dictionaries: Vec<Vec<u8>>, writing: u8) -> Self {
+        let dictionaries = dictionaries.into_iter().map(|bytes| Dictionary {
+            bytes,
+            compressors: Mutex::new(Vec::new()),
+            decompressors: Mutex::new(Vec::new()),
+        });
+        Self {
+            dictionaries: dictionaries.collect(),
+            writing,
+        }
+    }
+
+    /// The compressed form, if it is shorter.
+    fn compress(&self, plain: &[u8]) -> Option<Vec<u8>> {
+        let dictionary = self.dictionaries.get(usize::from(self.writing))?;
+        let idle = dictionary.compressors.lock().pop();
+        let mut compressor = idle.or_else(|| {
+            let mut fresh = Compressor::with_dictionary(LEVEL, &dictionary.bytes).ok()?;
+            // Number and length are in the header already.
+            fresh.include_dictid(false).ok()?;
+            fresh.include_contentsize(false).ok()?;
+            Some(fresh)
+        })?;
+        let compressed = compressor.compress(plain).ok();
+        keep(&dictionary.compressors, compressor);
+        compressed.filter(|compressed| compressed.len() < plain.len())
+    }
+
+    fn decompress(&self, number: u8, compressed: &[u8], length: usize) -> Option<Vec<u8>> {
+        let dictionary = self.dictionaries.get(usize::from(number))?;
+        let idle = dictionary.decompressors.lock().pop();
+        let mut decompressor =
+            idle.or_else(|| Decompressor::with_dictionary(&dictionary.bytes).ok())?;
+        let plain = decompressor.decompress(compressed, length).ok();
+        keep(&dictionary.decompressors, decompressor);
+        plain.filter(|plain| plain.len() == length)
+    }
+}
+
+fn keep<T>(idle: &Mutex<Vec<T>>, one: T) {
+    let mut idle = idle.lock();
+    if idle.len() < IDLE_MAX {
+        idle.push(one);
+    }
+}
+
+impl NewVersion<'_> {
+    /// The bytes to be written. Makes the key of a patient or a scope when there is none.
+    pub(crate) fn to_bytes(&self, codec: &Codec, keyring: &Keyring) -> Result<Vec<u8>, Error> {
+        let (plain, deleted) = match self.content {
+            Content::Body(body) => (body.as_ref(), 0),
+            Content::Deleted => (&[][..], DELETED),
+        };
+        if plain.len() > BODY_MAX {
+            return Err(Error::Misuse("a body of more than 1 GiB"));
+        }
+        let compressed = codec.compress(plain);
+        let (dictionary, packed) = match &compressed {
+            Some(compressed) => (codec.writing, compressed.as_slice()),
+            None => (NOT_COMPRESSED, plain),
+        };
+        let (patient_flag, label) = match self.seal {
+            SealKey::Scope => (0, None),
+            SealKey::Patient(id) => (PATIENT, Some(id.as_ref())),
+        };
+        let slot = keyring
+            .slot(self.scope.0, label, self.time_ms)
+            .map_err(sealing)?;
+        let ends_batch = if self.ends_batch { ENDS_BATCH } else { 0 };
+        let mut bytes = Vec::with_capacity(112 + packed.len() + salus_crypto::OVERHEAD);
+        bytes.extend_from_slice(&[FORMAT, deleted | ends_batch | patient_flag]);
+        bytes.extend_from_slice(&[0; 8]);
+        bytes.extend_from_slice(&self.scope.0.to_be_bytes());
+        bytes.extend_from_slice(&self.kind.0.to_be_bytes());
+        bytes.extend_from_slice(&self.version.to_be_bytes());
+        bytes.extend_from_slice(&self.time_ms.to_be_bytes());
+        for text in [Some(self.id), label].into_iter().flatten() {
+            bytes.push(text.len() as u8);
+            bytes.extend_from_slice(text.as_bytes());
+        }
+        bytes.extend_from_slice(&slot.number().to_be_bytes());
+        bytes.push(dictionary);
+        bytes.extend_from_slice(&(plain.len() as u32).to_be_bytes());
+        let aad = aad(self.scope, self.kind, self.version, self.id);
+        keyring
+            .seal(slot, &aad, packed, &mut bytes)
+            .map_err(sealing)?;
+        Ok(bytes)
+    }
+}
+
+/// Fills in the latest time of any version so far.
+pub(crate) fn set_latest(bytes: &mut [u8], latest_ms: i64) {
+    if let Some(place) = bytes.get_mut(LATEST_AT..LATEST_AT + 8) {
+        place.copy_from_slice(&latest_ms.to_be_bytes());
+    }
+}
+
+impl<'a> Stored<'a> {
+    pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, Error> {
+        let mut rest = bytes;
+        Self::take(&mut rest).ok_or_else(|| Error::Damaged("the header of a version".into()))
+    }
+
+    fn take(rest: &mut &'a [u8]) -> Option<Self> {
+        let [format, flags] = take::<2>(rest)?;
+        if format != FORMAT {
+            return None;
+        }
+        let latest_ms = i64::from_be_bytes(take(rest)?);
+        let scope = Scope(u32::from_be_bytes(take(rest)?));
+        let kind = Kind(u32::from_be_bytes(take(rest)?));
+        let version = u64::from_be_bytes(take(rest)?);
+        let time_ms = i64::from_be_bytes(take(rest)?);
+        let id = take_text(rest)?;
+        let patient = match flags & PATIENT {
+            0 => None,
+            _ => Some(take_text(rest)?),
+        };
+        let slot = Slot::from_number(u32::from_be_bytes(take(rest)?));
+        let [dictionary] = take(rest)?;
+        let length = usize::try_from(u32::from_be_bytes(take(rest)?)).ok()?;
+        Some(Self {
+            flags,
+            latest_ms,
+            scope,
+            kind,
+            version,
+            time_ms,
+            id,
+            patient,
+            slot,
+            dictionary,
+            length: (length <= BODY_MAX).then_some(length)?,
+            sealed: std::mem::take(rest),
+        })
+    }
+
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.flags & DELETED != 0
+    }
+
+    pub(crate) fn ends_batch(&self) -> bool {
+        self.flags & ENDS_BATCH != 0
+    }
+
+    /// The version with its body opened.
+    pub(crate) fn open(&self, seq: u64, codec: &Codec, keyring: &Keyring) -> Result<Record, Error> {
+        let aad = aad(self.scope, self.kind, self.version, self.id);
+        let packed = keyring
+            .open_sealed(self.slot, &aad, self.sealed)
+            .map_err(|e| opening(&e, seq))?;
+        let plain = match self.dictionary {
+            NOT_COMPRESSED => Some(packed),
+            number => codec.decompress(number, &packed, self.length),
+        };
+        let plain = plain.ok_or_else(|| Error::Damaged(format!("the body of version {seq}")))?;
+        let content = match self.is_deleted() {
+            true => Content::Deleted,
+            false => Content::Body(Bytes::from(plain)),
+        };
+        Ok(Record {
+            kind: self.kind,
+            id: self.id.into(),
+            version: self.version,
+            time_ms: self.time_ms,
+            seq: Seq(seq),
+            seal: match self.patient {
+                Some(id) => SealKey::Patient(id.into()),
+                None => SealKey::Scope,
+            },
+            content,
+        })
+    }
+}
+
+pub(crate) fn aad(scope: Scope, kind: Kind, version: u64, id: &str) -> Vec<u8> {
+    let mut aad = Vec::with_capacity(16 + id.len());
+    aad.extend_from_slice(&scope.0.to_be_bytes());
+    aad.extend_from_slice(&kind.0.to_be_bytes());
+    aad.extend_from_slice(&version.to_be_bytes());
+    aad.extend_from_slice(id.as_bytes());
+    aad
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (bytes, behind) = rest.split_first_chunk()?;
+    *rest = behind;
+    Some(*bytes)
+}
+
+fn take_text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
+    let [length] = take(rest)?;
+    let (text, behind) = rest.split_at_checked(usize::from(length))?;
+    *rest = behind;
+    str::from_utf8(text).ok()
+}
+
+/// The keyring could not seal: its messages hold no content.
+pub(crate) fn sealing(error: salus_crypto::Error) -> Error {
+    Error::Unavailable(format!("keyring: {error}"))
+}
+
+/// The keyring could not open.
+pub(crate) fn opening(error: &salus_crypto::Error, seq: u64) -> Error {
+    Error::Damaged(format!("the sealed text at {seq}: {error}"))
+}

@@ -1,0 +1,304 @@
+//! Reads everything back and says what does not fit together.
+//!
+//! Each fault is a line that names keys by kind and seq, never content.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use salus_crypto::merkle::Frontier;
+use salus_store::{Error, Kind, Scope};
+
+use crate::core::{Core, META_FRONTIER, kind_of_key};
+use crate::kv::View;
+use crate::newest::Newest;
+use crate::row::Entry;
+use crate::{audit, body, keys};
+
+/// More faults than this are not listed.
+const FAULTS_MAX: usize = 1000;
+
+pub(crate) fn check(core: &Core) -> Result<Vec<String>, Error> {
+    let mut check = Check {
+        core,
+        view: core.kv.view()?,
+        faults: Vec::new(),
+        versions: HashMap::new(),
+    };
+    check.bodies()?;
+    check.newest()?;
+    check.older()?;
+    check.current()?;
+    check.index()?;
+    check.past()?;
+    check.audit()?;
+    Ok(check.faults)
+}
+
+struct Check<'a> {
+    core: &'a Core,
+    view: View,
+    faults: Vec<String>,
+    versions: HashMap<u64, Version>,
+}
+
+/// What is known of a version.
+struct Version {
+    of: (Scope, Kind),
+    number: u64,
+    deleted: bool,
+    newest: bool,
+    older: bool,
+    /// Keys that its rows should have in the index, and have not been met.
+    index: usize,
+}
+
+impl Check<'_> {
+    fn fault(&mut self, what: String) {
+        if self.faults.len() < FAULTS_MAX {
+            self.faults.push(what);
+        }
+    }
+
+    fn scan(
+        &mut self,
+        space: u8,
+        mut each: impl FnMut(&mut Self, &[u8], &[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        // A view of its own, so that the check itself may be changed meanwhile.
+        let view = self.core.kv.view()?;
+        let mut cursor = view.forward(&[space], &[space + 1])?;
+        while let Some((key, value)) = cursor.next()? {
+            each(self, key, &value)?;
+        }
+        Ok(())
+    }
+
+    /// Every body opens.
+    fn bodies(&mut self) -> Result<(), Error> {
+        let visible = self.core.visible();
+        self.scan(keys::BODY, |check, key, bytes| {
+            let seq = keys::last_number(key);
+            if seq > visible {
+                return Ok(());
+            }
+            let stored = match body::Stored::read(bytes) {
+                Ok(stored) => stored,
+                Err(error) => {
+                    check.fault(format!("version {seq}: {error}"));
+                    return Ok(());
+                }
+            };
+            if let Err(error) = stored.open(seq, &check.core.codec, &check.core.keyring) {
+                check.fault(format!("version {seq}: {error}"));
+            }
+            let version = Version {
+                of: (stored.scope, stored.kind),
+                number: stored.version,
+                deleted: stored.is_deleted(),
+                newest: false,
+                older: false,
+                index: 0,
+            };
+            check.versions.insert(seq, version);
+            Ok(())
+        })
+    }
+
+    /// Every record's newest version is there.
+    fn newest(&mut self) -> Result<(), Error> {
+        let visible = self.core.visible();
+        self.scan(keys::NEWEST, |check, key, bytes| {
+            let newest = Newest::read(bytes)?;
+            if newest.seq > visible {
+                return Ok(());
+            }
+            let of = kind_of_key(key);
+            let fits = check.versions.get_mut(&newest.seq).is_some_and(|version| {
+                version.newest = true;
+                Some(version.of) == of
+                    && version.number == newest.version
+                    && version.deleted == newest.deleted
+            });
+            if !fits {
+                check.fault(format!("newest version {}: not its body", newest.seq));
+            }
+            Ok(())
+        })
+    }
+
+    /// Every older version is there, and every version is the newest or an older one.
+    fn older(&mut self) -> Result<(), Error> {
+        self.scan(keys::VERSION, |check, key, bytes| {
+            let (number, seq) = (keys::last_number(key), keys::last_number(bytes));
+            let of = kind_of_key(key);
+            let fits = check.versions.get_mut(&seq).is_some_and(|version| {
+                version.older = true;
+                Some(version.of) == of && version.number == number
+            });
+            if !fits {
+                check.fault(format!("older version {seq}: not its body"));
+            }
+            Ok(())
+        })?;
+        let lost = self.versions.iter();
+        let lost = lost.filter(|(_, version)| version.newest == version.older);
+        let lost: Vec<u64> = lost.map(|(seq, _)| *seq).collect();
+        for seq in lost {
+            // One written after the check began may be told of in one place only.
+            self.fault(format!("version {seq}: no record leads to it"));
+        }
+        Ok(())
+    }
+
+    /// The list of current versions holds the newest ones, and those that wait for removal.
+    fn current(&mut self) -> Result<(), Error> {
+        let visible = self.core.visible();
+        let mut counts: BTreeMap<(Scope, Kind), u64> = BTreeMap::new();
+        self.scan(keys::CURRENT, |check, key, bytes| {
+            let seq = keys::last_number(key);
+            let (Some(of), true) = (kind_of_key(key), seq <= visible) else {
+                return Ok(());
+            };
+            let entry = Entry::read(bytes)?;
+            let mut index = Vec::new();
+            for row in entry.all_rows()? {
+                check
+                    .core
+                    .index
+                    .put_keys(of, &row, entry.main_date_ms, &mut index);
+            }
+            let index: HashSet<_> = index.into_iter().collect();
+            for mut key in index.iter().cloned() {
+                keys::set_seq(&mut key, seq);
+                if check.view.get(&key)?.is_none() {
+                    check.fault(format!("version {seq}: a row is not in the index"));
+                }
+            }
+            let shows = check.core.superseded.shows(seq, visible);
+            let fits = check.versions.get_mut(&seq).is_some_and(|version| {
+                version.index = index.len();
+                version.of == of
+                    && version.number == entry.version
+                    && !version.deleted
+                    && version.newest == shows
+            });
+            if !fits {
+                check.fault(format!("current version {seq}: not its record"));
+            }
+            *counts.entry(of).or_default() += u64::from(shows);
+            Ok(())
+        })?;
+        let missing = self
+            .versions
+            .iter()
+            .filter(|(_, version)| version.newest && !version.deleted && version.index == 0);
+        let missing: Vec<_> = missing.map(|(seq, version)| (*seq, version.of)).collect();
+        for (seq, (scope, kind)) in missing {
+            let key = keys::of_kind_at(keys::CURRENT, scope, kind, seq);
+            if self.view.get(&key)?.is_none() {
+                self.fault(format!("version {seq}: not in the list of its kind"));
+            }
+        }
+        self.scan(keys::COUNT, |check, key, bytes| {
+            let of = kind_of_key(key);
+            let counted = of.and_then(|of| counts.remove(&of)).unwrap_or(0);
+            if counted != keys::last_number(bytes) {
+                check.fault(format!("the count of a kind: {counted} records are there"));
+            }
+            Ok(())
+        })?;
+        for count in counts.into_values().filter(|count| *count > 0) {
+            self.fault(format!("no count of a kind with {count} records"));
+        }
+        Ok(())
+    }
+
+    /// Every entry of the index has its row.
+    fn index(&mut self) -> Result<(), Error> {
+        let visible = self.core.visible();
+        for space in [keys::INDEX, keys::LONG] {
+            self.scan(space, |check, key, _| {
+                let seq = keys::last_number(key);
+                if seq > visible {
+                    return Ok(());
+                }
+                match check.versions.get_mut(&seq) {
+                    Some(version) if version.index > 0 && kind_of_key(key) == Some(version.of) => {
+                        version.index -= 1;
+                    }
+                    _ => check.fault(format!("the index names version {seq} without a row")),
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The list of past versions holds those that are not current.
+    fn past(&mut self) -> Result<(), Error> {
+        let visible = self.core.visible();
+        let mut past = HashSet::new();
+        self.scan(keys::PAST, |check, key, _| {
+            let seq = keys::last_number(key);
+            past.insert(seq);
+            let version = check.versions.get(&seq);
+            let fits = version.is_some_and(|version| {
+                (version.older || version.deleted) && Some(version.of) == kind_of_key(key)
+            });
+            if !fits && seq <= visible {
+                check.fault(format!("past version {seq}: not its record"));
+            }
+            Ok(())
+        })?;
+        let missing = self
+            .versions
+            .iter()
+            .filter(|(seq, version)| (version.older || version.deleted) && !past.contains(*seq));
+        let missing: Vec<_> = missing.map(|(seq, _)| *seq).collect();
+        for seq in missing {
+            self.fault(format!("version {seq}: not in the history of its kind"));
+        }
+        Ok(())
+    }
+
+    /// Every audit entry opens, its leaf is its own, and all leaves make the tree.
+    fn audit(&mut self) -> Result<(), Error> {
+        let mut leaves = BTreeMap::new();
+        self.scan(keys::AUDIT, |check, key, bytes| {
+            let seq = keys::last_number(key);
+            let scope = key
+                .get(1..)
+                .and_then(|mut rest| keys::take_scope(&mut rest));
+            let scope = scope.ok_or_else(|| Error::Damaged("an audit entry's key".into()))?;
+            let stored = match audit::Stored::read(bytes) {
+                Ok(stored) => stored,
+                Err(error) => {
+                    check.fault(format!("audit entry {seq}: {error}"));
+                    return Ok(());
+                }
+            };
+            match stored.verify(scope, seq, &check.core.keyring) {
+                Ok(true) => {}
+                Ok(false) => check.fault(format!("audit entry {seq}: not its leaf")),
+                Err(error) => check.fault(format!("audit entry {seq}: {error}")),
+            }
+            leaves.insert(seq, stored.leaf);
+            Ok(())
+        })?;
+        let mut rebuilt = Frontier::default();
+        leaves.values().for_each(|leaf| rebuilt.append(*leaf));
+        let kept = self.core.kv.view()?.get(&keys::meta(META_FRONTIER))?;
+        let kept = kept.as_deref().and_then(Frontier::from_bytes);
+        if kept.unwrap_or_default() != rebuilt {
+            self.fault("the audit log is not the one that was written".into());
+        }
+        self.scan(keys::ABOUT, |check, key, _| {
+            let seq = keys::last_number(key);
+            if !leaves.contains_key(&seq) {
+                check.fault(format!(
+                    "a record names audit entry {seq}, which is missing"
+                ));
+            }
+            Ok(())
+        })
+    }
+}

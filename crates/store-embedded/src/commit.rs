@@ -1,0 +1,363 @@
+//! The committer: one thread through which all batches go.
+//!
+//! It drains the queue into a group, decides the preconditions of each batch
+//! against the store and the batches before it in the group, gives out seqs,
+//! writes the whole group durably at once and answers all. While it waits for
+//! the disk, the next group gathers.
+//!
+//! A batch that fails its preconditions leaves no trace. When the write itself
+//! fails it is unknown what the disk holds, and seqs could be given out twice:
+//! nothing is committed any more until the store is opened again.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use salus_crypto::merkle::Frontier;
+use salus_store::{Committed, Error, Kind, Precondition, Query, Scope, Seq};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::body::{self, sealing};
+use crate::core::{Core, META_FRONTIER, META_STATE, State, read_count, set};
+use crate::kv::{View, When, Write};
+use crate::newest::Newest;
+use crate::prepare::{Prepared, PreparedPut};
+use crate::reader::Reader;
+use crate::{keys, row};
+
+/// A group is written when it has this many keys, even if more batches wait.
+const GROUP_KEYS_MAX: usize = 50_000;
+/// Batches that wait for their turn; more wait outside.
+pub(crate) const QUEUE_MAX: usize = 1024;
+
+/// Something to be done by the committer, and where the answer goes.
+pub(crate) enum Job {
+    Commit(Prepared, oneshot::Sender<Result<Committed, Error>>),
+    Close(oneshot::Sender<Result<(), Error>>),
+}
+
+pub(crate) struct Committer {
+    core: Arc<Core>,
+    state: State,
+    frontier: Frontier,
+    counts: HashMap<(Scope, Kind), u64>,
+}
+
+/// What a group will write, and what it makes true.
+#[derive(Default)]
+struct Group {
+    writes: Vec<Write>,
+    newest: HashMap<(Scope, Kind, Box<str>), Overlaid>,
+    /// Old and new seq.
+    superseded: Vec<(u64, u64)>,
+    counted: Vec<(Scope, Kind)>,
+    dated: Vec<(Scope, Kind)>,
+    answers: Vec<(oneshot::Sender<Result<Committed, Error>>, Seq)>,
+}
+
+/// A record as a batch before in the group has left it.
+struct Overlaid {
+    newest: Newest,
+    entry: Vec<u8>,
+}
+
+impl Committer {
+    pub(crate) fn new(core: Arc<Core>, state: State, frontier: Frontier) -> Self {
+        Self {
+            core,
+            state,
+            frontier,
+            counts: HashMap::new(),
+        }
+    }
+
+    /// Works until it is told to close, or nobody can tell it anything any more.
+    pub(crate) fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+        let mut waiting = Vec::new();
+        while let Some(first) = queue.blocking_recv() {
+            let mut size = 0;
+            let mut next = Some(first);
+            let mut closing = None;
+            while let Some(job) = next.take() {
+                match job {
+                    Job::Commit(batch, answer) => {
+                        size += batch.size();
+                        waiting.push((batch, answer));
+                    }
+                    Job::Close(answer) => {
+                        closing = Some(answer);
+                        break;
+                    }
+                }
+                if size < GROUP_KEYS_MAX {
+                    next = queue.try_recv().ok();
+                }
+            }
+            self.commit(waiting.drain(..));
+            if let Some(answer) = closing {
+                queue.close();
+                // Whoever asks why nothing is answered may have gone.
+                let _ = answer.send(self.core.kv.close());
+                return;
+            }
+        }
+    }
+
+    fn commit(
+        &mut self,
+        batches: impl Iterator<Item = (Prepared, oneshot::Sender<Result<Committed, Error>>)>,
+    ) {
+        let begun = self.begin();
+        let mut group = Group::default();
+        for (batch, answer) in batches {
+            let decided = match &begun {
+                Ok(view) => self.decide(view, &group, &batch),
+                Err(error) => Err(again(error)),
+            };
+            match decided {
+                Ok(before) => {
+                    let seq = self.apply(&mut group, batch, before);
+                    group.answers.push((answer, Seq(seq)));
+                }
+                // A caller that no longer waits needs no answer.
+                Err(error) => drop(answer.send(Err(error))),
+            }
+        }
+        drop(begun);
+        let answers = std::mem::take(&mut group.answers);
+        let written = self.write(group);
+        for (answer, seq) in answers {
+            let result = match &written {
+                Ok(()) => Ok(Committed { seq }),
+                Err(error) => Err(again(error)),
+            };
+            drop(answer.send(result));
+        }
+    }
+
+    /// Makes sure that a group can be written, as far as can be known before.
+    fn begin(&self) -> Result<View, Error> {
+        self.core.ready()?;
+        self.core.space.check()?;
+        // Keys must be durable before what they seal.
+        self.core.keyring.sync().map_err(sealing)?;
+        self.core.kv.view()
+    }
+
+    /// What each put of the batch replaces, if the batch may happen.
+    fn decide(
+        &mut self,
+        view: &View,
+        group: &Group,
+        batch: &Prepared,
+    ) -> Result<Vec<Option<Newest>>, Error> {
+        for (index, precondition) in batch.preconditions.iter().enumerate() {
+            let holds = match precondition {
+                Precondition::VersionIs { kind, id, version } => {
+                    let newest = newest(view, group, (batch.scope, *kind, id))?;
+                    newest.map(|newest| newest.version) == *version
+                }
+                Precondition::NoneMatch(query) => self.none_matches(group, batch.scope, query)?,
+            };
+            if !holds {
+                let precondition = Some(index);
+                return Err(Error::Conflict { precondition });
+            }
+        }
+        let mut before = Vec::with_capacity(batch.puts.len());
+        for put in &batch.puts {
+            let newest = newest(view, group, (batch.scope, put.kind, &put.id))?;
+            let version = newest.map_or(0, |newest| newest.version);
+            if version.checked_add(1) != Some(put.version) {
+                return Err(Error::Conflict { precondition: None });
+            }
+            self.load_count(view, batch.scope, put.kind)?;
+            before.push(newest);
+        }
+        Ok(before)
+    }
+
+    fn load_count(&mut self, view: &View, scope: Scope, kind: Kind) -> Result<(), Error> {
+        if let Entry::Vacant(missing) = self.counts.entry((scope, kind)) {
+            missing.insert(read_count(view, scope, kind)?);
+        }
+        Ok(())
+    }
+
+    /// Whether no current record matches, the group's own puts included.
+    fn none_matches(&self, group: &Group, scope: Scope, query: &Query) -> Result<bool, Error> {
+        let ours = |id: &str| {
+            let found = group.newest.get(&(scope, query.kind, id.into()));
+            found.map(|overlaid| overlaid.newest.seq)
+        };
+        for ((s, kind, _), overlaid) in &group.newest {
+            if (*s, *kind) != (scope, query.kind) || overlaid.newest.deleted {
+                continue;
+            }
+            let candidate = row::Entry::read(&overlaid.entry)?.candidate(overlaid.newest.seq)?;
+            if query.filter.matches(&candidate) {
+                return Ok(false);
+            }
+        }
+        let reader = Reader::now(&self.core, scope)?;
+        let replaced = group.newest.keys();
+        let replaced = replaced.filter(|(s, kind, _)| (*s, *kind) == (scope, query.kind));
+        let wanted = replaced.count() + 1;
+        let found = reader.ids(query, wanted)?;
+        Ok(found.iter().all(|id| ours(id).is_some()))
+    }
+
+    /// Adds a batch to the group and gives its last seq.
+    fn apply(&mut self, group: &mut Group, batch: Prepared, before: Vec<Option<Newest>>) -> u64 {
+        let scope = batch.scope;
+        self.state.latest_ms = self.state.latest_ms.max(batch.time_ms);
+        for (put, before) in batch.puts.into_iter().zip(before) {
+            self.apply_put(group, scope, put, before);
+        }
+        for mut entry in batch.audit {
+            let seq = self.next_seq();
+            entry.entry.set_latest(self.state.latest_ms);
+            self.frontier.append(entry.entry.leaf);
+            for (kind, id) in &entry.about {
+                let key = keys::record_at(keys::ABOUT, scope, *kind, id, seq);
+                group.writes.push(set(key, Vec::new()));
+            }
+            let key = keys::audit(scope, seq);
+            group.writes.push(set(key, entry.entry.bytes));
+        }
+        self.state.seq
+    }
+
+    fn apply_put(
+        &mut self,
+        group: &mut Group,
+        scope: Scope,
+        mut put: PreparedPut,
+        before: Option<Newest>,
+    ) {
+        let seq = self.next_seq();
+        let kind = put.kind;
+        let writes = &mut group.writes;
+        body::set_latest(&mut put.body, self.state.latest_ms);
+        writes.push(set(keys::at(keys::BODY, seq), put.body));
+        let newest = Newest {
+            seq,
+            version: put.version,
+            deleted: put.deleted,
+        };
+        let key = keys::record(keys::NEWEST, scope, kind, &put.id);
+        writes.push(set(key, newest.to_bytes()));
+        if let Some(old) = before {
+            let key = keys::record_at(keys::VERSION, scope, kind, &put.id, old.version);
+            writes.push(set(key, old.seq.to_be_bytes().into()));
+            if !old.deleted {
+                let key = keys::of_kind_at(keys::PAST, scope, kind, old.seq);
+                writes.push(set(key, Vec::new()));
+                let kind = keys::of_kind(keys::CURRENT, scope, kind);
+                writes.push(set(keys::garbage(seq, old.seq), kind));
+                group.superseded.push((old.seq, seq));
+            }
+        }
+        if put.deleted {
+            let key = keys::of_kind_at(keys::PAST, scope, kind, seq);
+            writes.push(set(key, Vec::new()));
+        } else {
+            row::set_latest(&mut put.entry, self.state.latest_ms);
+            let key = keys::of_kind_at(keys::CURRENT, scope, kind, seq);
+            writes.push(set(key, put.entry.clone()));
+            for mut key in put.index {
+                keys::set_seq(&mut key, seq);
+                writes.push(set(key, Vec::new()));
+            }
+            let mut main_dates = self.core.main_dates.write();
+            if main_dates
+                .entry((scope, kind))
+                .or_default()
+                .observe(&put.dates)
+            {
+                group.dated.push((scope, kind));
+            }
+        }
+        let was = before.is_some_and(|old| !old.deleted);
+        if was == put.deleted {
+            group.counted.push((scope, kind));
+            let count = self.counts.entry((scope, kind)).or_default();
+            *count = if put.deleted {
+                count.saturating_sub(1)
+            } else {
+                count.saturating_add(1)
+            };
+        }
+        let overlaid = Overlaid {
+            newest,
+            entry: put.entry,
+        };
+        group.newest.insert((scope, kind, put.id), overlaid);
+    }
+
+    fn next_seq(&mut self) -> u64 {
+        self.state.seq += 1;
+        self.state.seq
+    }
+
+    /// Writes the group and shows it.
+    fn write(&mut self, mut group: Group) -> Result<(), Error> {
+        if group.writes.is_empty() {
+            return Ok(());
+        }
+        group.counted.sort_unstable();
+        group.counted.dedup();
+        for (scope, kind) in group.counted {
+            let count = self.counts.get(&(scope, kind)).copied().unwrap_or(0);
+            let key = keys::of_kind(keys::COUNT, scope, kind);
+            group.writes.push(set(key, count.to_be_bytes().into()));
+        }
+        for (scope, kind) in group.dated {
+            let main_dates = self.core.main_dates.read();
+            if let Some(main_date) = main_dates.get(&(scope, kind)) {
+                let key = keys::of_kind(keys::DATES, scope, kind);
+                group.writes.push(set(key, main_date.to_bytes()));
+            }
+        }
+        self.state.slots = self.core.keyring.slots();
+        let frontier = self.frontier.to_bytes();
+        group.writes.push(set(keys::meta(META_FRONTIER), frontier));
+        group
+            .writes
+            .push(set(keys::meta(META_STATE), self.state.to_bytes()));
+        let written = self.core.kv.write(group.writes, When::Now);
+        if let Err(error) = &written {
+            self.core.fail(error);
+            return written;
+        }
+        if !group.superseded.is_empty() {
+            self.core.superseded.add(group.superseded.into_iter());
+        }
+        self.core.show(self.state.seq);
+        Ok(())
+    }
+}
+
+fn newest(
+    view: &View,
+    group: &Group,
+    (scope, kind, id): (Scope, Kind, &str),
+) -> Result<Option<Newest>, Error> {
+    if !group.newest.is_empty()
+        && let Some(overlaid) = group.newest.get(&(scope, kind, id.into()))
+    {
+        return Ok(Some(overlaid.newest));
+    }
+    let key = keys::record(keys::NEWEST, scope, kind, id);
+    let value = view.get(&key)?;
+    value.map(|bytes| Newest::read(&bytes)).transpose()
+}
+
+/// The same error for each batch of a group.
+fn again(error: &Error) -> Error {
+    match error {
+        Error::Damaged(what) => Error::Damaged(what.clone()),
+        Error::Unavailable(what) => Error::Unavailable(what.clone()),
+        other => Error::Unavailable(other.to_string()),
+    }
+}

@@ -1,0 +1,276 @@
+//! The keys: what is kept where. Part of the stored format (version 1).
+//!
+//! | key | value |
+//! |---|---|
+//! | `m` name | facts about the store itself |
+//! | `b` seq | a version: header and sealed body; in order of `seq` this is the log of changes |
+//! | `r` scope kind id | the newest version of a record |
+//! | `v` scope kind id version | the seq of an older version |
+//! | `k` scope kind seq | a current, undeleted version: its rows |
+//! | `h` scope kind seq | a version that is not current: superseded, or a deletion |
+//! | `i` scope kind param value seq | nothing: a version can be found by this value |
+//! | `l` scope kind param to from seq | nothing: as `i`, for dates that last long, by their end |
+//! | `g` superseding-seq superseded-seq | the rows of a superseded version are still there |
+//! | `n` scope kind | how many records are current |
+//! | `d` scope kind | which date parameters are the main date |
+//! | `a` scope seq | an audit entry |
+//! | `o` scope kind id seq | nothing: an audit entry is about this record |
+//!
+//! Numbers are big-endian. A scope is one byte when it is small, an id ends
+//! itself, so keys sort field by field.
+
+use salus_store::{Kind, Param, Scope, ordered};
+
+pub(crate) const META: u8 = b'm';
+pub(crate) const BODY: u8 = b'b';
+pub(crate) const NEWEST: u8 = b'r';
+pub(crate) const VERSION: u8 = b'v';
+pub(crate) const CURRENT: u8 = b'k';
+pub(crate) const PAST: u8 = b'h';
+pub(crate) const INDEX: u8 = b'i';
+pub(crate) const LONG: u8 = b'l';
+pub(crate) const GARBAGE: u8 = b'g';
+pub(crate) const COUNT: u8 = b'n';
+pub(crate) const DATES: u8 = b'd';
+pub(crate) const AUDIT: u8 = b'a';
+pub(crate) const ABOUT: u8 = b'o';
+
+/// The length of a seq at the end of a key.
+pub(crate) const SEQ_LEN: usize = 8;
+
+/// A fact about the store.
+pub(crate) fn meta(name: &str) -> Vec<u8> {
+    let mut key = vec![META];
+    key.extend_from_slice(name.as_bytes());
+    key
+}
+
+/// `space` seq.
+pub(crate) fn at(space: u8, seq: u64) -> Vec<u8> {
+    let mut key = Vec::with_capacity(1 + SEQ_LEN);
+    key.push(space);
+    ordered::put_u64(&mut key, seq);
+    key
+}
+
+/// `g` superseding superseded.
+pub(crate) fn garbage(superseding: u64, superseded: u64) -> Vec<u8> {
+    let mut key = at(GARBAGE, superseding);
+    ordered::put_u64(&mut key, superseded);
+    key
+}
+
+/// `space` scope.
+pub(crate) fn scoped(space: u8, scope: Scope, room: usize) -> Vec<u8> {
+    let mut key = Vec::with_capacity(6 + room);
+    key.push(space);
+    put_scope(&mut key, scope);
+    key
+}
+
+/// `space` scope kind.
+pub(crate) fn of_kind(space: u8, scope: Scope, kind: Kind) -> Vec<u8> {
+    let mut key = scoped(space, scope, 4 + SEQ_LEN);
+    ordered::put_u32(&mut key, kind.0);
+    key
+}
+
+/// `space` scope kind seq.
+pub(crate) fn of_kind_at(space: u8, scope: Scope, kind: Kind, seq: u64) -> Vec<u8> {
+    let mut key = of_kind(space, scope, kind);
+    ordered::put_u64(&mut key, seq);
+    key
+}
+
+/// `a` scope seq.
+pub(crate) fn audit(scope: Scope, seq: u64) -> Vec<u8> {
+    let mut key = scoped(AUDIT, scope, SEQ_LEN);
+    ordered::put_u64(&mut key, seq);
+    key
+}
+
+/// `space` scope kind id.
+pub(crate) fn record(space: u8, scope: Scope, kind: Kind, id: &str) -> Vec<u8> {
+    let mut key = scoped(space, scope, 4 + id.len() + 2 + SEQ_LEN);
+    ordered::put_u32(&mut key, kind.0);
+    put_id(&mut key, id);
+    key
+}
+
+/// `space` scope kind id number, where the number is a version or a seq.
+pub(crate) fn record_at(space: u8, scope: Scope, kind: Kind, id: &str, number: u64) -> Vec<u8> {
+    let mut key = record(space, scope, kind, id);
+    ordered::put_u64(&mut key, number);
+    key
+}
+
+/// `space` scope kind param.
+pub(crate) fn of_param(space: u8, scope: Scope, kind: Kind, param: Param) -> Vec<u8> {
+    let mut key = scoped(space, scope, 64);
+    ordered::put_u32(&mut key, kind.0);
+    ordered::put_u32(&mut key, param.0);
+    key
+}
+
+/// The number in the last eight bytes of a key.
+pub(crate) fn last_number(key: &[u8]) -> u64 {
+    key.last_chunk()
+        .map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}
+
+/// Writes a seq into the last eight bytes of a key, which were left free for it.
+pub(crate) fn set_seq(key: &mut [u8], seq: u64) {
+    if let Some(last) = key.last_chunk_mut() {
+        *last = seq.to_be_bytes();
+    }
+}
+
+/// The least key behind all keys that begin so.
+pub(crate) fn after_prefix(prefix: &[u8]) -> Vec<u8> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < 0xFF {
+            end.push(last + 1);
+            return end;
+        }
+    }
+    vec![0xFF; prefix.len() + 1]
+}
+
+/// Scopes below 240 take one byte, others one that says how many follow.
+fn put_scope(key: &mut Vec<u8>, scope: Scope) {
+    let bytes = scope.0.to_be_bytes();
+    match bytes {
+        [0, 0, 0, small @ 0..0xF0] => key.push(small),
+        [0, 0, low @ ..] => {
+            key.push(0xF0);
+            key.extend_from_slice(&low);
+        }
+        all => {
+            key.push(0xF1);
+            key.extend_from_slice(&all);
+        }
+    }
+}
+
+/// Takes what `put_scope` wrote from the front.
+pub(crate) fn take_scope(key: &mut &[u8]) -> Option<Scope> {
+    let (lead, rest) = key.split_first()?;
+    *key = rest;
+    let length = match lead {
+        0..0xF0 => return Some(Scope(u32::from(*lead))),
+        0xF0 => 2,
+        _ => 4,
+    };
+    let (bytes, rest) = key.split_at_checked(length)?;
+    *key = rest;
+    Some(Scope(
+        bytes.iter().fold(0, |n, byte| (n << 8) | u32::from(*byte)),
+    ))
+}
+
+const ID_UUID: u8 = 1;
+const ID_TEXT: u8 = 2;
+
+/// An id that ends itself: a UUID in its 16 bytes, any other as text.
+pub(crate) fn put_id(key: &mut Vec<u8>, id: &str) {
+    match uuid_bytes(id) {
+        Some(bytes) => {
+            key.push(ID_UUID);
+            key.extend_from_slice(&bytes);
+        }
+        None => {
+            key.push(ID_TEXT);
+            ordered::put_text(key, id);
+        }
+    }
+}
+
+/// Takes what [`put_id`] wrote from the front.
+#[cfg(test)]
+fn take_id(key: &mut &[u8]) -> Option<Box<str>> {
+    let (form, rest) = key.split_first()?;
+    *key = rest;
+    match *form {
+        ID_UUID => {
+            let (bytes, rest) = key.split_first_chunk::<16>()?;
+            *key = rest;
+            Some(uuid_text(*bytes))
+        }
+        ID_TEXT => ordered::take_text(key),
+        _ => None,
+    }
+}
+
+/// The bytes of a UUID in its usual form: lower case, hyphens at their places.
+fn uuid_bytes(id: &str) -> Option<[u8; 16]> {
+    let text: &[u8; 36] = id.as_bytes().try_into().ok()?;
+    let mut digits = 0_u128;
+    for (at, byte) in text.iter().enumerate() {
+        let digit = match (at, byte) {
+            (8 | 13 | 18 | 23, b'-') => continue,
+            (8 | 13 | 18 | 23, _) => return None,
+            (_, b'0'..=b'9') => byte - b'0',
+            (_, b'a'..=b'f') => byte - b'a' + 10,
+            _ => return None,
+        };
+        digits = (digits << 4) | u128::from(digit);
+    }
+    Some(digits.to_be_bytes())
+}
+
+#[cfg(test)]
+fn uuid_text(bytes: [u8; 16]) -> Box<str> {
+    let mut text = String::with_capacity(36);
+    for (at, byte) in bytes.iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        for digit in [byte >> 4, byte & 15] {
+            text.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
+        }
+    }
+    text.into_boxed_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_id(id: &str, length: usize) {
+        let mut key = Vec::new();
+        put_id(&mut key, id);
+        assert_eq!(key.len(), length);
+        key.extend_from_slice(b"rest");
+        let mut rest = key.as_slice();
+        assert_eq!(take_id(&mut rest).as_deref(), Some(id));
+        assert_eq!(rest, b"rest");
+    }
+
+    #[test]
+    fn ids_read_back() {
+        check_id("7d444840-9dc0-11d1-b245-5ffdce74fad2", 17);
+        check_id("7D444840-9DC0-11D1-B245-5FFDCE74FAD2", 38);
+        check_id("7d444840-9dc0-11d1-b245+5ffdce74fad2", 38);
+        check_id("a", 3);
+        check_id("", 2);
+    }
+
+    #[test]
+    fn scopes_keep_their_order_and_read_back() {
+        let scopes = [0, 1, 0xEF, 0xF0, 0xFFFF, 0x1_0000, u32::MAX].map(Scope);
+        let keys = scopes.map(|scope| scoped(b'x', scope, 0));
+        assert!(keys.is_sorted());
+        for (scope, key) in scopes.iter().zip(&keys) {
+            assert_eq!(take_scope(&mut &key[1..]), Some(*scope));
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_prefix_lies_behind_all_its_keys() {
+        assert_eq!(after_prefix(b"ab"), b"ac");
+        assert_eq!(after_prefix(&[1, 0xFF]), [2]);
+        assert!(after_prefix(&[0xFF]) > vec![0xFF]);
+    }
+}

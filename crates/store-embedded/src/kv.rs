@@ -1,0 +1,330 @@
+//! The ordered key-value store below: get, range both ways, atomic durable
+//! batch, snapshot. Nothing outside this file knows which library it is, so
+//! that it can be replaced.
+//!
+//! Today it is SurrealKV, which seals every file of its own with keys derived
+//! from ours. Its background work (flush, compaction) runs on a small runtime
+//! of its own, so that it never holds a worker that answers requests.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+use salus_crypto::SecretKey;
+use salus_store::Error;
+use surrealkv::{
+    CipherPreference, CompressionType, Durability, LSMIterator, Mode, SoftwareKeyManager,
+    Transaction, Tree, TreeBuilder,
+};
+use tokio::runtime::{Builder, Handle, Runtime};
+
+/// How much memory the store may use, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// Keys of recent writes, before they are written as a table. Up to three
+    /// times this are held, and their values beside them.
+    pub recent: usize,
+    /// Blocks of tables.
+    pub cache: u64,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            recent: 12 << 20,
+            cache: 48 << 20,
+        }
+    }
+}
+
+/// One change to a key: a new value, or its removal.
+pub(crate) type Write = (Vec<u8>, Option<Vec<u8>>);
+
+/// The open store.
+pub(crate) struct Kv {
+    dir: PathBuf,
+    tree: RwLock<Option<Tree>>,
+    runtime: Mutex<Option<Runtime>>,
+    handle: Handle,
+}
+
+/// When a write is on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// Before the call returns.
+    Now,
+    /// Some time; a crash may lose it, whole and with all that came behind it.
+    Later,
+}
+
+impl Kv {
+    /// Opens the store in a folder, or makes it there.
+    pub(crate) fn open(dir: &Path, key: &SecretKey, memory: Memory) -> Result<Self, Error> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .max_blocking_threads(2)
+            .thread_name("salus-store")
+            .enable_time()
+            .build()
+            .map_err(|e| Error::Unavailable(format!("no threads: {e}")))?;
+        let tree = {
+            let _inside = runtime.enter();
+            let keys = SoftwareKeyManager::new(*key.as_bytes());
+            TreeBuilder::with_options(options(dir, memory))
+                .with_encryption(Arc::new(keys), CipherPreference::Auto)
+                .build()
+                .map_err(|e| opening(dir, &e))?
+        };
+        Ok(Self {
+            dir: dir.into(),
+            tree: RwLock::new(Some(tree)),
+            handle: runtime.handle().clone(),
+            runtime: Mutex::new(Some(runtime)),
+        })
+    }
+
+    /// A consistent view of all that was written until now.
+    pub(crate) fn view(&self) -> Result<View, Error> {
+        let transaction = self.with_tree(|tree| tree.begin_with_mode(Mode::ReadOnly))?;
+        Ok(View(transaction))
+    }
+
+    /// Writes all of it, or fails. After a failure it is not known what a
+    /// later opening will find: all of it or none. Waits for the disk, so it
+    /// is not for threads that answer requests.
+    pub(crate) fn write(&self, writes: Vec<Write>, when: When) -> Result<(), Error> {
+        let durability = match when {
+            When::Now => Durability::Immediate,
+            When::Later => Durability::Eventual,
+        };
+        let mut transaction = self
+            .with_tree(|tree| tree.begin_with_mode(Mode::WriteOnly))?
+            .with_durability(durability);
+        for (key, value) in writes {
+            match value {
+                Some(value) => transaction.set(key, value),
+                None => transaction.delete(key),
+            }
+            .map_err(|e| fault(&e))?;
+        }
+        self.handle
+            .block_on(transaction.commit())
+            .map_err(|e| fault(&e))
+    }
+
+    /// Why nothing can be written any more, if that is so.
+    pub(crate) fn stopped(&self) -> Option<Error> {
+        let tree = self.tree.read();
+        let tree = tree.as_ref()?;
+        if !tree.is_stopped() {
+            return None;
+        }
+        let why = tree.background_error();
+        Some(why.map_or_else(
+            || Error::Unavailable("the engine stopped".into()),
+            |why| fault(&why.error),
+        ))
+    }
+
+    /// Bytes of all files.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        folder_bytes(&self.dir, 4)
+    }
+
+    /// Writes out what is in memory and releases the files. Not for threads
+    /// that answer requests.
+    pub(crate) fn close(&self) -> Result<(), Error> {
+        let (tree, runtime) = (self.tree.write().take(), self.runtime.lock().take());
+        let (Some(tree), Some(runtime)) = (tree, runtime) else {
+            return Ok(());
+        };
+        let closed = runtime.block_on(tree.close());
+        drop(tree);
+        runtime.shutdown_background();
+        closed.map_err(|e| fault(&e))
+    }
+
+    fn with_tree<T>(&self, act: impl FnOnce(&Tree) -> surrealkv::Result<T>) -> Result<T, Error> {
+        match self.tree.read().as_ref() {
+            Some(tree) => act(tree).map_err(|e| fault(&e)),
+            None => Err(Error::Unavailable("it is closed".into())),
+        }
+    }
+}
+
+impl Drop for Kv {
+    fn drop(&mut self) {
+        let tree = self.tree.write().take();
+        let runtime = self.runtime.lock().take();
+        // Without a close this is a crash as far as the files are concerned:
+        // all that was promised is in the log. Only the lock has to go.
+        if let Some(tree) = &tree {
+            tree.abandon();
+        }
+        let _inside = self.handle.enter();
+        drop(tree);
+        if let Some(runtime) = runtime {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn options(dir: &Path, memory: Memory) -> surrealkv::Options {
+    let mut options = surrealkv::Options::new()
+        .with_path(dir.into())
+        .with_block_size(16 << 10)
+        .with_block_cache_capacity(memory.cache)
+        .with_max_memtable_size(memory.recent)
+        .with_memtable_stall_threshold(3)
+        .with_l0_stall_threshold(24)
+        .with_target_file_size(32 << 20)
+        // Keys of one index repeat each other; bodies are sealed already.
+        .with_compression_per_level(vec![
+            CompressionType::None,
+            CompressionType::SnappyCompression,
+        ]);
+    options.max_bytes_for_level = 128 << 20;
+    options
+}
+
+/// A consistent view. Dropping it releases it.
+pub(crate) struct View(Transaction);
+
+impl View {
+    /// The value of a key.
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.0.get(key).map_err(|e| fault(&e))
+    }
+
+    /// The entries from `start` (inclusive) to `end` (exclusive), from the least key up.
+    pub(crate) fn forward(&self, start: &[u8], end: &[u8]) -> Result<Cursor<'_>, Error> {
+        self.cursor(start, end, false)
+    }
+
+    /// The entries from `start` (inclusive) to `end` (exclusive), from the greatest key down.
+    pub(crate) fn backward(&self, start: &[u8], end: &[u8]) -> Result<Cursor<'_>, Error> {
+        self.cursor(start, end, true)
+    }
+
+    fn cursor(&self, start: &[u8], end: &[u8], backward: bool) -> Result<Cursor<'_>, Error> {
+        if start >= end {
+            return Ok(Cursor {
+                inner: None,
+                backward,
+                fresh: false,
+            });
+        }
+        let mut inner = self.0.range(start, end).map_err(|e| fault(&e))?;
+        if backward {
+            inner.seek_last()
+        } else {
+            inner.seek_first()
+        }
+        .map_err(|e| fault(&e))?;
+        Ok(Cursor {
+            inner: Some(Box::new(inner)),
+            backward,
+            fresh: true,
+        })
+    }
+}
+
+/// A walk over entries in order.
+pub(crate) struct Cursor<'a> {
+    inner: Option<Box<dyn LSMIterator + 'a>>,
+    backward: bool,
+    /// It stands on an entry that was not given yet.
+    fresh: bool,
+}
+
+impl Cursor<'_> {
+    /// Goes to the next entry and gives its key; `None` behind the last one.
+    pub(crate) fn next_key(&mut self) -> Result<Option<&[u8]>, Error> {
+        let Some(inner) = &mut self.inner else {
+            return Ok(None);
+        };
+        if self.fresh {
+            self.fresh = false;
+        } else if self.backward {
+            inner.prev().map_err(|e| fault(&e))?;
+        } else {
+            inner.next().map_err(|e| fault(&e))?;
+        }
+        if !inner.valid() {
+            self.inner = None;
+        }
+        Ok(self.inner.as_ref().map(|inner| inner.key().user_key()))
+    }
+
+    /// As [`Self::next_key`], with the value.
+    pub(crate) fn next(&mut self) -> Result<Option<(&[u8], Vec<u8>)>, Error> {
+        if self.next_key()?.is_none() {
+            return Ok(None);
+        }
+        let Some(inner) = &self.inner else {
+            return Ok(None);
+        };
+        let value = inner.value().map_err(|e| fault(&e))?;
+        Ok(Some((inner.key().user_key(), value)))
+    }
+}
+
+fn folder_bytes(dir: &Path, depth: u8) -> u64 {
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return 0;
+    };
+    let sizes = entries.flatten().map(|entry| match entry.metadata() {
+        Ok(about) if about.is_dir() && depth > 0 => folder_bytes(&entry.path(), depth - 1),
+        Ok(about) if about.is_file() => about.len(),
+        _ => 0,
+    });
+    sizes.sum()
+}
+
+fn opening(dir: &Path, error: &surrealkv::Error) -> Error {
+    match classify(error) {
+        Fault::Damage(what) => Error::Damaged(format!("{}: {what}", dir.display())),
+        Fault::Trouble(what) => Error::Unavailable(format!("{}: {what}", dir.display())),
+    }
+}
+
+fn fault(error: &surrealkv::Error) -> Error {
+    match classify(error) {
+        Fault::Damage(what) => Error::Damaged(what),
+        Fault::Trouble(what) => Error::Unavailable(what),
+    }
+}
+
+enum Fault {
+    Damage(String),
+    Trouble(String),
+}
+
+/// Messages of the library name files and places, never keys or values, but
+/// for the catch-all ones: of those only the kind is told.
+fn classify(error: &surrealkv::Error) -> Fault {
+    use surrealkv::Error as E;
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the library may add kinds of errors at any time"
+    )]
+    match error.poisoned_by() {
+        E::Encryption(_)
+        | E::CorruptedBlock(_)
+        | E::CorruptedTableMetadata(_)
+        | E::InvalidTableFormat
+        | E::TableMetadataNotFound
+        | E::TableNotFound(_)
+        | E::Corruption(_)
+        | E::ManifestCorruption(_)
+        | E::ManifestMissing(_)
+        | E::LoadManifestFail(_)
+        | E::WalCorruption { .. }
+        | E::SSTable(_) => Fault::Damage(error.to_string()),
+        E::Io(_) | E::DatabaseStopped(_) | E::DatabasePoisoned(_) => {
+            Fault::Trouble(error.to_string())
+        }
+        E::PipelineStall => Fault::Trouble("it is closed".into()),
+        other => Fault::Trouble(other.to_string()),
+    }
+}

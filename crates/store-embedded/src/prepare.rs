@@ -1,0 +1,169 @@
+//! What the caller of a commit does itself, before its batch waits for its
+//! turn: encode, compress, seal, hash. Only what depends on the order of
+//! commits is left to the committer.
+
+use salus_store::{
+    Batch, Content, Error, Kind, Param, Precondition, Put, Row, Scope, SealKey, Value,
+};
+
+use crate::body::NewVersion;
+use crate::core::Core;
+use crate::{audit, row};
+
+/// A batch, ready to be written.
+pub(crate) struct Prepared {
+    pub(crate) scope: Scope,
+    pub(crate) time_ms: i64,
+    pub(crate) preconditions: Vec<Precondition>,
+    pub(crate) puts: Vec<PreparedPut>,
+    pub(crate) audit: Vec<PreparedAudit>,
+}
+
+/// A version, ready to be written.
+pub(crate) struct PreparedPut {
+    pub(crate) kind: Kind,
+    pub(crate) id: Box<str>,
+    pub(crate) version: u64,
+    pub(crate) deleted: bool,
+    pub(crate) body: Vec<u8>,
+    /// As [`row::Entry`] reads it; empty for a deletion.
+    pub(crate) entry: Vec<u8>,
+    /// Eight bytes at the end of each are free for the seq.
+    pub(crate) index: Vec<Vec<u8>>,
+    pub(crate) dates: Dates,
+}
+
+/// An audit entry, ready to be written.
+pub(crate) struct PreparedAudit {
+    pub(crate) entry: audit::NewEntry,
+    pub(crate) about: Vec<(Kind, Box<str>)>,
+}
+
+/// Which parameters are the main date of a record.
+pub(crate) struct Dates {
+    pub(crate) has_main: bool,
+    /// Parameters whose only value begins at the main date.
+    pub(crate) same: Vec<Param>,
+    /// All other parameters that have a value.
+    pub(crate) other: Vec<Param>,
+}
+
+impl Prepared {
+    pub(crate) fn new(core: &Core, batch: Batch) -> Result<Self, Error> {
+        batch.validate()?;
+        let Batch {
+            scope,
+            time_ms,
+            preconditions,
+            puts,
+            audit,
+        } = batch;
+        let last = puts.len().saturating_sub(1);
+        let puts = puts
+            .into_iter()
+            .enumerate()
+            .map(|(at, put)| prepare_put(core, (scope, time_ms), put, at == last));
+        let puts = puts.collect::<Result<_, _>>()?;
+        let slot = match audit.is_empty() {
+            true => None,
+            false => Some(core.scope_slot(scope, time_ms)?),
+        };
+        let audit = audit.into_iter().zip(slot.iter().cycle());
+        let audit = audit.map(|(entry, slot)| {
+            let sealed = audit::NewEntry::seal(scope, time_ms, *slot, &entry.body, &core.keyring)?;
+            Ok(PreparedAudit {
+                entry: sealed,
+                about: entry.about,
+            })
+        });
+        Ok(Self {
+            scope,
+            time_ms,
+            preconditions,
+            puts,
+            audit: audit.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// About how many keys it writes.
+    pub(crate) fn size(&self) -> usize {
+        let puts = self.puts.iter().map(|put| 6 + put.index.len());
+        let audit = self.audit.iter().map(|entry| 1 + entry.about.len());
+        puts.chain(audit).sum()
+    }
+}
+
+fn prepare_put(
+    core: &Core,
+    (scope, time_ms): (Scope, i64),
+    mut put: Put,
+    ends_batch: bool,
+) -> Result<PreparedPut, Error> {
+    if let SealKey::Patient(id) = &put.seal
+        && id.len() > usize::from(u8::MAX)
+    {
+        return Err(Error::Misuse("the id of a patient is too long"));
+    }
+    let version = NewVersion {
+        scope,
+        kind: put.kind,
+        id: &put.id,
+        version: put.version,
+        time_ms,
+        ends_batch,
+        seal: &put.seal,
+        content: &put.content,
+    };
+    let body = version.to_bytes(&core.codec, &core.keyring)?;
+    let deleted = put.content == Content::Deleted;
+    Row::sort(&mut put.rows);
+    let mut index = Vec::with_capacity(put.rows.len());
+    for row in &put.rows {
+        core.index
+            .put_keys((scope, put.kind), row, put.main_date_ms, &mut index);
+    }
+    let entry = match deleted {
+        true => Vec::new(),
+        false => row::NewEntry {
+            id: &put.id,
+            version: put.version,
+            time_ms,
+            main_date_ms: put.main_date_ms,
+            rows: &put.rows,
+        }
+        .to_bytes(),
+    };
+    Ok(PreparedPut {
+        kind: put.kind,
+        version: put.version,
+        deleted,
+        body,
+        entry,
+        index,
+        dates: dates(&put.rows, put.main_date_ms),
+        id: put.id,
+    })
+}
+
+/// Rows are in the order of parameters.
+fn dates(rows: &[Row], main_date_ms: Option<i64>) -> Dates {
+    let (mut same, mut other) = (Vec::new(), Vec::new());
+    for run in rows.chunk_by(|a, b| a.param == b.param) {
+        let is_main = match run {
+            [
+                Row {
+                    param: _,
+                    value: Value::Date { from_ms, .. },
+                },
+            ] => Some(*from_ms) == main_date_ms,
+            _ => false,
+        };
+        let list = if is_main { &mut same } else { &mut other };
+        list.extend(run.first().map(|row| row.param));
+    }
+    Dates {
+        has_main: main_date_ms.is_some(),
+        same,
+        other,
+    }
+}

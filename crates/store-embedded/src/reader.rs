@@ -1,0 +1,294 @@
+//! One scope at one point: records, versions and histories.
+
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+use salus_store::{
+    AuditQuery, AuditRecord, Error, Found, History, HistoryOf, Hit, Kind, Position, Query, Record,
+    Reply, Scope, Seq, Snapshot,
+};
+
+use crate::core::Core;
+use crate::kv::{Cursor, View};
+use crate::newest::Newest;
+use crate::superseded::Watch;
+use crate::{body, keys, position};
+
+/// A view of one scope.
+pub(crate) struct Reader {
+    pub(crate) core: Arc<Core>,
+    pub(crate) view: View,
+    pub(crate) scope: Scope,
+    pub(crate) at: u64,
+    _watch: Watch,
+}
+
+impl Reader {
+    /// All that was committed until now.
+    pub(crate) fn now(core: &Arc<Core>, scope: Scope) -> Result<Self, Error> {
+        // First the point, then the view, which may show more: points decide.
+        Self::open(core, scope, core.visible())
+    }
+
+    /// All that was committed up to a point, if it is still kept.
+    pub(crate) fn at(core: &Arc<Core>, scope: Scope, seq: Seq) -> Result<Self, Error> {
+        if seq.0 > core.visible() {
+            return Err(Error::SnapshotGone(seq));
+        }
+        let reader = Self::open(core, scope, seq.0)?;
+        // Looked at when the view is open: what is removed from now on, it still sees.
+        if seq.0 < core.superseded.floor() {
+            return Err(Error::SnapshotGone(seq));
+        }
+        Ok(reader)
+    }
+
+    fn open(core: &Arc<Core>, scope: Scope, at: u64) -> Result<Self, Error> {
+        let watch = core.superseded.watch();
+        Ok(Self {
+            view: core.kv.view()?,
+            core: Arc::clone(core),
+            scope,
+            at,
+            _watch: watch,
+        })
+    }
+
+    /// The version of this seq.
+    pub(crate) fn load(&self, seq: u64) -> Result<Record, Error> {
+        let bytes = self.body(seq)?;
+        let stored = body::Stored::read(&bytes)?;
+        if stored.scope != self.scope {
+            return Err(Error::Damaged(format!("version {seq} is of another scope")));
+        }
+        stored.open(seq, &self.core.codec, &self.core.keyring)
+    }
+
+    fn body(&self, seq: u64) -> Result<Vec<u8>, Error> {
+        let bytes = self.view.get(&keys::at(keys::BODY, seq))?;
+        bytes.ok_or_else(|| Error::Damaged(format!("version {seq} is missing")))
+    }
+
+    /// The newest version of a record at this point.
+    pub(crate) fn newest(&self, kind: Kind, id: &str) -> Result<Option<Newest>, Error> {
+        let key = keys::record(keys::NEWEST, self.scope, kind, id);
+        let Some(bytes) = self.view.get(&key)? else {
+            return Ok(None);
+        };
+        let newest = Newest::read(&bytes)?;
+        if newest.seq <= self.at {
+            return Ok(Some(newest));
+        }
+        let mut older = self.older(kind, id)?;
+        while let Some((key, value)) = older.next()? {
+            let seq = keys::last_number(&value);
+            if seq <= self.at {
+                let version = keys::last_number(key);
+                let bytes = self.body(seq)?;
+                let deleted = body::Stored::read(&bytes)?.is_deleted();
+                return Ok(Some(Newest {
+                    seq,
+                    version,
+                    deleted,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Older versions of a record and their seqs, newest first.
+    fn older(&self, kind: Kind, id: &str) -> Result<Cursor<'_>, Error> {
+        let start = keys::record(keys::VERSION, self.scope, kind, id);
+        self.view.backward(&start, &keys::after_prefix(&start))
+    }
+
+    fn get_now(&self, kind: Kind, id: &str) -> Result<Option<Record>, Error> {
+        let newest = self.newest(kind, id)?;
+        newest.map(|newest| self.load(newest.seq)).transpose()
+    }
+
+    fn version_now(&self, kind: Kind, id: &str, version: u64) -> Result<Option<Record>, Error> {
+        let key = keys::record(keys::NEWEST, self.scope, kind, id);
+        let Some(bytes) = self.view.get(&key)? else {
+            return Ok(None);
+        };
+        let newest = Newest::read(&bytes)?;
+        let seq = if newest.version == version {
+            newest.seq
+        } else {
+            let key = keys::record_at(keys::VERSION, self.scope, kind, id, version);
+            match self.view.get(&key)? {
+                Some(bytes) => keys::last_number(&bytes),
+                None => return Ok(None),
+            }
+        };
+        if seq > self.at {
+            return Ok(None);
+        }
+        self.load(seq).map(Some)
+    }
+
+    fn history_now(&self, query: &History) -> Result<Found, Error> {
+        let below = match &query.after {
+            Some(after) => self.history_position(after)?,
+            None => self.at.saturating_add(1),
+        };
+        let mut page = Page {
+            reader: self,
+            since_ms: query.since_ms.unwrap_or(i64::MIN),
+            wanted: query.limit,
+            found: Found::default(),
+        };
+        match &query.of {
+            HistoryOf::Record(kind, id) => self.record_history(*kind, id, below, &mut page)?,
+            HistoryOf::Kinds(kinds) => self.kinds_history(kinds, below, &mut page)?,
+        }
+        Ok(page.found)
+    }
+
+    fn history_position(&self, after: &Position) -> Result<u64, Error> {
+        let seq = position::read(after)?;
+        let stored = self.view.get(&keys::at(keys::BODY, seq))?;
+        let of_scope = match &stored {
+            Some(bytes) => body::Stored::read(bytes)?.scope == self.scope,
+            None => false,
+        };
+        if of_scope && seq <= self.at {
+            Ok(seq)
+        } else {
+            Err(Error::Misuse("not a position of this history"))
+        }
+    }
+
+    fn record_history(
+        &self,
+        kind: Kind,
+        id: &str,
+        below: u64,
+        page: &mut Page<'_>,
+    ) -> Result<(), Error> {
+        let key = keys::record(keys::NEWEST, self.scope, kind, id);
+        let Some(bytes) = self.view.get(&key)? else {
+            return Ok(());
+        };
+        let newest = Newest::read(&bytes)?;
+        if newest.seq < below && !page.add(newest.seq)? {
+            return Ok(());
+        }
+        let mut older = self.older(kind, id)?;
+        while let Some((_, value)) = older.next()? {
+            let seq = keys::last_number(&value);
+            if seq < below && !page.add(seq)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Merges the lists of current and past versions of each kind.
+    fn kinds_history(&self, kinds: &[Kind], below: u64, page: &mut Page<'_>) -> Result<(), Error> {
+        let mut kinds = kinds.to_vec();
+        kinds.sort_unstable();
+        kinds.dedup();
+        let mut lists = Vec::with_capacity(kinds.len() * 2);
+        let mut heads = BinaryHeap::new();
+        for kind in kinds {
+            for space in [keys::CURRENT, keys::PAST] {
+                let start = keys::of_kind(space, self.scope, kind);
+                let end = keys::of_kind_at(space, self.scope, kind, below);
+                let mut list = self.view.backward(&start, &end)?;
+                if let Some(key) = list.next_key()? {
+                    heads.push((keys::last_number(key), lists.len()));
+                    lists.push(list);
+                }
+            }
+        }
+        let mut newest = u64::MAX;
+        while let Some((seq, list)) = heads.pop() {
+            // A version whose rows are not removed yet is in both lists.
+            if seq != newest && !page.add(seq)? {
+                break;
+            }
+            newest = seq;
+            let next = lists.get_mut(list).map(Cursor::next_key).transpose()?;
+            if let Some(key) = next.flatten() {
+                heads.push((keys::last_number(key), list));
+            }
+        }
+        Ok(())
+    }
+
+    fn audit_now(&self, query: &AuditQuery) -> Result<Vec<AuditRecord>, Error> {
+        crate::audit_log::page(self, query)
+    }
+}
+
+/// A page of versions, newest first.
+struct Page<'a> {
+    reader: &'a Reader,
+    since_ms: i64,
+    wanted: usize,
+    found: Found,
+}
+
+impl Page<'_> {
+    /// Adds the next version if it is wanted; says whether to go on.
+    fn add(&mut self, seq: u64) -> Result<bool, Error> {
+        let bytes = self.reader.body(seq)?;
+        let stored = body::Stored::read(&bytes)?;
+        if stored.latest_ms < self.since_ms {
+            // Neither this one nor any before it.
+            return Ok(false);
+        }
+        if stored.time_ms < self.since_ms {
+            return Ok(true);
+        }
+        if self.found.hits.len() >= self.wanted {
+            let last = self.found.hits.last();
+            self.found.next = last.map(|hit| position::write(hit.record.seq.0));
+            return Ok(false);
+        }
+        let core = &self.reader.core;
+        let record = stored.open(seq, &core.codec, &core.keyring)?;
+        self.found.hits.push(Hit {
+            record,
+            rows: Vec::new(),
+        });
+        Ok(true)
+    }
+}
+
+impl Snapshot for Reader {
+    fn seq(&self) -> Seq {
+        Seq(self.at)
+    }
+
+    fn get<'a>(&'a self, kind: Kind, id: &'a str) -> Reply<'a, Option<Record>> {
+        ready(self.get_now(kind, id))
+    }
+
+    fn version<'a>(&'a self, kind: Kind, id: &'a str, version: u64) -> Reply<'a, Option<Record>> {
+        ready(self.version_now(kind, id, version))
+    }
+
+    fn history<'a>(&'a self, query: &'a History) -> Reply<'a, Found> {
+        ready(self.history_now(query))
+    }
+
+    fn find<'a>(&'a self, query: &'a Query) -> Reply<'a, Found> {
+        ready(self.find_now(query))
+    }
+
+    fn count<'a>(&'a self, query: &'a Query) -> Reply<'a, u64> {
+        ready(self.count_now(query))
+    }
+
+    fn audit<'a>(&'a self, query: &'a AuditQuery) -> Reply<'a, Vec<AuditRecord>> {
+        ready(self.audit_now(query))
+    }
+}
+
+/// Reads answer at once: the disk is read on the caller's thread, most often from memory.
+pub(crate) fn ready<'a, T: Send + 'a>(result: Result<T, Error>) -> Reply<'a, T> {
+    Box::pin(std::future::ready(result))
+}
