@@ -3,6 +3,7 @@
 
 pub mod compartment;
 pub mod definitions;
+pub mod fhirpath;
 pub mod issue;
 pub mod json;
 pub mod primitive;

@@ -48,9 +48,10 @@ pub fn compact(node: Node<'_>) -> String {
     out
 }
 
-/// The value of the text between a string's quotes. The parser has checked its escapes;
-/// anything unexpected is kept as it stands.
-pub(super) fn unescape(inner: &str) -> String {
+/// The value of the text between a string's quotes. The parser has checked the escapes of its
+/// strings; elsewhere, anything unexpected is kept as it stands.
+#[must_use]
+pub fn unescape(inner: &str) -> String {
     let mut out = String::with_capacity(inner.len());
     let mut rest = inner;
     while let Some(at) = rest.find('\\') {

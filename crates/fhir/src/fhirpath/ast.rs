@@ -1,0 +1,149 @@
+//! The expression as written, before names mean anything.
+
+use super::Error;
+use super::item::Value;
+
+/// An expression.
+#[derive(Clone, Debug)]
+pub(super) enum Ast {
+    /// `{}`
+    Empty,
+    Literal(Value<'static>),
+    /// `%name`
+    Variable(String),
+    This,
+    Index,
+    Total,
+    /// A chain of steps; without a base it starts at `$this`.
+    Path {
+        base: Option<Box<Ast>>,
+        steps: Vec<AstStep>,
+    },
+    Negate(Box<Ast>),
+    /// `+x`
+    Plus(Box<Ast>),
+    /// Operators of one level of precedence, applied from left to right. Flat, so that a long
+    /// chain is not a deep tree.
+    Chain {
+        first: Box<Ast>,
+        rest: Vec<(Operator, Operand)>,
+    },
+}
+
+/// One step of a path, with its place.
+#[derive(Clone, Debug)]
+pub(super) struct AstStep {
+    pub(super) at: usize,
+    pub(super) kind: AstStepKind,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum AstStepKind {
+    Member(String),
+    Call(String, Vec<Ast>),
+    Index(Ast),
+}
+
+/// The right side of an operator.
+#[derive(Clone, Debug)]
+pub(super) enum Operand {
+    Value(Ast),
+    Type(TypeName),
+}
+
+/// `Patient`, `FHIR.Patient` or `System.String`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct TypeName {
+    pub(super) at: usize,
+    pub(super) namespace: Option<String>,
+    pub(super) name: String,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Operator {
+    Multiply,
+    Divide,
+    Div,
+    Mod,
+    Add,
+    Subtract,
+    Concatenate,
+    Is,
+    As,
+    Union,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    Equal,
+    NotEqual,
+    Equivalent,
+    NotEquivalent,
+    In,
+    Contains,
+    And,
+    Or,
+    Xor,
+    Implies,
+}
+
+/// The binary operators by precedence, the weakest first
+/// (<http://hl7.org/fhirpath/N1/#operator-precedence>).
+pub(super) const LEVELS: [&[(&str, Operator)]; 10] = [
+    &[("implies", Operator::Implies)],
+    &[("or", Operator::Or), ("xor", Operator::Xor)],
+    &[("and", Operator::And)],
+    &[("in", Operator::In), ("contains", Operator::Contains)],
+    &[
+        ("=", Operator::Equal),
+        ("~", Operator::Equivalent),
+        ("!=", Operator::NotEqual),
+        ("!~", Operator::NotEquivalent),
+    ],
+    &[
+        ("<=", Operator::LessOrEqual),
+        ("<", Operator::Less),
+        (">=", Operator::GreaterOrEqual),
+        (">", Operator::Greater),
+    ],
+    &[("|", Operator::Union)],
+    &[("is", Operator::Is), ("as", Operator::As)],
+    &[
+        ("+", Operator::Add),
+        ("-", Operator::Subtract),
+        ("&", Operator::Concatenate),
+    ],
+    &[
+        ("*", Operator::Multiply),
+        ("/", Operator::Divide),
+        ("div", Operator::Div),
+        ("mod", Operator::Mod),
+    ],
+];
+
+impl Ast {
+    /// The type that an argument such as `FHIR.Patient` names.
+    pub(super) fn type_name(&self, at: usize) -> Result<TypeName, Error> {
+        let refused = || Error::semantic(at, "expected the name of a type");
+        let Ast::Path { base: None, steps } = self else {
+            return Err(refused());
+        };
+        let mut names = Vec::new();
+        for step in steps {
+            match &step.kind {
+                AstStepKind::Member(name) => names.push(name.clone()),
+                AstStepKind::Call(..) | AstStepKind::Index(_) => return Err(refused()),
+            }
+        }
+        let name = names.pop().ok_or_else(refused)?;
+        let namespace = names.pop();
+        if !names.is_empty() {
+            return Err(refused());
+        }
+        Ok(TypeName {
+            at,
+            namespace,
+            name,
+        })
+    }
+}

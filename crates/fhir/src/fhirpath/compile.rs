@@ -1,0 +1,505 @@
+//! From the written form to the compiled one: functions by name, types by definition, and for
+//! each step the JSON members that the expected parent has.
+
+use super::ast::{Ast, AstStep, AstStepKind, Operand, Operator, TypeName};
+use super::error::ErrorKind;
+use super::function::Function;
+use super::item::{Shape, SystemType, Value};
+use super::op::{Call, Chain, Expr, Field, Known, Member, Path, Step, TypeTest, Variable};
+use super::{Error, Options, text};
+use crate::definitions::{Key, TypeKind, r4};
+
+/// Steps of one path.
+const STEPS_MAX: usize = 256;
+
+/// Compiles for a focus of this shape, or any.
+pub(super) fn compile(ast: &Ast, root: Option<Shape>, options: Options) -> Result<Expr, Error> {
+    let this = match root {
+        Some(shape) => Static::Shapes(vec![shape]),
+        None => Static::Any,
+    };
+    let compiler = Compiler { options };
+    Ok(compiler.expr(ast, &this)?.0)
+}
+
+/// What is known of a collection's items before there are any.
+#[derive(Clone, Debug)]
+enum Static {
+    Any,
+    /// Elements of one of these; none at all when the list is empty.
+    Shapes(Vec<Shape>),
+    System,
+}
+
+struct Compiler {
+    options: Options,
+}
+
+type Typed = (Expr, Static);
+
+impl Compiler {
+    fn expr(&self, ast: &Ast, this: &Static) -> Result<Typed, Error> {
+        Ok(match ast {
+            Ast::Empty => (Expr::Empty, Static::Any),
+            Ast::Literal(value) => (Expr::Literal(value.clone()), Static::System),
+            Ast::Variable(name) => (Expr::Variable(variable(name)), Static::Any),
+            Ast::This => (Expr::This, this.clone()),
+            Ast::Index => (Expr::Index, Static::System),
+            Ast::Total => (Expr::Total, Static::Any),
+            Ast::Negate(of) => (
+                Expr::Negate(Box::new(self.expr(of, this)?.0)),
+                Static::System,
+            ),
+            Ast::Plus(of) => (Expr::Plus(Box::new(self.expr(of, this)?.0)), Static::System),
+            Ast::Path { base, steps } => self.path(base.as_deref(), steps, this)?,
+            Ast::Chain { first, rest } => self.chain(first, rest, this)?,
+        })
+    }
+
+    fn chain(
+        &self,
+        first: &Ast,
+        rest: &[(Operator, Operand)],
+        this: &Static,
+    ) -> Result<Typed, Error> {
+        let (mut expr, mut known) = self.expr(first, this)?;
+        let mut parts = Vec::new();
+        for (operator, operand) in rest {
+            match operand {
+                Operand::Type(name) => {
+                    let test = self.type_test(name)?;
+                    let step = self.type_step(*operator == Operator::Is, test);
+                    known = self.narrowed(&step, test, known);
+                    expr = with_step(expr, step);
+                }
+                Operand::Value(right) => {
+                    let (right, of) = self.expr(right, this)?;
+                    known = joined(*operator, known, of);
+                    parts.push((*operator, right));
+                }
+            }
+        }
+        if parts.is_empty() {
+            return Ok((expr, known));
+        }
+        if parts
+            .iter()
+            .all(|(operator, _)| *operator == Operator::Union)
+        {
+            let parts = parts.into_iter().map(|(_, part)| part);
+            return Ok((union(expr, parts), known));
+        }
+        let chain = Chain {
+            first: expr,
+            rest: parts,
+        };
+        Ok((Expr::Chain(Box::new(chain)), known))
+    }
+
+    fn path(&self, base: Option<&Ast>, steps: &[AstStep], this: &Static) -> Result<Typed, Error> {
+        if steps.len() > STEPS_MAX {
+            let at = steps.first().map_or(0, |step| step.at);
+            return Err(Error::at(ErrorKind::TooCostly, at, "the path is too long"));
+        }
+        let (base, mut known) = match base {
+            Some(base) => {
+                let (base, known) = self.expr(base, this)?;
+                (Some(base), known)
+            }
+            None => (None, this.clone()),
+        };
+        let mut out = Vec::with_capacity(steps.len());
+        for (at, step) in steps.iter().enumerate() {
+            let start = at == 0 && base.is_none();
+            let (step, next) = self.step(step, start, &known, this)?;
+            if start && matches!(&next, Static::Shapes(shapes) if shapes.is_empty()) {
+                return Ok((Expr::Empty, Static::Shapes(Vec::new())));
+            }
+            self.check_order(out.last(), &step, steps.get(at))?;
+            push_step(&mut out, step);
+            known = next;
+        }
+        let path = Path { base, steps: out };
+        Ok((Expr::Path(Box::new(path)), known))
+    }
+
+    fn step(
+        &self,
+        step: &AstStep,
+        start: bool,
+        input: &Static,
+        this: &Static,
+    ) -> Result<(Step, Static), Error> {
+        match &step.kind {
+            AstStepKind::Member(name) => {
+                if start && let Some(found) = self.start(name, step.at, input)? {
+                    return Ok(found);
+                }
+                self.member(name, step.at, input)
+            }
+            AstStepKind::Index(index) => {
+                let (index, _) = self.expr(index, this)?;
+                Ok((Step::Index(index), input.clone()))
+            }
+            AstStepKind::Call(name, arguments) => self.call(name, step.at, arguments, input, this),
+        }
+    }
+
+    /// A path that starts with the name of a type
+    /// (<http://hl7.org/fhirpath/N1/#path-selection>).
+    fn start(
+        &self,
+        name: &str,
+        at: usize,
+        input: &Static,
+    ) -> Result<Option<(Step, Static)>, Error> {
+        let upper = name.starts_with(|first: char| first.is_ascii_uppercase());
+        let Some(ty) = r4().type_named(name).filter(|_| upper) else {
+            return Ok(None);
+        };
+        let test = TypeTest {
+            fhir: Some(ty),
+            system: None,
+        };
+        let shapes = match input {
+            Static::Any => vec![Shape::of_type(ty)],
+            Static::System => Vec::new(),
+            Static::Shapes(shapes) => shapes.iter().filter_map(|s| met(*s, ty)).collect(),
+        };
+        if shapes.is_empty() && self.options.strict {
+            let message = format!("the context is no {name}");
+            return Err(Error::semantic(at, message));
+        }
+        Ok(Some((Step::Start(test), Static::Shapes(shapes))))
+    }
+
+    fn member(&self, name: &str, at: usize, input: &Static) -> Result<(Step, Static), Error> {
+        let mut member = Member {
+            name: name.to_owned(),
+            known: None,
+        };
+        let Static::Shapes(shapes) = input else {
+            return Ok((Step::Member(Box::new(member)), Static::Any));
+        };
+        let mut children = Vec::new();
+        let mut open = false;
+        for shape in shapes {
+            let keys = keys_named(*shape, name);
+            let fields: Vec<Field> = keys
+                .iter()
+                .filter_map(|key| Field::of(shape.parent, key))
+                .collect();
+            open |= keys.is_empty() && is_open(*shape);
+            if member.known.is_none() && !keys.is_empty() {
+                member.known = Some(Known {
+                    parent: shape.parent,
+                    keys,
+                    field: fields.first().copied().filter(|_| keys.len() == 1),
+                });
+            }
+            for field in fields {
+                if !children.contains(&field.shape) {
+                    children.push(field.shape);
+                }
+            }
+        }
+        if member.known.is_none() && !open && self.options.strict {
+            let message = format!("there is no element `{name}` here");
+            return Err(Error::semantic(at, message));
+        }
+        let next = if open || children.is_empty() {
+            Static::Any
+        } else {
+            Static::Shapes(children)
+        };
+        Ok((Step::Member(Box::new(member)), next))
+    }
+
+    fn call(
+        &self,
+        name: &str,
+        at: usize,
+        arguments: &[Ast],
+        input: &Static,
+        this: &Static,
+    ) -> Result<(Step, Static), Error> {
+        let Some((function, least, most)) = Function::named(name) else {
+            return Err(Error::semantic(
+                at,
+                format!("there is no function `{name}`"),
+            ));
+        };
+        if !(least..=most).contains(&arguments.len()) {
+            let message = format!("`{name}` has another number of arguments");
+            return Err(Error::semantic(at, message));
+        }
+        if let (Function::Is | Function::As | Function::OfType, [name]) = (function, arguments) {
+            return self.type_call(function, at, name, input);
+        }
+        if let (Function::Where, [criteria]) = (function, arguments)
+            && !mentions_index(criteria)
+        {
+            let (criteria, _) = self.expr(criteria, input)?;
+            return Ok((Step::Where(criteria), input.clone()));
+        }
+        let this = if function.has_lambda() { input } else { this };
+        let mut known = Static::Any;
+        let mut call = Call {
+            function,
+            arguments: Vec::with_capacity(arguments.len()),
+            pattern: None,
+            descending: Vec::new(),
+            type_only: false,
+        };
+        for argument in arguments {
+            let (argument, descending) = match argument {
+                Ast::Negate(key) if function == Function::Sort => (&**key, true),
+                argument => (argument, false),
+            };
+            let (expr, of) = self.expr(argument, this)?;
+            call.arguments.push(expr);
+            call.descending.push(descending);
+            known = of;
+        }
+        call.pattern = pattern(&call, at)?;
+        if function.keeps_items() {
+            known = input.clone();
+        } else if function != Function::Select {
+            known = Static::Any;
+        }
+        Ok((Step::Call(Box::new(call)), known))
+    }
+
+    fn type_call(
+        &self,
+        function: Function,
+        at: usize,
+        name: &Ast,
+        input: &Static,
+    ) -> Result<(Step, Static), Error> {
+        let test = self.type_test(&name.type_name(at)?)?;
+        let step = match function {
+            Function::OfType => Step::OfType(test),
+            _ => self.type_step(function == Function::Is, test),
+        };
+        let known = self.narrowed(&step, test, input.clone());
+        Ok((step, known))
+    }
+
+    fn type_step(&self, is: bool, test: TypeTest) -> Step {
+        if is {
+            Step::Is(test)
+        } else if self.options.as_filters {
+            Step::OfType(test)
+        } else {
+            Step::As(test)
+        }
+    }
+
+    fn narrowed(&self, step: &Step, test: TypeTest, input: Static) -> Static {
+        if matches!(step, Step::Is(_)) {
+            return Static::System;
+        }
+        match (test.fhir, input) {
+            (None, _) => Static::System,
+            (Some(ty), Static::Shapes(shapes)) => {
+                let narrowed: Vec<Shape> = shapes.iter().filter_map(|s| met(*s, ty)).collect();
+                if narrowed.is_empty() {
+                    return Static::Shapes(vec![Shape::of_type(ty)]);
+                }
+                Static::Shapes(narrowed)
+            }
+            (Some(ty), Static::Any | Static::System) => Static::Shapes(vec![Shape::of_type(ty)]),
+        }
+    }
+
+    fn type_test(&self, name: &TypeName) -> Result<TypeTest, Error> {
+        let namespace = name.namespace.as_deref();
+        let fhir = match namespace {
+            None | Some("FHIR") => r4().type_named(&name.name),
+            Some(_) => None,
+        };
+        let system = match namespace {
+            None | Some("System") => SystemType::named(&name.name),
+            Some(_) => None,
+        };
+        // R4 has a type System.Patient in its tests: unknown there, but known in FHIR.
+        let known = fhir.is_some() || system.is_some() || r4().type_named(&name.name).is_some();
+        if !known {
+            let message = format!("there is no type `{}`", name.name);
+            return Err(Error::semantic(name.at, message));
+        }
+        Ok(TypeTest { fhir, system })
+    }
+
+    /// Positions in a collection without order mean nothing.
+    fn check_order(
+        &self,
+        before: Option<&Step>,
+        step: &Step,
+        at: Option<&AstStep>,
+    ) -> Result<(), Error> {
+        let unordered = matches!(
+            before,
+            Some(Step::Call(call)) if matches!(call.function, Function::Children | Function::Descendants)
+        );
+        let positional = match step {
+            Step::Index(_) => true,
+            Step::Call(call) => matches!(
+                call.function,
+                Function::First | Function::Last | Function::Skip | Function::Tail | Function::Take
+            ),
+            _ => false,
+        };
+        if self.options.strict && unordered && positional {
+            let at = at.map_or(0, |step| step.at);
+            return Err(Error::semantic(at, "the collection has no order"));
+        }
+        Ok(())
+    }
+}
+
+/// The keys of an element by its FHIRPath name; `valueQuantity` is none.
+pub(super) fn keys_named(shape: Shape, name: &str) -> &'static [Key] {
+    let keys = r4().named(shape.parent, name);
+    match keys.first() {
+        Some(key) if r4().element(key.element).name == name => keys,
+        _ => &[],
+    }
+}
+
+/// May an element of this static type turn out to have more members?
+fn is_open(shape: Shape) -> bool {
+    r4().ty(shape.ty).kind == TypeKind::Abstract && r4().ty(shape.ty).name != "BackboneElement"
+}
+
+/// What an element of a shape is once it is known to be a `ty`, if it can be.
+fn met(shape: Shape, ty: crate::definitions::TypeId) -> Option<Shape> {
+    if r4().is_subtype(shape.ty, ty) {
+        return Some(shape);
+    }
+    r4().is_subtype(ty, shape.ty).then(|| Shape::of_type(ty))
+}
+
+fn variable(name: &str) -> Variable {
+    let fixed = match name {
+        "context" => return Variable::Context,
+        "resource" => return Variable::Resource,
+        "rootResource" => return Variable::RootResource,
+        "ucum" => "http://unitsofmeasure.org".to_owned(),
+        "sct" => "http://snomed.info/sct".to_owned(),
+        "loinc" => "http://loinc.org".to_owned(),
+        _ => {
+            if let Some(name) = name.strip_prefix("vs-") {
+                format!("http://hl7.org/fhir/ValueSet/{name}")
+            } else if let Some(name) = name.strip_prefix("ext-") {
+                format!("http://hl7.org/fhir/StructureDefinition/{name}")
+            } else {
+                return Variable::Named(name.to_owned());
+            }
+        }
+    };
+    Variable::Fixed(fixed)
+}
+
+fn with_step(expr: Expr, step: Step) -> Expr {
+    match expr {
+        Expr::Empty => Expr::Empty,
+        Expr::Path(mut path) => {
+            push_step(&mut path.steps, step);
+            Expr::Path(path)
+        }
+        base => Expr::Path(Box::new(Path {
+            base: Some(base),
+            steps: vec![step],
+        })),
+    }
+}
+
+/// Appends a step; a reference whose target is only asked for its type needs no reading.
+fn push_step(steps: &mut Vec<Step>, step: Step) {
+    if let (Some(Step::Call(call)), Step::Is(_) | Step::OfType(_) | Step::As(_)) =
+        (steps.last_mut(), &step)
+        && call.function == Function::Resolve
+    {
+        call.type_only = true;
+    }
+    steps.push(step);
+}
+
+fn union(first: Expr, rest: impl Iterator<Item = Expr>) -> Expr {
+    let mut parts: Vec<Expr> = std::iter::once(first)
+        .chain(rest)
+        .filter(|part| !matches!(part, Expr::Empty))
+        .collect();
+    match parts.len() {
+        0 => Expr::Empty,
+        // One part alone still loses its duplicates.
+        1 if is_plain_path(&parts[0]) => parts.remove(0),
+        _ => Expr::Union(parts),
+    }
+}
+
+/// Gives this expression each element of the document at most once?
+fn is_plain_path(expr: &Expr) -> bool {
+    let Expr::Path(path) = expr else {
+        return false;
+    };
+    let distinct = |step: &Step| match step {
+        Step::Member(_) | Step::Start(_) | Step::OfType(_) | Step::Where(_) => true,
+        Step::As(_) | Step::Index(_) => true,
+        Step::Is(_) | Step::Call(_) => false,
+    };
+    path.base.is_none() && path.steps.iter().all(distinct)
+}
+
+fn joined(operator: Operator, left: Static, right: Static) -> Static {
+    if operator != Operator::Union {
+        return Static::System;
+    }
+    match (left, right) {
+        (Static::Shapes(mut left), Static::Shapes(right)) => {
+            left.extend(right);
+            Static::Shapes(left)
+        }
+        _ => Static::Any,
+    }
+}
+
+fn pattern(call: &Call, at: usize) -> Result<Option<regex_lite::Regex>, Error> {
+    let whole = match call.function {
+        Function::Matches | Function::ReplaceMatches => false,
+        Function::MatchesFull => true,
+        _ => return Ok(None),
+    };
+    let Some(Expr::Literal(Value::String(pattern))) = call.arguments.first() else {
+        return Ok(None);
+    };
+    match text::regex(pattern, whole) {
+        Ok(regex) => Ok(Some(regex)),
+        Err(error) => Err(Error::semantic(at, error.message)),
+    }
+}
+
+fn mentions_index(ast: &Ast) -> bool {
+    match ast {
+        Ast::Index => true,
+        Ast::Empty | Ast::Literal(_) | Ast::Variable(_) | Ast::This | Ast::Total => false,
+        Ast::Negate(of) | Ast::Plus(of) => mentions_index(of),
+        Ast::Path { base, steps } => {
+            base.as_deref().is_some_and(mentions_index)
+                || steps.iter().any(|step| match &step.kind {
+                    AstStepKind::Member(_) => false,
+                    AstStepKind::Index(index) => mentions_index(index),
+                    AstStepKind::Call(_, arguments) => arguments.iter().any(mentions_index),
+                })
+        }
+        Ast::Chain { first, rest } => {
+            mentions_index(first)
+                || rest.iter().any(|(_, operand)| match operand {
+                    Operand::Value(value) => mentions_index(value),
+                    Operand::Type(_) => false,
+                })
+        }
+    }
+}

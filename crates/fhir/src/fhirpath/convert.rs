@@ -1,0 +1,158 @@
+//! Conversions: <http://hl7.org/fhirpath/N1/#conversion>.
+
+use super::Error;
+use super::evaluate::{Frame, Items, Run, boolean, single};
+use super::function::{Conversion, Function};
+use super::item::{Item, Quantity, Unit, Value};
+use super::op::Call;
+use super::unit;
+use crate::primitive::{DateTime, Precision, Time, decimal};
+use rust_decimal::Decimal;
+use std::borrow::Cow;
+
+impl<'a> Run<'_, 'a> {
+    /// `toX()` and `convertsToX()`.
+    pub(super) fn convert(
+        &self,
+        call: &'a Call,
+        input: &[Item<'a>],
+        frame: Frame<'_, 'a>,
+        out: &mut Items<'a>,
+    ) -> Result<(), Error> {
+        let (to, asks) = match call.function {
+            Function::To(to) => (to, false),
+            Function::Converts(to) => (to, true),
+            _ => return Ok(()),
+        };
+        let Some(item) = single(input)? else {
+            return Ok(());
+        };
+        let unit = self.string_argument(call, 0, frame)?;
+        let mut value = item.value().and_then(|value| converted(value, to));
+        if let (Some(Value::Quantity(quantity)), Some(unit)) = (&value, unit) {
+            value = in_unit(quantity, &unit);
+        }
+        if asks {
+            out.push(boolean(value.is_some()));
+        } else {
+            out.extend(value.map(Item::Value));
+        }
+        Ok(())
+    }
+}
+
+fn converted(value: Value<'_>, to: Conversion) -> Option<Value<'_>> {
+    Some(match to {
+        Conversion::Boolean => Value::Boolean(to_boolean(&value)?),
+        Conversion::Integer => Value::Integer(to_integer(&value)?),
+        Conversion::Decimal => Value::Decimal(to_decimal(&value)?),
+        Conversion::String => match value {
+            Value::String(_) => value,
+            other => Value::String(Cow::Owned(other.to_string())),
+        },
+        Conversion::Date => Value::Date(to_date(&value)?),
+        Conversion::DateTime => Value::DateTime(to_date_time(&value)?),
+        Conversion::Time => Value::Time(to_time(&value)?),
+        Conversion::Quantity => Value::Quantity(Box::new(to_quantity(&value)?)),
+    })
+}
+
+fn to_boolean(value: &Value<'_>) -> Option<bool> {
+    match value {
+        Value::Boolean(value) => Some(*value),
+        Value::Integer(1) => Some(true),
+        Value::Integer(0) => Some(false),
+        Value::Decimal(value) if *value == Decimal::ONE => Some(true),
+        Value::Decimal(value) if value.is_zero() => Some(false),
+        Value::String(text) => match text.to_ascii_lowercase().as_str() {
+            "true" | "t" | "yes" | "y" | "1" | "1.0" => Some(true),
+            "false" | "f" | "no" | "n" | "0" | "0.0" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn to_integer(value: &Value<'_>) -> Option<i32> {
+    match value {
+        Value::Integer(value) => Some(*value),
+        Value::Boolean(value) => Some(i32::from(*value)),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+fn to_decimal(value: &Value<'_>) -> Option<Decimal> {
+    match value {
+        Value::Decimal(value) => Some(*value),
+        Value::Integer(value) => Some(Decimal::from(*value)),
+        Value::Boolean(true) => Some(Decimal::new(10, 1)),
+        Value::Boolean(false) => Some(Decimal::new(0, 1)),
+        Value::String(text) => decimal::parse(text.strip_prefix('+').unwrap_or(text)),
+        _ => None,
+    }
+}
+
+fn to_date(value: &Value<'_>) -> Option<DateTime> {
+    match value {
+        Value::Date(value) => Some(*value),
+        Value::DateTime(value) => Some(value.date()),
+        Value::String(text) => DateTime::parse_date(text)
+            .or_else(|| DateTime::parse_partial(text).map(|value| value.date())),
+        _ => None,
+    }
+}
+
+fn to_date_time(value: &Value<'_>) -> Option<DateTime> {
+    match value {
+        Value::Date(value) | Value::DateTime(value) => Some(*value),
+        Value::String(text) => DateTime::parse_partial(text),
+        _ => None,
+    }
+}
+
+fn to_time(value: &Value<'_>) -> Option<Time> {
+    match value {
+        Value::Time(value) => Some(*value),
+        Value::DateTime(value) if value.precision > Precision::Day => Some(value.time),
+        Value::String(text) => Time::parse_partial(text.strip_prefix('T').unwrap_or(text)),
+        _ => None,
+    }
+}
+
+fn to_quantity(value: &Value<'_>) -> Option<Quantity> {
+    let one = || Unit::Code("1".to_owned());
+    match value {
+        Value::Quantity(quantity) => Some((**quantity).clone()),
+        Value::Boolean(_) | Value::Integer(_) | Value::Decimal(_) => Some(Quantity {
+            value: to_decimal(value)?,
+            unit: one(),
+        }),
+        Value::String(text) => {
+            let (number, rest) = match text.split_once(char::is_whitespace) {
+                Some((number, rest)) => (number, rest.trim()),
+                None => (text.as_ref(), ""),
+            };
+            let quoted = rest
+                .strip_prefix('\'')
+                .and_then(|rest| rest.strip_suffix('\''));
+            let unit = match quoted {
+                Some(code) if !code.is_empty() => Unit::Code(code.to_owned()),
+                Some(_) => return None,
+                None if rest.is_empty() => one(),
+                None => Unit::from_word(rest)?,
+            };
+            Some(Quantity {
+                value: decimal::parse(number.strip_prefix('+').unwrap_or(number))?,
+                unit,
+            })
+        }
+        Value::Date(_) | Value::DateTime(_) | Value::Time(_) => None,
+    }
+}
+
+fn in_unit<'a>(quantity: &Quantity, code: &str) -> Option<Value<'a>> {
+    let unit = Unit::from_code(code.to_owned());
+    let value = unit::converted(quantity, &unit)?;
+    Some(Value::Quantity(Box::new(Quantity { value, unit })))
+}

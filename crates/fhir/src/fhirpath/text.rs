@@ -1,0 +1,218 @@
+//! Functions on strings: <http://hl7.org/fhirpath/N1/#string-manipulation>. Positions count
+//! characters.
+
+use super::Error;
+use super::encode;
+use super::evaluate::{Frame, Items, Run, as_string, boolean, integer, string};
+use super::function::Function;
+use super::item::{Item, Value};
+use super::op::Call;
+use regex_lite::{Regex, RegexBuilder};
+use std::borrow::Cow;
+
+/// Longest string that an expression may build, in bytes.
+const TEXT_MAX: usize = 4 << 20;
+/// Memory of one compiled regular expression, in bytes.
+const REGEX_MAX: usize = 1 << 20;
+
+/// Steps for working on so many bytes; an error when they are too many.
+pub(super) fn cost(bytes: usize) -> Result<usize, Error> {
+    if bytes > TEXT_MAX {
+        return Err(Error::costly("the text has become too long"));
+    }
+    Ok(1 + bytes / 64)
+}
+
+/// A regular expression that runs in linear time; `.` matches line ends, too.
+pub(super) fn regex(pattern: &str, whole: bool) -> Result<Regex, Error> {
+    let anchored = match whole {
+        true => Cow::Owned(format!(r"\A(?:{pattern})\z")),
+        false => Cow::Borrowed(pattern),
+    };
+    RegexBuilder::new(&anchored)
+        .dot_matches_new_line(true)
+        .size_limit(REGEX_MAX)
+        .build()
+        .map_err(|_| Error::evaluation("not a regular expression"))
+}
+
+impl<'a> Run<'_, 'a> {
+    pub(super) fn text(
+        &self,
+        call: &'a Call,
+        input: &[Item<'a>],
+        frame: Frame<'_, 'a>,
+        out: &mut Items<'a>,
+    ) -> Result<(), Error> {
+        if call.function == Function::Join {
+            return self.join(call, input, frame, out);
+        }
+        let Some(text) = as_string(input)? else {
+            return Ok(());
+        };
+        self.charge(cost(text.len())?)?;
+        match call.function {
+            Function::Length => out.push(integer(text.chars().count())),
+            Function::Lower => out.push(string(text.to_lowercase())),
+            Function::Upper => out.push(string(text.to_uppercase())),
+            Function::Trim => out.push(string(text.trim().to_owned())),
+            Function::ToChars => {
+                self.charge(text.len())?;
+                out.extend(text.chars().map(|c| string(c.to_string())));
+            }
+            Function::Substring => self.substring(call, &text, frame, out)?,
+            Function::Matches | Function::MatchesFull => self.matches(call, &text, frame, out)?,
+            Function::Replace | Function::ReplaceMatches => {
+                self.replace(call, &text, frame, out)?;
+            }
+            _ => {
+                if let Some(argument) = self.string_argument(call, 0, frame)? {
+                    self.with_argument(call.function, &text, &argument, out)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn with_argument(
+        &self,
+        function: Function,
+        text: &str,
+        argument: &str,
+        out: &mut Items<'a>,
+    ) -> Result<(), Error> {
+        let position = |at: Option<usize>| {
+            let found = at.and_then(|at| i32::try_from(text.get(..at)?.chars().count()).ok());
+            Item::Value(Value::Integer(found.unwrap_or(-1)))
+        };
+        match function {
+            Function::Contains => out.push(boolean(text.contains(argument))),
+            Function::StartsWith => out.push(boolean(text.starts_with(argument))),
+            Function::EndsWith => out.push(boolean(text.ends_with(argument))),
+            Function::IndexOf => out.push(position(text.find(argument))),
+            Function::LastIndexOf => out.push(position(text.rfind(argument))),
+            Function::Split if argument.is_empty() => out.push(string(text.to_owned())),
+            Function::Split => {
+                let parts = text.split(argument).map(|part| string(part.to_owned()));
+                self.charge(text.len() / argument.len())?;
+                out.extend(parts);
+            }
+            Function::Encode => out.extend(encode::encode(text, argument).map(string)),
+            Function::Decode => out.extend(encode::decode(text, argument).map(string)),
+            Function::Escape => out.extend(encode::escape(text, argument).map(string)),
+            _ => out.extend(encode::unescape(text, argument).map(string)),
+        }
+        Ok(())
+    }
+
+    fn join(
+        &self,
+        call: &'a Call,
+        input: &[Item<'a>],
+        frame: Frame<'_, 'a>,
+        out: &mut Items<'a>,
+    ) -> Result<(), Error> {
+        if input.is_empty() {
+            return Ok(());
+        }
+        let separator = self.string_argument(call, 0, frame)?.unwrap_or_default();
+        let mut joined = String::new();
+        for (at, item) in input.iter().enumerate() {
+            let Some(Value::String(part)) = item.value() else {
+                return Err(Error::evaluation("join() expects strings"));
+            };
+            if at > 0 {
+                joined.push_str(&separator);
+            }
+            joined.push_str(&part);
+            self.charge(cost(joined.len())?.min(2) + part.len() / 64)?;
+        }
+        out.push(string(joined));
+        Ok(())
+    }
+
+    fn substring(
+        &self,
+        call: &'a Call,
+        text: &str,
+        frame: Frame<'_, 'a>,
+        out: &mut Items<'a>,
+    ) -> Result<(), Error> {
+        let start = self.integer_argument(call, 0, frame)?;
+        let Some(start) = start.and_then(|start| usize::try_from(start).ok()) else {
+            return Ok(());
+        };
+        let Some((at, _)) = text.char_indices().nth(start) else {
+            return Ok(());
+        };
+        let rest = text.get(at..).unwrap_or_default();
+        let part: String = match self.integer_argument(call, 1, frame)? {
+            Some(length) => rest
+                .chars()
+                .take(usize::try_from(length).unwrap_or(0))
+                .collect(),
+            None => rest.to_owned(),
+        };
+        out.push(string(part));
+        Ok(())
+    }
+
+    fn matches(
+        &self,
+        call: &'a Call,
+        text: &str,
+        frame: Frame<'_, 'a>,
+        out: &mut Items<'a>,
+    ) -> Result<(), Error> {
+        if let Some(regex) = &call.pattern {
+            self.charge(text.len() / 8)?;
+            out.push(boolean(regex.is_match(text)));
+            return Ok(());
+        }
+        let Some(pattern) = self.string_argument(call, 0, frame)? else {
+            return Ok(());
+        };
+        self.charge(100 + pattern.len() + text.len() / 8)?;
+        let regex = regex(&pattern, call.function == Function::MatchesFull)?;
+        out.push(boolean(regex.is_match(text)));
+        Ok(())
+    }
+
+    fn replace(
+        &self,
+        call: &'a Call,
+        text: &str,
+        frame: Frame<'_, 'a>,
+        out: &mut Items<'a>,
+    ) -> Result<(), Error> {
+        let pattern = self.string_argument(call, 0, frame)?;
+        let by = self.string_argument(call, 1, frame)?;
+        let (Some(pattern), Some(by)) = (pattern, by) else {
+            return Ok(());
+        };
+        // Between all characters, in the worst case; a group may bring the whole text again.
+        let growth = match call.function {
+            Function::Replace if pattern.len() > 1 => text
+                .matches(pattern.as_ref())
+                .count()
+                .saturating_mul(by.len()),
+            Function::ReplaceMatches if by.contains('$') => text
+                .len()
+                .saturating_mul(text.len().saturating_add(by.len())),
+            _ => text.len().saturating_add(1).saturating_mul(by.len()),
+        };
+        self.charge(cost(text.len().saturating_add(growth))?)?;
+        let replaced = match (call.function, &call.pattern) {
+            (Function::Replace, _) => text.replace(pattern.as_ref(), &by),
+            (_, _) if pattern.is_empty() => text.to_owned(),
+            (_, Some(regex)) => regex.replace_all(text, by.as_ref()).into_owned(),
+            (_, None) => {
+                self.charge(100 + pattern.len())?;
+                let regex = regex(&pattern, false)?;
+                regex.replace_all(text, by.as_ref()).into_owned()
+            }
+        };
+        out.push(string(replaced));
+        Ok(())
+    }
+}
