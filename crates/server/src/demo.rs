@@ -104,7 +104,7 @@ async fn populate(
     let directory = (patients > 0).then(|| population.directory().0);
     for bundle in directory
         .into_iter()
-        .chain(population.lives().map(|life| life.bundle))
+        .chain(population.lives().map(|life| life.text))
     {
         service.bundle(cx, bundle.into(), options.clone()).await?;
         bar.inc(1);

@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &GenerateArguments) -> Result<(), Box<dyn std::erro
 fn lines(population: &Population, mut out: impl Write) -> io::Result<()> {
     writeln!(out, "{}", population.directory().0)?;
     for life in population.lives() {
-        writeln!(out, "{}", life.bundle)?;
+        writeln!(out, "{}", life.text)?;
     }
     out.flush()
 }
@@ -46,7 +46,7 @@ fn files(population: &Population, dir: &Path) -> io::Result<()> {
     for (index, life) in population.lives().enumerate() {
         fs::write(
             dir.join(format!("{:05}-patient.json", index + 1)),
-            life.bundle,
+            life.text,
         )?;
     }
     Ok(())

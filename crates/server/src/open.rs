@@ -1,5 +1,6 @@
 //! A data folder, opened: keys, engine, service, and the folder's own socket.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -52,8 +53,19 @@ impl World for Machine {
 }
 
 /// The keys of a folder and the engine over them.
-pub(crate) fn store(data: &Path) -> Result<(Arc<Keyring>, Arc<Embedded>), Error> {
-    std::fs::create_dir_all(data).map_err(|error| Error::Folder(data.to_owned(), error))?;
+pub(crate) async fn store(data: &Path) -> Result<(Arc<Keyring>, Arc<Embedded>), Error> {
+    let folder = data.to_owned();
+    // Opening reads files and replays the log: not for a thread that answers requests.
+    let opened = tokio::task::spawn_blocking(move || open(&folder)).await;
+    opened.map_err(|error| Error::Service(data.to_owned(), error.to_string()))?
+}
+
+fn open(data: &Path) -> Result<(Arc<Keyring>, Arc<Embedded>), Error> {
+    let mut folder = std::fs::DirBuilder::new();
+    folder.recursive(true).mode(0o700);
+    folder
+        .create(data)
+        .map_err(|error| Error::Folder(data.to_owned(), error))?;
     let (keys, records) = (data.join("keys"), data.join("store"));
     let founding = if records.exists() {
         Founding::Existing
@@ -95,7 +107,7 @@ impl Server {
             }
             None => None,
         };
-        let (keyring, engine) = store(&config.data)?;
+        let (keyring, engine) = store(&config.data).await?;
         let service = service(config, &keyring, Arc::clone(&engine)).await?;
         let settings = salus_api::Settings {
             body_bytes_max: config.body_bytes_max,

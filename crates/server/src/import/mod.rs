@@ -77,7 +77,7 @@ async fn load(
     let started = Instant::now();
     let bar = progress(source.bytes(), arguments.json);
     bar.set_position(source.bytes_before(state.next()));
-    let (to_send, pieces) = mpsc::channel::<Result<Piece, report::Fault>>(PIECES_AT_ONCE);
+    let (to_send, pieces) = mpsc::channel::<Piece>(PIECES_AT_ONCE);
     let (to_collect, mut sent) = mpsc::channel(PIECES_AT_ONCE);
     let reader = {
         let (source, from) = (source.clone(), state.next());

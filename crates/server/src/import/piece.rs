@@ -139,7 +139,7 @@ impl Reading<'_> {
             Ok(document) => self.content(document),
             Err(error) => {
                 let reason = format!("not JSON: {error}");
-                Content::Fault(Fault::new(self.path, Some(error.line()), reason))
+                Content::Fault(Fault::new(self.path, Some(error.line), reason))
             }
         };
         self.send(self.end(), content);
