@@ -7,7 +7,10 @@
 //! of its own, so that it never holds a worker that answers requests.
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
 
 use parking_lot::{Mutex, RwLock};
 use salus_crypto::SecretKey;
@@ -107,9 +110,8 @@ impl Kv {
             }
             .map_err(|e| fault(&e))?;
         }
-        self.handle
-            .block_on(transaction.commit())
-            .map_err(|e| fault(&e))
+        let _inside = self.handle.enter();
+        wait_for(transaction.commit()).map_err(|e| fault(&e))
     }
 
     /// Why nothing can be written any more, if that is so.
@@ -138,7 +140,8 @@ impl Kv {
         let (Some(tree), Some(runtime)) = (tree, runtime) else {
             return Ok(());
         };
-        let closed = runtime.block_on(tree.close());
+        let _inside = self.handle.enter();
+        let closed = wait_for(tree.close());
         drop(tree);
         runtime.shutdown_background();
         closed.map_err(|e| fault(&e))
@@ -266,6 +269,28 @@ impl Cursor<'_> {
         };
         let value = inner.value().map_err(|e| fault(&e))?;
         Ok(Some((inner.key().user_key(), value)))
+    }
+}
+
+/// Waits for a future on this thread. Unlike a runtime's `block_on` it may be
+/// called where a runtime is running, as when a server opens its store.
+fn wait_for<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(done) => return done,
+            Poll::Pending => std::thread::park(),
+        }
     }
 }
 
