@@ -9,6 +9,7 @@ mod convert;
 mod decimal;
 mod extract;
 mod fold;
+mod lay;
 mod main_date;
 mod name;
 mod operand;
@@ -17,6 +18,8 @@ mod query;
 mod span;
 mod value;
 
+#[cfg(test)]
+mod agreement;
 #[cfg(test)]
 mod tests;
 

@@ -13,30 +13,36 @@
 use std::sync::OnceLock;
 
 use super::convert::{Reader, convert, items};
-use super::main_date;
-use super::path::{Path, Step, paths};
+#[cfg(test)]
+use super::lay::is_indexed;
 use super::span::Span;
 use super::value::{VALUES_MAX, Value};
-use crate::definitions::{self, Definitions, Parent, SearchKind, SearchParameter, Strength};
+use crate::definitions::{self, SearchKind, SearchParameter};
+use crate::fhirpath::{self, Context, Expression, Item};
 use crate::issue::{Issue, IssueType};
 use crate::json::{Kind, Node};
+use crate::reference::Reference;
+
+/// Most steps of one FHIRPath evaluation.
+const STEPS_MAX: u64 = 100_000;
 
 /// Finds the search values of resources of one type.
 #[derive(Debug)]
 pub struct Extractor {
-    ty: &'static str,
-    parameters: &'static [SearchParameter],
+    pub(super) ty: &'static str,
+    pub(super) parameters: &'static [SearchParameter],
     /// The root is the first.
-    places: Vec<Place>,
-    main_dates: Vec<u16>,
-    patients: Vec<u16>,
+    pub(super) places: Vec<Place>,
+    pub(super) computed: Vec<Computed>,
+    pub(super) main_dates: Vec<u16>,
+    pub(super) patients: Vec<u16>,
 }
 
 /// One value of one parameter of a resource.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Entry<'a> {
     /// The number of the parameter among those of the type, as
-    /// [`Definitions::search_parameters`] lists them.
+    /// [`Extractor::parameters`] lists them.
     pub parameter: u16,
     /// The value.
     pub value: Value<'a>,
@@ -44,26 +50,34 @@ pub struct Entry<'a> {
 
 /// A place in the tree of members.
 #[derive(Debug, Default)]
-struct Place {
-    edges: Vec<Edge>,
-    captures: Vec<Capture>,
+pub(super) struct Place {
+    pub(super) edges: Vec<Edge>,
+    pub(super) captures: Vec<Capture>,
 }
 
 /// A member to go on with.
 #[derive(Debug, PartialEq)]
-struct Edge {
-    key: &'static str,
-    guard: Option<(&'static str, &'static str)>,
-    index: Option<usize>,
-    to: usize,
+pub(super) struct Edge {
+    pub(super) key: &'static str,
+    pub(super) guard: Option<(&'static str, &'static str)>,
+    pub(super) index: Option<usize>,
+    pub(super) to: usize,
 }
 
 /// A parameter whose value is here.
 #[derive(Debug)]
-struct Capture {
-    parameter: u16,
-    reader: Reader,
-    target: Option<&'static str>,
+pub(super) struct Capture {
+    pub(super) parameter: u16,
+    pub(super) reader: Reader,
+    pub(super) target: Option<&'static str>,
+}
+
+/// A parameter whose expression is no path.
+#[derive(Debug)]
+pub(super) struct Computed {
+    pub(super) parameter: u16,
+    pub(super) kind: SearchKind,
+    pub(super) expression: Expression,
 }
 
 impl Extractor {
@@ -95,14 +109,12 @@ impl Extractor {
     /// types, a sign that an expression was not understood.
     #[cfg(test)]
     pub(super) fn without_values(&self) -> impl Iterator<Item = &'static SearchParameter> {
-        let captures = || self.places.iter().flat_map(|place| &place.captures);
-        self.parameters
-            .iter()
-            .zip(0_u16..)
-            .filter_map(move |(parameter, number)| {
-                let silent = is_indexed(parameter) && !captures().any(|c| c.parameter == number);
-                silent.then_some(parameter)
-            })
+        let captured = self.places.iter().flat_map(|place| &place.captures);
+        let mut found: Vec<u16> = captured.map(|capture| capture.parameter).collect();
+        found.extend(self.computed.iter().map(|computed| computed.parameter));
+        let all = self.parameters.iter().zip(0_u16..);
+        let silent = all.filter(move |(p, number)| is_indexed(p) && !found.contains(number));
+        silent.map(|(parameter, _)| parameter)
     }
 
     /// The values in a resource of this type, each once. `own_bases` are the
@@ -123,6 +135,9 @@ impl Extractor {
             entries: &mut entries,
         };
         walk.members(0, node);
+        for computed in &self.computed {
+            walk.compute(computed, node);
+        }
         if entries.len() > VALUES_MAX {
             let limit = format!("more than {VALUES_MAX} values to index; split the resource");
             return Err(Issue::error(IssueType::TooCostly, self.ty, limit));
@@ -144,151 +159,6 @@ impl Extractor {
     /// Do values of this parameter put the resource in a patient's compartment?
     pub(crate) fn is_of_patient(&self, parameter: u16) -> bool {
         self.patients.contains(&parameter)
-    }
-
-    fn build(definitions: &'static Definitions, ty: &'static str) -> Self {
-        let parameters = definitions.search_parameters(ty);
-        let numbers = |codes: &[&str]| {
-            let all = || parameters.iter().zip(0_u16..);
-            let number = |code: &&str| all().find(|(p, _)| p.code == *code);
-            codes
-                .iter()
-                .filter_map(number)
-                .map(|(_, number)| number)
-                .collect()
-        };
-        let mut extractor = Self {
-            ty,
-            parameters,
-            places: vec![Place::default()],
-            main_dates: numbers(main_date::parameters(ty)),
-            patients: numbers(definitions.compartment("Patient", ty)),
-        };
-        for (parameter, number) in parameters.iter().zip(0_u16..) {
-            extractor.add(definitions, parameter, number);
-        }
-        extractor
-    }
-
-    fn add(&mut self, definitions: &'static Definitions, parameter: &SearchParameter, number: u16) {
-        if !is_indexed(parameter) {
-            return;
-        }
-        for path in paths(parameter.expression).unwrap_or_default() {
-            self.lay(definitions, &path, parameter.kind, number);
-        }
-    }
-
-    /// Lays a path into the tree: one branch for each JSON name that an
-    /// element of several types may have.
-    fn lay(
-        &mut self,
-        definitions: &'static Definitions,
-        path: &Path<'static>,
-        kind: SearchKind,
-        parameter: u16,
-    ) {
-        let Some(own) = definitions.type_named(self.ty) else {
-            return;
-        };
-        let root = definitions.type_named(path.root);
-        if !root.is_some_and(|root| definitions.is_subtype(own, root)) {
-            return;
-        }
-        let mut heads = vec![Head {
-            place: 0,
-            parent: Parent::Type(own),
-            ty: self.ty,
-            system: "",
-        }];
-        for step in &path.steps {
-            heads = heads
-                .iter()
-                .flat_map(|head| self.branch(definitions, head, step))
-                .collect();
-        }
-        for head in heads {
-            if let Some(reader) = Reader::of(kind, head.ty, head.system) {
-                self.places[head.place].captures.push(Capture {
-                    parameter,
-                    reader,
-                    target: path.target,
-                });
-            }
-        }
-    }
-
-    fn branch(
-        &mut self,
-        definitions: &'static Definitions,
-        from: &Head,
-        step: &Step<'static>,
-    ) -> Vec<Head> {
-        let mut heads = Vec::new();
-        for key in definitions.named(from.parent, step.name) {
-            let ty = definitions.ty(key.ty).name;
-            let Some(child) = definitions.child(from.parent, key.json) else {
-                continue;
-            };
-            if step.ty.is_some_and(|wanted| wanted != ty) {
-                continue;
-            }
-            heads.push(Head {
-                place: self.edge(from.place, key.json, step),
-                parent: child.parent,
-                ty,
-                system: implied_system(definitions, key.element),
-            });
-        }
-        heads
-    }
-
-    fn edge(&mut self, from: usize, key: &'static str, step: &Step<'static>) -> usize {
-        let next = self.places.len();
-        let edges = &mut self.places[from].edges;
-        let same = |e: &&Edge| e.key == key && e.guard == step.guard && e.index == step.index;
-        if let Some(edge) = edges.iter().find(same) {
-            return edge.to;
-        }
-        edges.push(Edge {
-            key,
-            guard: step.guard,
-            index: step.index,
-            to: next,
-        });
-        self.places.push(Place::default());
-        next
-    }
-}
-
-/// Where a path has got to while it is laid.
-struct Head {
-    place: usize,
-    parent: Parent,
-    ty: &'static str,
-    system: &'static str,
-}
-
-fn is_indexed(parameter: &SearchParameter) -> bool {
-    let kept_by_store = matches!(parameter.code, "_id" | "_lastUpdated");
-    let unindexed = matches!(parameter.kind, SearchKind::Composite | SearchKind::Special);
-    !kept_by_store && !unindexed && !parameter.expression.is_empty()
-}
-
-/// The system of a code element: the one of its required value set, if that
-/// has just one.
-fn implied_system(
-    definitions: &'static Definitions,
-    element: definitions::ElementId,
-) -> &'static str {
-    let binding = definitions.element(element).binding.as_ref();
-    let set = binding
-        .filter(|binding| binding.strength == Strength::Required)
-        .and_then(|binding| binding.set)
-        .map(|set| definitions.value_set_of(set));
-    match set.and_then(|set| set.codes()) {
-        Some([(first, _), rest @ ..]) if rest.iter().all(|(system, _)| system == first) => first,
-        _ => "",
     }
 }
 
@@ -319,18 +189,72 @@ impl<'a, S: AsRef<str>> Walk<'_, 'a, S> {
             return;
         }
         for capture in &here.captures {
+            if !capture.wants(node, self.own_bases) {
+                continue;
+            }
             let entries = &mut *self.entries;
             convert(capture.reader, node, self.own_bases, &mut |value| {
-                if capture.wants(node, &value) {
-                    entries.push(Entry {
-                        parameter: capture.parameter,
-                        value,
-                    });
-                }
+                entries.push(Entry {
+                    parameter: capture.parameter,
+                    value,
+                });
             });
         }
         if !here.edges.is_empty() && node.kind() == Kind::Object {
             self.members(place, node);
+        }
+    }
+}
+
+impl<'a, S: AsRef<str>> Walk<'_, 'a, S> {
+    /// Evaluates an expression. One that fails, for example on more items than
+    /// it can compare, gives nothing.
+    fn compute(&mut self, computed: &'static Computed, node: Node<'a>) {
+        let context = Context {
+            steps_max: STEPS_MAX,
+            ..Context::default()
+        };
+        let mut items = Vec::new();
+        let evaluated = computed
+            .expression
+            .evaluate(&context, &Item::resource(node), &mut items);
+        if evaluated.is_err() {
+            return;
+        }
+        for item in &items {
+            computed.values(item, self.own_bases, &mut |value| {
+                self.entries.push(Entry {
+                    parameter: computed.parameter,
+                    value,
+                });
+            });
+        }
+    }
+}
+
+impl Computed {
+    fn values<'a, S: AsRef<str>>(
+        &self,
+        item: &Item<'a>,
+        own_bases: &[S],
+        emit: &mut impl FnMut(Value<'a>),
+    ) {
+        if let Some(element) = item.element() {
+            let ty = element
+                .shape
+                .map(|shape| definitions::r4().ty(shape.ty).name);
+            let reader = ty.and_then(|ty| Reader::of(self.kind, ty, ""));
+            if let (Some(node), Some(reader)) = (element.value, reader) {
+                convert(reader, node, own_bases, emit);
+            }
+        } else if let (SearchKind::Token, Some(fhirpath::Value::Boolean(truth))) =
+            (self.kind, item.value())
+        {
+            emit(Value::Token {
+                system: "".into(),
+                code: if truth { "true" } else { "false" }.into(),
+                text: None,
+            });
         }
     }
 }
@@ -345,32 +269,21 @@ impl Edge {
 }
 
 impl Capture {
-    /// Is it a reference to the type that the expression asks for? What a URN
-    /// or a foreign URL leads to, only `Reference.type` can tell.
-    fn wants(&self, node: Node<'_>, value: &Value<'_>) -> bool {
+    /// Does it refer to the type that the expression asks for? The literal
+    /// tells, and for a URN or a mere identifier `Reference.type`.
+    fn wants<S: AsRef<str>>(&self, node: Node<'_>, own_bases: &[S]) -> bool {
         let Some(target) = self.target else {
             return true;
         };
-        let told = || {
-            let ty = node.get("type").and_then(Node::str);
-            ty.is_some_and(|ty| ty == target)
-        };
-        match value {
-            Value::Reference { ty, .. } => ty == target,
-            Value::ReferenceUri(url) => {
-                let none: &[&str] = &[];
-                let named = crate::reference::Reference::parse(url, none);
-                named
-                    .and_then(|r| r.target_type())
-                    .map_or_else(told, |ty| ty == target)
-            }
-            Value::ReferenceIdentifier { .. } => told(),
-            Value::Token { .. }
-            | Value::String { .. }
-            | Value::Date(_)
-            | Value::Number(_)
-            | Value::Quantity { .. }
-            | Value::Uri(_) => true,
+        let literal = node.get("reference").unwrap_or(node).str();
+        let reference = literal.as_deref();
+        let reference = reference.and_then(|literal| Reference::parse(literal, own_bases));
+        match reference.and_then(Reference::target_type) {
+            Some(ty) => ty == target,
+            None => node
+                .get("type")
+                .and_then(Node::str)
+                .is_some_and(|ty| ty == target),
         }
     }
 }

@@ -1,0 +1,176 @@
+//! Making an extractor: the paths of all parameters of a type laid into one
+//! tree of member names.
+
+use super::convert::Reader;
+use super::extract::{Capture, Computed, Edge, Extractor, Place};
+use super::main_date;
+use super::path::{Path, Step, paths};
+use crate::definitions::{Definitions, ElementId, Parent, SearchKind, SearchParameter, Strength};
+use crate::fhirpath::Expression;
+
+impl Extractor {
+    pub(super) fn build(definitions: &'static Definitions, ty: &'static str) -> Self {
+        let parameters = definitions.search_parameters(ty);
+        let numbers = |codes: &[&str]| {
+            let all = || parameters.iter().zip(0_u16..);
+            let number = |code: &&str| all().find(|(p, _)| p.code == *code);
+            codes
+                .iter()
+                .filter_map(number)
+                .map(|(_, number)| number)
+                .collect()
+        };
+        let mut extractor = Self {
+            ty,
+            parameters,
+            places: vec![Place::default()],
+            computed: Vec::new(),
+            main_dates: numbers(main_date::parameters(ty)),
+            patients: numbers(definitions.compartment("Patient", ty)),
+        };
+        for (parameter, number) in parameters.iter().zip(0_u16..) {
+            extractor.add(definitions, parameter, number);
+        }
+        extractor
+    }
+
+    fn add(&mut self, definitions: &'static Definitions, parameter: &SearchParameter, number: u16) {
+        if !is_indexed(parameter) {
+            return;
+        }
+        let Some(paths) = paths(parameter.expression) else {
+            return self
+                .computed
+                .extend(Computed::of(definitions, self.ty, parameter, number));
+        };
+        for path in paths {
+            self.lay(definitions, &path, parameter.kind, number);
+        }
+    }
+
+    /// Lays a path into the tree: one branch for each JSON name that an
+    /// element of several types may have.
+    fn lay(
+        &mut self,
+        definitions: &'static Definitions,
+        path: &Path<'static>,
+        kind: SearchKind,
+        parameter: u16,
+    ) {
+        let Some(own) = definitions.type_named(self.ty) else {
+            return;
+        };
+        let root = definitions.type_named(path.root);
+        if !root.is_some_and(|root| definitions.is_subtype(own, root)) {
+            return;
+        }
+        let mut heads = vec![Head {
+            place: 0,
+            parent: Parent::Type(own),
+            ty: self.ty,
+            system: "",
+        }];
+        for step in &path.steps {
+            heads = heads
+                .iter()
+                .flat_map(|head| self.branch(definitions, head, step))
+                .collect();
+        }
+        for head in heads {
+            if let Some(reader) = Reader::of(kind, head.ty, head.system) {
+                self.places[head.place].captures.push(Capture {
+                    parameter,
+                    reader,
+                    target: path.target,
+                });
+            }
+        }
+    }
+
+    fn branch(
+        &mut self,
+        definitions: &'static Definitions,
+        from: &Head,
+        step: &Step<'static>,
+    ) -> Vec<Head> {
+        let mut heads = Vec::new();
+        for key in definitions.named(from.parent, step.name) {
+            let ty = definitions.ty(key.ty).name;
+            let Some(child) = definitions.child(from.parent, key.json) else {
+                continue;
+            };
+            if step.ty.is_some_and(|wanted| wanted != ty) {
+                continue;
+            }
+            heads.push(Head {
+                place: self.edge(from.place, key.json, step),
+                parent: child.parent,
+                ty,
+                system: implied_system(definitions, key.element),
+            });
+        }
+        heads
+    }
+
+    fn edge(&mut self, from: usize, key: &'static str, step: &Step<'static>) -> usize {
+        let next = self.places.len();
+        let edges = &mut self.places[from].edges;
+        let same = |e: &&Edge| e.key == key && e.guard == step.guard && e.index == step.index;
+        if let Some(edge) = edges.iter().find(same) {
+            return edge.to;
+        }
+        edges.push(Edge {
+            key,
+            guard: step.guard,
+            index: step.index,
+            to: next,
+        });
+        self.places.push(Place::default());
+        next
+    }
+}
+
+/// Where a path has got to while it is laid.
+struct Head {
+    place: usize,
+    parent: Parent,
+    ty: &'static str,
+    system: &'static str,
+}
+
+pub(super) fn is_indexed(parameter: &SearchParameter) -> bool {
+    let kept_by_store = matches!(parameter.code, "_id" | "_lastUpdated");
+    let unindexed = matches!(parameter.kind, SearchKind::Composite | SearchKind::Special);
+    !kept_by_store && !unindexed && !parameter.expression.is_empty()
+}
+
+/// The system of a code element: the one of its required value set, if that
+/// has just one.
+fn implied_system(definitions: &'static Definitions, element: ElementId) -> &'static str {
+    let binding = definitions.element(element).binding.as_ref();
+    let set = binding
+        .filter(|binding| binding.strength == Strength::Required)
+        .and_then(|binding| binding.set)
+        .map(|set| definitions.value_set_of(set));
+    match set.and_then(|set| set.codes()) {
+        Some([(first, _), rest @ ..]) if rest.iter().all(|(system, _)| system == first) => first,
+        _ => "",
+    }
+}
+
+impl Computed {
+    fn of(
+        definitions: &Definitions,
+        ty: &str,
+        parameter: &SearchParameter,
+        number: u16,
+    ) -> Option<Self> {
+        let root = definitions.resource_named(ty)?;
+        let expression = Expression::compile_search(parameter.expression, root).ok()?;
+        Some(Self {
+            parameter: number,
+            kind: parameter.kind,
+            expression,
+        })
+    }
+}
