@@ -296,6 +296,13 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 1000,
+            failure_persistence: None,
+            rng_seed: proptest::test_runner::RngSeed::Fixed(1),
+            ..ProptestConfig::default()
+        })]
+
         #[test]
         fn parsing_never_panics(text in "\\PC{0,60}", base in "\\PC{0,20}") {
             let _ = Reference::parse(&text, &[base.as_str()]);

@@ -294,6 +294,13 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 1000,
+            failure_persistence: None,
+            rng_seed: proptest::test_runner::RngSeed::Fixed(1),
+            ..ProptestConfig::default()
+        })]
+
         #[test]
         fn it_never_panics(text in "[0-9T:Z+.-]{0,30}") {
             let _ = Span::parse(&text);

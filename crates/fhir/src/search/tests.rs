@@ -5,7 +5,8 @@ use super::*;
 use crate::compartment;
 use crate::json::{Document, Limits, Node};
 use crate::splice::{self, Splices, Stamp};
-use std::collections::HashMap;
+use proptest::prelude::*;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 const OWN: &[&str] = &["http://localhost/fhir"];
@@ -427,6 +428,50 @@ fn wrong_shapes_give_nothing_and_harm_nothing() {
         let document = document(&format!(r#"{{"resourceType":"Observation",{members}}}"#));
         let entries = extractor(document.root()).extract(document.root(), OWN);
         assert_eq!(entries, Ok(Vec::new()), "{members}");
+    }
+}
+
+/// JSON with the names that an Observation's parameters look at, in any shape.
+fn any_shape() -> impl Strategy<Value = String> {
+    let names = "code|coding|system|value|valueQuantity|subject|reference|identifier|component|\
+                 effectivePeriod|effectiveTiming|event|start|end|repeat|boundsPeriod|meta|tag|status";
+    let name = proptest::sample::select(names.split('|').collect::<Vec<_>>());
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        Just("true".to_owned()),
+        "-?[1-9][0-9]{0,3}(\\.[0-9]{1,3})?",
+        "\"[a-zA-Z0-9:/#? .é-]{0,20}\"",
+        "\"(Patient/[a-z0-9]{1,4}|2[0-9]{3}(-0[1-9](-1[0-9])?)?|urn:uuid:[a-f]{3})\"",
+    ];
+    leaf.prop_recursive(5, 40, 5, move |inner| {
+        let members = proptest::collection::btree_map(name.clone(), inner.clone(), 0..5);
+        prop_oneof![
+            proptest::collection::vec(inner, 0..3).prop_map(|items| format!("[{}]", items.join(","))),
+            members.prop_map(|members| {
+                let members = members.iter().map(|(name, value)| format!("\"{name}\":{value}"));
+                format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+            }),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 1000,
+        failure_persistence: None,
+        rng_seed: proptest::test_runner::RngSeed::Fixed(1),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn no_shape_makes_it_panic_or_repeat_itself(value in any_shape()) {
+        let extractor = Extractor::for_type("Observation").unwrap();
+        let document = document(&value);
+        let entries = extractor.extract(document.root(), OWN).unwrap();
+        let different: HashSet<_> = entries.iter().collect();
+        prop_assert_eq!(different.len(), entries.len());
+        let _ = extractor.main_date(&entries);
+        let _ = compartment::patients("Observation", "o", &entries);
     }
 }
 

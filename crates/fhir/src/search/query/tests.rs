@@ -588,6 +588,13 @@ fn included_resources() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 1000,
+        failure_persistence: None,
+        rng_seed: proptest::test_runner::RngSeed::Fixed(1),
+        ..ProptestConfig::default()
+    })]
+
     #[test]
     fn parsing_never_panics(
         name in "[a-zA-Z_:.-]{0,20}|(name|subject|date|_has|code|_sort|value-quantity)(:|[.])?[a-zA-Z:.]{0,12}",
