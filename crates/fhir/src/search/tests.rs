@@ -446,9 +446,12 @@ fn any_shape() -> impl Strategy<Value = String> {
     leaf.prop_recursive(5, 40, 5, move |inner| {
         let members = proptest::collection::btree_map(name.clone(), inner.clone(), 0..5);
         prop_oneof![
-            proptest::collection::vec(inner, 0..3).prop_map(|items| format!("[{}]", items.join(","))),
+            proptest::collection::vec(inner, 0..3)
+                .prop_map(|items| format!("[{}]", items.join(","))),
             members.prop_map(|members| {
-                let members = members.iter().map(|(name, value)| format!("\"{name}\":{value}"));
+                let members = members
+                    .iter()
+                    .map(|(name, value)| format!("\"{name}\":{value}"));
                 format!("{{{}}}", members.collect::<Vec<_>>().join(","))
             }),
         ]
