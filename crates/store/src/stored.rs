@@ -57,7 +57,10 @@ impl<'a> Rows<'a> {
     }
 
     /// The rows that [`Row::write`] wrote one behind the other in the order of
-    /// parameters. Reads all of them once and copies nothing.
+    /// parameters. Walks over all of them once and copies nothing.
+    ///
+    /// Values are read only when they are asked for. One that cannot be read
+    /// is as if it were not there; [`Row::read`] is what tells.
     ///
     /// # Errors
     /// [`Error::Damaged`] if the bytes are not such rows.
@@ -65,11 +68,11 @@ impl<'a> Rows<'a> {
         let mut rest = bytes;
         let mut newest = Param(0);
         while !rest.is_empty() {
-            let (param, _) = take_row(&mut rest).ok_or_else(damaged)?;
-            if param < newest {
+            let frame = take_frame(&mut rest).ok_or_else(damaged)?;
+            if frame.param < newest {
                 return Err(damaged());
             }
-            newest = param;
+            newest = frame.param;
         }
         Ok(Self(Form::Stored(bytes)))
     }
@@ -110,8 +113,8 @@ fn run(rows: &[Row], param: Param) -> &[Row] {
 /// The bytes from the first row of this parameter or a later one.
 fn skip_to(mut bytes: &[u8], param: Param) -> &[u8] {
     let mut rest = bytes;
-    while let Some((_, at, _)) = take_frame(&mut rest) {
-        if at >= param {
+    while let Some(frame) = take_frame(&mut rest) {
+        if frame.param >= param {
             break;
         }
         bytes = rest;
@@ -128,10 +131,23 @@ struct Run<'a> {
 impl<'a> Iterator for Run<'a> {
     type Item = ValueRef<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<ValueRef<'a>> {
-        let (param, value) = take_row(&mut self.bytes)?;
-        (param == self.param).then_some(value)
+        loop {
+            let frame = take_frame(&mut self.bytes).filter(|frame| frame.param == self.param)?;
+            let value = take_body(frame.tag, frame.body);
+            if value.is_some() {
+                return value;
+            }
+        }
     }
+}
+
+/// A row whose value is not yet read.
+struct Frame<'a> {
+    tag: u8,
+    param: Param,
+    body: &'a [u8],
 }
 
 fn damaged() -> Error {
@@ -139,19 +155,25 @@ fn damaged() -> Error {
 }
 
 fn take_row<'a>(bytes: &mut &'a [u8]) -> Option<(Param, ValueRef<'a>)> {
-    let (tag, param, body) = take_frame(bytes)?;
-    Some((param, take_body(tag, body)?))
+    let frame = take_frame(bytes)?;
+    Some((frame.param, take_body(frame.tag, frame.body)?))
 }
 
-fn take_frame<'a>(bytes: &mut &'a [u8]) -> Option<(u8, Param, &'a [u8])> {
-    let (stamp, rest) = bytes.split_first()?;
+#[inline]
+fn take_frame<'a>(bytes: &mut &'a [u8]) -> Option<Frame<'a>> {
+    let (&[stamp, a, b, c, d, length], rest) = bytes.split_first_chunk()?;
+    let mut length = usize::from(length);
     *bytes = rest;
-    let tag = stamp.checked_sub(FORMAT).filter(|&tag| tag < 0x10)?;
-    let param = Param(ordered::take_u32(bytes)?);
-    let length = take_length(bytes)?;
+    if length >= 0x80 {
+        length = take_long_length(length & 0x7F, bytes)?;
+    }
     let (body, rest) = bytes.split_at_checked(length)?;
     *bytes = rest;
-    Some((tag, param, body))
+    Some(Frame {
+        tag: stamp.checked_sub(FORMAT).filter(|&tag| tag < 0x10)?,
+        param: Param(u32::from_be_bytes([a, b, c, d])),
+        body,
+    })
 }
 
 fn take_body(tag: u8, mut body: &[u8]) -> Option<ValueRef<'_>> {
@@ -246,10 +268,20 @@ fn length_of_length(length: usize) -> usize {
     bits.div_ceil(7).max(1) as usize
 }
 
+#[inline]
 fn take_length(bytes: &mut &[u8]) -> Option<usize> {
-    let mut length = 0_usize;
+    let (first, rest) = bytes.split_first()?;
+    *bytes = rest;
+    match usize::from(*first) {
+        short @ 0..0x80 => Some(short),
+        long => take_long_length(long & 0x7F, bytes),
+    }
+}
+
+/// The rest of a length whose first seven bits are these.
+fn take_long_length(mut length: usize, bytes: &mut &[u8]) -> Option<usize> {
     // Five bytes say up to 2^35, more than any row.
-    for shift in (0..35).step_by(7) {
+    for shift in (7..35).step_by(7) {
         let (byte, rest) = bytes.split_first()?;
         *bytes = rest;
         length |= usize::from(byte & 0x7F).checked_shl(shift)?;

@@ -149,6 +149,7 @@ pub(super) fn a_follower_of_changes_misses_nothing(subject: &Subject<'_>) {
 /// Writes here and reads on another thread, until both have happened often.
 fn while_writing(mut write: impl FnMut(), read: impl Fn() + Sync) {
     const TIMES: usize = 60;
+    const AHEAD: usize = 10;
     let reads = AtomicUsize::new(0);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -160,8 +161,17 @@ fn while_writing(mut write: impl FnMut(), read: impl Fn() + Sync) {
         });
         let _done = Done(&done);
         let mut writes = 0;
-        // A reader that has panicked is finished.
-        while !reader.is_finished() && (writes < TIMES || reads.load(Ordering::Acquire) < TIMES) {
+        loop {
+            let reads = reads.load(Ordering::Acquire);
+            // A reader that has panicked is finished.
+            if reader.is_finished() || (writes >= TIMES && reads >= TIMES) {
+                break;
+            }
+            // However fast the writer, the reader has its turn.
+            if writes > AHEAD * (reads + 1) {
+                std::thread::yield_now();
+                continue;
+            }
             write();
             writes += 1;
         }
