@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod definitions;
+mod dictionary;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -20,11 +21,18 @@ struct Command {
     run: fn(&[String]) -> Outcome,
 }
 
-const COMMANDS: &[Command] = &[Command {
-    name: "definitions",
-    help: "derive crates/fhir/definitions from the published packages [--check] [--from DIR]",
-    run: definitions::run,
-}];
+const COMMANDS: &[Command] = &[
+    Command {
+        name: "definitions",
+        help: "derive crates/fhir/definitions from the published packages [--check] [--from DIR]",
+        run: definitions::run,
+    },
+    Command {
+        name: "dictionary",
+        help: "train the dictionary that bodies are compressed with [--check] [--measure]",
+        run: dictionary::run,
+    },
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
