@@ -43,9 +43,12 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 }
 
 fn train() -> Outcome {
+    let folder = crate::root().join(FOLDER);
+    if folder.join(FILE).exists() {
+        return Err(format!("{FILE} is in use: give a new dictionary the next number").into());
+    }
     let samples = Samples::for_training();
     let dictionary = zstd::dict::from_samples(samples.texts(), BYTES_MAX)?;
-    let folder = crate::root().join(FOLDER);
     std::fs::create_dir_all(&folder)?;
     std::fs::write(folder.join(FILE), &dictionary)?;
     println!(

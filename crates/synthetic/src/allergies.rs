@@ -35,7 +35,7 @@ const ALLERGIES: &[Allergy] = &[
     Allergy { code: snomed("91936005", "Allergy to penicillin"), category: "medication", criticality: "high", reactions: &[HIVES, ANGIOEDEMA], severity: "moderate", forbids: PENICILLINS, share: 0.06 },
     Allergy { code: rxnorm("1191", "Aspirin"), category: "medication", criticality: "low", reactions: &[RASH], severity: "mild", forbids: SALICYLATES, share: 0.02 },
     Allergy { code: snomed("91935009", "Allergy to peanut"), category: "food", criticality: "high", reactions: &[ANAPHYLAXIS, HIVES], severity: "severe", forbids: &[], share: 0.02 },
-    Allergy { code: snomed("91934008", "Allergy to nut"), category: "food", criticality: "high", reactions: &[ANGIOEDEMA], severity: "moderate", forbids: &[], share: 0.015 },
+    Allergy { code: snomed("91934008", "Nut allergy"), category: "food", criticality: "high", reactions: &[ANGIOEDEMA], severity: "moderate", forbids: &[], share: 0.015 },
     Allergy { code: snomed("232350006", "Allergy to dust mite protein"), category: "environment", criticality: "low", reactions: &[SNEEZING, CONGESTION], severity: "mild", forbids: &[], share: 0.09 },
     Allergy { code: snomed("232347008", "Allergy to animal dander"), category: "environment", criticality: "low", reactions: &[SNEEZING, ITCHING], severity: "mild", forbids: &[], share: 0.06 },
     Allergy { code: snomed("300916003", "Allergy to latex"), category: "environment", criticality: "low", reactions: &[ITCHING], severity: "mild", forbids: &[], share: 0.01 },

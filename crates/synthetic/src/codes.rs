@@ -1,9 +1,9 @@
 //! The coded concepts the generator uses, and the systems they come from.
 //!
-//! Provenance: SNOMED CT codes are of the International Patient Summary free set or appear in the
-//! R4 specification's examples; ICD-10-CM is the public-domain 2024 release; LOINC, RxNorm and CVX
-//! codes are in common use and appear in the R4 and US Core examples. Clinical drugs whose RxNorm
-//! code we could not confirm are coded by ingredient. Displays are the systems' own.
+//! Provenance: ICD-10-CM is the public-domain release of 2024. SNOMED CT codes are of the
+//! International Patient Summary's free set, or appear in the examples of R4 or in Synthea's
+//! output. LOINC, RxNorm and CVX codes are those of the R4 and US Core examples and of common
+//! panels and orders; a drug whose clinical code was in doubt is coded by its ingredient.
 
 /// A concept of a code system.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +48,11 @@ pub(crate) const fn icd(id: &'static str, display: &'static str) -> Code {
 
 pub(crate) const fn cvx(id: &'static str, display: &'static str) -> Code {
     code(CVX, id, display)
+}
+
+/// A concept of the United States' race and ethnicity system.
+pub(crate) const fn race(id: &'static str, display: &'static str) -> Code {
+    code("urn:oid:2.16.840.1.113883.6.238", id, display)
 }
 
 /// A concept of HL7's own terminology, `http://terminology.hl7.org/CodeSystem/...`.

@@ -3,7 +3,7 @@
 //! Nothing here depends on the seed: populations of different seeds meet in the same town.
 
 use crate::chart::{Chart, Form, Target};
-use crate::codes::{Code, code, hl7, snomed};
+use crate::codes::{Code, hl7, snomed};
 use crate::draw::Draw;
 use crate::names::STATE;
 use crate::write::Writer;
@@ -250,9 +250,4 @@ fn address(w: &mut Writer, site: &Site) {
     w.string("state", STATE);
     w.string("postalCode", site.town.1);
     w.string("country", "US");
-}
-
-/// A code of the US race and ethnicity system, used by `person`.
-pub(crate) const fn race(id: &'static str, display: &'static str) -> Code {
-    code("urn:oid:2.16.840.1.113883.6.238", id, display)
 }

@@ -184,3 +184,33 @@ pub(crate) fn is_fatal(disease: Disease) -> bool {
         Disease::Pneumonia | Disease::Infarction | Disease::Stroke
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn shared() -> PathBuf {
+        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
+        std::env::var_os("SALUS_SHARED").map_or(root.join("../shared"), PathBuf::from)
+    }
+
+    #[test]
+    fn diagnoses_are_those_of_the_published_icd_10_cm() {
+        let path = shared().join("data/terminology/icd10cm/icd10cm-codes-2024.txt");
+        let Ok(table) = std::fs::read_to_string(&path) else {
+            println!("skipped: {} is not here", path.display());
+            return;
+        };
+        let known: HashMap<&str, &str> = table
+            .lines()
+            .filter_map(|line| line.split_once(char::is_whitespace))
+            .collect();
+        for illness in CHRONIC.iter().chain(ACUTE) {
+            let code = illness.icd.code.replace('.', "");
+            assert_eq!(known[code.as_str()].trim(), illness.icd.display);
+        }
+    }
+}

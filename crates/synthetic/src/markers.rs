@@ -4,11 +4,16 @@
 //! holds a value found nowhere else: store the bundle, use the server, then look for the values
 //! where none may be, such as logs, errors and files on disk.
 
+mod fields;
+
 use crate::chart::{Chart, Form, Target};
 use crate::codes::{ACTIVE, CONFIRMED, VITAL_SIGNS, hl7};
 use crate::draw::Draw;
-use crate::notes::push_base64;
 use crate::write::Writer;
+use fields::{
+    Marks, address, addresses, attachment, concept, concepts, identifier, name, named_reference,
+    names, narrative, notes, period, quantity, telecom,
+};
 
 /// A bundle of marked resources and the values to look for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -61,60 +66,6 @@ const KINDS: &[(&str, Write)] = &[
     ("ServiceRequest", service_request),
     ("Binary", binary),
 ];
-
-/// Makes values and remembers them.
-struct Marks {
-    draw: Draw,
-    values: Vec<String>,
-}
-
-impl Marks {
-    fn new(seed: u64) -> Marks {
-        Marks {
-            draw: Draw::new(seed, u64::MAX - 2),
-            values: Vec::new(),
-        }
-    }
-
-    fn text(&mut self) -> String {
-        let text = format!("PHIMARK-{:016x}", self.draw.below(u64::MAX));
-        self.keep(text)
-    }
-
-    /// A day of years that nobody alive and no clock of ours remembers.
-    fn date(&mut self) -> String {
-        let (year, month) = (self.draw.between(1801, 1879), self.draw.between(1, 12));
-        let date = format!("{year}-{month:02}-{:02}", self.draw.between(1, 28));
-        self.keep(date)
-    }
-
-    fn moment(&mut self) -> String {
-        let minutes = self.draw.between(10, 59);
-        format!("{}T11:{minutes}:07.123-05:00", self.date())
-    }
-
-    /// Digits that no count, size or time is likely to show.
-    fn number(&mut self) -> String {
-        let (whole, fraction) = (
-            self.draw.between(40_000, 99_999),
-            self.draw.between(100_001, 999_999),
-        );
-        self.keep(format!("{whole}.{fraction}"))
-    }
-
-    /// A text in base64: it must be found neither encoded nor decoded.
-    fn base64(&mut self) -> String {
-        let text = self.text();
-        let mut encoded = String::new();
-        push_base64(text.as_bytes(), &mut encoded);
-        self.keep(encoded)
-    }
-
-    fn keep(&mut self, value: String) -> String {
-        self.values.push(value.clone());
-        value
-    }
-}
 
 fn patient(w: &mut Writer, m: &mut Marks, _: Target) {
     narrative(w, m);
@@ -369,111 +320,6 @@ fn binary(w: &mut Writer, m: &mut Marks, subject: Target) {
     w.string("contentType", "text/plain");
     w.reference("securityContext", subject);
     w.string("data", &m.base64());
-}
-
-fn narrative(w: &mut Writer, m: &mut Marks) {
-    w.narrative(&m.text());
-}
-
-fn identifier(w: &mut Writer, m: &mut Marks) {
-    w.list("identifier", |w| {
-        w.element(|w| {
-            w.joined("system", &["https://example.org/", &m.text()]);
-            w.string("value", &m.text());
-        });
-    });
-}
-
-fn names(w: &mut Writer, m: &mut Marks) {
-    w.list("name", |w| w.element(|w| name(w, m)));
-}
-
-fn name(w: &mut Writer, m: &mut Marks) {
-    w.string("text", &m.text());
-    w.string("family", &m.text());
-    w.strings("given", &[&m.text(), &m.text()]);
-    w.strings("suffix", &[&m.text()]);
-}
-
-fn telecom(w: &mut Writer, m: &mut Marks) {
-    w.list("telecom", |w| {
-        for system in ["phone", "email", "url"] {
-            w.element(|w| {
-                w.string("system", system);
-                w.string("value", &m.text());
-            });
-        }
-    });
-}
-
-fn addresses(w: &mut Writer, m: &mut Marks) {
-    w.list("address", |w| w.element(|w| address(w, m)));
-}
-
-fn address(w: &mut Writer, m: &mut Marks) {
-    w.string("text", &m.text());
-    w.strings("line", &[&m.text()]);
-    for part in ["city", "district", "state", "postalCode", "country"] {
-        w.string(part, &m.text());
-    }
-}
-
-fn concept(w: &mut Writer, key: &str, m: &mut Marks) {
-    w.object(key, |w| concept_members(w, m));
-}
-
-fn concepts(w: &mut Writer, key: &str, m: &mut Marks) {
-    w.list(key, |w| w.element(|w| concept_members(w, m)));
-}
-
-fn concept_members(w: &mut Writer, m: &mut Marks) {
-    w.list("coding", |w| {
-        w.element(|w| {
-            w.string("system", "https://example.org/codes");
-            w.string("code", &m.text());
-            w.string("display", &m.text());
-        });
-    });
-    w.string("text", &m.text());
-}
-
-fn named_reference(w: &mut Writer, key: &str, target: Target, m: &mut Marks) {
-    w.reference_named(key, target, &m.text());
-}
-
-fn period(w: &mut Writer, key: &str, m: &mut Marks) {
-    // The start must not lie after the end.
-    let mut ends = [m.moment(), m.moment()];
-    ends.sort();
-    w.object(key, |w| {
-        w.string("start", &ends[0]);
-        w.string("end", &ends[1]);
-    });
-}
-
-fn quantity(w: &mut Writer, key: &str, m: &mut Marks) {
-    w.object(key, |w| {
-        w.number_text("value", &m.number());
-        w.string("unit", &m.text());
-    });
-}
-
-fn notes(w: &mut Writer, m: &mut Marks) {
-    w.list("note", |w| {
-        w.element(|w| {
-            w.string("authorString", &m.text());
-            w.string("time", &m.moment());
-            w.string("text", &m.text());
-        });
-    });
-}
-
-fn attachment(w: &mut Writer, m: &mut Marks) {
-    w.string("contentType", "text/plain");
-    w.string("data", &m.base64());
-    w.joined("url", &["https://example.org/", &m.text()]);
-    w.string("title", &m.text());
-    w.string("creation", &m.moment());
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Whether generated lives hold together, over two hundred of them.
 
 mod consistency;
+mod invariants;
 mod validation;
 
 use std::collections::{HashMap, HashSet};
