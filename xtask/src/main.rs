@@ -7,6 +7,7 @@
 
 mod definitions;
 mod dictionary;
+mod tidy;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,11 @@ const COMMANDS: &[Command] = &[
         name: "dictionary",
         help: "train the dictionary that bodies are compressed with [--check] [--measure]",
         run: dictionary::run,
+    },
+    Command {
+        name: "tidy",
+        help: "check what the compiler does not know about this repository [CHECK...]",
+        run: tidy::run,
     },
 ];
 
