@@ -81,18 +81,14 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "xtask",
-        imports: &["salus-synthetic"],
+        imports: &["salus-fhir", "salus-synthetic"],
         tests: &[],
     },
 ];
 
 pub(super) fn faults(tree: &Tree) -> Vec<Fault> {
-    let packages = tree.metadata["packages"].as_array();
-    let ours = packages
-        .into_iter()
-        .flatten()
-        .filter(|p| p["source"].is_null());
-    ours.flat_map(of_package).collect()
+    let packages = tree.packages.as_array().into_iter().flatten();
+    packages.flat_map(of_package).collect()
 }
 
 fn of_package(package: &Value) -> Vec<Fault> {

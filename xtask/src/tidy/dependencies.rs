@@ -1,158 +1,163 @@
-//! Outside crates: licences we may ship, one source, no second version of a
-//! heavy one.
+//! Outside crates: licences we may ship, none that is unwanted, no second
+//! version of a heavy one, and a reason for each that we name ourselves.
 //!
-//! The same rules stand in `deny.toml` for those who have `cargo deny`; it
-//! takes longer to build than this whole workspace, so CI does without.
+//! The rules are those of `deny.toml`. `cargo deny` itself takes longer to
+//! build than this whole workspace, so CI does without; where outside crates
+//! come from is seen in `words`.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use serde_json::Value;
+use toml::Table;
 
 use super::Fault;
-use super::tree::Tree;
+use super::tree::{Crate, Tree};
 
-/// Licences that ask for no more than that their text is kept.
-const LICENCES: &[&str] = &[
-    "0BSD",
-    "Apache-2.0",
-    "BSD-2-Clause",
-    "BSD-3-Clause",
-    "BSL-1.0",
-    "CC0-1.0",
-    "CDLA-Permissive-2.0",
-    "ISC",
-    "MIT",
-    "MIT-0",
-    "OpenSSL",
-    "Unicode-3.0",
-    "Unlicense",
-    "Zlib",
-];
-
-/// Crates that take long to build or hold state of the process.
-const ONCE: &[&str] = &[
-    "aws-lc-rs",
-    "aws-lc-sys",
-    "axum",
-    "clap",
-    "hyper",
-    "jiff",
-    "proptest",
-    "regex",
-    "regex-automata",
-    "rustls",
-    "serde",
-    "serde_json",
-    "surrealkv",
-    "syn",
-    "tokio",
-    "tracing-subscriber",
-    "zstd-sys",
-];
-
-/// Crates that must not come in, and why.
-const NEVER: &[(&str, &str)] = &[
-    (
-        "openssl-sys",
-        "needs headers that a fresh machine does not have",
-    ),
-    (
-        "bindgen",
-        "needs clang, which a fresh machine does not have",
-    ),
-    ("ring", "a second cryptographic library beside aws-lc-rs"),
-    ("native-tls", "a second TLS library beside rustls"),
-    ("chrono", "a second calendar beside jiff"),
-];
+const RULES: &str = "deny.toml";
+const LOCK: &str = "Cargo.lock";
+const MANIFEST: &str = "Cargo.toml";
+const REASONS: &str = "docs/adr/0002-dependencies.md";
 
 pub(super) fn faults(tree: &Tree) -> Vec<Fault> {
-    let packages = tree.metadata["packages"].as_array();
-    let packages: Vec<&Value> = packages.into_iter().flatten().collect();
-    let mut faults: Vec<Fault> = packages.iter().filter_map(|p| licence(p)).collect();
-    faults.extend(packages.iter().filter_map(|p| unwanted(p)));
-    faults.extend(doubles(&packages));
+    let rules = tree.text(RULES).unwrap_or_default();
+    let mut faults = match rules.parse::<Table>() {
+        Ok(rules) => against(&rules, &tree.crates),
+        Err(error) => vec![Fault::new(RULES, 0, error.message())],
+    };
+    faults.extend(unexplained(tree));
     faults
 }
 
-fn licence(package: &Value) -> Option<Fault> {
-    let text = package["license"].as_str().unwrap_or("no licence");
-    let message = format!("{} is under {text}: see deny.toml", named(package));
-    (!permitted(text)).then(|| Fault::new("Cargo.lock", 0, message))
+fn against(rules: &Table, crates: &[Crate]) -> Vec<Fault> {
+    let allowed = list(rules, "licenses", "allow");
+    let allowed: BTreeSet<&str> = allowed.iter().filter_map(toml::Value::as_str).collect();
+    let mut faults: Vec<Fault> = crates
+        .iter()
+        .filter(|found| !permitted(&found.license, &allowed))
+        .map(|found| {
+            let Crate {
+                name,
+                version,
+                license,
+            } = found;
+            let license = if license.is_empty() {
+                "no licence"
+            } else {
+                license
+            };
+            Fault::new(
+                LOCK,
+                0,
+                format!("{name} {version} is under {license}: see {RULES}"),
+            )
+        })
+        .collect();
+    for row in list(rules, "bans", "deny")
+        .iter()
+        .filter_map(toml::Value::as_table)
+    {
+        faults.extend(banned(row, crates));
+    }
+    faults
 }
 
-/// Whether an SPDX expression can be met with our licences. `/` is an old way
-/// to write `OR`; `WITH` adds a permission, so what stands before it decides.
-pub(super) fn permitted(expression: &str) -> bool {
+fn list<'a>(rules: &'a Table, part: &str, name: &str) -> &'a [toml::Value] {
+    let found = rules.get(part).and_then(|part| part.get(name));
+    found
+        .and_then(toml::Value::as_array)
+        .map_or(&[], Vec::as_slice)
+}
+
+/// What a row of `bans.deny` says against the crates.
+fn banned(row: &Table, crates: &[Crate]) -> Option<Fault> {
+    let text = |name: &str| {
+        row.get(name)
+            .and_then(toml::Value::as_str)
+            .unwrap_or_default()
+    };
+    let name = text("crate");
+    let versions: Vec<&str> = crates
+        .iter()
+        .filter(|found| found.name == name)
+        .map(|found| found.version.as_str())
+        .collect();
+    let once = row
+        .get("deny-multiple-versions")
+        .and_then(toml::Value::as_bool);
+    let message = match (once, versions.as_slice()) {
+        (Some(true), [_, _, ..]) => {
+            format!(
+                "{name} comes in as {}: one is enough",
+                versions.join(" and ")
+            )
+        }
+        (None | Some(false), [version, ..]) => {
+            format!("{name} {version} came in: {}", text("reason"))
+        }
+        _ => return None,
+    };
+    Some(Fault::new(LOCK, 0, message))
+}
+
+/// Outside crates that the workspace names and the record of reasons does not.
+fn unexplained(tree: &Tree) -> Vec<Fault> {
+    let manifest = tree
+        .text(MANIFEST)
+        .and_then(|text| text.parse::<Table>().ok());
+    let reasons = tree.text(REASONS).unwrap_or_default();
+    let named = manifest.as_ref().and_then(|manifest| {
+        let workspace = manifest.get("workspace")?;
+        workspace.get("dependencies")?.as_table()
+    });
+    let outside = named
+        .into_iter()
+        .flatten()
+        .filter(|(_, how)| how.get("path").is_none());
+    outside
+        .filter(|(name, _)| !reasons.contains(&format!("`{name}`")))
+        .map(|(name, _)| Fault::new(REASONS, 0, format!("say what `{name}` is for")))
+        .collect()
+}
+
+/// Whether an SPDX expression can be met with these licences. `/` is an old
+/// way to write `OR`; `WITH` adds a permission, so what stands before it decides.
+pub(super) fn permitted(expression: &str, allowed: &BTreeSet<&str>) -> bool {
     let spaced = expression
         .replace('/', " OR ")
         .replace('(', " ( ")
         .replace(')', " ) ");
-    let mut words = spaced.split_whitespace().peekable();
-    let answer = any_of(&mut words);
-    answer && words.next().is_none()
+    let mut words: Words<'_> = spaced.split_whitespace().peekable();
+    any_of(&mut words, allowed) && words.next().is_none()
 }
 
-type Words<'a, 'w> = &'a mut std::iter::Peekable<std::str::SplitWhitespace<'w>>;
+type Words<'a> = std::iter::Peekable<std::str::SplitWhitespace<'a>>;
 
-fn any_of(words: Words<'_, '_>) -> bool {
-    let mut answer = all_of(words);
+fn any_of(words: &mut Words<'_>, allowed: &BTreeSet<&str>) -> bool {
+    let mut answer = all_of(words, allowed);
     while words.next_if_eq(&"OR").is_some() {
-        answer |= all_of(words);
+        answer |= all_of(words, allowed);
     }
     answer
 }
 
-fn all_of(words: Words<'_, '_>) -> bool {
-    let mut answer = one(words);
+fn all_of(words: &mut Words<'_>, allowed: &BTreeSet<&str>) -> bool {
+    let mut answer = one(words, allowed);
     while words.next_if_eq(&"AND").is_some() {
-        answer &= one(words);
+        answer &= one(words, allowed);
     }
     answer
 }
 
-fn one(words: Words<'_, '_>) -> bool {
+fn one(words: &mut Words<'_>, allowed: &BTreeSet<&str>) -> bool {
     let answer = match words.next() {
         Some("(") => {
-            let inner = any_of(words);
+            let inner = any_of(words, allowed);
             words.next_if_eq(&")").is_some() && inner
         }
-        Some(name) => LICENCES.contains(&name),
+        Some(name) => allowed.contains(name),
         None => false,
     };
     if words.next_if_eq(&"WITH").is_some() {
         words.next();
     }
     answer
-}
-
-fn unwanted(package: &Value) -> Option<Fault> {
-    let name = package["name"].as_str()?;
-    let (_, why) = NEVER.iter().find(|(never, _)| *never == name)?;
-    let message = format!("{} came in: {why}", named(package));
-    Some(Fault::new("Cargo.lock", 0, message))
-}
-
-fn doubles(packages: &[&Value]) -> Vec<Fault> {
-    let mut versions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for package in packages {
-        let (name, version) = (package["name"].as_str(), package["version"].as_str());
-        versions
-            .entry(name.unwrap_or_default())
-            .or_default()
-            .extend(version);
-    }
-    let twice = versions
-        .iter()
-        .filter(|(name, all)| ONCE.contains(name) && all.len() > 1);
-    twice
-        .map(|(name, all)| {
-            let message = format!("{name} comes in as {}: one is enough", all.join(" and "));
-            Fault::new("Cargo.lock", 0, message)
-        })
-        .collect()
-}
-
-fn named(package: &Value) -> String {
-    let part = |name: &str| package[name].as_str().unwrap_or_default().to_owned();
-    format!("{} {}", part("name"), part("version"))
 }

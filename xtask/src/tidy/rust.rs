@@ -42,9 +42,10 @@ pub(super) fn each_line(tree: &Tree, mut see: impl FnMut(&Line<'_>)) {
     }
 }
 
-/// Files by their names: integration tests, examples, `tests.rs`.
+/// Files by their names: integration tests, examples, `tests.rs`, and the suite
+/// that engines call from their tests.
 fn is_test_path(path: &str) -> bool {
-    ["/tests/", "/tests.rs", "/examples/"]
+    ["/tests/", "/tests.rs", "/examples/", "/conformance/"]
         .iter()
         .any(|part| path.contains(part))
 }

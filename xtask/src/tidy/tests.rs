@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::tree::Crate;
 use super::*;
 
 /// Runs one check on a tree and compares the faults it prints.
@@ -136,91 +137,105 @@ fn what_is_not_code_is_left_alone() {
     check("world", &[("crates/fhir/src/a.rs", text)], &[fault]);
 }
 
-#[track_caller]
-fn check_packages(name: &str, packages: serde_json::Value, expected: &[&str]) {
-    let mut tree = Tree::of(&[]);
-    tree.metadata = json!({ "packages": packages });
-    check_tree(name, &tree, expected);
-}
-
 #[test]
 fn arrows_point_down() {
-    let room = |name: &str, kind: Option<&str>, other: &str| {
-        json!([{ "name": name, "source": null, "dependencies": [
+    let check = |name: &str, kind: Option<&str>, other: &str, expected: &[&str]| {
+        let mut tree = Tree::of(&[]);
+        tree.packages = json!([{ "name": name, "dependencies": [
             { "name": other, "kind": kind, "path": "/x" },
             { "name": "bytes", "kind": null },
-        ]}])
+        ]}]);
+        check_tree("arrows", &tree, expected);
     };
-    check_packages("arrows", room("salus-api", None, "salus-service"), &[]);
-    check_packages(
-        "arrows",
-        room("salus-synthetic", Some("dev"), "salus-fhir"),
-        &[],
-    );
-    check_packages(
-        "arrows",
-        room("salus-synthetic", None, "salus-fhir"),
-        &["crates/synthetic/Cargo.toml: salus-synthetic may not import salus-fhir"],
-    );
-    check_packages(
-        "arrows",
-        room("salus-api", None, "salus-store"),
-        &["crates/api/Cargo.toml: salus-api may not import salus-store"],
-    );
-    check_packages(
-        "arrows",
-        room("salus-new", None, "salus-store"),
-        &["crates/new/Cargo.toml: salus-new has no row in xtask/src/tidy/arrows.rs"],
-    );
+    check("salus-api", None, "salus-service", &[]);
+    check("salus-synthetic", Some("dev"), "salus-fhir", &[]);
+    let fault = "crates/synthetic/Cargo.toml: salus-synthetic may not import salus-fhir";
+    check("salus-synthetic", None, "salus-fhir", &[fault]);
+    let fault = "crates/api/Cargo.toml: salus-api may not import salus-store";
+    check("salus-api", None, "salus-store", &[fault]);
+    let fault = "crates/new/Cargo.toml: salus-new has no row in xtask/src/tidy/arrows.rs";
+    check("salus-new", None, "salus-store", &[fault]);
 }
 
 #[test]
 fn licences_are_read_as_expressions() {
-    for good in [
+    let allowed = ["MIT", "ISC", "Apache-2.0"].into();
+    let good = [
         "MIT",
         "MIT OR GPL-3.0",
         "Apache-2.0/MIT",
         "(MIT OR GPL-3.0) AND ISC",
-    ] {
-        assert!(dependencies::permitted(good), "{good}");
+        "Apache-2.0 WITH LLVM-exception OR GPL-2.0",
+    ];
+    for text in good {
+        assert!(dependencies::permitted(text, &allowed), "{text}");
     }
-    assert!(dependencies::permitted(
-        "Apache-2.0 WITH LLVM-exception OR GPL-2.0"
-    ));
-    for bad in [
+    let bad = [
         "",
         "GPL-3.0",
         "MIT AND GPL-3.0",
         "(MIT OR ISC",
         "MIT ISC",
         "AGPL-3.0 OR BUSL-1.1",
-    ] {
-        assert!(!dependencies::permitted(bad), "{bad}");
+    ];
+    for text in bad {
+        assert!(!dependencies::permitted(text, &allowed), "{text}");
     }
 }
 
 #[test]
-fn a_dependency_is_allowed_and_single() {
-    let package = |name: &str, version: &str, license: &str| json!({ "name": name, "version": version, "license": license, "source": "registry" });
-    let fine = json!([
-        package("tokio", "1.0.0", "MIT"),
-        package("bytes", "1.0.0", "MIT"),
-        package("bytes", "2.0.0", "MIT")
-    ]);
-    check_packages("dependencies", fine, &[]);
-    check_packages(
-        "dependencies",
-        json!([
-            package("tokio", "1.0.0", "MIT"),
-            package("tokio", "2.0.0", "MIT"),
-            package("sneaky", "0.1.0", "AGPL-3.0"),
-            package("ring", "0.17.0", "ISC"),
-        ]),
+fn outside_crates_are_allowed_single_and_wanted() {
+    let rules = "[licenses]\nallow = ['MIT']\n[bans]\ndeny = [
+        { crate = 'ring', reason = 'a second one' },
+        { crate = 'tokio', deny-multiple-versions = true },
+    ]";
+    let check = |printed: &[&str], expected: &[&str]| {
+        let mut tree = Tree::of(&[("deny.toml", rules)]);
+        tree.crates = printed
+            .iter()
+            .filter_map(|line| Crate::printed(line))
+            .collect();
+        check_tree("dependencies", &tree, expected);
+    };
+    check(
+        &[
+            "tokio v1.0.0|MIT",
+            "bytes v1.0.0|MIT",
+            "bytes v2.0.0|MIT",
+            "ours v0.1.0 (/x)|MIT",
+        ],
+        &[],
+    );
+    check(
+        &[
+            "tokio v1.0.0|MIT",
+            "tokio v2.0.0|MIT",
+            "sneaky v0.1.0|AGPL-3.0",
+            "odd v0.1.0|",
+            "ring v0.17.0|MIT",
+        ],
         &[
             "Cargo.lock: sneaky 0.1.0 is under AGPL-3.0: see deny.toml",
-            "Cargo.lock: ring 0.17.0 came in: a second cryptographic library beside aws-lc-rs",
+            "Cargo.lock: odd 0.1.0 is under no licence: see deny.toml",
+            "Cargo.lock: ring 0.17.0 came in: a second one",
             "Cargo.lock: tokio comes in as 1.0.0 and 2.0.0: one is enough",
         ],
+    );
+}
+
+#[test]
+fn outside_crates_have_a_reason() {
+    let manifest =
+        "[workspace.dependencies]\nours = { path = 'x' }\nbytes = '1'\nhttp = { version = '1' }\n";
+    let reasons = (
+        "docs/adr/0002-dependencies.md",
+        "| `bytes` | shared slices |\n",
+    );
+    let fault = "docs/adr/0002-dependencies.md: say what `http` is for";
+    check(
+        "dependencies",
+        &[("Cargo.toml", manifest), reasons],
+        &[fault],
     );
 }
 

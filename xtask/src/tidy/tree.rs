@@ -9,8 +9,19 @@ use serde_json::Value;
 /// Every text file by its path from the root, with `/` between folders.
 pub(super) struct Tree {
     files: BTreeMap<String, String>,
-    /// What `cargo metadata` says, dependencies included.
-    pub(super) metadata: Value,
+    /// What `cargo metadata` says of our own packages.
+    pub(super) packages: Value,
+    /// Every crate that any of them builds with, on any platform.
+    pub(super) crates: Vec<Crate>,
+}
+
+/// A crate as `cargo tree` prints it.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Crate {
+    pub(super) name: String,
+    pub(super) version: String,
+    /// An SPDX expression.
+    pub(super) license: String,
 }
 
 impl Tree {
@@ -35,13 +46,23 @@ impl Tree {
                 files.insert(path.to_owned(), text);
             }
         }
-        let metadata = output(
-            root,
-            env!("CARGO"),
-            &["metadata", "--format-version", "1", "--all-features"],
-        )?;
-        let metadata = serde_json::from_str(&metadata).map_err(|error| error.to_string())?;
-        Ok(Self { files, metadata })
+        let metadata = ["metadata", "--no-deps", "--format-version", "1"];
+        let metadata = output(root, env!("CARGO"), &metadata)?;
+        let metadata: Value = serde_json::from_str(&metadata).map_err(|e| e.to_string())?;
+        // `cargo metadata` would list crates that only a weak feature names.
+        let crates = ["tree", "--workspace", "--target", "all", "--prefix", "none"];
+        let crates = [&crates[..], &["--no-dedupe", "--format", "{p}|{l}"]].concat();
+        let mut crates: Vec<Crate> = output(root, env!("CARGO"), &crates)?
+            .lines()
+            .filter_map(Crate::printed)
+            .collect();
+        crates.sort();
+        crates.dedup();
+        Ok(Self {
+            files,
+            packages: metadata["packages"].clone(),
+            crates,
+        })
     }
 
     /// A tree made by hand.
@@ -53,7 +74,8 @@ impl Tree {
             .collect();
         Self {
             files,
-            metadata: Value::Null,
+            packages: Value::Null,
+            crates: Vec::new(),
         }
     }
 
@@ -77,6 +99,19 @@ impl Tree {
     pub(super) fn holds(&self, path: &str) -> bool {
         let folder = format!("{}/", path.trim_end_matches('/'));
         self.files.contains_key(path) || self.files.keys().any(|file| file.starts_with(&folder))
+    }
+}
+
+impl Crate {
+    /// From `name v1.2.3 (where)|licence`.
+    pub(super) fn printed(line: &str) -> Option<Self> {
+        let (package, license) = line.split_once('|')?;
+        let mut words = package.split(' ');
+        Some(Self {
+            name: words.next()?.to_owned(),
+            version: words.next()?.strip_prefix('v')?.to_owned(),
+            license: license.to_owned(),
+        })
     }
 }
 

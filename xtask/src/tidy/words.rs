@@ -7,10 +7,14 @@ use super::tree::Tree;
 /// Hosts of standards, code systems and publications that we refer to, and
 /// everything below them.
 const HOSTS: &[&str] = &[
+    "aumasson.jp",
+    "build.fhir.org",
     "c2sp.org",
     "cheatsheetseries.owasp.org",
     "dicom.nema.org",
     "genenames.org",
+    // The index that Cargo.lock names, and nothing else.
+    "github.com",
     "hl7.org",
     "ihe.net",
     "loinc.org",
@@ -19,6 +23,7 @@ const HOSTS: &[&str] = &[
     "nlm.nih.gov",
     "rfc-editor.org",
     "snomed.info",
+    "ucum.org",
     "unitsofmeasure.org",
     "varnomen.hgvs.org",
     "w3.org",
@@ -45,7 +50,7 @@ const NOBODY: &[&str] = &[
 ];
 
 /// The one place that outside crates come from, as Cargo itself names it.
-const REGISTRY: &str = concat!("registry+https://github.", "com/rust-lang/crates.io-index");
+const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
 /// Folders of one person's machine, in pieces lest this file hold them.
 const PLACES: &[&str] = &[

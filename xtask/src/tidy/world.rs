@@ -48,8 +48,6 @@ const WORLD: &[Thing] = &[
         owners: &[
             "crates/server/src/config.rs",
             "crates/server/src/cli.rs",
-            // The suite is a test that lives in a library: engines call it.
-            "crates/store/src/conformance/",
             "bench/",
             "xtask/",
         ],

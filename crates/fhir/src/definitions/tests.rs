@@ -1,3 +1,5 @@
+//! The definitions that are embedded: what they say, and how fast they load.
+
 use super::*;
 
 fn type_of(name: &str) -> TypeId {
