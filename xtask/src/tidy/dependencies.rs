@@ -23,7 +23,11 @@ pub(super) fn faults(tree: &Tree) -> Vec<Fault> {
         Ok(rules) => against(&rules, &tree.crates),
         Err(error) => vec![Fault::new(RULES, 0, error.message())],
     };
-    faults.extend(unexplained(tree));
+    faults.extend(
+        named(tree)
+            .into_iter()
+            .flat_map(|name| without_reason_or_use(tree, &name)),
+    );
     faults
 }
 
@@ -98,12 +102,11 @@ fn banned(row: &Table, crates: &[Crate]) -> Option<Fault> {
     Some(Fault::new(LOCK, 0, message))
 }
 
-/// Outside crates that the workspace names and the record of reasons does not.
-fn unexplained(tree: &Tree) -> Vec<Fault> {
+/// The outside crates that the root manifest names.
+fn named(tree: &Tree) -> Vec<String> {
     let manifest = tree
         .text(MANIFEST)
         .and_then(|text| text.parse::<Table>().ok());
-    let reasons = tree.text(REASONS).unwrap_or_default();
     let named = manifest.as_ref().and_then(|manifest| {
         let workspace = manifest.get("workspace")?;
         workspace.get("dependencies")?.as_table()
@@ -112,10 +115,30 @@ fn unexplained(tree: &Tree) -> Vec<Fault> {
         .into_iter()
         .flatten()
         .filter(|(_, how)| how.get("path").is_none());
-    outside
-        .filter(|(name, _)| !reasons.contains(&format!("`{name}`")))
-        .map(|(name, _)| Fault::new(REASONS, 0, format!("say what `{name}` is for")))
-        .collect()
+    outside.map(|(name, _)| name.clone()).collect()
+}
+
+fn without_reason_or_use(tree: &Tree, name: &str) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let reasons = tree.text(REASONS).unwrap_or_default();
+    if !reasons.contains(&format!("| `{name}` |")) {
+        faults.push(Fault::new(REASONS, 0, format!("say what `{name}` is for")));
+    }
+    let mut manifests = tree
+        .files()
+        .filter(|(path, _)| path.ends_with("/Cargo.toml"));
+    if !manifests.any(|(_, text)| uses(text, name)) {
+        faults.push(Fault::new(MANIFEST, 0, format!("no crate uses `{name}`")));
+    }
+    faults
+}
+
+/// Whether a manifest takes a crate from the workspace.
+fn uses(manifest: &str, name: &str) -> bool {
+    manifest.lines().any(|line| {
+        line.strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with(['.', ' ', '=']))
+    })
 }
 
 /// Whether an SPDX expression can be met with these licences. `/` is an old

@@ -224,18 +224,23 @@ fn outside_crates_are_allowed_single_and_wanted() {
 }
 
 #[test]
-fn outside_crates_have_a_reason() {
-    let manifest =
-        "[workspace.dependencies]\nours = { path = 'x' }\nbytes = '1'\nhttp = { version = '1' }\n";
-    let reasons = (
-        "docs/adr/0002-dependencies.md",
-        "| `bytes` | shared slices |\n",
-    );
-    let fault = "docs/adr/0002-dependencies.md: say what `http` is for";
+fn outside_crates_have_a_reason_and_a_use() {
+    let manifest = "[workspace.dependencies]\nours = { path = 'x' }\nbytes = '1'\nhttp = '1'\n";
+    let user = "[dependencies]\nhttp.workspace = true\nbytes-more = '1'\n";
     check(
         "dependencies",
-        &[("Cargo.toml", manifest), reasons],
-        &[fault],
+        &[
+            ("Cargo.toml", manifest),
+            (
+                "docs/adr/0002-dependencies.md",
+                "| `bytes` | shared slices |\n",
+            ),
+            ("crates/a/Cargo.toml", user),
+        ],
+        &[
+            "Cargo.toml: no crate uses `bytes`",
+            "docs/adr/0002-dependencies.md: say what `http` is for",
+        ],
     );
 }
 

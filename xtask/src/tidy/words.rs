@@ -19,7 +19,6 @@ const HOSTS: &[&str] = &[
     "ihe.net",
     "loinc.org",
     "ncbi.nlm.nih.gov",
-    "nist.gov",
     "nlm.nih.gov",
     "rfc-editor.org",
     "snomed.info",
@@ -27,15 +26,6 @@ const HOSTS: &[&str] = &[
     "unitsofmeasure.org",
     "varnomen.hgvs.org",
     "w3.org",
-    "ama-assn.org",
-    "hipaaspace.com",
-    "cdc.gov",
-    "hhs.gov",
-    "ecfr.gov",
-    "nucc.org",
-    "prometheus.io",
-    "openid.net",
-    "cms.gov",
 ];
 
 /// Names that never are anybody's (RFC 2606, RFC 6761).
