@@ -28,9 +28,13 @@ use crate::json::Node;
 use crate::resource::Resource;
 use place::{Place, plain};
 
-/// What a validation may cost at most.
+/// What a validation looks at, and may cost at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
+    /// Check that references lead to types that the definitions name. Not on a
+    /// write: real systems name a patient as the insurer of the uninsured, and
+    /// a server that takes a bundle must take its resources back.
+    pub reference_targets: bool,
     /// Faults reported; the walk ends with the last of them.
     pub issues_max: usize,
     /// Elements inside each other.
@@ -40,6 +44,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
+            reference_targets: false,
             issues_max: 100,
             depth_max: 64,
         }

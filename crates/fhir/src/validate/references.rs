@@ -45,6 +45,9 @@ impl<'a> Check<'a, '_> {
     }
 
     fn target(&mut self, name: Option<&str>, targets: &'static [TypeId], place: &Place<'_>) {
+        if !self.limits.reference_targets {
+            return;
+        }
         let Some(ty) = name.and_then(|name| self.definitions.resource_named(name)) else {
             return;
         };
