@@ -556,7 +556,7 @@ fn no_value_is_repeated_in_an_issue() {
         "name":[{"use":"Zaphod","given":["Zaphod",null]}],"managingOrganization":{"reference":"Patient/Zaphod"},
         "text":{"status":"Zaphod","div":"<b>Zaphod</b>"},"contained":["Zaphod"]}"#;
     let document = parse(text);
-    let issues = resource(document.root()).unwrap_err();
+    let issues = all_checks(&document).unwrap_err();
     assert_eq!(issues.len(), 9 + 1);
     assert!(
         issues
