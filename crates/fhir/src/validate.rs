@@ -18,7 +18,7 @@ mod references;
 mod xhtml;
 
 #[cfg(test)]
-mod corpus;
+pub(crate) mod corpus;
 #[cfg(test)]
 mod tests;
 

@@ -146,7 +146,8 @@ impl Extractor {
         Ok(entries)
     }
 
-    /// The clinical date among extracted values: see [`main_date`].
+    /// The clinical date among extracted values: when it happened, as
+    /// far as a parameter of the type tells.
     #[must_use]
     pub fn main_date(&self, entries: &[Entry<'_>]) -> Option<Span> {
         self.main_dates.iter().find_map(|parameter| {

@@ -99,6 +99,19 @@ fn stripping_takes_one_comma_with_each_member() {
     }
 }
 
+#[test]
+fn published_examples_keep_all_else_when_stamped() {
+    crate::validate::corpus::each_example(|name, text| {
+        let Ok(sent) = Document::parse(text, &Limits::default()) else {
+            return;
+        };
+        let stamped = document(&stamp(sent.root(), &STAMP));
+        let id = stamped.root().get("id").and_then(Node::plain_str);
+        assert_eq!(id, Some(STAMP.id), "{name}");
+        assert_eq!(strip(stamped.root()), strip(sent.root()), "{name}");
+    });
+}
+
 #[track_caller]
 fn check_rewrite(text: &str, expected: &str) {
     let document = document(text);

@@ -48,7 +48,7 @@ fn synthetic_patients_are_right() {
 }
 
 /// Hands over each published example: its name and its text.
-fn each_example(mut hand_over: impl FnMut(&str, Vec<u8>)) -> bool {
+pub(crate) fn each_example(mut hand_over: impl FnMut(&str, Vec<u8>)) -> bool {
     let Some(path) = shared("data/fhir-packages/hl7.fhir.r4.examples-4.0.1.tgz") else {
         return false;
     };
