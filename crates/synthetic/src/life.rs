@@ -86,14 +86,14 @@ impl Story {
         let mut new_id = || ids.id();
         let mut calendar = Calendar::new(&person, first, last);
         let mut found = conditions::chronic(&person, last, draw);
+        let mut acute = Vec::new();
         if let Some(died) = person.died {
             let visit = new_id();
             let onset = calendar.add_last(visit, died, draw);
-            found.extend(conditions::last_illness(onset, visit, draw));
+            acute.extend(conditions::last_illness(onset, visit, draw));
         }
-        let chronic = found.len() - usize::from(person.died.is_some());
-        let acute = conditions::acute(&person, &mut calendar, &mut new_id, draw);
-        conditions::diagnose(&mut found[..chronic], &mut calendar, &mut new_id, draw);
+        acute.extend(conditions::acute(&person, &mut calendar, &mut new_id, draw));
+        conditions::diagnose(&mut found, &mut calendar, &mut new_id, draw);
         found.extend(acute);
         wellness(&person, &mut calendar, &mut new_id, draw);
         let mut visits = calendar.visits;
