@@ -114,8 +114,9 @@ fn batch(core: &Core, floor: u64) -> Result<(Vec<Write>, Vec<u64>), Error> {
     let mut cursor = view.forward(&[keys::GARBAGE], &end)?;
     let (mut writes, mut seqs) = (Vec::new(), Vec::new());
     while seqs.len() < BATCH
-        && let Some((key, mut current)) = cursor.next()?
+        && let Some((key, current)) = cursor.next()?
     {
+        let mut current = current.into_owned();
         let seq = keys::last_number(key);
         writes.push((key.to_vec(), None));
         let damaged = || Error::Damaged("a superseded version's kind".into());

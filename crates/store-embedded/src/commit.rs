@@ -15,26 +15,24 @@ use std::sync::Arc;
 
 use salus_crypto::merkle::Frontier;
 use salus_store::{Committed, Error, Kind, Precondition, Query, Scope, Seq};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::body::{self, sealing};
 use crate::core::{Core, META_FRONTIER, META_STATE, State, read_count, set};
 use crate::kv::{View, When, Write};
 use crate::newest::Newest;
 use crate::prepare::{Prepared, PreparedPut};
+use crate::queue::Queue;
 use crate::reader::Reader;
-use crate::{keys, row};
+use crate::{index, keys, row};
 
 /// A group is written when it has this many keys, even if more batches wait.
 const GROUP_KEYS_MAX: usize = 50_000;
 /// Batches that wait for their turn; more wait outside.
 pub(crate) const QUEUE_MAX: usize = 1024;
 
-/// Something to be done by the committer, and where the answer goes.
-pub(crate) enum Job {
-    Commit(Prepared, oneshot::Sender<Result<Committed, Error>>),
-    Close(oneshot::Sender<Result<(), Error>>),
-}
+/// A batch, and where the answer goes.
+pub(crate) type Job = (Prepared, oneshot::Sender<Result<Committed, Error>>);
 
 pub(crate) struct Committer {
     core: Arc<Core>,
@@ -71,42 +69,24 @@ impl Committer {
         }
     }
 
-    /// Works until it is told to close, or nobody can tell it anything any more.
-    pub(crate) fn run(mut self, mut queue: mpsc::Receiver<Job>) {
-        let mut waiting = Vec::new();
-        while let Some(first) = queue.blocking_recv() {
+    /// Works until the queue is closed and empty. Whatever happens then, the files are closed.
+    pub(crate) fn run(mut self, queue: &Queue<Job>) {
+        let mut expected = 1;
+        loop {
             let mut size = 0;
-            let mut next = Some(first);
-            let mut closing = None;
-            while let Some(job) = next.take() {
-                match job {
-                    Job::Commit(batch, answer) => {
-                        size += batch.size();
-                        waiting.push((batch, answer));
-                    }
-                    Job::Close(answer) => {
-                        closing = Some(answer);
-                        break;
-                    }
-                }
-                if size < GROUP_KEYS_MAX {
-                    next = queue.try_recv().ok();
-                }
-            }
-            self.commit(waiting.drain(..));
-            if let Some(answer) = closing {
-                queue.close();
-                // Whoever asks why nothing is answered may have gone.
-                let _ = answer.send(self.core.kv.close());
+            let jobs = queue.take(expected, |job| {
+                size += job.0.size();
+                size < GROUP_KEYS_MAX
+            });
+            if jobs.is_empty() {
                 return;
             }
+            expected = jobs.len();
+            self.commit(jobs);
         }
     }
 
-    fn commit(
-        &mut self,
-        batches: impl Iterator<Item = (Prepared, oneshot::Sender<Result<Committed, Error>>)>,
-    ) {
+    fn commit(&mut self, batches: Vec<Job>) {
         let begun = self.begin();
         let mut group = Group::default();
         for (batch, answer) in batches {
@@ -267,7 +247,11 @@ impl Committer {
             writes.push(set(key, put.entry.clone()));
             for mut key in put.index {
                 keys::set_seq(&mut key, seq);
-                writes.push(set(key, Vec::new()));
+                let value = match index::is_reference(&key) {
+                    true => put.hints.clone(),
+                    false => Vec::new(),
+                };
+                writes.push(set(key, value));
             }
             let mut main_dates = self.core.main_dates.write();
             if main_dates

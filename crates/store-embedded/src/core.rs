@@ -227,7 +227,7 @@ fn open_codec(kv: &Kv, view: &View, wanted: &[u8]) -> Result<Codec, Error> {
     let mut cursor = view.forward(&start, &keys::after_prefix(&start))?;
     let mut dictionaries = vec![Vec::new()];
     while let Some((_, dictionary)) = cursor.next()? {
-        dictionaries.push(dictionary);
+        dictionaries.push(dictionary.into_owned());
     }
     let known = dictionaries.iter().position(|one| one == wanted);
     let number = match known {

@@ -6,7 +6,7 @@
 //! whether a span holds nothing that the test refuses; where it does not, the
 //! row of each record decides.
 
-use salus_store::{Comparison, Kind, Param, Row, Scope, Test, Value, ValueRef, ordered};
+use salus_store::{Comparison, Filter, Kind, Param, Row, Scope, Test, Value, ValueRef, ordered};
 
 use crate::hash::SipHash;
 use crate::keys;
@@ -46,6 +46,85 @@ pub(crate) struct Access {
     pub(crate) by_seq: bool,
     /// The keys are references to one record, in the order of main dates.
     pub(crate) by_date: bool,
+    /// The values of the keys are [`Hints`].
+    pub(crate) hinted: bool,
+}
+
+/// What the value of a reference's key tells about the record's codes: format
+/// 1 in the first byte, then a byte of the hash of each parameter and code. A
+/// patient's records with a certain code are found without reading the rows
+/// of all the others.
+pub(crate) struct Hints;
+
+impl Hints {
+    const FORMAT: u8 = 1;
+
+    /// More codes than these are not told of.
+    const CODES_MAX: usize = 40;
+
+    pub(crate) fn of_rows(rows: &[Row]) -> Vec<u8> {
+        let codes = rows.iter().filter_map(|row| match &row.value {
+            Value::Token { code, .. } => Some(Self::hash(row.param, code)),
+            Value::String { .. }
+            | Value::Date { .. }
+            | Value::Number(_)
+            | Value::Quantity { .. }
+            | Value::Reference { .. }
+            | Value::Uri(_) => None,
+        });
+        let mut hints: Vec<u8> = codes.collect();
+        hints.sort_unstable();
+        hints.dedup();
+        if hints.len() > Self::CODES_MAX {
+            return Vec::new();
+        }
+        hints.insert(0, Self::FORMAT);
+        hints
+    }
+
+    /// What a condition wants to see: one of these in each list, if it is about codes.
+    pub(crate) fn wanted(filter: &Filter) -> Option<Vec<u8>> {
+        match filter {
+            Filter::Value(
+                param,
+                Test::Token {
+                    code: Some(code), ..
+                },
+            ) => Some(vec![Self::hash(*param, code)]),
+            Filter::Any(filters) => {
+                let wanted = filters.iter().map(Self::wanted);
+                let wanted: Vec<_> = wanted.collect::<Option<_>>()?;
+                Some(wanted.concat())
+            }
+            Filter::Everything
+            | Filter::Nothing
+            | Filter::All(_)
+            | Filter::Not(_)
+            | Filter::Value(..)
+            | Filter::Ids(_)
+            | Filter::Updated(..) => None,
+        }
+    }
+
+    /// Whether a record with these hints may satisfy all conditions.
+    pub(crate) fn may_match(hints: &[u8], wanted: &[Vec<u8>]) -> bool {
+        match hints.split_first() {
+            Some((&Self::FORMAT, hints)) => wanted
+                .iter()
+                .all(|any| any.iter().any(|one| hints.contains(one))),
+            _ => true,
+        }
+    }
+
+    /// One byte of FNV-1a, folded: a wrong guess costs a row that is read in vain.
+    fn hash(param: Param, code: &str) -> u8 {
+        let bytes = param.0.to_be_bytes();
+        let bytes = bytes.iter().chain(code.as_bytes());
+        let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        (hash ^ (hash >> 32) ^ (hash >> 16)) as u8
+    }
 }
 
 /// Keys from `start` to `end` that pass a test of their own.
@@ -260,6 +339,14 @@ fn main_date_key(main_date_ms: Option<i64>) -> i64 {
     main_date_ms.map_or(i64::MIN, |date| date.max(i64::MIN + 1))
 }
 
+/// Whether a key of the index is a reference.
+pub(crate) fn is_reference(key: &[u8]) -> bool {
+    let mut rest = key;
+    key.first() == Some(&keys::INDEX)
+        && keys::skip_param(&mut rest).is_some()
+        && rest.first() == Some(&REFERENCE)
+}
+
 /// The main date as it stands in the keys of references.
 pub(crate) fn main_date_bytes(main_date_ms: Option<i64>) -> [u8; 8] {
     (main_date_key(main_date_ms).cast_unsigned() ^ (1 << 63)).to_be_bytes()
@@ -313,6 +400,7 @@ fn several(spans: Vec<Span>, exact: bool) -> Access {
         single: false,
         by_seq: false,
         by_date: false,
+        hinted: false,
     }
 }
 
@@ -339,10 +427,14 @@ fn reference(mut key: Vec<u8>, kind: Option<Kind>, id: &str) -> Access {
             ordered::put_u32(&mut key, kind.0);
             Access {
                 by_date: true,
+                hinted: true,
                 ..one(&key, whole, false)
             }
         }
-        None => several(vec![prefix(&key)], whole),
+        None => Access {
+            hinted: true,
+            ..several(vec![prefix(&key)], whole)
+        },
     }
 }
 

@@ -8,7 +8,7 @@
 //! | `v` scope kind id version | the seq of an older version |
 //! | `k` scope kind seq | a current, undeleted version: its rows |
 //! | `h` scope kind seq | a version that is not current: superseded, or a deletion |
-//! | `i` scope kind param value seq | nothing: a version can be found by this value |
+//! | `i` scope kind param value seq | a version can be found by this value; hints if it is a reference, else nothing |
 //! | `l` scope kind param to from seq | nothing: as `i`, for dates that last long, by their end |
 //! | `g` superseding-seq superseded-seq | the rows of a superseded version are still there |
 //! | `n` scope kind | how many records are current |
@@ -110,6 +110,14 @@ pub(crate) fn of_param(space: u8, scope: Scope, kind: Kind, param: Param) -> Vec
     ordered::put_u32(&mut key, kind.0);
     ordered::put_u32(&mut key, param.0);
     key
+}
+
+/// Takes space, scope, kind and parameter from the front.
+pub(crate) fn skip_param(key: &mut &[u8]) -> Option<()> {
+    *key = key.get(1..)?;
+    take_scope(key)?;
+    *key = key.get(8..)?;
+    Some(())
 }
 
 /// The number in the last eight bytes of a key.

@@ -6,6 +6,7 @@
 //! from ours. Its background work (flush, compaction) runs on a small runtime
 //! of its own, so that it never holds a worker that answers requests.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -256,18 +257,23 @@ impl Cursor<'_> {
         if !inner.valid() {
             self.inner = None;
         }
-        Ok(self.inner.as_ref().map(|inner| inner.key().user_key()))
+        Ok(self.key())
+    }
+
+    /// The key of the entry it stands on.
+    pub(crate) fn key(&self) -> Option<&[u8]> {
+        self.inner.as_ref().map(|inner| inner.key().user_key())
     }
 
     /// As [`Self::next_key`], with the value.
-    pub(crate) fn next(&mut self) -> Result<Option<(&[u8], Vec<u8>)>, Error> {
+    pub(crate) fn next(&mut self) -> Result<Option<(&[u8], Cow<'_, [u8]>)>, Error> {
         if self.next_key()?.is_none() {
             return Ok(None);
         }
         let Some(inner) = &self.inner else {
             return Ok(None);
         };
-        let value = inner.value().map_err(|e| fault(&e))?;
+        let value = inner.value_ref().map_err(|e| fault(&e))?;
         Ok(Some((inner.key().user_key(), value)))
     }
 }

@@ -24,6 +24,7 @@ mod newest;
 mod plan;
 mod position;
 mod prepare;
+mod queue;
 mod reader;
 mod row;
 mod search;
@@ -41,7 +42,7 @@ use std::thread::JoinHandle;
 use parking_lot::Mutex;
 use salus_crypto::Keyring;
 use salus_store::{At, Batch, Change, Committed, Error, Reply, Scope, Seq, Snapshot, Store};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 pub use crate::collect::Retention;
 pub use crate::kv::Memory;
@@ -50,6 +51,7 @@ use crate::collect::Stop;
 use crate::commit::{Committer, Job, QUEUE_MAX};
 use crate::core::Core;
 use crate::prepare::Prepared;
+use crate::queue::Queue;
 use crate::reader::{Reader, ready};
 
 /// How a store is opened.
@@ -91,7 +93,8 @@ impl Options {
 /// An open store.
 pub struct Embedded {
     core: Arc<Core>,
-    queue: Mutex<Option<mpsc::Sender<Job>>>,
+    queue: Arc<Queue<Job>>,
+    closed: Mutex<bool>,
     stop: Arc<Stop>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -107,10 +110,13 @@ impl Embedded {
     pub fn open(options: Options) -> Result<Arc<Self>, Error> {
         let retention = options.retention;
         let (core, state, frontier) = Core::open(options)?;
-        let (sender, receiver) = mpsc::channel(QUEUE_MAX);
+        let queue = Arc::new(Queue::new(QUEUE_MAX));
         let committer = Committer::new(Arc::clone(&core), state, frontier);
         let stop = Arc::new(Stop::default());
-        let commits = spawn("salus-commit", move || committer.run(receiver))?;
+        let commits = {
+            let queue = Arc::clone(&queue);
+            spawn("salus-commit", move || committer.run(&queue))?
+        };
         let collects = {
             let (core, stop) = (Arc::clone(&core), Arc::clone(&stop));
             spawn("salus-collect", move || {
@@ -119,7 +125,8 @@ impl Embedded {
         };
         Ok(Arc::new(Self {
             core,
-            queue: Mutex::new(Some(sender)),
+            queue,
+            closed: Mutex::new(false),
             stop,
             threads: Mutex::new(vec![commits, collects]),
         }))
@@ -137,23 +144,30 @@ impl Embedded {
 
     async fn commit_prepared(&self, batch: Batch) -> Result<Committed, Error> {
         self.core.ready()?;
-        let queue = self.queue.lock().clone().ok_or_else(closed)?;
         let prepared = Prepared::new(&self.core, batch)?;
         let (answer, answered) = oneshot::channel();
-        let job = Job::Commit(prepared, answer);
-        queue.send(job).await.map_err(|_| closed())?;
+        self.queue.push((prepared, answer)).await?;
         answered.await.map_err(|_| closed())?
     }
 
-    async fn close_now(&self) -> Result<(), Error> {
-        let queue = self.queue.lock().take();
-        let Some(queue) = queue else {
-            return Ok(());
-        };
+    /// Ends the threads, when they have done what waits.
+    fn end(&self) {
         self.stop.stop();
-        let (answer, answered) = oneshot::channel();
-        queue.send(Job::Close(answer)).await.map_err(|_| closed())?;
-        answered.await.map_err(|_| closed())?
+        self.queue.close();
+        for thread in self.threads.lock().drain(..) {
+            // A thread that panicked has nothing more to do either.
+            drop(thread.join());
+        }
+    }
+
+    fn close_now(&self) -> Result<(), Error> {
+        let mut closed = self.closed.lock();
+        if *closed {
+            return Ok(());
+        }
+        *closed = true;
+        self.end();
+        self.core.kv.close()
     }
 }
 
@@ -175,11 +189,9 @@ impl Store for Embedded {
     }
 
     fn ready(&self) -> Reply<'_, ()> {
-        let open = self.queue.lock().is_some();
-        let result = if open {
-            self.core.ready().and_then(|()| self.core.space.check())
-        } else {
-            Err(closed())
+        let result = match *self.closed.lock() {
+            true => Err(closed()),
+            false => self.core.ready().and_then(|()| self.core.space.check()),
         };
         ready(result)
     }
@@ -193,18 +205,15 @@ impl Store for Embedded {
     }
 
     fn close(&self) -> Reply<'_, ()> {
-        Box::pin(self.close_now())
+        // Waits for the disk, as the last thing that is done with it.
+        ready(self.close_now())
     }
 }
 
 impl Drop for Embedded {
     fn drop(&mut self) {
-        self.stop.stop();
-        self.queue.lock().take();
         // What was queued is finished, so that the folder is free afterwards.
-        for thread in self.threads.lock().drain(..) {
-            let _ = thread.join();
-        }
+        self.end();
     }
 }
 

@@ -9,9 +9,14 @@ use salus_store::{Error, Filter, Kind, Scope};
 use crate::index::{Access, Index, Span};
 use crate::kv::View;
 
-/// Entries counted in the rounds of choosing; the last is what is collected without a thought.
-const ROUNDS: [usize; 3] = [64, 512, COLLECT_MAX];
-/// So many records are rather collected and sorted than walked to in order.
+/// Entries counted in the first rounds of choosing. Fewer than these are
+/// collected and sorted without a thought.
+pub(crate) const FEW: &[usize] = &[64, 512];
+/// Entries counted when a short walk in the order asked for has not filled the page.
+pub(crate) const MANY: &[usize] = &[COLLECT_MAX];
+/// Entries counted when all will be collected anyway.
+pub(crate) const ALL: &[usize] = &[64, 512, COLLECT_MAX];
+/// So many records are rather collected and sorted than walked to for long.
 pub(crate) const COLLECT_MAX: usize = 4096;
 
 /// What a query asks, taken apart.
@@ -25,8 +30,8 @@ pub(crate) struct Conditions<'a> {
 /// The condition that drives, and how it is read.
 pub(crate) struct Driver {
     pub(crate) access: Access,
-    /// There are at most this many entries; `None`: more than [`COLLECT_MAX`].
-    pub(crate) entries: Option<usize>,
+    /// There are fewer than were counted.
+    pub(crate) few: bool,
 }
 
 impl<'a> Conditions<'a> {
@@ -69,28 +74,26 @@ impl<'a> Conditions<'a> {
         index: &Index,
         view: &View,
         (scope, kind): (Scope, Kind),
+        rounds: &[usize],
     ) -> Result<Option<Driver>, Error> {
         let found = self.all.iter();
         let found = found.filter_map(|filter| access(index, (scope, kind), filter));
         let mut found: Vec<_> = found.collect();
         // References first: they are selective more often than not.
         found.sort_by_key(|access| (!access.by_date, !access.single));
-        for most in ROUNDS {
+        for &most in rounds {
             for at in 0..found.len() {
                 let entries = entries(view, &found[at].spans, most)?;
                 if entries < most {
                     return Ok(Some(Driver {
                         access: found.swap_remove(at),
-                        entries: Some(entries),
+                        few: true,
                     }));
                 }
             }
         }
         let first = found.into_iter().next();
-        Ok(first.map(|access| Driver {
-            access,
-            entries: None,
-        }))
+        Ok(first.map(|access| Driver { access, few: false }))
     }
 }
 
@@ -103,6 +106,7 @@ fn access(index: &Index, (scope, kind): (Scope, Kind), filter: &Filter) -> Optio
             let all: Vec<_> = all.collect::<Option<_>>()?;
             Some(Access {
                 exact: all.iter().all(|one| one.exact),
+                hinted: all.iter().all(|one| one.hinted),
                 spans: all.into_iter().flat_map(|one| one.spans).collect(),
                 single: false,
                 by_seq: false,
@@ -125,6 +129,7 @@ fn access(index: &Index, (scope, kind): (Scope, Kind), filter: &Filter) -> Optio
             single: true,
             by_seq: false,
             by_date: false,
+            hinted: false,
         }),
         Filter::Everything | Filter::Not(_) | Filter::Ids(_) | Filter::Updated(..) => None,
     }

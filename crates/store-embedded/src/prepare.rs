@@ -8,6 +8,7 @@ use salus_store::{
 
 use crate::body::NewVersion;
 use crate::core::Core;
+use crate::index::Hints;
 use crate::{audit, row};
 
 /// A batch, ready to be written.
@@ -30,6 +31,8 @@ pub(crate) struct PreparedPut {
     pub(crate) entry: Vec<u8>,
     /// Eight bytes at the end of each are free for the seq.
     pub(crate) index: Vec<Vec<u8>>,
+    /// The value of those keys that are references.
+    pub(crate) hints: Vec<u8>,
     pub(crate) dates: Dates,
 }
 
@@ -140,6 +143,7 @@ fn prepare_put(
         body,
         entry,
         index,
+        hints: Hints::of_rows(&put.rows),
         dates: dates(&put.rows, put.main_date_ms),
         id: put.id,
     })

@@ -9,21 +9,24 @@ use std::collections::BinaryHeap;
 use salus_store::{Candidate, Error, Filter, Found, Hit, Query, Row, Sort};
 
 use crate::core::read_count;
-use crate::index::Span;
+use crate::index::{Hints, Span};
 use crate::kv::Cursor;
 use crate::newest::Newest;
-use crate::plan::{COLLECT_MAX, Conditions, Driver};
+use crate::plan::{ALL, COLLECT_MAX, Conditions, Driver, FEW, MANY};
 use crate::reader::Reader;
 use crate::row::Entry;
-use crate::walk::{Run, Walk};
+use crate::walk::{Run, Walk, next_wanted};
 use crate::{index, keys, position};
 
-/// Rows that a walk may look at before the driver is collected after all.
-const WALK_MAX: u64 = 8 * COLLECT_MAX as u64;
+/// Rows that a walk may look at before the driver's entries are counted further,
+const SHORT_WALK: u64 = 1024;
+/// and before they are collected after all.
+const LONG_WALK: u64 = 8 * COLLECT_MAX as u64;
 
 impl Reader {
     pub(crate) fn find_now(&self, query: &Query) -> Result<Found, Error> {
-        let mut search = Search::new(self, query);
+        let wanted = hints(query);
+        let mut search = Search::new(self, query, &wanted);
         let mut chosen = search.page(query.limit)?;
         let more = chosen.len() > query.limit;
         chosen.truncate(query.limit);
@@ -51,7 +54,8 @@ impl Reader {
             after: None,
             rows: Vec::new(),
         };
-        let mut search = Search::new(self, &unsorted);
+        let wanted = hints(&unsorted);
+        let mut search = Search::new(self, &unsorted, &wanted);
         let mut chosen = search.page(limit)?;
         chosen.truncate(limit);
         let mut ids = Vec::with_capacity(chosen.len());
@@ -63,14 +67,24 @@ impl Reader {
     }
 
     pub(crate) fn count_now(&self, query: &Query) -> Result<u64, Error> {
-        Search::new(self, query).count()
+        let wanted = hints(query);
+        Search::new(self, query, &wanted).count()
     }
+}
+
+/// What the conditions of a query want to see in hints.
+fn hints(query: &Query) -> Vec<Vec<u8>> {
+    let conditions = Conditions::of(&query.filter);
+    let wanted = conditions.all.iter().filter_map(|one| Hints::wanted(one));
+    wanted.collect()
 }
 
 struct Search<'a> {
     reader: &'a Reader,
     query: &'a Query,
     conditions: Conditions<'a>,
+    /// What the hints of a record must show.
+    wanted: &'a [Vec<u8>],
     /// Rows looked at.
     touched: u64,
 }
@@ -90,11 +104,12 @@ struct After {
 }
 
 impl<'a> Search<'a> {
-    fn new(reader: &'a Reader, query: &'a Query) -> Self {
+    fn new(reader: &'a Reader, query: &'a Query, wanted: &'a [Vec<u8>]) -> Self {
         Self {
             reader,
             query,
             conditions: Conditions::of(&query.filter),
+            wanted,
             touched: 0,
         }
     }
@@ -110,19 +125,34 @@ impl<'a> Search<'a> {
             let seqs = self.seqs_of_ids(ids)?;
             return self.sorted(seqs, true, after.as_ref(), wanted);
         }
-        let driver = self.driver()?;
-        match driver {
-            Some(driver) if driver.entries.is_some() => {
-                self.by_few(&driver, after.as_ref(), wanted)
+        let driver = self.driver(FEW)?;
+        match &driver {
+            Some(driver) if driver.few || self.main_date_order(driver).is_some() => {
+                return self.by_few(driver, after.as_ref(), wanted);
             }
+            Some(driver) if driver.access.by_seq && self.query.sort.is_empty() => {
+                return self.by_seq(driver, after.as_ref(), wanted);
+            }
+            _ => {}
+        }
+        let walk_max = driver.as_ref().map_or(u64::MAX, |_| SHORT_WALK);
+        if let Some(page) = self.walk(after.as_ref(), wanted, walk_max)? {
+            return Ok(page);
+        }
+        let driver = match driver {
+            Some(_) => self.driver(MANY)?,
+            None => None,
+        };
+        match driver {
+            Some(driver) if driver.few => self.by_few(&driver, after.as_ref(), wanted),
             driver => self.by_many(driver.as_ref(), after.as_ref(), wanted),
         }
     }
 
-    fn driver(&self) -> Result<Option<Driver>, Error> {
+    fn driver(&self, rounds: &[usize]) -> Result<Option<Driver>, Error> {
         let of = (self.reader.scope, self.query.kind);
         self.conditions
-            .driver(&self.reader.core.index, &self.reader.view, of)
+            .driver(&self.reader.core.index, &self.reader.view, of, rounds)
     }
 
     fn after(&mut self) -> Result<Option<After>, Error> {
@@ -160,40 +190,41 @@ impl<'a> Search<'a> {
         self.sorted(seqs, filtered, after, wanted)
     }
 
-    /// Many entries, or no driver: walk in order, and hope to fill the page soon.
+    /// Many entries, or no driver: walk for long, and if that does not fill the page, collect.
     fn by_many(
         &mut self,
         driver: Option<&Driver>,
         after: Option<&After>,
         wanted: usize,
     ) -> Result<Vec<Chosen>, Error> {
-        let begun = self.touched;
-        let walk_max = driver.map(|_| begun + WALK_MAX);
-        let walked = match (self.query.sort.as_slice(), driver) {
-            ([], Some(driver)) if driver.access.by_seq => {
-                return self.by_seq(driver, after, wanted);
-            }
-            ([], _) => self.by_current(after, wanted, walk_max)?,
-            ([Sort::Updated { descending: true }], _) => self.by_time(after, wanted, walk_max)?,
-            (_, Some(driver)) if self.main_date_order(driver).is_some() => {
-                let descending = self.main_date_order(driver).unwrap_or_default();
-                return self.by_main_date(driver, descending, after, wanted);
-            }
-            ([Sort::Value { param, descending }, ..], _) if self.can_walk(*param)? => {
-                self.by_value(*param, *descending, after, wanted, walk_max)?
-            }
-            _ => None,
+        if driver.is_some()
+            && let Some(page) = self.walk(after, wanted, LONG_WALK)?
+        {
+            return Ok(page);
+        }
+        let seqs = match driver {
+            Some(driver) => self.collect(driver)?,
+            None => self.collect_current()?,
         };
-        match (walked, driver) {
-            (Some(page), _) => Ok(page),
-            (None, Some(driver)) => {
-                let seqs = self.collect(driver)?;
-                self.sorted(seqs, true, after, wanted)
+        self.sorted(seqs, true, after, wanted)
+    }
+
+    /// Goes through records in the order asked for, if there is a way, until
+    /// the page is full; `None` if there is none or it takes too many rows.
+    fn walk(
+        &mut self,
+        after: Option<&After>,
+        wanted: usize,
+        rows_max: u64,
+    ) -> Result<Option<Vec<Chosen>>, Error> {
+        let rows_max = self.touched.saturating_add(rows_max);
+        match self.query.sort.as_slice() {
+            [] => self.by_current(after, wanted, rows_max),
+            [Sort::Updated { descending: true }] => self.by_time(after, wanted, rows_max),
+            [Sort::Value { param, descending }, ..] if self.can_walk(*param)? => {
+                self.by_value(*param, *descending, after, wanted, rows_max)
             }
-            (None, None) => {
-                let seqs = self.collect_current()?;
-                self.sorted(seqs, true, after, wanted)
-            }
+            _ => Ok(None),
         }
     }
 
@@ -231,7 +262,7 @@ impl<'a> Search<'a> {
         &mut self,
         after: Option<&After>,
         wanted: usize,
-        walk_max: Option<u64>,
+        rows_max: u64,
     ) -> Result<Option<Vec<Chosen>>, Error> {
         let below = after.map_or(self.reader.at.saturating_add(1), |after| after.seq);
         let mut cursor = self.current(below)?;
@@ -241,11 +272,11 @@ impl<'a> Search<'a> {
                 break;
             };
             let seq = keys::last_number(key);
-            if self.touch()? > walk_max.unwrap_or(u64::MAX) {
+            if self.touch()? > rows_max {
                 return Ok(None);
             }
-            if self.shows(seq) && self.passes(seq, &entry)? {
-                let entry = Some(entry);
+            if self.shows(seq) && self.passes(&Entry::read(&entry)?.candidate(seq)?) {
+                let entry = Some(entry.into_owned());
                 page.push(Chosen { seq, entry });
             }
         }
@@ -258,7 +289,7 @@ impl<'a> Search<'a> {
         &mut self,
         after: Option<&After>,
         wanted: usize,
-        walk_max: Option<u64>,
+        rows_max: u64,
     ) -> Result<Option<Vec<Chosen>>, Error> {
         let mut cursor = self.current(self.reader.at.saturating_add(1))?;
         let mut waiting: BinaryHeap<(i64, u64)> = BinaryHeap::new();
@@ -268,7 +299,7 @@ impl<'a> Search<'a> {
                 break;
             };
             let seq = keys::last_number(key);
-            if self.touch()? > walk_max.unwrap_or(u64::MAX) {
+            if self.touch()? > rows_max {
                 return Ok(None);
             }
             let entry = Entry::read(&bytes)?;
@@ -283,7 +314,11 @@ impl<'a> Search<'a> {
             if page.len() >= wanted {
                 return Ok(Some(page));
             }
-            if self.shows(seq) && self.is_behind(after, seq, &bytes)? && self.passes(seq, &bytes)? {
+            if !self.shows(seq) {
+                continue;
+            }
+            let candidate = entry.candidate(seq)?;
+            if self.is_behind(after, &candidate) && self.passes(&candidate) {
                 waiting.push((entry.time_ms, seq));
             }
         }
@@ -302,14 +337,15 @@ impl<'a> Search<'a> {
         descending: bool,
         after: Option<&After>,
         wanted: usize,
-        walk_max: Option<u64>,
+        rows_max: u64,
     ) -> Result<Option<Vec<Chosen>>, Error> {
         let reader = self.reader;
         let prefix = keys::of_param(keys::INDEX, reader.scope, self.query.kind, param);
         let (mut start, mut end) = (prefix.clone(), keys::after_prefix(&prefix));
         let mut missing_only = false;
         if let Some(after) = after {
-            match self.run_key(&prefix, param, descending, &after.entry)? {
+            let candidate = Entry::read(&after.entry)?.candidate(after.seq)?;
+            match self.run_key(&prefix, param, descending, &candidate) {
                 Some(key) if descending => end = keys::after_prefix(&key),
                 Some(key) => start = key,
                 None => missing_only = true,
@@ -317,20 +353,20 @@ impl<'a> Search<'a> {
         }
         let mut page = Vec::new();
         if !missing_only {
-            let mut walk = Walk::new(&reader.view, &start, &end, descending)?;
+            let mut walk = Walk::new(&reader.view, &start, &end, descending, &[])?;
             while page.len() < wanted
                 && let Some(run) = walk.next()?
             {
                 let chosen = self.choose_run(run, Some((&prefix, param, descending)), after)?;
                 page.extend(chosen);
-                if self.touched > walk_max.unwrap_or(u64::MAX) {
+                if self.touched > rows_max {
                     return Ok(None);
                 }
             }
         }
         if page.len() < wanted {
             let rest = wanted - page.len();
-            let Some(missing) = self.without_value(param, after, rest, walk_max)? else {
+            let Some(missing) = self.without_value(param, after, rest, rows_max)? else {
                 return Ok(None);
             };
             page.extend(missing);
@@ -368,7 +404,7 @@ impl<'a> Search<'a> {
                 }
             }
             for (start, end) in spans {
-                let mut walk = Walk::new(&reader.view, &start, &end, descending)?;
+                let mut walk = Walk::new(&reader.view, &start, &end, descending, self.wanted)?;
                 while page.len() < wanted
                     && let Some(run) = walk.next()?
                 {
@@ -394,16 +430,17 @@ impl<'a> Search<'a> {
                 continue;
             }
             let entry = self.entry(seq)?;
+            let candidate = Entry::read(&entry)?.candidate(seq)?;
             if let Some((prefix, param, descending)) = of_param
-                && self.run_key(prefix, param, descending, &entry)?.as_deref() != Some(&run.key)
+                && self.run_key(prefix, param, descending, &candidate).as_ref() != Some(&run.key)
             {
                 // It has another value that comes first.
                 continue;
             }
-            if !self.passes(seq, &entry)? {
+            if !self.passes(&candidate) {
                 continue;
             }
-            let key = self.sort_key(seq, &entry)?;
+            let key = self.sort_key(&candidate);
             if after.is_none_or(|after| after.key < key) {
                 let entry = Some(entry);
                 chosen.push((key, Chosen { seq, entry }));
@@ -419,20 +456,21 @@ impl<'a> Search<'a> {
         param: salus_store::Param,
         after: Option<&After>,
         wanted: usize,
-        walk_max: Option<u64>,
+        rows_max: u64,
     ) -> Result<Option<Vec<Chosen>>, Error> {
         let mut cursor = self.current(self.reader.at.saturating_add(1))?;
         let mut top = Top::new(wanted);
         while let Some((key, bytes)) = cursor.next()? {
             let seq = keys::last_number(key);
-            if self.touch()? > walk_max.unwrap_or(u64::MAX) {
+            if self.touch()? > rows_max {
                 return Ok(None);
             }
-            let lacks = Entry::read(&bytes)?.rows()?.values(param).next().is_none();
-            if !lacks || !self.shows(seq) || !self.passes(seq, &bytes)? {
+            let candidate = Entry::read(&bytes)?.candidate(seq)?;
+            let lacks = candidate.rows.values(param).next().is_none();
+            if !lacks || !self.shows(seq) || !self.passes(&candidate) {
                 continue;
             }
-            let key = self.sort_key(seq, &bytes)?;
+            let key = self.sort_key(&candidate);
             if after.is_none_or(|after| after.key < key) {
                 top.add(key, seq);
             }
@@ -471,10 +509,11 @@ impl<'a> Search<'a> {
         for seq in seqs {
             self.touch()?;
             let entry = self.entry(seq)?;
-            if filtered && !self.passes(seq, &entry)? {
+            let candidate = Entry::read(&entry)?.candidate(seq)?;
+            if filtered && !self.passes(&candidate) {
                 continue;
             }
-            let key = self.sort_key(seq, &entry)?;
+            let key = self.sort_key(&candidate);
             if after.is_none_or(|after| after.key < key) {
                 top.add(key, seq);
             }
@@ -491,7 +530,7 @@ impl<'a> Search<'a> {
         }
         let (seqs, filtered) = if let Some(ids) = self.conditions.ids() {
             (self.seqs_of_ids(ids)?, true)
-        } else if let Some(driver) = self.driver()? {
+        } else if let Some(driver) = self.driver(ALL)? {
             let filtered = !(driver.access.exact && self.conditions.all.len() == 1);
             (self.collect(&driver)?, filtered)
         } else {
@@ -504,7 +543,7 @@ impl<'a> Search<'a> {
         for seq in seqs {
             self.touch()?;
             let entry = self.entry(seq)?;
-            count += u64::from(self.passes(seq, &entry)?);
+            count += u64::from(self.passes(&Entry::read(&entry)?.candidate(seq)?));
         }
         Ok(count)
     }
@@ -527,7 +566,7 @@ impl<'a> Search<'a> {
         let of_kind = keys::of_kind(keys::CURRENT, scope, kind);
         while let Some((_, of)) = replaced.next()? {
             self.touch()?;
-            count += u64::from(of == of_kind);
+            count += u64::from(*of == of_kind);
         }
         Ok(count)
     }
@@ -538,7 +577,8 @@ impl<'a> Search<'a> {
         while let Some((key, entry)) = cursor.next()? {
             let seq = keys::last_number(key);
             self.touch()?;
-            count += u64::from(self.shows(seq) && self.passes(seq, &entry)?);
+            let candidate = Entry::read(&entry)?.candidate(seq)?;
+            count += u64::from(self.shows(seq) && self.passes(&candidate));
         }
         Ok(count)
     }
@@ -547,7 +587,7 @@ impl<'a> Search<'a> {
     fn collect(&mut self, driver: &Driver) -> Result<Vec<u64>, Error> {
         let mut seqs = Vec::new();
         for span in &driver.access.spans {
-            self.collect_span(span, &mut seqs)?;
+            self.collect_span(span, driver.access.hinted, &mut seqs)?;
         }
         if !driver.access.single {
             seqs.sort_unstable();
@@ -556,10 +596,16 @@ impl<'a> Search<'a> {
         Ok(seqs)
     }
 
-    fn collect_span(&mut self, span: &Span, seqs: &mut Vec<u64>) -> Result<(), Error> {
+    fn collect_span(
+        &mut self,
+        span: &Span,
+        hinted: bool,
+        seqs: &mut Vec<u64>,
+    ) -> Result<(), Error> {
         let reader = self.reader;
+        let wanted = if hinted { self.wanted } else { &[] };
         let mut cursor = reader.view.forward(&span.start, &span.end)?;
-        while let Some(key) = cursor.next_key()? {
+        while let Some(key) = next_wanted(&mut cursor, wanted)? {
             self.touch()?;
             let seq = keys::last_number(key);
             if span.test.passes(key) && self.shows(seq) {
@@ -616,31 +662,26 @@ impl<'a> Search<'a> {
         }
         self.touch()?;
         let entry = self.entry(seq)?;
-        let passes = self.passes(seq, &entry)?;
+        let passes = self.passes(&Entry::read(&entry)?.candidate(seq)?);
         Ok(passes.then_some(Chosen {
             seq,
             entry: Some(entry),
         }))
     }
 
-    fn passes(&self, seq: u64, entry: &[u8]) -> Result<bool, Error> {
-        let candidate = Entry::read(entry)?.candidate(seq)?;
+    fn passes(&self, candidate: &Candidate<'_>) -> bool {
         let mut all = self.conditions.all.iter();
-        Ok(all.all(|filter: &&Filter| filter.matches(&candidate)))
+        all.all(|filter: &&Filter| filter.matches(candidate))
     }
 
-    fn sort_key(&self, seq: u64, entry: &[u8]) -> Result<Vec<u8>, Error> {
-        let candidate = Entry::read(entry)?.candidate(seq)?;
+    fn sort_key(&self, candidate: &Candidate<'_>) -> Vec<u8> {
         let mut key = Vec::with_capacity(32);
-        Sort::put_key(&self.query.sort, &candidate, &mut key);
-        Ok(key)
+        Sort::put_key(&self.query.sort, candidate, &mut key);
+        key
     }
 
-    fn is_behind(&self, after: Option<&After>, seq: u64, entry: &[u8]) -> Result<bool, Error> {
-        match after {
-            None => Ok(true),
-            Some(after) => Ok(after.key < self.sort_key(seq, entry)?),
-        }
+    fn is_behind(&self, after: Option<&After>, candidate: &Candidate<'_>) -> bool {
+        after.is_none_or(|after| after.key < self.sort_key(candidate))
     }
 
     /// The key of the run in which a record stands when a parameter sorts.
@@ -649,9 +690,8 @@ impl<'a> Search<'a> {
         prefix: &[u8],
         param: salus_store::Param,
         descending: bool,
-        entry: &[u8],
-    ) -> Result<Option<Vec<u8>>, Error> {
-        let candidate: Candidate<'_> = Entry::read(entry)?.candidate(0)?;
+        candidate: &Candidate<'_>,
+    ) -> Option<Vec<u8>> {
         let values = candidate.rows.values(param);
         let value = if descending {
             values.max()
@@ -659,11 +699,11 @@ impl<'a> Search<'a> {
             values.min()
         };
         let index = &self.reader.core.index;
-        Ok(value.map(|value| {
+        value.map(|value| {
             let mut key = prefix.to_vec();
             index.put_value(&mut key, value, None);
             key
-        }))
+        })
     }
 
     /// Whether the index of a parameter is in the order of its values.
