@@ -6,8 +6,6 @@
 //! not foresee is looked up by the type that each element turns out to have. Everything is
 //! bounded: the text, its nesting, and the steps of one evaluation.
 
-#![allow(clippy::wildcard_enum_match_arm)]
-
 mod ast;
 mod boundary;
 mod call;

@@ -59,28 +59,44 @@ pub(super) struct TypeName {
     pub(super) name: String,
 }
 
+/// The binary operators.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Operator {
-    Multiply,
-    Divide,
-    Div,
-    Mod,
-    Add,
-    Subtract,
+    Arithmetic(Arithmetic),
     Concatenate,
     Is,
     As,
     Union,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
+    Order(Order),
     Equal,
     NotEqual,
     Equivalent,
     NotEquivalent,
     In,
     Contains,
+    Logic(Logic),
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Arithmetic {
+    Multiply,
+    Divide,
+    Div,
+    Mod,
+    Add,
+    Subtract,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Order {
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Logic {
     And,
     Or,
     Xor,
@@ -90,9 +106,12 @@ pub(super) enum Operator {
 /// The binary operators by precedence, the weakest first
 /// (<http://hl7.org/fhirpath/N1/#operator-precedence>).
 pub(super) const LEVELS: [&[(&str, Operator)]; 10] = [
-    &[("implies", Operator::Implies)],
-    &[("or", Operator::Or), ("xor", Operator::Xor)],
-    &[("and", Operator::And)],
+    &[("implies", Operator::Logic(Logic::Implies))],
+    &[
+        ("or", Operator::Logic(Logic::Or)),
+        ("xor", Operator::Logic(Logic::Xor)),
+    ],
+    &[("and", Operator::Logic(Logic::And))],
     &[("in", Operator::In), ("contains", Operator::Contains)],
     &[
         ("=", Operator::Equal),
@@ -101,23 +120,23 @@ pub(super) const LEVELS: [&[(&str, Operator)]; 10] = [
         ("!~", Operator::NotEquivalent),
     ],
     &[
-        ("<=", Operator::LessOrEqual),
-        ("<", Operator::Less),
-        (">=", Operator::GreaterOrEqual),
-        (">", Operator::Greater),
+        ("<=", Operator::Order(Order::LessOrEqual)),
+        ("<", Operator::Order(Order::Less)),
+        (">=", Operator::Order(Order::GreaterOrEqual)),
+        (">", Operator::Order(Order::Greater)),
     ],
     &[("|", Operator::Union)],
     &[("is", Operator::Is), ("as", Operator::As)],
     &[
-        ("+", Operator::Add),
-        ("-", Operator::Subtract),
+        ("+", Operator::Arithmetic(Arithmetic::Add)),
+        ("-", Operator::Arithmetic(Arithmetic::Subtract)),
         ("&", Operator::Concatenate),
     ],
     &[
-        ("*", Operator::Multiply),
-        ("/", Operator::Divide),
-        ("div", Operator::Div),
-        ("mod", Operator::Mod),
+        ("*", Operator::Arithmetic(Arithmetic::Multiply)),
+        ("/", Operator::Arithmetic(Arithmetic::Divide)),
+        ("div", Operator::Arithmetic(Arithmetic::Div)),
+        ("mod", Operator::Arithmetic(Arithmetic::Mod)),
     ],
 ];
 

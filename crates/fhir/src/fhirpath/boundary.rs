@@ -4,7 +4,7 @@
 use super::Error;
 use super::call::value_of;
 use super::evaluate::{Frame, Items, Run, integer};
-use super::function::Function;
+use super::function::Boundary;
 use super::item::{Item, Quantity, Value};
 use super::op::Call;
 use crate::primitive::{DateTime, Offset, Precision, Time};
@@ -31,6 +31,7 @@ const TIME_DIGITS: i32 = 8;
 impl<'a> Run<'_, 'a> {
     pub(super) fn boundary(
         &self,
+        function: Boundary,
         call: &'a Call,
         input: &[Item<'a>],
         frame: Frame<'_, 'a>,
@@ -39,12 +40,15 @@ impl<'a> Run<'_, 'a> {
         let Some(value) = value_of(input)? else {
             return Ok(());
         };
-        if call.function == Function::Precision {
-            out.extend(digits_of(&value).map(integer));
-            return Ok(());
-        }
+        let high = match function {
+            Boundary::Precision => {
+                out.extend(digits_of(&value).map(integer));
+                return Ok(());
+            }
+            Boundary::High => true,
+            Boundary::Low => false,
+        };
         let digits = self.integer_argument(call, 0, frame)?;
-        let high = call.function == Function::HighBoundary;
         out.extend(end_of(&value, digits, high).map(Item::Value));
         Ok(())
     }
@@ -154,13 +158,12 @@ fn to_precision(time: &Time, known: Precision, precision: Precision, high: bool)
         hour: fill(time.hour, Precision::Hour, 23),
         minute: fill(time.minute, Precision::Minute, 59),
         second: fill(time.second, Precision::Second, 59),
-        nanos: match known {
-            Precision::Fraction if high => (time.nanos / 1_000_000 * 1_000_000)
-                .max(time.nanos + time.unit_nanos() as u32 - 1)
-                .min(999_999_999),
-            Precision::Fraction => time.nanos,
-            _ if high => 999_000_000,
-            _ => 0,
+        nanos: if known < Precision::Fraction {
+            if high { 999_000_000 } else { 0 }
+        } else if high {
+            (time.nanos + time.unit_nanos() as u32 - 1).min(999_999_999)
+        } else {
+            time.nanos
         },
         digits: 3,
         precision,

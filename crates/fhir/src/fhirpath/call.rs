@@ -1,8 +1,8 @@
 //! Which function does what.
 
 use super::Error;
-use super::evaluate::{Frame, Items, Run, as_integer, as_string, boolean, single};
-use super::function::Function;
+use super::evaluate::{Frame, Items, Run, as_integer, as_string, as_truth, boolean, single};
+use super::function::{Clock, Function};
 use super::item::{Item, Value};
 use super::op::Call;
 use std::borrow::Cow;
@@ -19,94 +19,33 @@ impl<'a> Run<'_, 'a> {
         match call.function {
             Function::Empty => out.push(boolean(input.is_empty())),
             Function::Exists => out.push(boolean(self.exists(call, &input, frame)?)),
-            Function::Not => out.extend(super::evaluate::as_truth(&input)?.map(|is| boolean(!is))),
-            Function::Count
-            | Function::First
-            | Function::Last
-            | Function::Single
-            | Function::Tail
-            | Function::Skip
-            | Function::Take
-            | Function::Intersect
-            | Function::Exclude
-            | Function::Union
-            | Function::Combine
-            | Function::Distinct
-            | Function::IsDistinct
-            | Function::SubsetOf
-            | Function::SupersetOf
-            | Function::AllTrue
-            | Function::AnyTrue
-            | Function::AllFalse
-            | Function::AnyFalse => return self.collection(call, input, frame, out),
-            Function::Where
-            | Function::Select
-            | Function::All
-            | Function::Repeat
-            | Function::Aggregate
-            | Function::Sort
-            | Function::Trace
-            | Function::Iif => return self.lambda(call, input, frame, out),
+            Function::Not => out.extend(as_truth(&input)?.map(|is| boolean(!is))),
             Function::Children => {
-                return input.iter().try_for_each(|item| self.children(item, out));
+                for item in &input {
+                    self.children(item, out)?;
+                }
             }
-            Function::Descendants => return self.descendants(input, out),
-            Function::To(_) | Function::Converts(_) => {
-                return self.convert(call, &input, frame, out);
+            Function::Descendants => self.descendants(input, out)?,
+            Function::Collection(function) => {
+                self.collection(function, call, input, frame, out)?;
             }
-            Function::Abs
-            | Function::Ceiling
-            | Function::Exp
-            | Function::Floor
-            | Function::Ln
-            | Function::Log
-            | Function::Power
-            | Function::Round
-            | Function::Sqrt
-            | Function::Truncate => return self.math(call, &input, frame, out),
-            Function::LowBoundary | Function::HighBoundary | Function::Precision => {
-                return self.boundary(call, &input, frame, out);
+            Function::Lambda(function) => self.lambda(function, call, input, frame, out)?,
+            Function::To(to) => {
+                let value = self.converted(to, call, &input, frame)?;
+                out.extend(value.flatten().map(Item::Value));
             }
-            Function::Now | Function::Today | Function::TimeOfDay => {
-                out.push(Item::Value(self.clock(call.function)?));
+            Function::Converts(to) => {
+                let value = self.converted(to, call, &input, frame)?;
+                out.extend(value.map(|value| boolean(value.is_some())));
             }
-            Function::Contains
-            | Function::Decode
-            | Function::Encode
-            | Function::EndsWith
-            | Function::Escape
-            | Function::IndexOf
-            | Function::Join
-            | Function::LastIndexOf
-            | Function::Length
-            | Function::Lower
-            | Function::Matches
-            | Function::MatchesFull
-            | Function::Replace
-            | Function::ReplaceMatches
-            | Function::Split
-            | Function::StartsWith
-            | Function::Substring
-            | Function::ToChars
-            | Function::Trim
-            | Function::Unescape
-            | Function::Upper => return self.text(call, &input, frame, out),
-            Function::CheckModifiers
-            | Function::Comparable
-            | Function::ConformsTo
-            | Function::ElementDefinition
-            | Function::Extension
-            | Function::GetValue
-            | Function::HasValue
-            | Function::HtmlChecks
-            | Function::MemberOf
-            | Function::Resolve
-            | Function::Slice
-            | Function::SubsumedBy
-            | Function::Subsumes
-            | Function::Type => return self.of_resource(call, input, frame, out),
-            // Compiled to steps.
-            Function::Is | Function::As | Function::OfType => {}
+            Function::Math(function) => self.math(function, call, &input, frame, out)?,
+            Function::Boundary(function) => self.boundary(function, call, &input, frame, out)?,
+            Function::Clock(function) => out.push(Item::Value(self.clock(function)?)),
+            Function::Text(function) => self.text(function, call, &input, frame, out)?,
+            Function::Resource(function) => {
+                self.of_resource(function, call, input, frame, out)?;
+            }
+            Function::Type(_) => return Err(Error::evaluation("expected the name of a type")),
         }
         Ok(())
     }
@@ -142,14 +81,14 @@ impl<'a> Run<'_, 'a> {
         as_integer(&self.argument(call, at, frame)?)
     }
 
-    fn clock(&self, function: Function) -> Result<Value<'a>, Error> {
+    fn clock(&self, function: Clock) -> Result<Value<'a>, Error> {
         let Some(now) = self.context.now else {
             return Err(Error::unsupported("there is no clock here"));
         };
         Ok(match function {
-            Function::Today => Value::Date(now.date()),
-            Function::TimeOfDay => Value::Time(now.time),
-            _ => Value::DateTime(now),
+            Clock::Now => Value::DateTime(now),
+            Clock::Today => Value::Date(now.date()),
+            Clock::TimeOfDay => Value::Time(now.time),
         })
     }
 }

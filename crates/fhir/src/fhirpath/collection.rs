@@ -3,7 +3,7 @@
 
 use super::Error;
 use super::evaluate::{Frame, Items, Run, boolean, integer, single};
-use super::function::Function;
+use super::function::{Collection, Lambda, Sets, Truths};
 use super::item::{Item, Value};
 use super::op::Call;
 use super::unit;
@@ -33,43 +33,42 @@ impl<'a> Run<'_, 'a> {
     /// Functions whose arguments are collections or numbers.
     pub(super) fn collection(
         &self,
+        function: Collection,
         call: &'a Call,
         input: Items<'a>,
         frame: Frame<'_, 'a>,
         out: &mut Items<'a>,
     ) -> Result<(), Error> {
-        match call.function {
-            Function::Count => out.push(integer(input.len())),
-            Function::First => out.extend(input.into_iter().next()),
-            Function::Last => out.extend(input.into_iter().next_back()),
-            Function::Single => out.extend(single(&input)?.cloned()),
-            Function::Tail => out.extend(input.into_iter().skip(1)),
-            Function::Skip => {
+        match function {
+            Collection::Count => out.push(integer(input.len())),
+            Collection::First => out.extend(input.into_iter().next()),
+            Collection::Last => out.extend(input.into_iter().next_back()),
+            Collection::Single => out.extend(single(&input)?.cloned()),
+            Collection::Tail => out.extend(input.into_iter().skip(1)),
+            Collection::Skip => {
                 let count = self.integer_argument(call, 0, frame)?;
                 let count = usize::try_from(count.unwrap_or(0)).unwrap_or(0);
                 out.extend(input.into_iter().skip(count));
             }
-            Function::Take => {
+            Collection::Take => {
                 let count = self.integer_argument(call, 0, frame)?;
                 let count = usize::try_from(count.unwrap_or(0)).unwrap_or(0);
                 out.extend(input.into_iter().take(count));
             }
-            Function::AllTrue | Function::AllFalse | Function::AnyTrue | Function::AnyFalse => {
-                out.push(boolean(truths(call.function, &input)?));
-            }
-            Function::Distinct => {
+            Collection::Truths(function) => out.push(boolean(truths(function, &input)?)),
+            Collection::Distinct => {
                 let start = out.len();
                 self.merge(start, input, out)?;
             }
-            Function::IsDistinct => {
+            Collection::IsDistinct => {
                 let count = input.len();
                 let mut distinct = Vec::new();
                 self.merge(0, input, &mut distinct)?;
                 out.push(boolean(distinct.len() == count));
             }
-            _ => {
+            Collection::Sets(function) => {
                 let other = self.argument(call, 0, frame)?;
-                self.sets(call.function, input, other, out)?;
+                self.sets(function, input, other, out)?;
             }
         }
         Ok(())
@@ -77,22 +76,22 @@ impl<'a> Run<'_, 'a> {
 
     fn sets(
         &self,
-        function: Function,
+        function: Sets,
         input: Items<'a>,
         other: Items<'a>,
         out: &mut Items<'a>,
     ) -> Result<(), Error> {
         let start = out.len();
         match function {
-            Function::Union => {
+            Sets::Union => {
                 self.merge(start, input, out)?;
                 self.merge(start, other, out)?;
             }
-            Function::Combine => {
+            Sets::Combine => {
                 out.extend(input);
                 out.extend(other);
             }
-            Function::Intersect => {
+            Sets::Intersect => {
                 let mut common = Vec::new();
                 for item in input {
                     if self.contains(&other, &item)? {
@@ -101,15 +100,15 @@ impl<'a> Run<'_, 'a> {
                 }
                 self.merge(start, common, out)?;
             }
-            Function::Exclude => {
+            Sets::Exclude => {
                 for item in input {
                     if !self.contains(&other, &item)? {
                         out.push(item);
                     }
                 }
             }
-            Function::SupersetOf => out.push(boolean(self.within(&other, &input)?)),
-            _ => out.push(boolean(self.within(&input, &other)?)),
+            Sets::SupersetOf => out.push(boolean(self.within(&other, &input)?)),
+            Sets::SubsetOf => out.push(boolean(self.within(&input, &other)?)),
         }
         Ok(())
     }
@@ -126,26 +125,27 @@ impl<'a> Run<'_, 'a> {
     /// Functions that evaluate an argument for each item.
     pub(super) fn lambda(
         &self,
+        function: Lambda,
         call: &'a Call,
         input: Items<'a>,
         frame: Frame<'_, 'a>,
         out: &mut Items<'a>,
     ) -> Result<(), Error> {
-        match (call.function, call.arguments.as_slice()) {
-            (Function::Where, [criteria]) => {
+        match (function, call.arguments.as_slice()) {
+            (Lambda::Where, [criteria]) => {
                 for (at, item) in input.into_iter().enumerate() {
                     if self.truth(criteria, frame.with(&item, at))? == Some(true) {
                         out.push(item);
                     }
                 }
             }
-            (Function::Select, [projection]) => {
+            (Lambda::Select, [projection]) => {
                 for (at, item) in input.iter().enumerate() {
                     self.charge(1)?;
                     self.expr(projection, frame.with(item, at), out)?;
                 }
             }
-            (Function::All, [criteria]) => {
+            (Lambda::All, [criteria]) => {
                 for (at, item) in input.iter().enumerate() {
                     if self.truth(criteria, frame.with(item, at))? != Some(true) {
                         out.push(boolean(false));
@@ -154,12 +154,12 @@ impl<'a> Run<'_, 'a> {
                 }
                 out.push(boolean(true));
             }
-            (Function::Repeat, [projection]) => {
+            (Lambda::Repeat, [projection]) => {
                 self.repeat(input, out, |run, item, found| {
                     run.expr(projection, frame.with(item, 0), found)
                 })?;
             }
-            (Function::Aggregate, [step, initial @ ..]) => {
+            (Lambda::Aggregate, [step, initial @ ..]) => {
                 let mut total = match initial.first() {
                     Some(initial) => self.items(initial, frame)?,
                     None => Vec::new(),
@@ -174,9 +174,14 @@ impl<'a> Run<'_, 'a> {
                 }
                 out.append(&mut total);
             }
-            (Function::Sort, _) => self.sort(call, input, frame, out)?,
-            (Function::Trace, _) => self.trace(call, input, frame, out)?,
-            _ => self.iif(call, &input, frame, out)?,
+            (Lambda::Sort, _) => self.sort(call, input, frame, out)?,
+            (Lambda::Trace, _) => self.trace(call, input, frame, out)?,
+            (Lambda::Iif, _) => self.iif(call, &input, frame, out)?,
+            // The compiler has counted the arguments.
+            (
+                Lambda::Where | Lambda::Select | Lambda::All | Lambda::Repeat | Lambda::Aggregate,
+                _,
+            ) => {}
         }
         Ok(())
     }
@@ -329,7 +334,7 @@ impl<'a> SortKey<'a> {
     }
 }
 
-fn truths(function: Function, input: &[Item<'_>]) -> Result<bool, Error> {
+fn truths(function: Truths, input: &[Item<'_>]) -> Result<bool, Error> {
     let mut values = Vec::with_capacity(input.len());
     for item in input {
         match item.value() {
@@ -338,9 +343,9 @@ fn truths(function: Function, input: &[Item<'_>]) -> Result<bool, Error> {
         }
     }
     Ok(match function {
-        Function::AllTrue => values.iter().all(|value| *value),
-        Function::AllFalse => values.iter().all(|value| !*value),
-        Function::AnyTrue => values.iter().any(|value| *value),
-        _ => values.iter().any(|value| !*value),
+        Truths::AllTrue => values.iter().all(|value| *value),
+        Truths::AllFalse => values.iter().all(|value| !*value),
+        Truths::AnyTrue => values.iter().any(|value| *value),
+        Truths::AnyFalse => values.iter().any(|value| !*value),
     })
 }

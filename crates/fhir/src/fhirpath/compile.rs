@@ -3,7 +3,7 @@
 
 use super::ast::{Ast, AstStep, AstStepKind, Operand, Operator, TypeName};
 use super::error::ErrorKind;
-use super::function::Function;
+use super::function::{Function, Lambda, Resource, Text, TypeFunction};
 use super::item::{Shape, SystemType, Value};
 use super::op::{Call, Chain, Expr, Field, Known, Member, Path, Step, TypeTest, Variable};
 use super::{Error, Options, text};
@@ -89,11 +89,7 @@ impl Compiler {
             let parts = parts.into_iter().map(|(_, part)| part);
             return Ok((union(expr, parts), known));
         }
-        let chain = Chain {
-            first: expr,
-            rest: parts,
-        };
-        Ok((Expr::Chain(Box::new(chain)), known))
+        Ok((chained(expr, parts), known))
     }
 
     fn path(&self, base: Option<&Ast>, steps: &[AstStep], this: &Static) -> Result<Typed, Error> {
@@ -157,10 +153,7 @@ impl Compiler {
         let Some(ty) = r4().type_named(name).filter(|_| upper) else {
             return Ok(None);
         };
-        let test = TypeTest {
-            fhir: Some(ty),
-            system: None,
-        };
+        let test = TypeTest::new(Some(ty), None);
         let shapes = match input {
             Static::Any => vec![Shape::of_type(ty)],
             Static::System => Vec::new(),
@@ -193,8 +186,7 @@ impl Compiler {
             if member.known.is_none() && !keys.is_empty() {
                 member.known = Some(Known {
                     parent: shape.parent,
-                    keys,
-                    field: fields.first().copied().filter(|_| keys.len() == 1),
+                    fields: fields.clone(),
                 });
             }
             for field in fields {
@@ -233,10 +225,10 @@ impl Compiler {
             let message = format!("`{name}` has another number of arguments");
             return Err(Error::semantic(at, message));
         }
-        if let (Function::Is | Function::As | Function::OfType, [name]) = (function, arguments) {
+        if let (Function::Type(function), [name]) = (function, arguments) {
             return self.type_call(function, at, name, input);
         }
-        if let (Function::Where, [criteria]) = (function, arguments)
+        if let (Function::Lambda(Lambda::Where), [criteria]) = (function, arguments)
             && !mentions_index(criteria)
         {
             let (criteria, _) = self.expr(criteria, input)?;
@@ -252,10 +244,10 @@ impl Compiler {
             type_only: false,
         };
         for argument in arguments {
-            let (argument, descending) = match argument {
-                Ast::Negate(key) if function == Function::Sort => (&**key, true),
-                argument => (argument, false),
-            };
+            let (mut argument, mut descending) = (argument, false);
+            if let (Ast::Negate(key), Function::Lambda(Lambda::Sort)) = (argument, function) {
+                (argument, descending) = (&**key, true);
+            }
             let (expr, of) = self.expr(argument, this)?;
             call.arguments.push(expr);
             call.descending.push(descending);
@@ -264,7 +256,7 @@ impl Compiler {
         call.pattern = pattern(&call, at)?;
         if function.keeps_items() {
             known = input.clone();
-        } else if function != Function::Select {
+        } else if function != Function::Lambda(Lambda::Select) {
             known = Static::Any;
         }
         Ok((Step::Call(Box::new(call)), known))
@@ -272,15 +264,16 @@ impl Compiler {
 
     fn type_call(
         &self,
-        function: Function,
+        function: TypeFunction,
         at: usize,
         name: &Ast,
         input: &Static,
     ) -> Result<(Step, Static), Error> {
         let test = self.type_test(&name.type_name(at)?)?;
         let step = match function {
-            Function::OfType => Step::OfType(test),
-            _ => self.type_step(function == Function::Is, test),
+            TypeFunction::OfType => Step::OfType(test),
+            TypeFunction::Is => self.type_step(true, test),
+            TypeFunction::As => self.type_step(false, test),
         };
         let known = self.narrowed(&step, test, input.clone());
         Ok((step, known))
@@ -329,7 +322,7 @@ impl Compiler {
             let message = format!("there is no type `{}`", name.name);
             return Err(Error::semantic(name.at, message));
         }
-        Ok(TypeTest { fhir, system })
+        Ok(TypeTest::new(fhir, system))
     }
 
     /// Positions in a collection without order mean nothing.
@@ -339,17 +332,16 @@ impl Compiler {
         step: &Step,
         at: Option<&AstStep>,
     ) -> Result<(), Error> {
-        let unordered = matches!(
-            before,
-            Some(Step::Call(call)) if matches!(call.function, Function::Children | Function::Descendants)
-        );
-        let positional = match step {
-            Step::Index(_) => true,
-            Step::Call(call) => matches!(
-                call.function,
-                Function::First | Function::Last | Function::Skip | Function::Tail | Function::Take
-            ),
+        let unordered = match before {
+            Some(Step::Call(call)) => {
+                matches!(call.function, Function::Children | Function::Descendants)
+            }
             _ => false,
+        };
+        let positional = if let Step::Call(call) = step {
+            call.function.is_positional()
+        } else {
+            matches!(step, Step::Index(_))
         };
         if self.options.strict && unordered && positional {
             let at = at.map_or(0, |step| step.at);
@@ -403,26 +395,31 @@ fn variable(name: &str) -> Variable {
 }
 
 fn with_step(expr: Expr, step: Step) -> Expr {
-    match expr {
-        Expr::Empty => Expr::Empty,
-        Expr::Path(mut path) => {
-            push_step(&mut path.steps, step);
-            Expr::Path(path)
-        }
-        base => Expr::Path(Box::new(Path {
-            base: Some(base),
-            steps: vec![step],
-        })),
+    if let Expr::Empty = expr {
+        return expr;
     }
+    if let Expr::Path(mut path) = expr {
+        push_step(&mut path.steps, step);
+        return Expr::Path(path);
+    }
+    Expr::Path(Box::new(Path {
+        base: Some(expr),
+        steps: vec![step],
+    }))
 }
 
 /// Appends a step; a reference whose target is only asked for its type needs no reading.
 fn push_step(steps: &mut Vec<Step>, step: Step) {
-    if let (Some(Step::Call(call)), Step::Is(_) | Step::OfType(_) | Step::As(_)) =
-        (steps.last_mut(), &step)
-        && call.function == Function::Resolve
+    let resolve = Function::Resource(Resource::Resolve);
+    if let Some(Step::Call(call)) = steps.last_mut()
+        && call.function == resolve
     {
-        call.type_only = true;
+        if let Step::Is(test) = step {
+            steps.pop();
+            steps.push(Step::TargetIs(test));
+            return;
+        }
+        call.type_only = matches!(step, Step::OfType(_) | Step::As(_));
     }
     steps.push(step);
 }
@@ -448,9 +445,27 @@ fn is_plain_path(expr: &Expr) -> bool {
     let distinct = |step: &Step| match step {
         Step::Member(_) | Step::Start(_) | Step::OfType(_) | Step::Where(_) => true,
         Step::As(_) | Step::Index(_) => true,
-        Step::Is(_) | Step::Call(_) => false,
+        Step::Is(_) | Step::TargetIs(_) | Step::Call(_) => false,
     };
     path.base.is_none() && path.steps.iter().all(distinct)
+}
+
+/// Operators of one level: logic on its own, or any others.
+fn chained(first: Expr, parts: Vec<(Operator, Expr)>) -> Expr {
+    let logic = |operator: &Operator| {
+        if let Operator::Logic(logic) = operator {
+            return Some(*logic);
+        }
+        None
+    };
+    if !parts.iter().all(|(operator, _)| logic(operator).is_some()) {
+        return Expr::Chain(Box::new(Chain { first, rest: parts }));
+    }
+    let rest = parts
+        .into_iter()
+        .filter_map(|(operator, part)| Some((logic(&operator)?, part)));
+    let rest = rest.collect();
+    Expr::Logic(Box::new(Chain { first, rest }))
 }
 
 fn joined(operator: Operator, left: Static, right: Static) -> Static {
@@ -467,11 +482,11 @@ fn joined(operator: Operator, left: Static, right: Static) -> Static {
 }
 
 fn pattern(call: &Call, at: usize) -> Result<Option<regex_lite::Regex>, Error> {
-    let whole = match call.function {
-        Function::Matches | Function::ReplaceMatches => false,
-        Function::MatchesFull => true,
-        _ => return Ok(None),
-    };
+    let whole = call.function == Function::Text(Text::MatchesFull);
+    let parts = [Text::Matches, Text::ReplaceMatches].map(Function::Text);
+    if !whole && !parts.contains(&call.function) {
+        return Ok(None);
+    }
     let Some(Expr::Literal(Value::String(pattern))) = call.arguments.first() else {
         return Ok(None);
     };

@@ -1,8 +1,8 @@
 //! Conversions: <http://hl7.org/fhirpath/N1/#conversion>.
 
 use super::Error;
-use super::evaluate::{Frame, Items, Run, boolean, single};
-use super::function::{Conversion, Function};
+use super::evaluate::{Frame, Run, single};
+use super::function::Conversion;
 use super::item::{Item, Quantity, Unit, Value};
 use super::op::Call;
 use super::unit;
@@ -11,33 +11,24 @@ use rust_decimal::Decimal;
 use std::borrow::Cow;
 
 impl<'a> Run<'_, 'a> {
-    /// `toX()` and `convertsToX()`.
-    pub(super) fn convert(
+    /// The value of the only item in another type. The outer nothing: there is no item. The
+    /// inner: it cannot be converted.
+    pub(super) fn converted(
         &self,
+        to: Conversion,
         call: &'a Call,
         input: &[Item<'a>],
         frame: Frame<'_, 'a>,
-        out: &mut Items<'a>,
-    ) -> Result<(), Error> {
-        let (to, asks) = match call.function {
-            Function::To(to) => (to, false),
-            Function::Converts(to) => (to, true),
-            _ => return Ok(()),
-        };
+    ) -> Result<Option<Option<Value<'a>>>, Error> {
         let Some(item) = single(input)? else {
-            return Ok(());
+            return Ok(None);
         };
         let unit = self.string_argument(call, 0, frame)?;
-        let mut value = item.value().and_then(|value| converted(value, to));
-        if let (Some(Value::Quantity(quantity)), Some(unit)) = (&value, unit) {
-            value = in_unit(quantity, &unit);
-        }
-        if asks {
-            out.push(boolean(value.is_some()));
-        } else {
-            out.extend(value.map(Item::Value));
-        }
-        Ok(())
+        let value = item.value().and_then(|value| converted(value, to));
+        Ok(Some(match (value, unit) {
+            (Some(Value::Quantity(quantity)), Some(unit)) => in_unit(&quantity, &unit),
+            (value, _) => value,
+        }))
     }
 }
 
@@ -46,10 +37,8 @@ fn converted(value: Value<'_>, to: Conversion) -> Option<Value<'_>> {
         Conversion::Boolean => Value::Boolean(to_boolean(&value)?),
         Conversion::Integer => Value::Integer(to_integer(&value)?),
         Conversion::Decimal => Value::Decimal(to_decimal(&value)?),
-        Conversion::String => match value {
-            Value::String(_) => value,
-            other => Value::String(Cow::Owned(other.to_string())),
-        },
+        Conversion::String if matches!(value, Value::String(_)) => value,
+        Conversion::String => Value::String(Cow::Owned(value.to_string())),
         Conversion::Date => Value::Date(to_date(&value)?),
         Conversion::DateTime => Value::DateTime(to_date_time(&value)?),
         Conversion::Time => Value::Time(to_time(&value)?),
@@ -69,7 +58,12 @@ fn to_boolean(value: &Value<'_>) -> Option<bool> {
             "false" | "f" | "no" | "n" | "0" | "0.0" => Some(false),
             _ => None,
         },
-        _ => None,
+        Value::Integer(_)
+        | Value::Decimal(_)
+        | Value::Date(_)
+        | Value::DateTime(_)
+        | Value::Time(_)
+        | Value::Quantity(_) => None,
     }
 }
 
@@ -78,7 +72,11 @@ fn to_integer(value: &Value<'_>) -> Option<i32> {
         Value::Integer(value) => Some(*value),
         Value::Boolean(value) => Some(i32::from(*value)),
         Value::String(text) => text.parse().ok(),
-        _ => None,
+        Value::Decimal(_)
+        | Value::Date(_)
+        | Value::DateTime(_)
+        | Value::Time(_)
+        | Value::Quantity(_) => None,
     }
 }
 
@@ -89,7 +87,7 @@ fn to_decimal(value: &Value<'_>) -> Option<Decimal> {
         Value::Boolean(true) => Some(Decimal::new(10, 1)),
         Value::Boolean(false) => Some(Decimal::new(0, 1)),
         Value::String(text) => decimal::parse(text.strip_prefix('+').unwrap_or(text)),
-        _ => None,
+        Value::Date(_) | Value::DateTime(_) | Value::Time(_) | Value::Quantity(_) => None,
     }
 }
 
@@ -99,7 +97,11 @@ fn to_date(value: &Value<'_>) -> Option<DateTime> {
         Value::DateTime(value) => Some(value.date()),
         Value::String(text) => DateTime::parse_date(text)
             .or_else(|| DateTime::parse_partial(text).map(|value| value.date())),
-        _ => None,
+        Value::Boolean(_)
+        | Value::Integer(_)
+        | Value::Decimal(_)
+        | Value::Time(_)
+        | Value::Quantity(_) => None,
     }
 }
 
@@ -107,7 +109,11 @@ fn to_date_time(value: &Value<'_>) -> Option<DateTime> {
     match value {
         Value::Date(value) | Value::DateTime(value) => Some(*value),
         Value::String(text) => DateTime::parse_partial(text),
-        _ => None,
+        Value::Boolean(_)
+        | Value::Integer(_)
+        | Value::Decimal(_)
+        | Value::Time(_)
+        | Value::Quantity(_) => None,
     }
 }
 
@@ -116,7 +122,12 @@ fn to_time(value: &Value<'_>) -> Option<Time> {
         Value::Time(value) => Some(*value),
         Value::DateTime(value) if value.precision > Precision::Day => Some(value.time),
         Value::String(text) => Time::parse_partial(text.strip_prefix('T').unwrap_or(text)),
-        _ => None,
+        Value::Boolean(_)
+        | Value::Integer(_)
+        | Value::Decimal(_)
+        | Value::Date(_)
+        | Value::DateTime(_)
+        | Value::Quantity(_) => None,
     }
 }
 

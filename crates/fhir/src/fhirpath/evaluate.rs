@@ -3,7 +3,7 @@
 //! Steps that look at one item at a time are run depth first, straight into the output; only a
 //! step that needs the whole collection (an index, most functions) makes one be built.
 
-use super::ast::Operator;
+use super::ast::{Logic, Operator};
 use super::item::{Item, Value};
 use super::op::{Chain, Expr, Path, Step, Variable};
 use super::{Context, Error};
@@ -94,6 +94,7 @@ impl<'c, 'a> Run<'c, 'a> {
                     self.merge(start, items, out)?;
                 }
             }
+            Expr::Logic(chain) => out.extend(self.logic(chain, frame)?.map(boolean)),
             Expr::Chain(chain) => self.chain(chain, frame, out)?,
         }
         Ok(())
@@ -112,47 +113,54 @@ impl<'c, 'a> Run<'c, 'a> {
         expr: &'a Expr,
         frame: Frame<'_, 'a>,
     ) -> Result<Option<bool>, Error> {
-        if let Expr::Chain(chain) = expr
-            && let Some(truth) = self.logic(chain, frame)?
-        {
-            return Ok(truth);
+        match expr {
+            Expr::Logic(chain) => self.logic(chain, frame),
+            Expr::Path(path) => match (&path.base, path.steps.as_slice()) {
+                (None, [Step::TargetIs(test)]) => match frame.this {
+                    Some(this) => self.target_is(this, test),
+                    None => Ok(None),
+                },
+                _ => as_truth(&self.items(expr, frame)?),
+            },
+            Expr::Chain(chain) => match chain.rest.as_slice() {
+                // The usual filter, `system = 'phone'`, without a collection for each side.
+                [(Operator::Equal, Expr::Literal(right))] => {
+                    let left = self.items(&chain.first, frame)?;
+                    self.equal(&left, &[Item::Value(borrowed(right))])
+                }
+                _ => as_truth(&self.items(expr, frame)?),
+            },
+            Expr::Empty
+            | Expr::Literal(_)
+            | Expr::Variable(_)
+            | Expr::This
+            | Expr::Index
+            | Expr::Total
+            | Expr::Negate(_)
+            | Expr::Plus(_)
+            | Expr::Union(_) => as_truth(&self.items(expr, frame)?),
         }
-        as_truth(&self.items(expr, frame)?)
     }
 
-    /// A chain of `and`, `or`, `xor` or `implies`; nothing when it is another.
-    fn logic(&self, chain: &'a Chain, frame: Frame<'_, 'a>) -> Result<Option<Option<bool>>, Error> {
-        let logical = |operator| {
-            matches!(
-                operator,
-                Operator::And | Operator::Or | Operator::Xor | Operator::Implies
-            )
-        };
-        if !chain.rest.iter().all(|(operator, _)| logical(*operator)) {
-            return Ok(None);
-        }
+    fn logic(&self, chain: &'a Chain<Logic>, frame: Frame<'_, 'a>) -> Result<Option<bool>, Error> {
         let mut value = self.truth(&chain.first, frame)?;
         for (operator, right) in &chain.rest {
             self.charge(1)?;
             value = match (operator, value) {
-                (Operator::And, Some(false)) => Some(false),
-                (Operator::Or, Some(true)) | (Operator::Implies, Some(false)) => Some(true),
+                (Logic::And, Some(false)) => Some(false),
+                (Logic::Or, Some(true)) | (Logic::Implies, Some(false)) => Some(true),
                 _ => three_valued(*operator, value, self.truth(right, frame)?),
             };
         }
-        Ok(Some(value))
+        Ok(value)
     }
 
     fn chain(
         &self,
-        chain: &'a Chain,
+        chain: &'a Chain<Operator>,
         frame: Frame<'_, 'a>,
         out: &mut Items<'a>,
     ) -> Result<(), Error> {
-        if let Some(truth) = self.logic(chain, frame)? {
-            out.extend(truth.map(boolean));
-            return Ok(());
-        }
         let mut left = self.items(&chain.first, frame)?;
         for (operator, right) in &chain.rest {
             let right = self.items(right, frame)?;
@@ -297,7 +305,7 @@ impl<'c, 'a> Run<'c, 'a> {
                 };
                 self.truth(criteria, frame)? == Some(true)
             }
-            Step::As(_) | Step::Is(_) | Step::Index(_) | Step::Call(_) => false,
+            Step::As(_) | Step::Is(_) | Step::TargetIs(_) | Step::Index(_) | Step::Call(_) => false,
         };
         if passes {
             return self.stream(rest, item, frame, out);
@@ -320,6 +328,14 @@ impl<'c, 'a> Run<'c, 'a> {
                 out.extend(single(&input)?.map(|item| boolean(test.is(item))));
                 Ok(())
             }
+            Step::TargetIs(test) => {
+                let truth = match single(&input)? {
+                    Some(item) => self.target_is(item, test)?,
+                    None => None,
+                };
+                out.extend(truth.map(boolean));
+                Ok(())
+            }
             Step::As(test) => {
                 let item = single(&input)?.filter(|item| test.selects(item));
                 out.extend(item.cloned());
@@ -339,7 +355,11 @@ impl<'c, 'a> Run<'c, 'a> {
 }
 
 /// The logic of three values: <http://hl7.org/fhirpath/N1/#boolean-logic>.
-fn three_valued(operator: Operator, left: Option<bool>, right: Option<bool>) -> Option<bool> {
+pub(super) fn three_valued(
+    operator: Logic,
+    left: Option<bool>,
+    right: Option<bool>,
+) -> Option<bool> {
     let or = |left: Option<bool>, right: Option<bool>| match (left, right) {
         (Some(true), _) | (_, Some(true)) => Some(true),
         (Some(false), Some(false)) => Some(false),
@@ -347,19 +367,19 @@ fn three_valued(operator: Operator, left: Option<bool>, right: Option<bool>) -> 
     };
     let not = |value: Option<bool>| value.map(|value| !value);
     match operator {
-        Operator::And => not(or(not(left), not(right))),
-        Operator::Or => or(left, right),
-        Operator::Implies => or(not(left), right),
-        _ => left.zip(right).map(|(left, right)| left != right),
+        Logic::And => not(or(not(left), not(right))),
+        Logic::Or => or(left, right),
+        Logic::Implies => or(not(left), right),
+        Logic::Xor => left.zip(right).map(|(left, right)| left != right),
     }
 }
 
 /// A literal of the expression without a copy of its text.
 fn borrowed<'a>(value: &'a Value<'static>) -> Value<'a> {
-    match value {
-        Value::String(text) => Value::String(Cow::Borrowed(text)),
-        other => other.clone(),
+    if let Value::String(text) = value {
+        return Value::String(Cow::Borrowed(text));
     }
+    value.clone()
 }
 
 pub(super) fn boolean<'a>(value: bool) -> Item<'a> {

@@ -32,6 +32,19 @@ pub(super) enum TokenKind {
     End,
 }
 
+impl TokenKind {
+    /// What may be an operator or the word for a unit.
+    pub(super) fn word(&self) -> Option<&str> {
+        if let TokenKind::Name(name) = self {
+            return Some(name);
+        }
+        if let TokenKind::Symbol(symbol) = self {
+            return Some(symbol);
+        }
+        None
+    }
+}
+
 const SYMBOLS: [&str; 22] = [
     "<=", ">=", "!=", "!~", "(", ")", "[", "]", "{", "}", ".", ",", "+", "-", "*", "/", "&", "|",
     "=", "~", "<", ">",

@@ -5,7 +5,7 @@ use super::Error;
 use super::call::value_of;
 use super::compare::number;
 use super::evaluate::{Frame, Items, Run};
-use super::function::Function;
+use super::function::{Math, Real, Whole};
 use super::item::{Item, Value};
 use super::op::Call;
 use rust_decimal::{Decimal, MathematicalOps, RoundingStrategy};
@@ -16,6 +16,7 @@ const EXPONENT_MAX: i32 = 4096;
 impl<'a> Run<'_, 'a> {
     pub(super) fn math(
         &self,
+        function: Math,
         call: &'a Call,
         input: &[Item<'a>],
         frame: Frame<'_, 'a>,
@@ -25,23 +26,19 @@ impl<'a> Run<'_, 'a> {
             return Ok(());
         };
         self.charge(16)?;
-        let result = match call.function {
-            Function::Abs => abs(&value)?,
-            Function::Ceiling | Function::Floor | Function::Truncate => {
-                whole(call.function, numeric(&value)?)
-            }
-            Function::Round => self.round(call, numeric(&value)?, frame)?,
-            Function::Log | Function::Power => {
-                let Some(other) = value_of(&self.argument(call, 0, frame)?)? else {
-                    return Ok(());
-                };
-                if call.function == Function::Log {
-                    log(numeric(&value)?, numeric(&other)?)
-                } else {
-                    power(&value, &other)?
-                }
-            }
-            _ => real(call.function, numeric(&value)?),
+        let result = match function {
+            Math::Abs => abs(&value)?,
+            Math::Whole(function) => whole(function, numeric(&value)?),
+            Math::Real(function) => real(function, numeric(&value)?),
+            Math::Round => self.round(call, numeric(&value)?, frame)?,
+            Math::Log => match value_of(&self.argument(call, 0, frame)?)? {
+                Some(base) => log(numeric(&value)?, numeric(&base)?),
+                None => None,
+            },
+            Math::Power => match value_of(&self.argument(call, 0, frame)?)? {
+                Some(exponent) => power(&value, &exponent)?,
+                None => None,
+            },
         };
         out.extend(result.map(Item::Value));
         Ok(())
@@ -77,24 +74,28 @@ fn abs<'a>(value: &Value<'a>) -> Result<Option<Value<'a>>, Error> {
             quantity.value = quantity.value.abs();
             Some(Value::Quantity(quantity))
         }
-        _ => return Err(Error::evaluation("expected a number")),
+        Value::Boolean(_)
+        | Value::String(_)
+        | Value::Date(_)
+        | Value::DateTime(_)
+        | Value::Time(_) => return Err(Error::evaluation("expected a number")),
     })
 }
 
-fn whole<'a>(function: Function, value: Decimal) -> Option<Value<'a>> {
+fn whole<'a>(function: Whole, value: Decimal) -> Option<Value<'a>> {
     let value = match function {
-        Function::Ceiling => value.ceil(),
-        Function::Floor => value.floor(),
-        _ => value.trunc(),
+        Whole::Ceiling => value.ceil(),
+        Whole::Floor => value.floor(),
+        Whole::Truncate => value.trunc(),
     };
     i32::try_from(value).ok().map(Value::Integer)
 }
 
-fn real<'a>(function: Function, value: Decimal) -> Option<Value<'a>> {
+fn real<'a>(function: Real, value: Decimal) -> Option<Value<'a>> {
     let value = match function {
-        Function::Sqrt => value.sqrt(),
-        Function::Ln => value.checked_ln(),
-        _ => value.checked_exp(),
+        Real::Sqrt => value.sqrt(),
+        Real::Ln => value.checked_ln(),
+        Real::Exp => value.checked_exp(),
     };
     value.map(Value::Decimal)
 }

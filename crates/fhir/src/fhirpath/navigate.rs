@@ -9,7 +9,7 @@ use super::compile::keys_named;
 use super::evaluate::{Items, Run};
 use super::item::{Element, Item, Shape, TypeInfo, Value};
 use super::op::{Field, Member};
-use crate::definitions::{Key, Parent, Primitive, r4};
+use crate::definitions::{Primitive, r4};
 use crate::json::{Children, Node};
 use std::borrow::Cow;
 
@@ -39,18 +39,19 @@ impl<'a> Run<'_, 'a> {
         if let Some(known) = &member.known
             && known.parent == shape.parent
         {
-            return match &known.field {
-                Some(field) => one(object, field, sink, out),
-                None => choice(object, shape.parent, &member.name, known.keys, sink, out),
+            return match known.fields.as_slice() {
+                [field] => one(object, field, sink, out),
+                fields => choice(object, &member.name, fields, sink, out),
             };
         }
-        match keys_named(shape, &member.name) {
+        let fields = keys_named(shape, &member.name)
+            .iter()
+            .filter_map(|key| Field::of(shape.parent, key));
+        let fields: Vec<Field> = fields.collect();
+        match fields.as_slice() {
             [] => Ok(()),
-            [key] => match Field::of(shape.parent, key) {
-                Some(field) => one(object, &field, sink, out),
-                None => Ok(()),
-            },
-            keys => choice(object, shape.parent, &member.name, keys, sink, out),
+            [field] => one(object, field, sink, out),
+            fields => choice(object, &member.name, fields, sink, out),
         }
     }
 
@@ -67,19 +68,23 @@ impl<'a> Run<'_, 'a> {
             out.push(child);
             Ok(())
         };
+        let is_extra = |node: Node<'a>| node.key().is_some_and(|key| key.starts_with('_'));
+        let extras = object.children().any(is_extra);
         for node in object.children() {
             let key = node.key().unwrap_or_default();
             let name = key.strip_prefix('_').unwrap_or(key);
-            let field = element.shape.and_then(|shape| field_of(shape.parent, name));
-            let shape = match (&field, element.shape) {
-                (Some(field), _) => Some(field.shape),
-                (None, None) => None,
-                // `resourceType`, or no element at all.
-                (None, Some(_)) => continue,
-            };
+            let child = element
+                .shape
+                .and_then(|shape| r4().child(shape.parent, name));
+            // `resourceType`, or no element at all.
+            if child.is_none() && element.shape.is_some() {
+                continue;
+            }
+            let field = child.map(|child| Field::of_child("", child));
+            let shape = field.map(|field| field.shape);
             let resource = field.is_some_and(|field| field.resource);
             if name.len() == key.len() {
-                let (_, extra) = pair(object, key);
+                let extra = if extras { pair(object, key).1 } else { None };
                 emit(Some(node), extra, shape, resource, sink, out)?;
             } else if object.get(name).is_none() {
                 emit(None, Some(node), shape, resource, sink, out)?;
@@ -87,18 +92,6 @@ impl<'a> Run<'_, 'a> {
         }
         self.charge(out.len() - before)
     }
-}
-
-fn field_of(parent: Parent, json: &str) -> Option<Field> {
-    let child = r4().child(parent, json)?;
-    let keys = r4().named(parent, json);
-    let key = keys.iter().find(|key| key.json == json).copied();
-    let key = key.or_else(|| {
-        let name = r4().element(child.element).name;
-        let keys = r4().named(parent, name);
-        keys.iter().find(|key| key.json == json).copied()
-    })?;
-    Field::of(parent, &key)
 }
 
 /// The members `name` and `_name`.
@@ -134,9 +127,8 @@ fn one<'a>(
 /// The child of a choice: the member whose name is the choice's name and one of its types.
 fn choice<'a>(
     object: Node<'a>,
-    parent: Parent,
     name: &str,
-    keys: &[Key],
+    fields: &[Field],
     sink: Sink<'_, 'a>,
     out: &mut Items<'a>,
 ) -> Result<(), Error> {
@@ -146,15 +138,21 @@ fn choice<'a>(
         if !plain.starts_with(name) {
             continue;
         }
-        let Some(found) = keys.iter().find(|known| known.json == plain) else {
+        let Some(field) = fields.iter().find(|field| field.json == plain) else {
             continue;
         };
-        // A primitive's `_valueString` counts on its own only without its `valueString`.
-        if key.len() != plain.len() && object.get(plain).is_some() {
-            continue;
-        }
-        if let Some(field) = Field::of(parent, found) {
-            one(object, &field, sink, out)?;
+        if !field.primitive {
+            emit(
+                Some(member),
+                None,
+                Some(field.shape),
+                field.resource,
+                sink,
+                out,
+            )?;
+        } else if key.len() == plain.len() || object.get(plain).is_none() {
+            // `_valueString` counts on its own only without its `valueString`.
+            one(object, field, sink, out)?;
         }
     }
     Ok(())

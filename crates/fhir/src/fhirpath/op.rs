@@ -1,9 +1,9 @@
 //! The compiled form: names are resolved, and simple paths need no lookup at run time.
 
-use super::ast::Operator;
+use super::ast::{Logic, Operator};
 use super::function::Function;
 use super::item::{Item, Shape, SystemType, Value};
-use crate::definitions::{Key, Parent, Primitive, TypeId, TypeKind, r4};
+use crate::definitions::{Child, Key, Parent, Primitive, TypeId, TypeKind, r4};
 use regex_lite::Regex;
 
 #[derive(Debug)]
@@ -19,14 +19,16 @@ pub(super) enum Expr {
     Plus(Box<Expr>),
     /// The operators `|`.
     Union(Vec<Expr>),
+    /// `and`, `or`, `xor` and `implies` of one level, from left to right.
+    Logic(Box<Chain<Logic>>),
     /// All other operators of one level, from left to right.
-    Chain(Box<Chain>),
+    Chain(Box<Chain<Operator>>),
 }
 
 #[derive(Debug)]
-pub(super) struct Chain {
+pub(super) struct Chain<Of> {
     pub(super) first: Expr,
-    pub(super) rest: Vec<(Operator, Expr)>,
+    pub(super) rest: Vec<(Of, Expr)>,
 }
 
 /// <https://hl7.org/fhir/R4/fhirpath.html#vars>
@@ -60,6 +62,8 @@ pub(super) enum Step {
     /// `as`, which takes one item.
     As(TypeTest),
     Is(TypeTest),
+    /// `resolve() is`, which a literal reference answers without being read.
+    TargetIs(TypeTest),
     Index(Expr),
     Call(Box<Call>),
 }
@@ -75,9 +79,8 @@ pub(super) struct Member {
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) parent: Parent,
-    pub(super) keys: &'static [Key],
-    /// When there is one key.
-    pub(super) field: Option<Field>,
+    /// More than one for a choice.
+    pub(super) fields: Vec<Field>,
 }
 
 /// One JSON member and what it holds.
@@ -108,29 +111,38 @@ pub(super) struct Call {
 pub(super) struct TypeTest {
     pub(super) fhir: Option<TypeId>,
     pub(super) system: Option<SystemType>,
+    /// Is the FHIR type a primitive?
+    primitive: bool,
 }
 
 impl TypeTest {
+    pub(super) fn new(fhir: Option<TypeId>, system: Option<SystemType>) -> TypeTest {
+        let kind = fhir.map(|ty| r4().ty(ty).kind);
+        TypeTest {
+            fhir,
+            system,
+            primitive: kind == Some(TypeKind::Primitive),
+        }
+    }
+
     /// `is`: the type or one derived from it.
     pub(super) fn is(&self, item: &Item<'_>) -> bool {
         match item {
-            Item::Element(element) => {
-                let found = element.shape.map(|shape| shape.ty);
-                let pair = found.zip(self.fhir);
-                pair.is_some_and(|(ty, of)| ty == of || r4().is_subtype(ty, of))
-            }
+            Item::Element(element) => element.shape.is_some_and(|shape| self.is_type(shape.ty)),
             Item::Value(value) => self.system == Some(value.system_type()),
             Item::Type(_) => false,
         }
     }
 
+    pub(super) fn is_type(&self, ty: TypeId) -> bool {
+        self.fhir
+            .is_some_and(|of| ty == of || r4().is_subtype(ty, of))
+    }
+
     /// `as` and `ofType`: for primitives exactly the type, so that a code is not a string.
     pub(super) fn selects(&self, item: &Item<'_>) -> bool {
-        let primitive = self
-            .fhir
-            .is_some_and(|ty| r4().ty(ty).kind == TypeKind::Primitive);
         match item {
-            Item::Element(element) if primitive => element
+            Item::Element(element) if self.primitive => element
                 .shape
                 .is_some_and(|shape| Some(shape.ty) == self.fhir),
             Item::Element(_) | Item::Value(_) | Item::Type(_) => self.is(item),
@@ -142,16 +154,21 @@ impl Field {
     /// What a key of the definitions leads to.
     pub(super) fn of(parent: Parent, key: &Key) -> Option<Field> {
         let child = r4().child(parent, key.json)?;
+        Some(Field::of_child(key.json, child))
+    }
+
+    /// What a member is.
+    pub(super) fn of_child(json: &'static str, child: Child) -> Field {
         let ty = r4().ty(child.ty);
-        Some(Field {
-            json: key.json,
+        Field {
+            json,
             shape: Shape {
                 ty: child.ty,
                 parent: child.parent,
             },
             primitive: ty.primitive.is_some_and(|of| of != Primitive::Xhtml),
             resource: matches!(ty.name, "Resource" | "DomainResource"),
-        })
+        }
     }
 }
 
@@ -160,7 +177,7 @@ impl Step {
     pub(super) fn is_barrier(&self) -> bool {
         match self {
             Step::Member(_) | Step::Start(_) | Step::OfType(_) | Step::Where(_) => false,
-            Step::As(_) | Step::Is(_) | Step::Index(_) | Step::Call(_) => true,
+            Step::As(_) | Step::Is(_) | Step::TargetIs(_) | Step::Index(_) | Step::Call(_) => true,
         }
     }
 }

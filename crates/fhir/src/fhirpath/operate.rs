@@ -1,8 +1,8 @@
 //! The binary operators on collections: <http://hl7.org/fhirpath/N1/#operations>.
 
-use super::ast::Operator;
+use super::ast::{Arithmetic, Operator, Order};
 use super::compare::number;
-use super::evaluate::{Items, Run, as_truth, boolean, single, string};
+use super::evaluate::{Items, Run, as_truth, boolean, single, string, three_valued};
 use super::item::{Item, Quantity, Unit, Value};
 use super::{Error, temporal, text, unit};
 use rust_decimal::Decimal;
@@ -30,10 +30,7 @@ impl<'a> Run<'_, 'a> {
                 .map(|value| truth(Some(!value))),
             Operator::In => self.membership(&left, &right).map(truth),
             Operator::Contains => self.membership(&right, &left).map(truth),
-            Operator::Less => self.ordered(&left, &right, Ordering::is_lt).map(truth),
-            Operator::LessOrEqual => self.ordered(&left, &right, Ordering::is_le).map(truth),
-            Operator::Greater => self.ordered(&left, &right, Ordering::is_gt).map(truth),
-            Operator::GreaterOrEqual => self.ordered(&left, &right, Ordering::is_ge).map(truth),
+            Operator::Order(order) => self.ordered(order, &left, &right).map(truth),
             Operator::Union => {
                 let mut out = Vec::new();
                 self.merge(0, left, &mut out)?;
@@ -41,18 +38,11 @@ impl<'a> Run<'_, 'a> {
                 Ok(out)
             }
             Operator::Concatenate => self.concatenate(&left, &right),
-            Operator::And | Operator::Or | Operator::Xor | Operator::Implies => {
-                // Chains of these alone are decided before; here one stands among others.
-                as_truth(&left)?;
-                as_truth(&right)?;
-                Err(Error::evaluation("mixed operators"))
+            Operator::Logic(logic) => {
+                let (left, right) = (as_truth(&left)?, as_truth(&right)?);
+                Ok(truth(three_valued(logic, left, right)))
             }
-            Operator::Multiply
-            | Operator::Divide
-            | Operator::Div
-            | Operator::Mod
-            | Operator::Add
-            | Operator::Subtract => {
+            Operator::Arithmetic(operator) => {
                 let value = arithmetic(operator, &left, &right)?;
                 if let Some(Value::String(text)) = &value {
                     self.charge(text::cost(text.len())?)?;
@@ -92,10 +82,16 @@ impl<'a> Run<'_, 'a> {
 
     fn ordered(
         &self,
+        order: Order,
         left: &[Item<'a>],
         right: &[Item<'a>],
-        accept: fn(Ordering) -> bool,
     ) -> Result<Option<bool>, Error> {
+        let accept = match order {
+            Order::Less => Ordering::is_lt,
+            Order::LessOrEqual => Ordering::is_le,
+            Order::Greater => Ordering::is_gt,
+            Order::GreaterOrEqual => Ordering::is_ge,
+        };
         match (single(left)?, single(right)?) {
             (Some(left), Some(right)) => Ok(self.order(left, right)?.map(accept)),
             _ => Ok(None),
@@ -116,7 +112,7 @@ impl<'a> Run<'_, 'a> {
 }
 
 fn arithmetic<'a>(
-    operator: Operator,
+    operator: Arithmetic,
     left: &[Item<'a>],
     right: &[Item<'a>],
 ) -> Result<Option<Value<'a>>, Error> {
@@ -132,13 +128,13 @@ fn arithmetic<'a>(
     if let (Some(left), Some(right)) = (number(&left), number(&right)) {
         return Ok(decimals(operator, left, right));
     }
-    let adds = matches!(operator, Operator::Add | Operator::Subtract);
+    let adds = matches!(operator, Arithmetic::Add | Arithmetic::Subtract);
     match (&left, &right) {
-        (Value::String(left), Value::String(right)) if operator == Operator::Add => {
+        (Value::String(left), Value::String(right)) if operator == Arithmetic::Add => {
             Ok(Some(Value::String(format!("{left}{right}").into())))
         }
         (Value::Date(_) | Value::DateTime(_) | Value::Time(_), Value::Quantity(by)) if adds => {
-            let sign = if operator == Operator::Add { 1 } else { -1 };
+            let sign = if operator == Arithmetic::Add { 1 } else { -1 };
             temporal::add(&left, by, sign)
         }
         _ => match (quantity(&left), quantity(&right)) {
@@ -152,36 +148,37 @@ fn unfit() -> Error {
     Error::evaluation("the operator does not take these types")
 }
 
+/// A number alone counts as a quantity without dimension.
 fn quantity(value: &Value<'_>) -> Option<Quantity> {
-    match value {
-        Value::Quantity(quantity) => Some((**quantity).clone()),
-        other => number(other).map(|value| Quantity {
-            value,
-            unit: Unit::Code("1".to_owned()),
-        }),
+    if let Value::Quantity(quantity) = value {
+        return Some((**quantity).clone());
     }
+    number(value).map(|value| Quantity {
+        value,
+        unit: Unit::Code("1".to_owned()),
+    })
 }
 
-fn integers<'a>(operator: Operator, left: i32, right: i32) -> Option<Value<'a>> {
+fn integers<'a>(operator: Arithmetic, left: i32, right: i32) -> Option<Value<'a>> {
     let value = match operator {
-        Operator::Add => left.checked_add(right),
-        Operator::Subtract => left.checked_sub(right),
-        Operator::Multiply => left.checked_mul(right),
-        Operator::Div => left.checked_div(right),
-        Operator::Mod => left.checked_rem(right),
-        _ => return decimals(operator, left.into(), right.into()),
+        Arithmetic::Add => left.checked_add(right),
+        Arithmetic::Subtract => left.checked_sub(right),
+        Arithmetic::Multiply => left.checked_mul(right),
+        Arithmetic::Div => left.checked_div(right),
+        Arithmetic::Mod => left.checked_rem(right),
+        Arithmetic::Divide => return decimals(operator, left.into(), right.into()),
     };
     value.map(Value::Integer)
 }
 
-fn decimals<'a>(operator: Operator, left: Decimal, right: Decimal) -> Option<Value<'a>> {
+fn decimals<'a>(operator: Arithmetic, left: Decimal, right: Decimal) -> Option<Value<'a>> {
     let value = match operator {
-        Operator::Add => left.checked_add(right),
-        Operator::Subtract => left.checked_sub(right),
-        Operator::Multiply => left.checked_mul(right),
-        Operator::Divide => left.checked_div(right),
-        Operator::Mod => left.checked_rem(right),
-        _ => {
+        Arithmetic::Add => left.checked_add(right),
+        Arithmetic::Subtract => left.checked_sub(right),
+        Arithmetic::Multiply => left.checked_mul(right),
+        Arithmetic::Divide => left.checked_div(right),
+        Arithmetic::Mod => left.checked_rem(right),
+        Arithmetic::Div => {
             let whole = left.checked_div(right)?.trunc();
             return i32::try_from(whole).ok().map(Value::Integer);
         }
@@ -190,27 +187,28 @@ fn decimals<'a>(operator: Operator, left: Decimal, right: Decimal) -> Option<Val
 }
 
 fn quantities<'a>(
-    operator: Operator,
+    operator: Arithmetic,
     left: &Quantity,
     right: &Quantity,
 ) -> Result<Option<Value<'a>>, Error> {
     let result = match operator {
-        Operator::Multiply => unit::combined(left, right, false),
-        Operator::Divide => unit::combined(left, right, true),
-        Operator::Add | Operator::Subtract => {
+        Arithmetic::Multiply => unit::combined(left, right, false),
+        Arithmetic::Divide => unit::combined(left, right, true),
+        Arithmetic::Add | Arithmetic::Subtract => {
             let Some(right) = unit::converted(right, &left.unit) else {
                 return Err(Error::evaluation("quantities of different kinds"));
             };
-            let value = match operator {
-                Operator::Add => left.value.checked_add(right),
-                _ => left.value.checked_sub(right),
+            let value = if operator == Arithmetic::Add {
+                left.value.checked_add(right)
+            } else {
+                left.value.checked_sub(right)
             };
             value.map(|value| Quantity {
                 value,
                 unit: left.unit.clone(),
             })
         }
-        _ => return Err(unfit()),
+        Arithmetic::Div | Arithmetic::Mod => return Err(unfit()),
     };
     Ok(result.map(|quantity| Value::Quantity(Box::new(quantity))))
 }

@@ -24,10 +24,10 @@ pub(super) fn parse(text: &str) -> Result<Ast, Error> {
         depth: 0,
     };
     let ast = parser.expression()?;
-    match parser.kind() {
-        TokenKind::End => Ok(ast),
-        _ => Err(parser.refuse("expected an operator or the end")),
+    if *parser.kind() != TokenKind::End {
+        return Err(parser.refuse("expected an operator or the end"));
     }
+    Ok(ast)
 }
 
 struct Parser {
@@ -61,9 +61,10 @@ impl Parser {
         let first = self.level(level + 1)?;
         let mut rest = Vec::new();
         while let Some(operator) = self.operator(operators) {
-            let operand = match operator {
-                Operator::Is | Operator::As => Operand::Type(self.type_name()?),
-                _ => Operand::Value(self.level(level + 1)?),
+            let operand = if matches!(operator, Operator::Is | Operator::As) {
+                Operand::Type(self.type_name()?)
+            } else {
+                Operand::Value(self.level(level + 1)?)
             };
             rest.push((operator, operand));
         }
@@ -75,11 +76,7 @@ impl Parser {
     }
 
     fn operator(&mut self, operators: &[(&str, Operator)]) -> Option<Operator> {
-        let word = match self.kind() {
-            TokenKind::Name(name) => name.as_str(),
-            TokenKind::Symbol(symbol) => symbol,
-            _ => return None,
-        };
+        let word = self.kind().word()?;
         let (_, operator) = operators.iter().find(|(name, _)| *name == word)?;
         self.next += 1;
         Some(*operator)
@@ -179,10 +176,10 @@ impl Parser {
     fn number(&mut self, value: Decimal, integer: bool) -> Result<Term, Error> {
         let at = self.at();
         self.next += 1;
-        let unit = match self.kind() {
-            TokenKind::String(code) => Some(Unit::from_code(code.clone())),
-            TokenKind::Name(word) => Unit::from_word(word),
-            _ => None,
+        let unit = if let TokenKind::String(code) = self.kind() {
+            Some(Unit::from_code(code.clone()))
+        } else {
+            self.kind().word().and_then(Unit::from_word)
         };
         let literal = match unit {
             Some(unit) => {
@@ -239,13 +236,11 @@ impl Parser {
     }
 
     fn name(&mut self) -> Result<String, Error> {
-        match self.kind().clone() {
-            TokenKind::Name(name) | TokenKind::Quoted(name) => {
-                self.next += 1;
-                Ok(name)
-            }
-            _ => Err(self.refuse("expected a name")),
+        if let TokenKind::Name(name) | TokenKind::Quoted(name) = self.kind().clone() {
+            self.next += 1;
+            return Ok(name);
         }
+        Err(self.refuse("expected a name"))
     }
 
     /// The last token is always `End`, and nothing goes past it.

@@ -4,7 +4,7 @@
 use super::Error;
 use super::evaluate::{Items, Run};
 use super::item::{Element, Item, Shape, Value};
-use super::op::Call;
+use super::op::{Call, TypeTest};
 use crate::definitions::{TypeId, TypeKind, r4};
 use crate::json::Node;
 use std::borrow::Cow;
@@ -37,6 +37,26 @@ impl<'a> Run<'_, 'a> {
             }
         }
         Ok(())
+    }
+
+    /// Is the target of a reference of a type? Nothing when that cannot be told.
+    pub(super) fn target_is(
+        &self,
+        item: &Item<'a>,
+        test: &TypeTest,
+    ) -> Result<Option<bool>, Error> {
+        self.charge(4)?;
+        let Some(text) = target(item) else {
+            return Ok(None);
+        };
+        if let Some(id) = text.strip_prefix('#') {
+            return Ok(self.contained(id).map(|item| test.is(&item)));
+        }
+        if let Some(ty) = type_of(item, &text) {
+            return Ok(Some(test.is_type(ty)));
+        }
+        let found = self.context.environment.resolve(&text)?;
+        Ok(found.map(|item| test.is(&item)))
     }
 
     /// `#id` is a contained resource of the outermost one, and `#` the outermost one itself.

@@ -2,7 +2,7 @@
 
 use super::Error;
 use super::evaluate::{Frame, Items, Run, as_string, boolean, single};
-use super::function::Function;
+use super::function::{Ask, Resource};
 use super::item::{Item, Shape, Value};
 use super::navigate::is_primitive;
 use super::op::Call;
@@ -13,40 +13,41 @@ use crate::json::Node;
 impl<'a> Run<'_, 'a> {
     pub(super) fn of_resource(
         &self,
+        function: Resource,
         call: &'a Call,
         input: Items<'a>,
         frame: Frame<'_, 'a>,
         out: &mut Items<'a>,
     ) -> Result<(), Error> {
-        match call.function {
-            Function::Resolve => self.resolve(call, &input, out)?,
-            Function::Extension => {
+        match function {
+            Resource::Resolve => self.resolve(call, &input, out)?,
+            Resource::Extension => {
                 if let Some(url) = self.string_argument(call, 0, frame)? {
                     self.extensions(&input, &url, out)?;
                 }
             }
-            Function::HasValue => out.push(boolean(has_value(&input))),
-            Function::GetValue => {
+            Resource::HasValue => out.push(boolean(has_value(&input))),
+            Resource::GetValue => {
                 let value = single(&input)?.and_then(Item::value);
                 out.extend(value.filter(|_| has_value(&input)).map(Item::Value));
             }
-            Function::Type => out.extend(input.iter().map(|item| Item::Type(item.type_info()))),
-            Function::HtmlChecks => {
+            Resource::Type => out.extend(input.iter().map(|item| Item::Type(item.type_info()))),
+            Resource::HtmlChecks => {
                 if let Some(text) = as_string(&input)? {
                     self.charge(1 + text.len() / 16)?;
                     out.push(boolean(html::is_allowed(&text)));
                 }
             }
-            Function::CheckModifiers => {
+            Resource::CheckModifiers => {
                 self.check_modifiers(call, &input, frame)?;
                 out.extend(input);
             }
-            Function::ElementDefinition | Function::Slice => {
+            Resource::ElementDefinition | Resource::Slice => {
                 return Err(Error::unsupported("profiles are not at hand here"));
             }
-            _ => {
+            Resource::Ask(question) => {
                 let argument = self.argument(call, 0, frame)?;
-                self.asked(call.function, &input, &argument, out)?;
+                self.asked(question, &input, &argument, out)?;
             }
         }
         Ok(())
@@ -55,7 +56,7 @@ impl<'a> Run<'_, 'a> {
     /// Functions of one item and one argument.
     fn asked(
         &self,
-        function: Function,
+        question: Ask,
         input: &[Item<'a>],
         argument: &[Item<'a>],
         out: &mut Items<'a>,
@@ -64,24 +65,23 @@ impl<'a> Run<'_, 'a> {
             return Ok(());
         };
         let environment = self.context.environment;
-        let result = match function {
-            Function::Comparable => match (item.value(), argument_item.value()) {
+        let result = match question {
+            Ask::Comparable => match (item.value(), argument_item.value()) {
                 (Some(Value::Quantity(left)), Some(Value::Quantity(right))) => {
                     Some(unit::comparable(&left.unit, &right.unit))
                 }
                 _ => None,
             },
-            Function::Subsumes => environment.subsumes(item, argument_item)?,
-            Function::SubsumedBy => environment.subsumes(argument_item, item)?,
-            _ => {
-                let Some(url) = as_string(argument)? else {
-                    return Ok(());
-                };
-                match function {
-                    Function::MemberOf => environment.member_of(item, &url)?,
-                    _ => Some(environment.conforms_to(item, &url)?),
-                }
-            }
+            Ask::Subsumes => environment.subsumes(item, argument_item)?,
+            Ask::SubsumedBy => environment.subsumes(argument_item, item)?,
+            Ask::MemberOf => match as_string(argument)? {
+                Some(value_set) => environment.member_of(item, &value_set)?,
+                None => None,
+            },
+            Ask::ConformsTo => match as_string(argument)? {
+                Some(profile) => Some(environment.conforms_to(item, &profile)?),
+                None => None,
+            },
         };
         out.extend(result.map(boolean));
         Ok(())

@@ -139,10 +139,12 @@ fn add_to_date_time(
         let months = if unit == Calendar::Year { 12 } else { 1 };
         let months = amount.trunc().to_i64()?.checked_mul(months * sign)?;
         // A year has no months to count, so only whole years pass.
-        return match value.precision {
-            Precision::Year => value.add_months(months / 12 * 12),
-            _ => value.add_months(months),
+        let whole = if value.precision == Precision::Year {
+            months / 12 * 12
+        } else {
+            months
         };
+        return value.add_months(whole);
     }
     let nanos = nanos(amount, unit)?.checked_mul(i128::from(sign))?;
     let day = 86_400_000_000_000;

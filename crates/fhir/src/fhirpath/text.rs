@@ -4,7 +4,7 @@
 use super::Error;
 use super::encode;
 use super::evaluate::{Frame, Items, Run, as_string, boolean, integer, string};
-use super::function::Function;
+use super::function::{Text, TextWith};
 use super::item::{Item, Value};
 use super::op::Call;
 use regex_lite::{Regex, RegexBuilder};
@@ -39,44 +39,47 @@ pub(super) fn regex(pattern: &str, whole: bool) -> Result<Regex, Error> {
 impl<'a> Run<'_, 'a> {
     pub(super) fn text(
         &self,
+        function: Text,
         call: &'a Call,
         input: &[Item<'a>],
         frame: Frame<'_, 'a>,
         out: &mut Items<'a>,
     ) -> Result<(), Error> {
-        if call.function == Function::Join {
+        if function == Text::Join {
             return self.join(call, input, frame, out);
         }
         let Some(text) = as_string(input)? else {
             return Ok(());
         };
         self.charge(cost(text.len())?)?;
-        match call.function {
-            Function::Length => out.push(integer(text.chars().count())),
-            Function::Lower => out.push(string(text.to_lowercase())),
-            Function::Upper => out.push(string(text.to_uppercase())),
-            Function::Trim => out.push(string(text.trim().to_owned())),
-            Function::ToChars => {
+        match function {
+            Text::Length => out.push(integer(text.chars().count())),
+            Text::Lower => out.push(string(text.to_lowercase())),
+            Text::Upper => out.push(string(text.to_uppercase())),
+            Text::Trim => out.push(string(text.trim().to_owned())),
+            Text::ToChars => {
                 self.charge(text.len())?;
                 out.extend(text.chars().map(|c| string(c.to_string())));
             }
-            Function::Substring => self.substring(call, &text, frame, out)?,
-            Function::Matches | Function::MatchesFull => self.matches(call, &text, frame, out)?,
-            Function::Replace | Function::ReplaceMatches => {
-                self.replace(call, &text, frame, out)?;
-            }
-            _ => {
+            Text::Substring => self.substring(call, &text, frame, out)?,
+            Text::Matches => self.matches(false, call, &text, frame, out)?,
+            Text::MatchesFull => self.matches(true, call, &text, frame, out)?,
+            Text::Replace => self.replace(false, call, &text, frame, out)?,
+            Text::ReplaceMatches => self.replace(true, call, &text, frame, out)?,
+            Text::With(function) => {
                 if let Some(argument) = self.string_argument(call, 0, frame)? {
-                    self.with_argument(call.function, &text, &argument, out)?;
+                    self.with_argument(function, &text, &argument, out)?;
                 }
             }
+            // Done above: it takes more than one text.
+            Text::Join => {}
         }
         Ok(())
     }
 
     fn with_argument(
         &self,
-        function: Function,
+        function: TextWith,
         text: &str,
         argument: &str,
         out: &mut Items<'a>,
@@ -86,21 +89,21 @@ impl<'a> Run<'_, 'a> {
             Item::Value(Value::Integer(found.unwrap_or(-1)))
         };
         match function {
-            Function::Contains => out.push(boolean(text.contains(argument))),
-            Function::StartsWith => out.push(boolean(text.starts_with(argument))),
-            Function::EndsWith => out.push(boolean(text.ends_with(argument))),
-            Function::IndexOf => out.push(position(text.find(argument))),
-            Function::LastIndexOf => out.push(position(text.rfind(argument))),
-            Function::Split if argument.is_empty() => out.push(string(text.to_owned())),
-            Function::Split => {
+            TextWith::Contains => out.push(boolean(text.contains(argument))),
+            TextWith::StartsWith => out.push(boolean(text.starts_with(argument))),
+            TextWith::EndsWith => out.push(boolean(text.ends_with(argument))),
+            TextWith::IndexOf => out.push(position(text.find(argument))),
+            TextWith::LastIndexOf => out.push(position(text.rfind(argument))),
+            TextWith::Split if argument.is_empty() => out.push(string(text.to_owned())),
+            TextWith::Split => {
                 let parts = text.split(argument).map(|part| string(part.to_owned()));
                 self.charge(text.len() / argument.len())?;
                 out.extend(parts);
             }
-            Function::Encode => out.extend(encode::encode(text, argument).map(string)),
-            Function::Decode => out.extend(encode::decode(text, argument).map(string)),
-            Function::Escape => out.extend(encode::escape(text, argument).map(string)),
-            _ => out.extend(encode::unescape(text, argument).map(string)),
+            TextWith::Encode => out.extend(encode::encode(text, argument).map(string)),
+            TextWith::Decode => out.extend(encode::decode(text, argument).map(string)),
+            TextWith::Escape => out.extend(encode::escape(text, argument).map(string)),
+            TextWith::Unescape => out.extend(encode::unescape(text, argument).map(string)),
         }
         Ok(())
     }
@@ -159,6 +162,7 @@ impl<'a> Run<'_, 'a> {
 
     fn matches(
         &self,
+        whole: bool,
         call: &'a Call,
         text: &str,
         frame: Frame<'_, 'a>,
@@ -173,13 +177,14 @@ impl<'a> Run<'_, 'a> {
             return Ok(());
         };
         self.charge(100 + pattern.len() + text.len() / 8)?;
-        let regex = regex(&pattern, call.function == Function::MatchesFull)?;
+        let regex = regex(&pattern, whole)?;
         out.push(boolean(regex.is_match(text)));
         Ok(())
     }
 
     fn replace(
         &self,
+        matches: bool,
         call: &'a Call,
         text: &str,
         frame: Frame<'_, 'a>,
@@ -191,22 +196,22 @@ impl<'a> Run<'_, 'a> {
             return Ok(());
         };
         // Between all characters, in the worst case; a group may bring the whole text again.
-        let growth = match call.function {
-            Function::Replace if pattern.len() > 1 => text
-                .matches(pattern.as_ref())
+        let growth = if matches && by.contains('$') {
+            text.len()
+                .saturating_mul(text.len().saturating_add(by.len()))
+        } else if !matches && pattern.len() > 1 {
+            text.matches(pattern.as_ref())
                 .count()
-                .saturating_mul(by.len()),
-            Function::ReplaceMatches if by.contains('$') => text
-                .len()
-                .saturating_mul(text.len().saturating_add(by.len())),
-            _ => text.len().saturating_add(1).saturating_mul(by.len()),
+                .saturating_mul(by.len())
+        } else {
+            text.len().saturating_add(1).saturating_mul(by.len())
         };
         self.charge(cost(text.len().saturating_add(growth))?)?;
-        let replaced = match (call.function, &call.pattern) {
-            (Function::Replace, _) => text.replace(pattern.as_ref(), &by),
-            (_, _) if pattern.is_empty() => text.to_owned(),
-            (_, Some(regex)) => regex.replace_all(text, by.as_ref()).into_owned(),
-            (_, None) => {
+        let replaced = match &call.pattern {
+            _ if !matches => text.replace(pattern.as_ref(), &by),
+            _ if pattern.is_empty() => text.to_owned(),
+            Some(regex) => regex.replace_all(text, by.as_ref()).into_owned(),
+            None => {
                 self.charge(100 + pattern.len())?;
                 let regex = regex(&pattern, false)?;
                 regex.replace_all(text, by.as_ref()).into_owned()
