@@ -1,5 +1,6 @@
 //! Small disks of their own for tests, where the kernel lets us: Linux, as root, with tmpfs or a loop device.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -57,6 +58,15 @@ impl Mount {
             &["-o", &format!("remount,{options}"), text(self.path())],
         );
         assert!(done.is_some(), "remount,{options} failed");
+    }
+
+    /// Writes a file until there is no byte left.
+    pub(crate) fn fill(&self) {
+        let ballast = std::fs::File::create(self.path().join("ballast"));
+        while ballast
+            .as_ref()
+            .is_ok_and(|mut file| file.write_all(&[7; 4_096]).is_ok())
+        {}
     }
 
     /// Takes an image away and mounts it again, repaired as at a start of the machine.
