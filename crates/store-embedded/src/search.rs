@@ -553,20 +553,21 @@ impl<'a> Search<'a> {
         let (scope, kind) = (self.reader.scope, self.query.kind);
         let mut count = read_count(&self.reader.view, scope, kind)?;
         let from = self.reader.at.saturating_add(1);
-        let start = keys::of_kind_at(keys::CURRENT, scope, kind, from);
-        let end = keys::after_prefix(&keys::of_kind(keys::CURRENT, scope, kind));
         let reader = self.reader;
-        let mut newer = reader.view.forward(&start, &end)?;
-        while newer.next_key()?.is_some() {
-            self.touch()?;
-            count = count.saturating_sub(1);
-        }
+        // First what was replaced: a count cannot go below zero.
         let start = keys::at(keys::GARBAGE, from);
         let mut replaced = reader.view.forward(&start, &[keys::GARBAGE + 1])?;
         let of_kind = keys::of_kind(keys::CURRENT, scope, kind);
         while let Some((_, of)) = replaced.next()? {
             self.touch()?;
             count += u64::from(*of == of_kind);
+        }
+        let start = keys::of_kind_at(keys::CURRENT, scope, kind, from);
+        let end = keys::after_prefix(&keys::of_kind(keys::CURRENT, scope, kind));
+        let mut newer = reader.view.forward(&start, &end)?;
+        while newer.next_key()?.is_some() {
+            self.touch()?;
+            count = count.saturating_sub(1);
         }
         Ok(count)
     }

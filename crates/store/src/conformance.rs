@@ -140,6 +140,7 @@ cases! { $
         an_empty_batch_changes_nothing
         points_are_counted_without_gaps
         a_snapshot_does_not_change
+        every_point_keeps_its_counts
         a_point_never_reached_is_gone
         a_closed_store_refuses_commits
         what_was_committed_is_there_after_reopening;

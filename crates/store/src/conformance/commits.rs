@@ -343,6 +343,35 @@ pub(super) fn a_snapshot_does_not_change(subject: &Subject<'_>) {
     assert_eq!(versions(&now), ["c 3", "d 1", "a 2"]);
 }
 
+pub(super) fn every_point_keeps_its_counts(subject: &Subject<'_>) {
+    let rows = || vec![row(CODE, token("", "x"))];
+    let put = |id, version| patient_with(id, version, rows());
+    // What each batch does, and how many there are after it.
+    let batches = [
+        (vec![put("a", 1)], 1),
+        (vec![put("b", 1)], 2),
+        (vec![deletion("a", 2)], 1),
+        (vec![deletion("b", 2)], 0),
+        (vec![put("a", 3)], 1),
+        (vec![put("a", 4)], 1),
+        (vec![deletion("a", 5)], 0),
+        (vec![of_kind(OBSERVATION, put("a", 1))], 0),
+    ];
+    let mut points = vec![(Seq(0), 0)];
+    for (puts, count) in batches {
+        points.push((subject.must(batch(10, puts)).seq, count));
+        for (seq, count) in &points {
+            let view = subject.at(ONE, *seq);
+            let has_none = Filter::Not(Box::new(has_code("y")));
+            for filter in [Filter::Everything, has_code("x"), has_none] {
+                let found = view.find(&patients(filter.clone()));
+                assert_eq!(found.hits.len() as u64, *count, "{filter:?} at {seq:?}");
+                assert_eq!(view.count(&patients(filter)), *count, "at {seq:?}");
+            }
+        }
+    }
+}
+
 pub(super) fn a_point_never_reached_is_gone(subject: &Subject<'_>) {
     subject.must(batch(10, vec![patient("a", 1)]));
     for seq in [Seq(2), Seq(u64::MAX)] {

@@ -21,7 +21,7 @@ const IDS: [&str; 10] = ["a", "b", "c", "d", "aa", "a\u{1}", "é", "e", "f", "g"
 /// Only points so recent are asked for again.
 const POINTS_MAX: usize = 30;
 pub(super) const SEED: u64 = 0x005A_1054;
-const STEPS: u64 = 3_000;
+const STEPS: u64 = 5_000;
 
 pub(super) fn random_operations_are_answered_as_in_memory(subject: &Subject<'_>) {
     let seed = number_from("SALUS_STORE_SEED").unwrap_or(SEED);
