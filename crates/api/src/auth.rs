@@ -74,12 +74,19 @@ pub(crate) async fn sign_out(call: Call) -> Result<Response, Failure> {
 
 /// `GET /setup?link=…`: the page on which the first administrator is made.
 pub(crate) async fn setup_page(call: Call) -> Result<Response, Failure> {
-    let set_up = call.service().is_set_up().await?;
-    Ok(page(if set_up { DONE } else { FORM }))
+    if call.service().is_set_up().await? {
+        return Ok(page(DONE.to_owned()));
+    }
+    let pairs = call.query_pairs()?;
+    let link = pairs.iter().find(|(key, _)| key == "link");
+    let link = link.map_or("", |(_, value)| value);
+    // Only what a link can be made of gets into the page.
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    let link = if link.bytes().all(plain) { link } else { "" };
+    Ok(page(FORM.replace("{link}", link)))
 }
 
-/// `POST /setup`: makes the first administrator. The link's secret comes in
-/// the form, from the page's URL fragment, which browsers send to nobody.
+/// `POST /setup`: makes the first administrator, and uses up the link.
 pub(crate) async fn setup(mut call: Call) -> Result<Response, Failure> {
     let body = call.take_body().await?;
     let form = std::str::from_utf8(&body)
@@ -99,7 +106,7 @@ pub(crate) async fn setup(mut call: Call) -> Result<Response, Failure> {
     call.service()
         .set_up(&call.cx, &link, &email, password)
         .await?;
-    Ok(page(DONE))
+    Ok(page(DONE.to_owned()))
 }
 
 fn bearer(signed_in: &SignedIn) -> Response {
@@ -164,7 +171,7 @@ fn as_oauth(error: Error) -> Failure {
     }
 }
 
-fn page(html: &'static str) -> Response {
+fn page(html: String) -> Response {
     let mut response = Response::new(html.into());
     let headers = response.headers_mut();
     for (name, value) in [

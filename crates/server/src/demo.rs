@@ -25,7 +25,6 @@ pub(crate) struct Demo {
     pub(crate) admin_token: Secret,
     pub(crate) client_secret: Secret,
     password: Secret,
-    patient: Option<String>,
 }
 
 /// Why there can be no demo.
@@ -77,7 +76,6 @@ pub(crate) async fn prepare(
         admin_token,
         client_secret,
         password,
-        patient: None,
     })
 }
 
@@ -125,7 +123,6 @@ impl Demo {
         let mut text = String::new();
         let token = self.admin_token.expose();
         let secret = self.client_secret.expose();
-        let patient = self.patient.as_deref().unwrap_or("Patient?_count=2");
         // Writing to a String cannot fail.
         let _ = write!(
             text,
@@ -140,7 +137,7 @@ Salus answers at {base}/fhir
 
 Try it (the token is good for an hour; starting again gives a new one):
 
-  curl -H 'Authorization: Bearer {token}' '{base}/fhir/{patient}&_pretty=true'
+  curl -H 'Authorization: Bearer {token}' '{base}/fhir/Patient?_count=2&_pretty=true'
 
   curl -H 'Authorization: Bearer {token}' '{base}/fhir/Observation?code=http://loinc.org|8867-4&_sort=-date&_count=3&_pretty=true'
 

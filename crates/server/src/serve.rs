@@ -50,7 +50,7 @@ async fn serve(
     if let Some(link) = link {
         // To the terminal of whoever starts it, never to the log.
         eprintln!(
-            "There is no administrator yet. Open {base}/setup and enter this code, which works once:\n  {}",
+            "There is no administrator yet. This link makes one, once:\n  {base}/setup?link={}",
             link.expose()
         );
     }
