@@ -16,6 +16,9 @@ use crate::failure::Failure;
 /// How long a client may let us wait for the next part of its body.
 const BODY_IDLE: Duration = Duration::from_secs(10);
 
+/// How long a client may take for its whole body.
+const BODY_TIME: Duration = Duration::from_secs(300);
+
 /// A request that a handler answers.
 pub(crate) struct Call {
     pub(crate) app: Arc<App>,
@@ -53,6 +56,11 @@ impl Call {
 
     /// The whole body, if the client sends it within the limits.
     pub(crate) async fn take_body(&mut self) -> Result<Bytes, Failure> {
+        let read = tokio::time::timeout(BODY_TIME, self.read_body());
+        read.await.map_err(|_| TOO_SLOW)?
+    }
+
+    async fn read_body(&mut self) -> Result<Bytes, Failure> {
         let bytes_max = self.app.settings.body_bytes_max;
         let announced = self
             .header(header::CONTENT_LENGTH)
@@ -66,9 +74,7 @@ impl Call {
         loop {
             let frame = tokio::time::timeout(BODY_IDLE, body.frame())
                 .await
-                .map_err(|_| {
-                    Failure::Http(StatusCode::REQUEST_TIMEOUT, "the body came too slowly")
-                })?;
+                .map_err(|_| TOO_SLOW)?;
             let Some(frame) = frame else { break };
             let frame = frame.map_err(|_| {
                 Failure::Http(StatusCode::BAD_REQUEST, "the body ended before its end")
@@ -94,6 +100,7 @@ impl Call {
     }
 }
 
+const TOO_SLOW: Failure = Failure::Http(StatusCode::REQUEST_TIMEOUT, "the body came too slowly");
 const TOO_LARGE: Failure = Failure::Http(
     StatusCode::PAYLOAD_TOO_LARGE,
     "the body is larger than this server accepts (setting `limits.body_bytes_max`)",

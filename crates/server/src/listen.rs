@@ -1,5 +1,7 @@
 //! Listeners: accept, bound, time out, and finish what is under way at the end.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -10,8 +12,8 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use salus_api::Peer;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::watch;
+use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
@@ -22,6 +24,9 @@ const FINISH_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait when the system has no descriptor left for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// Connections open at once; more wait in the system's queue.
+const CONNECTIONS_MAX: usize = 4096;
+
 /// Answers connections from the network until `stop` says true.
 pub(crate) async fn network(
     listener: TcpListener,
@@ -30,12 +35,13 @@ pub(crate) async fn network(
     mut stop: watch::Receiver<bool>,
 ) {
     let open = GracefulShutdown::new();
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = accept(&listener, &room) => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        let Ok((stream, address)) = accepted else {
+        let Some((stream, address, place)) = accepted else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
@@ -43,6 +49,7 @@ pub(crate) async fn network(
         let _ = stream.set_nodelay(true);
         let (router, watcher, tls) = (router.clone(), open.watcher(), tls.clone());
         tokio::spawn(async move {
+            let _place = place;
             let peer = Peer::Network(address);
             match tls {
                 None => connection(stream, peer, router, watcher).await,
@@ -56,6 +63,16 @@ pub(crate) async fn network(
         });
     }
     finish(open).await;
+}
+
+/// The next connection, when there is room for one.
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let place = Arc::clone(room).acquire_owned().await.ok()?;
+    let (stream, address) = listener.accept().await.ok()?;
+    Some((stream, address, place))
 }
 
 /// Answers the operator's connections to the data folder's own socket.
