@@ -6,6 +6,7 @@
 //! not foresee is looked up by the type that each element turns out to have. Everything is
 //! bounded: the text, its nesting, and the steps of one evaluation.
 
+mod assemble;
 mod ast;
 mod boundary;
 mod call;
@@ -13,6 +14,7 @@ mod collection;
 mod compare;
 mod compile;
 mod convert;
+mod distinct;
 mod encode;
 mod error;
 mod evaluate;
@@ -25,8 +27,10 @@ mod navigate;
 mod op;
 mod operate;
 mod parse;
+mod quantity;
 mod reference;
 mod resource;
+mod singleton;
 mod temporal;
 mod text;
 mod unit;
@@ -39,7 +43,8 @@ use crate::json::Node;
 use crate::primitive::DateTime;
 
 pub use error::{Error, ErrorKind};
-pub use item::{Calendar, Element, Item, Quantity, Shape, SystemType, TypeInfo, Unit, Value};
+pub use item::{Element, Item, Shape, SystemType, TypeInfo, Value};
+pub use quantity::{Calendar, Quantity, Unit};
 
 /// A compiled expression; cheap to run, made to be kept.
 #[derive(Debug)]

@@ -165,4 +165,30 @@ impl Ast {
             name,
         })
     }
+
+    /// Is `$index` anywhere in it?
+    pub(super) fn mentions_index(&self) -> bool {
+        match self {
+            Ast::Index => true,
+            Ast::Empty | Ast::Literal(_) | Ast::Variable(_) | Ast::This | Ast::Total => false,
+            Ast::Negate(of) | Ast::Plus(of) => of.mentions_index(),
+            Ast::Path { base, steps } => {
+                base.as_deref().is_some_and(Ast::mentions_index)
+                    || steps.iter().any(|step| match &step.kind {
+                        AstStepKind::Member(_) => false,
+                        AstStepKind::Index(index) => index.mentions_index(),
+                        AstStepKind::Call(_, arguments) => {
+                            arguments.iter().any(Ast::mentions_index)
+                        }
+                    })
+            }
+            Ast::Chain { first, rest } => {
+                first.mentions_index()
+                    || rest.iter().any(|(_, operand)| match operand {
+                        Operand::Value(value) => value.mentions_index(),
+                        Operand::Type(_) => false,
+                    })
+            }
+        }
+    }
 }

@@ -3,10 +3,12 @@
 
 use super::Error;
 use super::call::value_of;
-use super::evaluate::{Frame, Items, Run, integer};
+use super::evaluate::{Frame, Items, Run};
 use super::function::Boundary;
-use super::item::{Item, Quantity, Value};
+use super::item::{Item, Value};
 use super::op::Call;
+use super::quantity::Quantity;
+use super::singleton::integer;
 use crate::primitive::{DateTime, Offset, Precision, Time};
 use rust_decimal::{Decimal, RoundingStrategy};
 

@@ -1,10 +1,11 @@
 //! Which function does what.
 
 use super::Error;
-use super::evaluate::{Frame, Items, Run, as_integer, as_string, as_truth, boolean, single};
+use super::evaluate::{Frame, Items, Run};
 use super::function::{Clock, Function};
 use super::item::{Item, Value};
 use super::op::Call;
+use super::singleton::{as_integer, as_string, as_truth, boolean, single};
 use std::borrow::Cow;
 
 impl<'a> Run<'_, 'a> {

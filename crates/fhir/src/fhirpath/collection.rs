@@ -2,10 +2,11 @@
 //! (<http://hl7.org/fhirpath/N1/#existence>).
 
 use super::Error;
-use super::evaluate::{Frame, Items, Run, boolean, integer, single};
+use super::evaluate::{Frame, Items, Run};
 use super::function::{Collection, Lambda, Sets, Truths};
 use super::item::{Item, Value};
 use super::op::Call;
+use super::singleton::{boolean, integer, single};
 use super::unit;
 use rust_decimal::Decimal;
 use std::borrow::Cow;

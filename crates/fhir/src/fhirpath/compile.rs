@@ -1,11 +1,12 @@
 //! From the written form to the compiled one: functions by name, types by definition, and for
 //! each step the JSON members that the expected parent has.
 
+use super::assemble::{chained, push_step, union, with_step};
 use super::ast::{Ast, AstStep, AstStepKind, Operand, Operator, TypeName};
 use super::error::ErrorKind;
-use super::function::{Function, Lambda, Resource, Text, TypeFunction};
+use super::function::{Function, Lambda, Text, TypeFunction};
 use super::item::{Shape, SystemType, Value};
-use super::op::{Call, Chain, Expr, Field, Known, Member, Path, Step, TypeTest, Variable};
+use super::op::{Call, Expr, Field, Known, Member, Path, Step, TypeTest, Variable};
 use super::{Error, Options, text};
 use crate::definitions::{Key, TypeKind, r4};
 
@@ -42,7 +43,7 @@ impl Compiler {
         Ok(match ast {
             Ast::Empty => (Expr::Empty, Static::Any),
             Ast::Literal(value) => (Expr::Literal(value.clone()), Static::System),
-            Ast::Variable(name) => (Expr::Variable(variable(name)), Static::Any),
+            Ast::Variable(name) => (Expr::Variable(Variable::named(name)), Static::Any),
             Ast::This => (Expr::This, this.clone()),
             Ast::Index => (Expr::Index, Static::System),
             Ast::Total => (Expr::Total, Static::Any),
@@ -229,7 +230,7 @@ impl Compiler {
             return self.type_call(function, at, name, input);
         }
         if let (Function::Lambda(Lambda::Where), [criteria]) = (function, arguments)
-            && !mentions_index(criteria)
+            && !criteria.mentions_index()
         {
             let (criteria, _) = self.expr(criteria, input)?;
             return Ok((Step::Where(criteria), input.clone()));
@@ -373,101 +374,6 @@ fn met(shape: Shape, ty: crate::definitions::TypeId) -> Option<Shape> {
     r4().is_subtype(ty, shape.ty).then(|| Shape::of_type(ty))
 }
 
-fn variable(name: &str) -> Variable {
-    let fixed = match name {
-        "context" => return Variable::Context,
-        "resource" => return Variable::Resource,
-        "rootResource" => return Variable::RootResource,
-        "ucum" => "http://unitsofmeasure.org".to_owned(),
-        "sct" => "http://snomed.info/sct".to_owned(),
-        "loinc" => "http://loinc.org".to_owned(),
-        _ => {
-            if let Some(name) = name.strip_prefix("vs-") {
-                format!("http://hl7.org/fhir/ValueSet/{name}")
-            } else if let Some(name) = name.strip_prefix("ext-") {
-                format!("http://hl7.org/fhir/StructureDefinition/{name}")
-            } else {
-                return Variable::Named(name.to_owned());
-            }
-        }
-    };
-    Variable::Fixed(fixed)
-}
-
-fn with_step(expr: Expr, step: Step) -> Expr {
-    if let Expr::Empty = expr {
-        return expr;
-    }
-    if let Expr::Path(mut path) = expr {
-        push_step(&mut path.steps, step);
-        return Expr::Path(path);
-    }
-    Expr::Path(Box::new(Path {
-        base: Some(expr),
-        steps: vec![step],
-    }))
-}
-
-/// Appends a step; a reference whose target is only asked for its type needs no reading.
-fn push_step(steps: &mut Vec<Step>, step: Step) {
-    let resolve = Function::Resource(Resource::Resolve);
-    if let Some(Step::Call(call)) = steps.last_mut()
-        && call.function == resolve
-    {
-        if let Step::Is(test) = step {
-            steps.pop();
-            steps.push(Step::TargetIs(test));
-            return;
-        }
-        call.type_only = matches!(step, Step::OfType(_) | Step::As(_));
-    }
-    steps.push(step);
-}
-
-fn union(first: Expr, rest: impl Iterator<Item = Expr>) -> Expr {
-    let mut parts: Vec<Expr> = std::iter::once(first)
-        .chain(rest)
-        .filter(|part| !matches!(part, Expr::Empty))
-        .collect();
-    match parts.len() {
-        0 => Expr::Empty,
-        // One part alone still loses its duplicates.
-        1 if is_plain_path(&parts[0]) => parts.remove(0),
-        _ => Expr::Union(parts),
-    }
-}
-
-/// Gives this expression each element of the document at most once?
-fn is_plain_path(expr: &Expr) -> bool {
-    let Expr::Path(path) = expr else {
-        return false;
-    };
-    let distinct = |step: &Step| match step {
-        Step::Member(_) | Step::Start(_) | Step::OfType(_) | Step::Where(_) => true,
-        Step::As(_) | Step::Index(_) => true,
-        Step::Is(_) | Step::TargetIs(_) | Step::Call(_) => false,
-    };
-    path.base.is_none() && path.steps.iter().all(distinct)
-}
-
-/// Operators of one level: logic on its own, or any others.
-fn chained(first: Expr, parts: Vec<(Operator, Expr)>) -> Expr {
-    let logic = |operator: &Operator| {
-        if let Operator::Logic(logic) = operator {
-            return Some(*logic);
-        }
-        None
-    };
-    if !parts.iter().all(|(operator, _)| logic(operator).is_some()) {
-        return Expr::Chain(Box::new(Chain { first, rest: parts }));
-    }
-    let rest = parts
-        .into_iter()
-        .filter_map(|(operator, part)| Some((logic(&operator)?, part)));
-    let rest = rest.collect();
-    Expr::Logic(Box::new(Chain { first, rest }))
-}
-
 fn joined(operator: Operator, left: Static, right: Static) -> Static {
     if operator != Operator::Union {
         return Static::System;
@@ -493,28 +399,5 @@ fn pattern(call: &Call, at: usize) -> Result<Option<regex_lite::Regex>, Error> {
     match text::regex(pattern, whole) {
         Ok(regex) => Ok(Some(regex)),
         Err(error) => Err(Error::semantic(at, error.message)),
-    }
-}
-
-fn mentions_index(ast: &Ast) -> bool {
-    match ast {
-        Ast::Index => true,
-        Ast::Empty | Ast::Literal(_) | Ast::Variable(_) | Ast::This | Ast::Total => false,
-        Ast::Negate(of) | Ast::Plus(of) => mentions_index(of),
-        Ast::Path { base, steps } => {
-            base.as_deref().is_some_and(mentions_index)
-                || steps.iter().any(|step| match &step.kind {
-                    AstStepKind::Member(_) => false,
-                    AstStepKind::Index(index) => mentions_index(index),
-                    AstStepKind::Call(_, arguments) => arguments.iter().any(mentions_index),
-                })
-        }
-        Ast::Chain { first, rest } => {
-            mentions_index(first)
-                || rest.iter().any(|(_, operand)| match operand {
-                    Operand::Value(value) => mentions_index(value),
-                    Operand::Type(_) => false,
-                })
-        }
     }
 }

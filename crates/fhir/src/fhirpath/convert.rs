@@ -1,10 +1,12 @@
 //! Conversions: <http://hl7.org/fhirpath/N1/#conversion>.
 
 use super::Error;
-use super::evaluate::{Frame, Run, single};
+use super::evaluate::{Frame, Run};
 use super::function::Conversion;
-use super::item::{Item, Quantity, Unit, Value};
+use super::item::{Item, Value};
 use super::op::Call;
+use super::quantity::{Quantity, Unit};
+use super::singleton::single;
 use super::unit;
 use crate::primitive::{DateTime, Precision, Time, decimal};
 use rust_decimal::Decimal;

@@ -6,6 +6,7 @@
 use super::ast::{Logic, Operator};
 use super::item::{Item, Value};
 use super::op::{Chain, Expr, Path, Step, Variable};
+use super::singleton::{as_integer, as_truth, boolean, borrowed, integer, single};
 use super::{Context, Error};
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -167,22 +168,6 @@ impl<'c, 'a> Run<'c, 'a> {
             left = self.operate(*operator, left, right)?;
         }
         out.append(&mut left);
-        Ok(())
-    }
-
-    /// Appends the items that are not there yet, from `start` on.
-    pub(super) fn merge(
-        &self,
-        start: usize,
-        items: Items<'a>,
-        out: &mut Items<'a>,
-    ) -> Result<(), Error> {
-        for item in items {
-            let known = out.get(start..).unwrap_or_default();
-            if !self.contains(known, &item)? {
-                out.push(item);
-            }
-        }
         Ok(())
     }
 
@@ -371,65 +356,5 @@ pub(super) fn three_valued(
         Logic::Or => or(left, right),
         Logic::Implies => or(not(left), right),
         Logic::Xor => left.zip(right).map(|(left, right)| left != right),
-    }
-}
-
-/// A literal of the expression without a copy of its text.
-fn borrowed<'a>(value: &'a Value<'static>) -> Value<'a> {
-    if let Value::String(text) = value {
-        return Value::String(Cow::Borrowed(text));
-    }
-    value.clone()
-}
-
-pub(super) fn boolean<'a>(value: bool) -> Item<'a> {
-    Item::Value(Value::Boolean(value))
-}
-
-/// A count or position; they never come near the limit, which would win.
-pub(super) fn integer<'a>(value: usize) -> Item<'a> {
-    Item::Value(Value::Integer(i32::try_from(value).unwrap_or(i32::MAX)))
-}
-
-pub(super) fn string<'a>(value: impl Into<Cow<'a, str>>) -> Item<'a> {
-    Item::Value(Value::String(value.into()))
-}
-
-/// The only item, or nothing; more are an error
-/// (<http://hl7.org/fhirpath/N1/#singleton-evaluation-of-collections>).
-pub(super) fn single<'i, 'a>(items: &'i [Item<'a>]) -> Result<Option<&'i Item<'a>>, Error> {
-    match items {
-        [] => Ok(None),
-        [item] => Ok(Some(item)),
-        _ => Err(Error::evaluation("expected one item, found several")),
-    }
-}
-
-/// A collection where a truth value is expected: one item that is no boolean counts as true.
-pub(super) fn as_truth(items: &[Item<'_>]) -> Result<Option<bool>, Error> {
-    let Some(item) = single(items)? else {
-        return Ok(None);
-    };
-    Ok(match item.value() {
-        Some(Value::Boolean(value)) => Some(value),
-        _ => Some(true),
-    })
-}
-
-/// A collection where an integer is expected.
-pub(super) fn as_integer(items: &[Item<'_>]) -> Result<Option<i32>, Error> {
-    match single(items)?.map(Item::value) {
-        None => Ok(None),
-        Some(Some(Value::Integer(value))) => Ok(Some(value)),
-        Some(_) => Err(Error::evaluation("expected an integer")),
-    }
-}
-
-/// A collection where text is expected.
-pub(super) fn as_string<'a>(items: &[Item<'a>]) -> Result<Option<Cow<'a, str>>, Error> {
-    match single(items)?.map(Item::value) {
-        None => Ok(None),
-        Some(Some(Value::String(value))) => Ok(Some(value)),
-        Some(_) => Err(Error::evaluation("expected a string")),
     }
 }

@@ -1,5 +1,6 @@
 //! What expressions work on: elements of a document, and values of FHIRPath's own types.
 
+use super::quantity::{Quantity, Unit};
 use crate::definitions::{Parent, Primitive, TypeId, TypeKind, r4};
 use crate::json::{Kind, Node};
 use crate::primitive::{DateTime, Time, decimal};
@@ -57,38 +58,6 @@ pub enum Value<'a> {
     Time(Time),
     /// `4 days`, `10 'mg'`
     Quantity(Box<Quantity>),
-}
-
-/// A number with a unit.
-#[derive(Clone, Debug)]
-pub struct Quantity {
-    /// How much.
-    pub value: Decimal,
-    /// Of what.
-    pub unit: Unit,
-}
-
-/// What a quantity counts.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Unit {
-    /// By the calendar: `4 days`.
-    Calendar(Calendar),
-    /// A UCUM code: `10 'mg'`.
-    Code(String),
-}
-
-/// <http://hl7.org/fhirpath/N1/#time-valued-quantities>
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
-#[allow(missing_docs)]
-pub enum Calendar {
-    Year,
-    Month,
-    Week,
-    Day,
-    Hour,
-    Minute,
-    Second,
-    Millisecond,
 }
 
 /// The names of FHIRPath's own types.
@@ -309,60 +278,6 @@ impl fmt::Display for Value<'_> {
             Value::Date(value) | Value::DateTime(value) => write!(f, "{value}"),
             Value::Time(value) => write!(f, "{value}"),
             Value::Quantity(quantity) => write!(f, "{} {}", quantity.value, quantity.unit),
-        }
-    }
-}
-
-impl fmt::Display for Unit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Unit::Calendar(unit) => write!(f, "{}", unit.name()),
-            Unit::Code(code) => write!(f, "'{code}'"),
-        }
-    }
-}
-
-impl Unit {
-    /// A unit in quotes. `'month'` is no UCUM code and means the calendar's.
-    #[must_use]
-    pub fn from_code(code: String) -> Unit {
-        Unit::from_word(&code).unwrap_or(Unit::Code(code))
-    }
-
-    /// A unit as a keyword: `day`, `days`.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Unit> {
-        Calendar::ALL
-            .into_iter()
-            .find(|unit| word.strip_suffix('s').unwrap_or(word) == unit.name())
-            .map(Unit::Calendar)
-    }
-}
-
-impl Calendar {
-    const ALL: [Calendar; 8] = [
-        Calendar::Year,
-        Calendar::Month,
-        Calendar::Week,
-        Calendar::Day,
-        Calendar::Hour,
-        Calendar::Minute,
-        Calendar::Second,
-        Calendar::Millisecond,
-    ];
-
-    /// The keyword, in the singular.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Calendar::Year => "year",
-            Calendar::Month => "month",
-            Calendar::Week => "week",
-            Calendar::Day => "day",
-            Calendar::Hour => "hour",
-            Calendar::Minute => "minute",
-            Calendar::Second => "second",
-            Calendar::Millisecond => "millisecond",
         }
     }
 }

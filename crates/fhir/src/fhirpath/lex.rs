@@ -145,15 +145,24 @@ impl<'a> Lexer<'a> {
         let name = match self.peek() {
             Some(b'`') => self.quoted('`')?,
             Some(b'\'') => self.quoted('\'')?,
-            // A hyphen is only allowed in quotes, but R4's own expressions write %ext-name.
-            _ => self
-                .take(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-                .to_owned(),
+            Some(b'"') => self.quoted('"')?,
+            _ => self.bare_variable(),
         };
         if name.is_empty() {
             return Err(Error::syntax(self.at, "expected the name of a variable"));
         }
         Ok(TokenKind::Variable(name))
+    }
+
+    /// `%name`; R4 also writes `%vs-name` and `%ext-name` without quotes.
+    fn bare_variable(&mut self) -> String {
+        let name = self.name();
+        let group = matches!(name, "vs" | "ext") && self.peek() == Some(b'-');
+        if !group {
+            return name.to_owned();
+        }
+        let rest = self.take(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+        format!("{name}{rest}")
     }
 
     /// The text between two quotes, without escapes.

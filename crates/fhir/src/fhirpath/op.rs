@@ -43,6 +43,30 @@ pub(super) enum Variable {
     Named(String),
 }
 
+impl Variable {
+    /// The variable of a name.
+    pub(super) fn named(name: &str) -> Variable {
+        let fixed = match name {
+            "context" => return Variable::Context,
+            "resource" => return Variable::Resource,
+            "rootResource" => return Variable::RootResource,
+            "ucum" => "http://unitsofmeasure.org".to_owned(),
+            "sct" => "http://snomed.info/sct".to_owned(),
+            "loinc" => "http://loinc.org".to_owned(),
+            _ => {
+                if let Some(name) = name.strip_prefix("vs-") {
+                    format!("http://hl7.org/fhir/ValueSet/{name}")
+                } else if let Some(name) = name.strip_prefix("ext-") {
+                    format!("http://hl7.org/fhir/StructureDefinition/{name}")
+                } else {
+                    return Variable::Named(name.to_owned());
+                }
+            }
+        };
+        Variable::Fixed(fixed)
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Path {
     /// Without one, the path starts at `$this`.

@@ -2,8 +2,10 @@
 
 use super::ast::{Arithmetic, Operator, Order};
 use super::compare::number;
-use super::evaluate::{Items, Run, as_truth, boolean, single, string, three_valued};
-use super::item::{Item, Quantity, Unit, Value};
+use super::evaluate::{Items, Run, three_valued};
+use super::item::{Item, Value};
+use super::quantity::{Quantity, Unit};
+use super::singleton::{as_truth, boolean, single, string};
 use super::{Error, temporal, text, unit};
 use rust_decimal::Decimal;
 use std::cmp::Ordering;

@@ -3,8 +3,9 @@
 use super::Error;
 use super::ast::{Ast, AstStep, AstStepKind, LEVELS, Operand, Operator, TypeName};
 use super::error::ErrorKind;
-use super::item::{Quantity, Unit, Value};
+use super::item::Value;
 use super::lex::{Token, TokenKind, tokens};
+use super::quantity::{Quantity, Unit};
 use rust_decimal::Decimal;
 
 /// Longest expression in bytes.

@@ -1,11 +1,12 @@
 //! FHIR's own functions: <https://hl7.org/fhir/R4/fhirpath.html#functions>.
 
 use super::Error;
-use super::evaluate::{Frame, Items, Run, as_string, boolean, single};
+use super::evaluate::{Frame, Items, Run};
 use super::function::{Ask, Resource};
 use super::item::{Item, Shape, Value};
 use super::navigate::is_primitive;
 use super::op::Call;
+use super::singleton::{as_string, boolean, single};
 use super::{html, unit};
 use crate::definitions::r4;
 use crate::json::Node;

@@ -2,7 +2,8 @@
 //! (<http://hl7.org/fhirpath/N1/#datetime-arithmetic>).
 
 use super::Error;
-use super::item::{Calendar, Quantity, Unit, Value};
+use super::item::Value;
+use super::quantity::{Calendar, Quantity, Unit};
 use crate::primitive::{DateTime, Precision, Time};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;

@@ -227,6 +227,8 @@ fn collections() {
     check("name.given.first() in name.given", "true");
     check("%resource.id", "p1");
     check("%context.id", "p1");
+    check("%ext-a = %`ext-a`", "true");
+    check("%\"vs-a\"", "http://hl7.org/fhir/ValueSet/a");
     check("name.all(given.exists())", "true");
     check("name.trace('names').count()", "2");
     refuse("name.single()", ErrorKind::Evaluation);
@@ -347,6 +349,12 @@ fn cost_is_bounded() {
     refuse(&grow, ErrorKind::TooCostly);
     let endless = "1.repeat($this + 1)";
     refuse(endless, ErrorKind::TooCostly);
+    let digits = "('0' | '1' | '2' | '3' | '4' | '5' | '6' | '7' | '8' | '9')";
+    check("(1 | 1.0 | 'a' | true | @2024 | 1).count()", "4");
+    check(
+        &format!("{digits}.combine({digits}).combine(1 | 1.0 | @2024 | @2024).distinct().count()"),
+        "12",
+    );
     let filters = format!("name{}", ".where(true)".repeat(250));
     check(&format!("{filters}.count()"), "2");
 }

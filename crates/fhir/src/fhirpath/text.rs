@@ -3,10 +3,11 @@
 
 use super::Error;
 use super::encode;
-use super::evaluate::{Frame, Items, Run, as_string, boolean, integer, string};
+use super::evaluate::{Frame, Items, Run};
 use super::function::{Text, TextWith};
 use super::item::{Item, Value};
 use super::op::Call;
+use super::singleton::{as_string, boolean, integer, string};
 use regex_lite::{Regex, RegexBuilder};
 use std::borrow::Cow;
 

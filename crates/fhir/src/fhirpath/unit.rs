@@ -5,7 +5,7 @@
 //! rest knows of codes. A code that is not understood equals only itself.
 
 use super::compare::decimals_alike;
-use super::item::{Calendar, Quantity, Unit};
+use super::quantity::{Calendar, Quantity, Unit};
 use rust_decimal::Decimal;
 use std::cmp::Ordering;
 
