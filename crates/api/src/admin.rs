@@ -79,7 +79,7 @@ fn view(client: &ClientView) -> Value {
 
 /// A body in JSON; what is wrong with it is told by place, not by content.
 pub(crate) async fn body<T: serde::de::DeserializeOwned>(call: &mut Call) -> Result<T, Failure> {
-    let body = call.take_body().await?;
+    let body = call.take_form().await?;
     serde_json::from_slice(&body).map_err(|_| {
         Failure::Http(
             StatusCode::BAD_REQUEST,

@@ -23,7 +23,7 @@ struct SignIn {
 /// `POST /auth/token`: a client's token for its id and secret
 /// (RFC 6749, 4.4; the secret in the form or as Basic authentication).
 pub(crate) async fn token(mut call: Call) -> Result<Response, Failure> {
-    let body = call.take_body().await?;
+    let body = call.take_form().await?;
     let form = std::str::from_utf8(&body).map_err(|_| bad("the form is not UTF-8"))?;
     let form = pairs(form)?;
     let field = |name: &str| {
@@ -88,7 +88,7 @@ pub(crate) async fn setup_page(call: Call) -> Result<Response, Failure> {
 
 /// `POST /setup`: makes the first administrator, and uses up the link.
 pub(crate) async fn setup(mut call: Call) -> Result<Response, Failure> {
-    let body = call.take_body().await?;
+    let body = call.take_form().await?;
     let form = std::str::from_utf8(&body)
         .map_err(|_| Failure::Http(StatusCode::BAD_REQUEST, "the form is not UTF-8"))?;
     let mut link = String::new();

@@ -19,6 +19,11 @@ const BODY_IDLE: Duration = Duration::from_secs(10);
 /// How long a client may take for its whole body.
 const BODY_TIME: Duration = Duration::from_secs(300);
 
+/// The largest form or small object.
+const FORM_BYTES_MAX: usize = 64 << 10;
+/// What is set aside for a body before it has come.
+const RESERVED_MAX: usize = 1 << 20;
+
 /// A request that a handler answers.
 pub(crate) struct Call {
     pub(crate) app: Arc<App>,
@@ -56,12 +61,18 @@ impl Call {
 
     /// The whole body, if the client sends it within the limits.
     pub(crate) async fn take_body(&mut self) -> Result<Bytes, Failure> {
-        let read = tokio::time::timeout(BODY_TIME, self.read_body());
+        let bytes_max = self.app.settings.body_bytes_max;
+        let read = tokio::time::timeout(BODY_TIME, self.read_body(bytes_max));
         read.await.map_err(|_| TOO_SLOW)?
     }
 
-    async fn read_body(&mut self) -> Result<Bytes, Failure> {
-        let bytes_max = self.app.settings.body_bytes_max;
+    /// The whole body of a form or a small object, which anyone may send.
+    pub(crate) async fn take_form(&mut self) -> Result<Bytes, Failure> {
+        let read = tokio::time::timeout(BODY_IDLE, self.read_body(FORM_BYTES_MAX));
+        read.await.map_err(|_| TOO_SLOW)?
+    }
+
+    async fn read_body(&mut self, bytes_max: usize) -> Result<Bytes, Failure> {
         let announced = self
             .header(header::CONTENT_LENGTH)
             .and_then(|text| text.parse::<usize>().ok());
@@ -90,7 +101,9 @@ impl Call {
                 continue;
             }
             if all.is_empty() {
-                all.reserve(announced.unwrap_or(first.len() + data.len()));
+                // What is announced may never come.
+                let expected = announced.unwrap_or(0).min(RESERVED_MAX);
+                all.reserve(expected.max(first.len() + data.len()));
                 all.extend_from_slice(&first);
                 first = Bytes::new();
             }
