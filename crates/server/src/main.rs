@@ -1,4 +1,5 @@
 //! The binary `salus`: command line, configuration, wiring.
+#![allow(clippy::print_stderr, reason = "the command line speaks to people")]
 
 mod check;
 mod cli;

@@ -148,7 +148,7 @@ fn request<'a>(index: usize, entry: Node<'a>, base: &str) -> Result<Request<'a>,
         }
         _ => return Err(fault("its method is not served in bundles")),
     };
-    check_resource_type(&asks).map_err(|message| fault(message))?;
+    check_resource_type(&asks).map_err(fault)?;
     Ok(Request {
         index,
         full_url: entry.get("fullUrl").and_then(Node::plain_str),

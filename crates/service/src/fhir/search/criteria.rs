@@ -47,12 +47,8 @@ fn own(ty: ResourceType, criterion: &Criterion) -> Result<Filter, Issue> {
 
 /// `Any`, made flat: ids of several alternatives are one list.
 fn any(mut alternatives: Vec<Filter>) -> Filter {
-    if alternatives.iter().all(|f| matches!(f, Filter::Ids(_))) {
-        let ids = alternatives.into_iter().flat_map(|filter| match filter {
-            Filter::Ids(ids) => ids,
-            _ => Vec::new(),
-        });
-        return Filter::Ids(ids.collect());
+    if let Some(ids) = all_ids(&alternatives) {
+        return Filter::Ids(ids);
     }
     match alternatives.len() {
         1 => alternatives.remove(0),
@@ -60,25 +56,31 @@ fn any(mut alternatives: Vec<Filter>) -> Filter {
     }
 }
 
-fn id(operand: &Operand) -> Option<Filter> {
-    match operand {
-        Operand::Token {
-            system: None,
-            code: Some(code),
-        } => Some(Filter::Ids(vec![code.clone()])),
-        _ => None,
+/// The ids, if all alternatives are ids.
+fn all_ids(alternatives: &[Filter]) -> Option<Vec<Box<str>>> {
+    let mut all = Vec::with_capacity(alternatives.len());
+    for filter in alternatives {
+        let Filter::Ids(ids) = filter else {
+            return None;
+        };
+        all.extend_from_slice(ids);
     }
+    Some(all)
+}
+
+fn id(operand: &Operand) -> Option<Filter> {
+    let Operand::Token { system: None, code } = operand else {
+        return None;
+    };
+    Some(Filter::Ids(vec![code.clone()?]))
 }
 
 fn updated(operand: &Operand) -> Option<Filter> {
-    match operand {
-        Operand::Date(prefix, span) => Some(Filter::Updated(
-            comparison(*prefix),
-            span.from_ms,
-            span.to_ms,
-        )),
-        _ => None,
-    }
+    let Operand::Date(prefix, span) = operand else {
+        return None;
+    };
+    let comparison = comparison(*prefix);
+    Some(Filter::Updated(comparison, span.from_ms, span.to_ms))
 }
 
 fn value(
