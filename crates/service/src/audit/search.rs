@@ -169,27 +169,22 @@ fn log_query(filter: &Filter, ascending: bool, after: Option<Seq>) -> AuditQuery
         limit: READ_AT_ONCE,
         ..AuditQuery::default()
     };
-    let parts = match filter {
-        Filter::All(parts) => &parts[..],
-        other => std::slice::from_ref(other),
-    };
+    let mut parts = std::slice::from_ref(filter);
+    if let Filter::All(all) = filter {
+        parts = all;
+    }
     for part in parts {
-        match part {
-            Filter::Value(PATIENT, Test::Reference { id, .. }) => {
-                query.about = Some((RecordKind::named("Patient"), id.clone()));
+        if let Filter::Value(PATIENT, Test::Reference { id, .. }) = part {
+            query.about = Some((RecordKind::named("Patient"), id.clone()));
+        }
+        if let Filter::Value(DATE, Test::Date(comparison, from, to)) = part {
+            use Comparison::{After, Before, Equal, Greater, GreaterOrEqual, Less, LessOrEqual};
+            if matches!(comparison, Equal | GreaterOrEqual | Greater | After) {
+                query.from_ms = query.from_ms.max(Some(*from));
             }
-            Filter::Value(DATE, Test::Date(comparison, from, to)) => {
-                use Comparison::{
-                    After, Before, Equal, Greater, GreaterOrEqual, Less, LessOrEqual,
-                };
-                if matches!(comparison, Equal | GreaterOrEqual | Greater | After) {
-                    query.from_ms = query.from_ms.max(Some(*from));
-                }
-                if matches!(comparison, Equal | LessOrEqual | Less | Before) {
-                    query.to_ms = Some(query.to_ms.map_or(*to, |old| old.min(*to)));
-                }
+            if matches!(comparison, Equal | LessOrEqual | Less | Before) {
+                query.to_ms = Some(query.to_ms.map_or(*to, |old| old.min(*to)));
             }
-            _ => {}
         }
     }
     query
