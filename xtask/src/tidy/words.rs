@@ -7,6 +7,7 @@ use super::tree::Tree;
 /// Hosts of standards, code systems and publications that we refer to, and
 /// everything below them.
 const HOSTS: &[&str] = &[
+    "apache.org",
     "aumasson.jp",
     "build.fhir.org",
     "c2sp.org",
