@@ -9,10 +9,10 @@ use std::collections::BinaryHeap;
 use salus_store::{Candidate, Error, Filter, Found, Hit, Query, Row, Sort};
 
 use crate::core::read_count;
-use crate::index::{Hints, Span};
+use crate::index::{Access, Hints, Span};
 use crate::kv::Cursor;
 use crate::newest::Newest;
-use crate::plan::{ALL, COLLECT_MAX, Conditions, Driver, FEW, MANY};
+use crate::plan::{ALL, COLLECT_MAX, Conditions, Driver, FEW, MANY, Reading};
 use crate::reader::Reader;
 use crate::row::Entry;
 use crate::walk::{Run, Walk, next_wanted};
@@ -125,16 +125,22 @@ impl<'a> Search<'a> {
             let seqs = self.seqs_of_ids(ids)?;
             return self.sorted(seqs, true, after.as_ref(), wanted);
         }
-        let driver = self.driver(FEW)?;
-        match &driver {
-            Some(driver) if driver.few || self.main_date_order(driver).is_some() => {
-                return self.by_few(driver, after.as_ref(), wanted);
-            }
-            Some(driver) if driver.access.by_seq && self.query.sort.is_empty() => {
-                return self.by_seq(driver, after.as_ref(), wanted);
-            }
-            _ => {}
+        if let Some((access, descending)) = self.in_order()
+            && let Some(page) = self.by_main_date(&access, descending, after.as_ref(), wanted)?
+        {
+            return Ok(page);
         }
+        let driver = match self.driver(FEW)? {
+            Some(Driver {
+                access,
+                seqs: Some(seqs),
+                ..
+            }) => return self.by_few(&access, seqs, after.as_ref(), wanted),
+            Some(Driver { access, .. }) if access.by_seq && self.query.sort.is_empty() => {
+                return self.by_seq(&access, after.as_ref(), wanted);
+            }
+            driver => driver,
+        };
         let walk_max = driver.as_ref().map_or(u64::MAX, |_| SHORT_WALK);
         if let Some(page) = self.walk(after.as_ref(), wanted, walk_max)? {
             return Ok(page);
@@ -144,15 +150,51 @@ impl<'a> Search<'a> {
             None => None,
         };
         match driver {
-            Some(driver) if driver.few => self.by_few(&driver, after.as_ref(), wanted),
-            driver => self.by_many(driver.as_ref(), after.as_ref(), wanted),
+            Some(Driver {
+                access,
+                seqs: Some(seqs),
+                ..
+            }) => self.by_few(&access, seqs, after.as_ref(), wanted),
+            driver => {
+                let access = driver.map(|driver| driver.access);
+                self.by_many(access.as_ref(), after.as_ref(), wanted)
+            }
         }
     }
 
-    fn driver(&self, rounds: &[usize]) -> Result<Option<Driver>, Error> {
-        let of = (self.reader.scope, self.query.kind);
+    fn reading(&self) -> Reading<'a> {
+        Reading {
+            view: &self.reader.view,
+            index: &self.reader.core.index,
+            of: (self.reader.scope, self.query.kind),
+            wanted: self.wanted,
+        }
+    }
+
+    fn driver(&mut self, rounds: &[usize]) -> Result<Option<Driver>, Error> {
+        let mut driver = self.conditions.driver(&self.reading(), rounds)?;
+        if let Some(driver) = &mut driver {
+            self.touched += driver.touched;
+            if let Some(seqs) = &mut driver.seqs {
+                seqs.retain(|seq| self.shows(*seq));
+            }
+        }
+        Ok(driver)
+    }
+
+    /// References to one record, if their order is the order asked for.
+    fn in_order(&self) -> Option<(Access, bool)> {
+        let main_dates = self.reader.core.main_dates.read();
+        let main_date = main_dates.get(&(self.reader.scope, self.query.kind))?;
         self.conditions
-            .driver(&self.reader.core.index, &self.reader.view, of, rounds)
+            .in_order(&self.reading(), &self.query.sort, |param| {
+                main_date.is(param)
+            })
+    }
+
+    /// Whether the records that an index gives have to be looked at.
+    fn is_filtered(&self, access: &Access) -> bool {
+        !(access.exact && self.conditions.all.len() == 1)
     }
 
     fn after(&mut self) -> Result<Option<After>, Error> {
@@ -175,25 +217,22 @@ impl<'a> Search<'a> {
         Ok(Some(After { seq, entry, key }))
     }
 
-    /// A driver with few entries: read them all, and only then the rows.
+    /// All that the driver gives, sorted.
     fn by_few(
         &mut self,
-        driver: &Driver,
+        access: &Access,
+        seqs: Vec<u64>,
         after: Option<&After>,
         wanted: usize,
     ) -> Result<Vec<Chosen>, Error> {
-        if let Some(descending) = self.main_date_order(driver) {
-            return self.by_main_date(driver, descending, after, wanted);
-        }
-        let filtered = !(driver.access.exact && self.conditions.all.len() == 1);
-        let seqs = self.collect(driver)?;
+        let filtered = self.is_filtered(access);
         self.sorted(seqs, filtered, after, wanted)
     }
 
     /// Many entries, or no driver: walk for long, and if that does not fill the page, collect.
     fn by_many(
         &mut self,
-        driver: Option<&Driver>,
+        driver: Option<&Access>,
         after: Option<&After>,
         wanted: usize,
     ) -> Result<Vec<Chosen>, Error> {
@@ -231,13 +270,13 @@ impl<'a> Search<'a> {
     /// Entries of one index key, newest first.
     fn by_seq(
         &mut self,
-        driver: &Driver,
+        access: &Access,
         after: Option<&After>,
         wanted: usize,
     ) -> Result<Vec<Chosen>, Error> {
-        let filtered = !(driver.access.exact && self.conditions.all.len() == 1);
+        let filtered = self.is_filtered(access);
         let mut page = Vec::new();
-        for span in &driver.access.spans {
+        for span in &access.spans {
             let below = after.map_or(self.reader.at.saturating_add(1), |after| after.seq);
             let mut end = span.start.clone();
             end.extend_from_slice(&below.to_be_bytes());
@@ -375,17 +414,18 @@ impl<'a> Search<'a> {
         Ok(Some(page))
     }
 
-    /// References to one record, in the order of main dates.
+    /// References to one record, in the order of main dates; `None` if it takes too long.
     fn by_main_date(
         &mut self,
-        driver: &Driver,
+        access: &Access,
         descending: bool,
         after: Option<&After>,
         wanted: usize,
-    ) -> Result<Vec<Chosen>, Error> {
+    ) -> Result<Option<Vec<Chosen>>, Error> {
         let reader = self.reader;
+        let rows_max = self.touched.saturating_add(SHORT_WALK);
         let mut page = Vec::new();
-        for span in &driver.access.spans {
+        for span in &access.spans {
             // Those without a date are at the beginning, and belong at the end.
             let mut dated = span.start.clone();
             dated.extend_from_slice(&1_u64.to_be_bytes());
@@ -409,11 +449,14 @@ impl<'a> Search<'a> {
                     && let Some(run) = walk.next()?
                 {
                     page.extend(self.choose_run(run, None, after)?);
+                    if self.touched > rows_max {
+                        return Ok(None);
+                    }
                 }
             }
         }
         page.truncate(wanted);
-        Ok(page)
+        Ok(Some(page))
     }
 
     /// The records of a run that belong behind the position, in order.
@@ -531,8 +574,12 @@ impl<'a> Search<'a> {
         let (seqs, filtered) = if let Some(ids) = self.conditions.ids() {
             (self.seqs_of_ids(ids)?, true)
         } else if let Some(driver) = self.driver(ALL)? {
-            let filtered = !(driver.access.exact && self.conditions.all.len() == 1);
-            (self.collect(&driver)?, filtered)
+            let filtered = self.is_filtered(&driver.access);
+            let seqs = match driver.seqs {
+                Some(seqs) => distinct(seqs),
+                None => self.collect(&driver.access)?,
+            };
+            (seqs, filtered)
         } else {
             return self.count_current();
         };
@@ -550,21 +597,21 @@ impl<'a> Search<'a> {
 
     /// From the count that is kept, and what has happened since the point.
     fn count_all(&mut self) -> Result<u64, Error> {
-        let (scope, kind) = (self.reader.scope, self.query.kind);
-        let mut count = read_count(&self.reader.view, scope, kind)?;
-        let from = self.reader.at.saturating_add(1);
         let reader = self.reader;
-        // First what was replaced: a count cannot go below zero.
-        let start = keys::at(keys::GARBAGE, from);
-        let mut replaced = reader.view.forward(&start, &[keys::GARBAGE + 1])?;
+        let (scope, kind) = (reader.scope, self.query.kind);
+        let from = reader.at.saturating_add(1);
+        let mut count = read_count(&reader.view, scope, kind)?;
         let of_kind = keys::of_kind(keys::CURRENT, scope, kind);
+        let mut replaced = reader
+            .view
+            .forward(&keys::at(keys::GARBAGE, from), &[keys::GARBAGE + 1])?;
         while let Some((_, of)) = replaced.next()? {
             self.touch()?;
             count += u64::from(*of == of_kind);
         }
-        let start = keys::of_kind_at(keys::CURRENT, scope, kind, from);
-        let end = keys::after_prefix(&keys::of_kind(keys::CURRENT, scope, kind));
-        let mut newer = reader.view.forward(&start, &end)?;
+        // After those that were replaced: the count must not fall below zero in between.
+        let start = self.current_key(from);
+        let mut newer = reader.view.forward(&start, &keys::after_prefix(&of_kind))?;
         while newer.next_key()?.is_some() {
             self.touch()?;
             count = count.saturating_sub(1);
@@ -585,16 +632,12 @@ impl<'a> Search<'a> {
     }
 
     /// The visible records of a driver, each once, in no order.
-    fn collect(&mut self, driver: &Driver) -> Result<Vec<u64>, Error> {
+    fn collect(&mut self, access: &Access) -> Result<Vec<u64>, Error> {
         let mut seqs = Vec::new();
-        for span in &driver.access.spans {
-            self.collect_span(span, driver.access.hinted, &mut seqs)?;
+        for span in &access.spans {
+            self.collect_span(span, access.hinted, &mut seqs)?;
         }
-        if !driver.access.single {
-            seqs.sort_unstable();
-            seqs.dedup();
-        }
-        Ok(seqs)
+        Ok(if access.single { seqs } else { distinct(seqs) })
     }
 
     fn collect_span(
@@ -722,16 +765,6 @@ impl<'a> Search<'a> {
         Ok(true)
     }
 
-    /// Whether the driver's own order is the order asked for; if so, whether it descends.
-    fn main_date_order(&self, driver: &Driver) -> Option<bool> {
-        let [Sort::Value { param, descending }, ..] = self.query.sort.as_slice() else {
-            return None;
-        };
-        let main_dates = self.reader.core.main_dates.read();
-        let main_date = main_dates.get(&(self.reader.scope, self.query.kind))?;
-        (driver.access.by_date && main_date.is(*param)).then_some(*descending)
-    }
-
     fn shows(&self, seq: u64) -> bool {
         self.reader.core.superseded.shows(seq, self.reader.at)
     }
@@ -755,6 +788,12 @@ impl<'a> Search<'a> {
             None => Entry::read(&self.entry(chosen.seq)?)?.pick(&self.query.rows),
         }
     }
+}
+
+fn distinct(mut seqs: Vec<u64>) -> Vec<u64> {
+    seqs.sort_unstable();
+    seqs.dedup();
+    seqs
 }
 
 /// The least keys of many.

@@ -1,3 +1,8 @@
 //! The conformance suite on this engine, and what only this engine promises.
 
+mod crash;
+mod disk;
+mod oracle;
+mod points;
+mod room;
 mod suite;

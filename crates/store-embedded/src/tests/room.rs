@@ -1,0 +1,134 @@
+//! A folder for a store and its keys, and short words for what tests do with it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use salus_crypto::{Founding, Keyring};
+use salus_store::{
+    At, AuditEntry, Batch, Content, Error, Filter, Found, Kind, Param, Position, Put, Query, Row,
+    Scope, SealKey, Seq, Snapshot, Store, Value,
+};
+
+use crate::{Embedded, Options, Retention};
+
+pub(super) const SCOPE: Scope = Scope(1);
+pub(super) const KIND: Kind = Kind::named("Observation");
+pub(super) const PATIENT: Kind = Kind::named("Patient");
+pub(super) const CODE: Param = Param::named("Observation", "code");
+
+/// Where a store lives during a test.
+pub(super) struct Room {
+    pub(super) dir: PathBuf,
+    pub(super) runtime: tokio::runtime::Runtime,
+}
+
+impl Room {
+    pub(super) fn new(dir: &Path) -> Self {
+        Self {
+            dir: dir.into(),
+            runtime: tokio::runtime::Runtime::new().unwrap(),
+        }
+    }
+
+    pub(super) fn options(&self) -> Options {
+        // A store that was just dropped may hold its keys a moment longer.
+        let keyring = Keyring::open(&self.dir.join("keys"), Founding::New, 0).unwrap();
+        Options {
+            disk_bytes_min: 0,
+            retention: Retention {
+                // Only when a test asks for it.
+                time: Duration::from_secs(100_000),
+                versions_max: usize::MAX,
+            },
+            ..Options::new(self.dir.join("store"), keyring)
+        }
+    }
+
+    pub(super) fn open(&self) -> Arc<Embedded> {
+        Embedded::open(self.options()).unwrap()
+    }
+
+    pub(super) fn commit(&self, store: &Embedded, batch: Batch) -> Result<Seq, Error> {
+        let committed = self.runtime.block_on(store.commit(batch));
+        committed.map(|committed| committed.seq)
+    }
+
+    pub(super) fn snapshot(&self, store: &Embedded, at: At) -> Result<Box<dyn Snapshot>, Error> {
+        self.runtime.block_on(store.snapshot(SCOPE, at))
+    }
+
+    pub(super) fn find(&self, snapshot: &dyn Snapshot, query: &Query) -> Result<Found, Error> {
+        self.runtime.block_on(snapshot.find(query))
+    }
+
+    #[track_caller]
+    pub(super) fn check(&self, store: &Embedded) {
+        let faults = self.runtime.block_on(store.check()).unwrap();
+        assert_eq!(faults, Vec::<String>::new());
+    }
+}
+
+/// A batch of one observation.
+pub(super) fn put(id: &str, version: u64, code: &str) -> Batch {
+    batch(vec![observation(id, version, code)])
+}
+
+pub(super) fn batch(puts: Vec<Put>) -> Batch {
+    Batch {
+        scope: SCOPE,
+        time_ms: 1_000,
+        preconditions: Vec::new(),
+        puts,
+        audit: vec![AuditEntry {
+            body: Bytes::from_static(b"somebody did something"),
+            about: vec![(KIND, "x".into())],
+        }],
+    }
+}
+
+pub(super) fn observation(id: &str, version: u64, code: &str) -> Put {
+    Put {
+        kind: KIND,
+        id: id.into(),
+        version,
+        content: Content::Body(Bytes::from(format!("{id} {version} {code}"))),
+        rows: vec![Row {
+            param: CODE,
+            value: Value::Token {
+                system: "http://loinc.org".into(),
+                code: code.into(),
+            },
+        }],
+        main_date_ms: None,
+        seal: SealKey::Patient(id.into()),
+    }
+}
+
+pub(super) fn everything(limit: usize, after: Option<Position>) -> Query {
+    Query {
+        kind: KIND,
+        filter: Filter::Everything,
+        sort: Vec::new(),
+        limit,
+        after,
+        rows: Vec::new(),
+    }
+}
+
+pub(super) fn ids(found: &Found) -> Vec<&str> {
+    found.hits.iter().map(|hit| &*hit.record.id).collect()
+}
+
+/// Numbers that look random and are the same every time.
+pub(super) struct Numbers(pub(super) u64);
+
+impl Numbers {
+    pub(super) fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+}
