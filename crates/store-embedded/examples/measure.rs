@@ -363,7 +363,8 @@ async fn main() {
         }
     })
     .await;
-    let queries: Vec<(&str, Arc<dyn Fn(u64) -> Query + Send + Sync>)> = vec![
+    type Make = Arc<dyn Fn(u64) -> Query + Send + Sync>;
+    let queries: Vec<(&str, Make)> = vec![
         (
             "patient+category+date page",
             Arc::new(move |n| page_query(n * 31 % (count / PER_PATIENT), n)),

@@ -342,6 +342,9 @@ fn again(error: &Error) -> Error {
     match error {
         Error::Damaged(what) => Error::Damaged(what.clone()),
         Error::Unavailable(what) => Error::Unavailable(what.clone()),
-        other => Error::Unavailable(other.to_string()),
+        other @ (Error::Conflict { .. }
+        | Error::SnapshotGone(_)
+        | Error::TooCostly { .. }
+        | Error::Misuse(_)) => Error::Unavailable(other.to_string()),
     }
 }

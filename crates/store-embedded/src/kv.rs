@@ -36,10 +36,13 @@ impl Default for Memory {
     fn default() -> Self {
         Self {
             recent: 12 << 20,
-            cache: 48 << 20,
+            cache: 64 << 20,
         }
     }
 }
+
+/// A key and its value.
+pub(crate) type Entry<'a> = (&'a [u8], Cow<'a, [u8]>);
 
 /// One change to a key: a new value, or its removal.
 pub(crate) type Write = (Vec<u8>, Option<Vec<u8>>);
@@ -176,7 +179,7 @@ impl Drop for Kv {
 fn options(dir: &Path, memory: Memory) -> surrealkv::Options {
     let mut options = surrealkv::Options::new()
         .with_path(dir.into())
-        .with_block_size(16 << 10)
+        .with_block_size(4 << 10)
         .with_block_cache_capacity(memory.cache)
         .with_max_memtable_size(memory.recent)
         .with_memtable_stall_threshold(3)
@@ -266,7 +269,7 @@ impl Cursor<'_> {
     }
 
     /// As [`Self::next_key`], with the value.
-    pub(crate) fn next(&mut self) -> Result<Option<(&[u8], Cow<'_, [u8]>)>, Error> {
+    pub(crate) fn next(&mut self) -> Result<Option<Entry<'_>>, Error> {
         if self.next_key()?.is_none() {
             return Ok(None);
         }

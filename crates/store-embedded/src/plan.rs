@@ -77,7 +77,13 @@ impl<'a> Conditions<'a> {
     pub(crate) fn ids(&self) -> Option<&'a [Box<str>]> {
         self.all.iter().find_map(|filter| match filter {
             Filter::Ids(ids) => Some(ids.as_slice()),
-            _ => None,
+            Filter::Everything
+            | Filter::Nothing
+            | Filter::All(_)
+            | Filter::Any(_)
+            | Filter::Not(_)
+            | Filter::Value(..)
+            | Filter::Updated(..) => None,
         })
     }
 
@@ -90,7 +96,7 @@ impl<'a> Conditions<'a> {
         let mut accesses = self.accesses(reading);
         // References first: they are selective more often than not.
         accesses.sort_by_key(|access| (!access.by_date, !access.single));
-        let probes = accesses.iter().map(|access| Probe::new(access));
+        let probes = accesses.iter().map(Probe::new);
         let mut probes: Vec<_> = probes.collect();
         let mut ended = None;
         'rounds: for &most in rounds {

@@ -333,10 +333,7 @@ impl<'a> Search<'a> {
         let mut cursor = self.current(self.reader.at.saturating_add(1))?;
         let mut waiting: BinaryHeap<(i64, u64)> = BinaryHeap::new();
         let mut page = Vec::new();
-        loop {
-            let Some((key, bytes)) = cursor.next()? else {
-                break;
-            };
+        while let Some((key, bytes)) = cursor.next()? {
             let seq = keys::last_number(key);
             if self.touch()? > rows_max {
                 return Ok(None);

@@ -86,7 +86,7 @@ fn put(numbers: &mut Numbers, id: u64, version: u64) -> Put {
 
 /// Some patients have few records, one has very many.
 fn numbers_of_patients(id: u64) -> u64 {
-    if id % 3 == 0 { 1 } else { 60 }
+    if id.is_multiple_of(3) { 1 } else { 60 }
 }
 
 fn filter(numbers: &mut Numbers) -> Filter {
