@@ -101,7 +101,8 @@ impl Expression {
         run.expr(&self.root, evaluate::Frame::of(focus), out)
     }
 
-    /// The result as a truth value; nothing when it is empty.
+    /// The result as a truth value; nothing when it is empty. An invariant is broken when this is
+    /// false.
     pub fn truth<'a>(
         &'a self,
         context: &Context<'a>,

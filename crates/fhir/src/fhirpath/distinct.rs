@@ -1,16 +1,19 @@
 //! Collections without duplicates: unions, `distinct()`, `repeat()`.
 //!
-//! Values that are hashed by what makes them equal need no comparison with all the others, so
-//! that thousands of codes or link ids stay cheap. Elements with children, dates and quantities
-//! are compared one by one.
+//! Values and elements are hashed by what makes them equal, so that thousands of codes or link
+//! ids stay cheap. Only dates and quantities, whose equality is no matter of text, are compared
+//! one by one.
 
 use super::Error;
 use super::compare::number;
 use super::evaluate::{Items, Run};
 use super::item::{Item, Value};
+use crate::json::{Kind, Node};
+use crate::primitive::decimal;
 use rust_decimal::Decimal;
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 
 /// Collections up to this size are compared without hashing.
 const COMPARED_MAX: usize = 16;
@@ -42,33 +45,75 @@ impl<'a> Run<'_, 'a> {
         items: Items<'a>,
         out: &mut Items<'a>,
     ) -> Result<(), Error> {
-        let mut keys = HashSet::new();
-        let mut others = Vec::new();
-        let known = out.get(start..).unwrap_or_default();
-        self.charge(known.len() + items.len())?;
+        let known = out.get(start..).unwrap_or_default().to_vec();
+        let mut seen = Seen::default();
         for item in known {
-            match Key::of(item) {
-                Some(key) => {
-                    keys.insert(key);
-                }
-                None => others.push(item.clone()),
-            }
+            self.is_new(&mut seen, &item)?;
         }
         for item in items {
-            let new = match Key::of(&item) {
-                Some(key) => keys.insert(key),
-                None => {
-                    let new = !self.contains(&others, &item)?;
-                    others.extend(new.then(|| item.clone()));
-                    new
-                }
-            };
-            if new {
+            if self.is_new(&mut seen, &item)? {
                 out.push(item);
             }
         }
         Ok(())
     }
+
+    /// Remembers an item; true when there was no equal one.
+    fn is_new(&self, seen: &mut Seen<'a>, item: &Item<'a>) -> Result<bool, Error> {
+        self.charge(1)?;
+        if let Some(key) = Key::of(item) {
+            return Ok(seen.keys.insert(key));
+        }
+        let digest = match item.element() {
+            Some(element) if item.value().is_none() => {
+                let node = element.value.or(element.extra);
+                let digest = node.map(|node| self.digest(&seen.state, node));
+                digest.transpose()?.unwrap_or_default()
+            }
+            _ => 0,
+        };
+        let alike = seen.others.entry(digest).or_default();
+        let new = !self.contains(alike, item)?;
+        alike.extend(new.then(|| item.clone()));
+        Ok(new)
+    }
+
+    /// The same for elements that are equal: members count in any order, numbers by value.
+    fn digest(&self, state: &RandomState, node: Node<'a>) -> Result<u64, Error> {
+        self.charge(1)?;
+        Ok(match node.kind() {
+            Kind::Null | Kind::Bool => state.hash_one(node.raw()),
+            Kind::String => state.hash_one(node.str()),
+            Kind::Number => match node.number().and_then(decimal::parse) {
+                Some(value) => state.hash_one(value.normalize()),
+                None => state.hash_one(node.raw()),
+            },
+            Kind::Array => {
+                let mut sum = 1;
+                for item in node.children() {
+                    sum = state.hash_one((sum, self.digest(state, item)?));
+                }
+                sum
+            }
+            Kind::Object => {
+                let mut sum = 2u64;
+                for member in node.children() {
+                    let value = self.digest(state, member)?;
+                    sum = sum.wrapping_add(state.hash_one((member.key(), value)));
+                }
+                sum
+            }
+        })
+    }
+}
+
+/// What a collection has so far.
+#[derive(Default)]
+struct Seen<'a> {
+    keys: HashSet<Key<'a>>,
+    /// What has no key: elements by their digest, dates and quantities together.
+    others: HashMap<u64, Vec<Item<'a>>>,
+    state: RandomState,
 }
 
 /// What makes two values equal.

@@ -236,6 +236,26 @@ fn collections() {
 }
 
 #[test]
+fn equal_elements_count_once_however_many() {
+    let codings: Vec<String> = (0..3000)
+        .map(|n| format!(r#"{{"code": "c{}", "version": "{}"}}"#, n % 1000, n % 7))
+        .collect();
+    let document = format!(
+        r#"{{"resourceType": "Observation", "code": {{"coding": [{}, {}]}}}}"#,
+        codings.join(","),
+        r#"{"version": "0", "code": "c0"}, {"id": "1.0"}, {"id": "1.0"}"#
+    );
+    check_on(&document, "code.coding.count()", "3003");
+    check_on(&document, "code.coding.distinct().count()", "3001");
+    check_on(&document, "code.coding.code.distinct().count()", "1000");
+    check_on(
+        &document,
+        "(code.coding | code.coding.code).count()",
+        "4001",
+    );
+}
+
+#[test]
 fn terminology_of_the_definitions() {
     check(
         "contact.gender.memberOf('http://hl7.org/fhir/ValueSet/administrative-gender')",
