@@ -7,6 +7,7 @@
 
 mod definitions;
 mod dictionary;
+mod fuzz;
 mod tidy;
 
 use std::error::Error;
@@ -32,6 +33,11 @@ const COMMANDS: &[Command] = &[
         name: "dictionary",
         help: "train the dictionary that bodies are compressed with [--check] [--measure]",
         run: dictionary::run,
+    },
+    Command {
+        name: "fuzz",
+        help: "let fuzz targets search for inputs that break them [--seconds N] [TARGET...]",
+        run: fuzz::run,
     },
     Command {
         name: "tidy",

@@ -163,7 +163,8 @@ impl<'a> Number<'a> {
             bytes.push(ZERO);
             return Some(());
         }
-        if self.digit_count > DIGITS_MAX || (self.exponent - 1).abs() > EXPONENT_MAX {
+        let exponents = 1 - EXPONENT_MAX..=1 + EXPONENT_MAX;
+        if self.digit_count > DIGITS_MAX || !exponents.contains(&self.exponent) {
             return None;
         }
         write_exponent(self.exponent, bytes)?;

@@ -40,7 +40,10 @@ pub fn implicit_range(text: &str) -> Option<Range<Decimal>> {
     } else {
         Decimal::try_from_i128_with_scale(5, u32::try_from(1 - unit).ok()?).ok()?
     };
-    Some(value.checked_sub(half)?..value.checked_add(half)?)
+    let range = value.checked_sub(half)?..value.checked_add(half)?;
+    // Near the end of their digits, sums are rounded: then there is no exact answer.
+    let exact = value - range.start == half && range.end - value == half;
+    exact.then_some(range)
 }
 
 /// Is this text a FHIR `decimal`, representable here or not?

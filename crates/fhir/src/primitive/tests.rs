@@ -136,6 +136,9 @@ fn decimals_mean_a_range() {
     range("5.40e1", "53.95", "54.05");
     range("1.5e4", "14500", "15500");
     range("-0.5", "-0.55", "-0.45");
+    // One digit more than there is room for: no range rather than a rounded one.
+    let full = "79212681254264337593543950332";
+    assert_eq!(decimal::implicit_range(full), None);
 }
 
 #[track_caller]

@@ -117,6 +117,7 @@ fn what_is_not_a_number_is_refused() {
         "1e30001",
         "1e-30001",
         "-1e99999999999999999999999",
+        "0.001e-99999999999999999999999",
     ] {
         assert_eq!(Decimal::parse(text), None, "{text}");
     }

@@ -1,0 +1,34 @@
+//! Search values of any resource, valid or not: stored forms of later releases
+//! may not be valid for this one.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+use salus_fhir::compartment;
+use salus_fhir::json::{Document, Limits};
+use salus_fhir::resource::Resource;
+use salus_fhir::search::Extractor;
+
+fuzz_target!(|text: &[u8]| {
+    let Ok(document) = Document::parse(text.to_vec(), &Limits::default()) else {
+        return;
+    };
+    let Some(resource) = Resource::of(document.root()) else {
+        return;
+    };
+    let Some(extractor) = Extractor::for_type(resource.type_name()) else {
+        return;
+    };
+    let own: [&str; 1] = ["http://localhost/fhir"];
+    let Ok(entries) = extractor.extract(document.root(), &own) else {
+        return;
+    };
+    for entry in &entries {
+        assert!(usize::from(entry.parameter) < extractor.parameters().len());
+    }
+    let _ = extractor.main_date(&entries);
+    let id = resource.id().unwrap_or("1");
+    let _ = compartment::patients(resource.type_name(), id, &entries);
+    let again = extractor.extract(document.root(), &own).expect("as before");
+    assert_eq!(entries, again, "the same twice");
+});
