@@ -42,12 +42,18 @@ pub(super) fn each_line(tree: &Tree, mut see: impl FnMut(&Line<'_>)) {
     }
 }
 
-/// Files by their names: integration tests, examples, `tests.rs`, and the suite
+/// Files by their names: integration tests, examples, benches, `tests.rs`, and the suite
 /// that engines call from their tests.
 fn is_test_path(path: &str) -> bool {
-    ["/tests/", "/tests.rs", "/examples/", "/conformance/"]
-        .iter()
-        .any(|part| path.contains(part))
+    [
+        "/tests/",
+        "/tests.rs",
+        "/examples/",
+        "/benches/",
+        "/conformance/",
+    ]
+    .iter()
+    .any(|part| path.contains(part))
 }
 
 /// Modules declared under `#[cfg(test)]`, as paths without `.rs`.
@@ -73,13 +79,16 @@ fn folder_of_modules(path: &str) -> String {
 fn test_declarations(code: &str) -> Vec<&str> {
     let after_mark = code.split("#[cfg(test)]").skip(1);
     after_mark
-        .filter_map(|rest| {
-            rest.trim_start()
-                .strip_prefix("mod ")?
-                .split_once([';', '{'])
-        })
+        .filter_map(|rest| declared(rest)?.split_once([';', '{']))
         .map(|(name, _)| name.trim())
         .collect()
+}
+
+/// What follows `mod` where a module is declared next.
+fn declared(code: &str) -> Option<&str> {
+    let code = code.trim_start();
+    let code = code.strip_prefix("pub(crate)").unwrap_or(code);
+    code.trim_start().strip_prefix("mod ")
 }
 
 fn is_below(modules: &BTreeSet<String>, path: &str) -> bool {
@@ -96,7 +105,7 @@ fn test_module(code: &str) -> Option<usize> {
     for part in code.split_inclusive("#[cfg(test)]") {
         let rest = &code[offset(code, part) + part.len()..];
         line += part.matches('\n').count();
-        let module = rest.trim_start().strip_prefix("mod ");
+        let module = declared(rest);
         let opens = module.and_then(|module| module.find([';', '{']).map(|at| &module[at..]));
         if opens.is_some_and(|opens| opens.starts_with('{')) {
             return Some(line);

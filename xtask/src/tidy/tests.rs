@@ -99,6 +99,7 @@ fn tests_may_read_the_world() {
         "//! A file.\nfn a() {}\n#[cfg(test)]\nmod tests {\n fn b() { std::fs::read() }\n}\n";
     check("world", &[("crates/fhir/src/a.rs", text)], &[]);
     let declared = "//! A file.\n#[cfg(test)]\nmod corpus;\n";
+    let shared = declared.replace("mod", "pub(crate) mod");
     let reads = "//! A file.\nfn b() { std::fs::read() }\n";
     let found = [
         "crates/fhir/src/a/corpus/c.rs",
@@ -106,11 +107,13 @@ fn tests_may_read_the_world() {
         "crates/fhir/tests/d.rs",
     ];
     for path in found {
-        check(
-            "world",
-            &[("crates/fhir/src/a.rs", declared), (path, reads)],
-            &[],
-        );
+        for declared in [declared, &shared] {
+            check(
+                "world",
+                &[("crates/fhir/src/a.rs", declared), (path, reads)],
+                &[],
+            );
+        }
     }
     let fault = "crates/fhir/src/a/other.rs:2: std::fs here: this room does no input or output: take bytes as an argument";
     check(
