@@ -118,6 +118,15 @@ impl Subject {
         &self.label
     }
 
+    /// The id of the user's record, which is kept in [`Self::home`].
+    #[must_use]
+    pub fn user_id(&self) -> Option<&str> {
+        match self.who {
+            Who::Administrator => self.label.split_once('/').map(|(_, id)| id),
+            Who::Anonymous | Who::Operator | Who::Client => None,
+        }
+    }
+
     /// The scopes of a client, as an answer to it shows them.
     #[must_use]
     pub fn scopes(&self) -> Option<&Scopes> {

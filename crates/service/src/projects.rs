@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use salus_auth::record::{self, Client, Project, Saved, SystemRecord};
+use salus_auth::record::{self, Client, Project, Saved, SystemRecord, User};
 use salus_auth::{Action, Grant, Scopes, Secret, Subject, Target, credentials};
 use salus_store::{At, Precondition, Scope, Store};
 
@@ -16,6 +16,8 @@ use crate::pipeline::Write;
 
 /// The project that has no name in URLs.
 pub const DEFAULT: &str = "default";
+/// The name in URLs of the server's own scope: its audit and its clients, no resources.
+pub const SYSTEM: &str = "system";
 
 /// How many records of one kind are read at once.
 const PAGE: usize = 500;
@@ -25,6 +27,8 @@ const CLIENTS_MAX: usize = 10_000;
 #[derive(Default)]
 pub(crate) struct Projects {
     by_slug: RwLock<HashMap<Box<str>, Scope>>,
+    /// Projects are made one after the other: each gets the number after the last.
+    making: tokio::sync::Mutex<()>,
 }
 
 /// A project as administrators see it.
@@ -78,7 +82,10 @@ impl Service {
     /// The scope of a project, by its name in URLs.
     #[must_use]
     pub fn project_scope(&self, slug: &str) -> Option<Scope> {
-        self.projects.by_slug.read().get(slug).copied()
+        match slug {
+            SYSTEM => Some(Scope::SYSTEM),
+            slug => self.projects.by_slug.read().get(slug).copied(),
+        }
     }
 
     /// What the operator does outside requests.
@@ -114,7 +121,7 @@ impl Service {
         Ok(projects.into_iter().map(view_project).collect())
     }
 
-    /// Makes a project.
+    /// Makes a project; the one who makes it administers it.
     pub async fn create_project(
         &self,
         cx: &Context,
@@ -124,20 +131,37 @@ impl Service {
         let grant = self
             .allow(cx, What::AdminWrite, Action::WriteProjects)
             .await?;
-        let (project, unused) = Project::new(slug, name, self.projects.last(), cx.now_ms)?;
+        let _turn = self.projects.making.lock().await;
         if self.project_scope(slug).is_some() {
             return Err(Error::new(
                 Kind::Conflict,
                 "there is a project of this name",
             ));
         }
-        let write = Write::system(&grant, "Project", project.put()?);
+        let (project, unused) = Project::new(slug, name, self.projects.last(), cx.now_ms)?;
+        let mut writes = vec![Write::system(&grant, "Project", project.put()?)];
+        if let Some(mut maker) = self.acting_user(cx).await? {
+            maker.value.administers(project.value.scope());
+            writes.push(Write::system(&grant, "User", maker.put()?));
+        }
         let entry = Entry::new(cx, What::AdminWrite, Outcome::Success, grant.rule());
-        self.commit(cx, entry, vec![unused], vec![write]).await?;
+        self.commit(cx, entry, vec![unused], writes).await?;
         let scope = project.value.scope();
         let mut projects = self.projects.by_slug.write();
         projects.insert(project.id.clone(), scope);
+        self.sessions.forget_all();
         Ok(view_project(project))
+    }
+
+    /// The record of the user who asks, if it is a user of the system.
+    async fn acting_user(&self, cx: &Context) -> Result<Option<Saved<User>>, Error> {
+        let Some(id) = cx.subject.user_id() else {
+            return Ok(None);
+        };
+        let snapshot = self.store.snapshot(Scope::SYSTEM, At::Now).await?;
+        let record = snapshot.get(User::KIND, id).await?;
+        let user = record.as_ref().map(Saved::<User>::read).transpose()?;
+        Ok(user.flatten())
     }
 
     /// The clients of a project.

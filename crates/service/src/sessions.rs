@@ -1,6 +1,7 @@
 //! Signing in and out, and who a token belongs to.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use salus_auth::record::{Client, Email, Saved, Session, SetupLink, SystemRecord, User};
 use salus_auth::session::{self, LIFETIME_DEFAULT_MS, Opened};
@@ -45,6 +46,8 @@ pub struct SignedIn {
 /// Sessions seen lately.
 pub(crate) struct Sessions {
     seen: moka::sync::Cache<Box<str>, Seen>,
+    /// Counts what ended sessions, so that one read just before is not kept.
+    ended: AtomicU64,
     hashing: Semaphore,
     operator: Arc<Subject>,
 }
@@ -59,6 +62,7 @@ impl Sessions {
     pub(crate) fn new() -> Self {
         Self {
             seen: moka::sync::Cache::new(SESSIONS_KEPT),
+            ended: AtomicU64::new(0),
             hashing: Semaphore::new(HASHES_AT_ONCE),
             operator: Arc::new(Subject::operator()),
         }
@@ -66,7 +70,21 @@ impl Sessions {
 
     /// Reads everything anew: something that decides over sessions changed.
     pub(crate) fn forget_all(&self) {
+        self.ended.fetch_add(1, Ordering::SeqCst);
         self.seen.invalidate_all();
+    }
+
+    fn forget(&self, id: &str) {
+        self.ended.fetch_add(1, Ordering::SeqCst);
+        self.seen.invalidate(id);
+    }
+
+    /// Keeps what was read when `ended` was this; nothing if a session ended since.
+    fn keep(&self, id: &str, seen: Seen, ended: u64) {
+        self.seen.insert(id.into(), seen);
+        if self.ended.load(Ordering::SeqCst) != ended {
+            self.seen.invalidate(id);
+        }
     }
 }
 
@@ -120,6 +138,7 @@ impl Service {
         if let Some(seen) = self.sessions.seen.get(token.session_id()) {
             return Ok((seen.expires_ms > now_ms).then_some(seen.subject));
         }
+        let ended = self.sessions.ended.load(Ordering::SeqCst);
         let snapshot = self.store.snapshot(token.scope(), At::Now).await?;
         let record = snapshot.get(Session::KIND, token.session_id()).await?;
         let Some(found) = read::<Session>(record.as_ref())? else {
@@ -137,7 +156,7 @@ impl Service {
             subject: Arc::clone(&subject),
             expires_ms: found.value.expires_ms,
         };
-        self.sessions.seen.insert(token.session_id().into(), seen);
+        self.sessions.keep(token.session_id(), seen, ended);
         Ok(Some(subject))
     }
 
@@ -222,7 +241,7 @@ impl Service {
             let entry = Entry::new(&cx, What::SignIn, Outcome::Success, "signed out");
             self.commit(&cx, entry, Vec::new(), vec![write]).await?;
         }
-        self.sessions.seen.invalidate(token.session_id());
+        self.sessions.forget(token.session_id());
         Ok(())
     }
 

@@ -57,6 +57,14 @@ impl User {
         )
     }
 
+    /// Gives the role of administrator in a scope.
+    pub fn administers(&mut self, scope: Scope) {
+        let role = (scope.0, Role::Administrator);
+        if !self.roles.contains(&role) {
+            self.roles.push(role);
+        }
+    }
+
     /// The user of an address. As a `NoneMatch` it keeps addresses unique.
     #[must_use]
     pub fn with_email(email: &Email) -> Query {

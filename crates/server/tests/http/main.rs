@@ -1,0 +1,16 @@
+//! Scenarios against the real binary, over HTTP, as clients see it.
+//!
+//! Tests share one server and have a project each, so that they run side by
+//! side; those about starting, stopping and files have a server of their own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test, helpers included
+
+mod bad_input;
+mod conditions;
+mod fidelity;
+mod host;
+mod paging;
+mod projects;
+mod rest;
+mod search;
+mod transaction;
+mod wire;
