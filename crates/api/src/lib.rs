@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request};
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter};
@@ -61,6 +62,8 @@ pub(crate) struct App {
     pub(crate) metrics: metrics::Metrics,
 }
 
+type Params = Result<RawPathParams, RawPathParamsRejection>;
+
 /// The service behind every listener.
 pub fn router(service: Arc<Service>, settings: Settings) -> Router {
     let app = Arc::new(App {
@@ -72,7 +75,7 @@ pub fn router(service: Arc<Service>, settings: Settings) -> Router {
     for route in ROUTES {
         for path in route.mount.paths(route.path) {
             let app = Arc::clone(&app);
-            let handler = move |params: RawPathParams, request: Request| {
+            let handler = move |params: Params, request: Request| {
                 answer(Arc::clone(&app), route, params, request)
             };
             let methods = paths.remove(&path).unwrap_or_default();
@@ -97,13 +100,17 @@ const NO_SUCH_METHOD: Failure = Failure::Http(
     StatusCode::METHOD_NOT_ALLOWED,
     "this path does not take this method",
 );
+const NO_SUCH_TEXT: Failure = Failure::Http(
+    StatusCode::BAD_REQUEST,
+    "the path is not text in UTF-8",
+);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Answers one request: context, credentials, handler; then metrics and the log's line.
 async fn answer(
     app: Arc<App>,
     route: &'static Route,
-    params: RawPathParams,
+    params: Params,
     request: Request,
 ) -> Response {
     let started = Instant::now();
@@ -155,11 +162,12 @@ async fn handle(
     app: Arc<App>,
     route: &'static Route,
     request_id: RequestId,
-    params: RawPathParams,
+    params: Params,
     request: Request,
 ) -> Result<Response, Failure> {
     let (parts, body) = request.into_parts();
     let params = params
+        .map_err(|_| NO_SUCH_TEXT)?
         .iter()
         .map(|(key, value)| (key.into(), value.to_owned()))
         .collect::<Vec<(Arc<str>, String)>>();

@@ -35,6 +35,9 @@ pub struct Limits {
     /// write: real systems name a patient as the insurer of the uninsured, and
     /// a server that takes a bundle must take its resources back.
     pub reference_targets: bool,
+    /// Look into the resources in a Bundle's entries. Not for a batch, whose
+    /// entries stand or fall each by itself.
+    pub entry_resources: bool,
     /// Faults reported; the walk ends with the last of them.
     pub issues_max: usize,
     /// Elements inside each other.
@@ -45,6 +48,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             reference_targets: false,
+            entry_resources: true,
             issues_max: 100,
             depth_max: 64,
         }
@@ -254,11 +258,11 @@ impl<'a> Check<'a, '_> {
             return self.primitive(node, primitive, element, place);
         }
         if ty.name == "Resource" {
-            let within = match element.name {
-                "contained" => Within::Contained,
-                _ => Within::Nothing,
+            return match element.name {
+                "contained" => self.resource(node, place, Within::Contained),
+                _ if self.limits.entry_resources => self.resource(node, place, Within::Nothing),
+                _ => (),
             };
-            return self.resource(node, place, within);
         }
         self.object(node, child.parent, place, false);
         if node.is_object() {

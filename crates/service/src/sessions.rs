@@ -280,9 +280,12 @@ impl Service {
         email: &str,
         password: Secret,
     ) -> Result<(), Error> {
-        let operator = self.operator_context(Scope::SYSTEM);
+        let cx = &Context {
+            scope: Scope::SYSTEM,
+            ..cx.clone()
+        };
         let record = self
-            .snapshot(&operator)
+            .snapshot(cx)
             .await?
             .get(SetupLink::KIND, &SetupLink::id(link))
             .await?;
@@ -290,12 +293,17 @@ impl Service {
         let link = match link {
             Ok(link) => link,
             Err(error) => {
-                self.refused(&operator, &error).await?;
+                self.refused(cx, &error).await?;
                 return Err(Error::new(
                     Kind::Forbidden,
                     "this link is not valid, or was used; restart the server for a new one",
                 ));
             }
+        };
+        // Whoever has the link was given it by the operator.
+        let operator = Context {
+            subject: Arc::clone(&self.sessions.operator),
+            ..cx.clone()
         };
         let grant = self
             .allow(&operator, What::AdminWrite, Action::WriteUsers)

@@ -55,7 +55,7 @@ pub enum SealKey {
 }
 
 /// What must hold for a batch to be committed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Precondition {
     /// The newest version of a record is this one, deletions included; `None`:
     /// there never was one.

@@ -10,7 +10,7 @@ mod reply;
 use axum::response::Response;
 use http::header;
 use salus_service::fhir::reply::Reply;
-use salus_service::fhir::{CreateOptions, ReadConditions, etag_version};
+use salus_service::fhir::{CreateOptions, ReadConditions, Versions};
 
 pub(crate) use capabilities::capabilities;
 
@@ -38,7 +38,7 @@ pub(crate) async fn create(mut call: Call) -> Result<Response, Failure> {
 pub(crate) async fn read(call: Call) -> Result<Response, Failure> {
     let wanted = Preferences::of(&call)?;
     let conditions = ReadConditions {
-        if_none_match: call.header(header::IF_NONE_MATCH).and_then(etag_version),
+        if_none_match: call.header(header::IF_NONE_MATCH).map(Versions::parse),
         if_modified_since_ms: call
             .header(header::IF_MODIFIED_SINCE)
             .and_then(reply::http_date_ms),

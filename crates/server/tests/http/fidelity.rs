@@ -42,7 +42,6 @@ fn texts_come_back_as_they_were_sent() {
         ",\"created\":\"2020\",\"code\":{\"text\":\"x\"}",
         // Escapes as they were written, and characters outside ASCII.
         ",\"code\":{\"text\":\"\\u00e9 \\/ \\\" \\ud83d\\ude00 é 😀 \\t\"}",
-        ",\"\\u0063ode\":{\"text\":\"escaped name\"}",
         ",\"code\":{\"text\":\"x\"},\"extension\":[{\"url\":\"urn:e\",\"valueDecimal\":2.50}]",
         ",\"_created\":{\"id\":\"n\"},\"code\":{\"_text\":{\"extension\":[{\"url\":\"urn:e\",\"valueCode\":\"unknown\"}]}}",
     ] {

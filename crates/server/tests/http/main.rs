@@ -4,6 +4,7 @@
 //! side; those about starting, stopping and files have a server of their own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test, helpers included
 
+mod audit;
 mod bad_input;
 mod conditions;
 mod fidelity;
@@ -11,6 +12,7 @@ mod host;
 mod paging;
 mod projects;
 mod rest;
+mod routes;
 mod search;
 mod transaction;
 mod wire;

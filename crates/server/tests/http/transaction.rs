@@ -127,7 +127,7 @@ fn all_entries_happen_or_none() {
     let patch = json!({"request": request("PATCH", "Patient/there")});
     check(patch, 400);
     let no_request = json!({"resource": patient("c")});
-    check(no_request, 422);
+    check(no_request, 400);
 }
 
 #[test]

@@ -116,7 +116,9 @@ fn agent(out: &mut String, entry: &Entry) {
     out.push_str(r#"}},"requestor":true"#);
     if !entry.rule.is_empty() {
         out.push_str(r#","policy":["#);
-        string(out, &format!("urn:salus:rule:{}", entry.rule));
+        // A URI has no white space.
+        let rule = entry.rule.replace(' ', "-");
+        string(out, &format!("urn:salus:rule:{rule}"));
         out.push(']');
     }
     if let Some(remote) = entry.remote {

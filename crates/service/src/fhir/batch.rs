@@ -1,9 +1,12 @@
 //! FHIR batch: each entry by itself, several at a time, answered in order.
 //! <https://hl7.org/fhir/R4/http.html#brules>
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt};
+use salus_auth::Grant;
 use salus_fhir::issue::operation_outcome;
 
 use super::bundle::{Asks, BundleOptions, Request};
@@ -13,6 +16,7 @@ use super::reply::{Reply, Status};
 use super::search;
 use super::writer::BundleWriter;
 use crate::Service;
+use crate::audit::entry::What;
 use crate::context::Context;
 use crate::error::Error;
 
@@ -24,20 +28,29 @@ impl Service {
     pub(super) async fn batch(
         &self,
         cx: &Context,
-        requests: &[Request<'_>],
+        grant: &Grant,
+        requests: Vec<Result<Request<'_>, Error>>,
         options: &BundleOptions,
     ) -> Result<Reply, Error> {
-        let entries: Vec<_> = requests
-            .iter()
-            .map(|request| self.batch_entry(cx, request, options))
-            .collect();
+        let mut bundle = BundleWriter::new("batch-response", requests.len() * 256);
+        let mut shown = Vec::with_capacity(requests.len());
+        let mut entries = Vec::with_capacity(requests.len());
+        for request in requests {
+            let is_get = matches!(&request, Ok(Request { asks: Asks::Get, .. }));
+            shown.push(options.representation || is_get);
+            entries.push(match request {
+                Ok(request) => self.batch_entry(cx, request, options),
+                Err(fault) => {
+                    let fault = async { Err(fault) };
+                    Box::pin(self.attempt(cx, grant, What::Batch, "Bundle", fault))
+                }
+            });
+        }
         let replies: Vec<_> = stream::iter(entries)
             .buffered(ENTRIES_AT_ONCE)
             .collect()
             .await;
-        let mut bundle = BundleWriter::new("batch-response", requests.len() * 256);
-        for (request, reply) in requests.iter().zip(replies) {
-            let shown = options.representation || matches!(request.asks, Asks::Get);
+        for (shown, reply) in shown.into_iter().zip(replies) {
             write_answer(&mut bundle, reply, shown);
         }
         Ok(Reply {
@@ -50,7 +63,7 @@ impl Service {
     fn batch_entry<'a>(
         &'a self,
         cx: &'a Context,
-        request: &'a Request<'_>,
+        request: Request<'a>,
         options: &'a BundleOptions,
     ) -> BoxFuture<'a, Result<Reply, Error>> {
         match request.asks {
@@ -61,7 +74,7 @@ impl Service {
                 if_none_exist,
             } => {
                 let create = CreateOptions {
-                    if_none_exist: if_none_exist.map(str::to_owned),
+                    if_none_exist: if_none_exist.map(Cow::into_owned),
                 };
                 let body = Bytes::copy_from_slice(resource.raw().as_bytes());
                 Box::pin(async move { self.create(cx, ty.name, body, &create).await })

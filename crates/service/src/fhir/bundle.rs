@@ -3,8 +3,10 @@
 //! This file takes a bundle apart; [`super::batch`] answers each entry by
 //! itself, [`super::transaction`] all of them or none.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
-use salus_auth::{Action, Target};
+use salus_auth::{Action, Grant, Target};
 use salus_fhir::json::Node;
 
 use super::reply::Reply;
@@ -37,7 +39,7 @@ pub(super) struct Request<'a> {
 }
 
 /// What an entry asks for.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) enum Asks<'a> {
     /// `GET` or `HEAD` of anything.
     Get,
@@ -45,7 +47,7 @@ pub(super) enum Asks<'a> {
     Create {
         ty: ResourceType,
         resource: Node<'a>,
-        if_none_exist: Option<&'a str>,
+        if_none_exist: Option<Cow<'a, str>>,
     },
     /// `PUT [type]/[id]`
     Update {
@@ -73,27 +75,53 @@ impl Service {
         let grant = self
             .authorize(cx, What::Batch, Action::Batch, Target::System)
             .await?;
-        let work = async {
-            let document = incoming::parse(body, &self.settings.json)?;
-            let root = document.root();
-            let ty = ResourceType::named("Bundle")
-                .ok_or_else(|| Error::not_found("there are no bundles"))?;
-            let valid = incoming::check(root, ty)?;
-            let requests = root.get("entry").map(Node::children).into_iter().flatten();
-            let requests = requests
-                .enumerate()
-                .map(|(index, entry)| request(index, entry, &cx.base))
-                .collect::<Result<Vec<_>, _>>()?;
-            match root.get("type").and_then(Node::plain_str) {
-                Some("transaction") => self.transaction(cx, &valid, &requests, &options).await,
-                Some("batch") => self.batch(cx, &requests, &options).await,
-                _ => Err(Error::invalid(
-                    "a bundle sent here must be a batch or a transaction",
-                )),
-            }
+        let opened = async { incoming::parse(body, &self.settings.json) };
+        let document = self
+            .attempt(cx, &grant, What::Batch, "Bundle", opened)
+            .await?;
+        let what = match kind(document.root()) {
+            Some("transaction") => What::Transaction,
+            _ => What::Batch,
         };
-        self.attempt(cx, &grant, What::Batch, "Bundle", work).await
+        let work = self.bundle_granted(cx, &grant, document.root(), &options);
+        self.attempt(cx, &grant, what, "Bundle", work).await
     }
+
+    async fn bundle_granted(
+        &self,
+        cx: &Context,
+        grant: &Grant,
+        root: Node<'_>,
+        options: &BundleOptions,
+    ) -> Result<Reply, Error> {
+        let ty =
+            ResourceType::named("Bundle").ok_or_else(|| Error::not_found("there are no bundles"))?;
+        let entries = root.get("entry").map(Node::children).into_iter().flatten();
+        let requests = entries
+            .enumerate()
+            .map(|(index, entry)| request(index, entry, &cx.base));
+        match kind(root) {
+            Some("batch") if incoming::is(root, ty) => {
+                incoming::check_batch(root)?;
+                self.batch(cx, grant, requests.collect(), options).await
+            }
+            Some("transaction") => {
+                let valid = incoming::check(root, ty)?;
+                let requests = requests.collect::<Result<Vec<_>, _>>()?;
+                self.transaction(cx, &valid, &requests, options).await
+            }
+            _ => {
+                incoming::check(root, ty)?;
+                Err(Error::invalid(
+                    "a bundle sent here must be a batch or a transaction",
+                ))
+            }
+        }
+    }
+}
+
+fn kind(bundle: Node<'_>) -> Option<&str> {
+    bundle.get("type").and_then(Node::plain_str)
 }
 
 /// Reads an entry's request.
@@ -103,6 +131,8 @@ fn request<'a>(index: usize, entry: Node<'a>, base: &str) -> Result<Request<'a>,
         .get("request")
         .ok_or_else(|| fault("has no request"))?;
     let text = |name| request.get(name).and_then(Node::plain_str);
+    // ETags have quotation marks, which JSON escapes.
+    let escaped = |name| request.get(name).and_then(Node::str);
     let method = text("method").ok_or_else(|| fault("its request has no method"))?;
     let url = text("url").ok_or_else(|| fault("its request has no plain url"))?;
     let url = url
@@ -118,7 +148,7 @@ fn request<'a>(index: usize, entry: Node<'a>, base: &str) -> Result<Request<'a>,
         "POST" => Asks::Create {
             ty: ty(url).ok_or_else(|| fault("its url is not a resource type"))?,
             resource: resource()?,
-            if_none_exist: text("ifNoneExist"),
+            if_none_exist: escaped("ifNoneExist"),
         },
         "PUT" => {
             let (ty, id) = instance(url).ok_or_else(|| {
@@ -131,7 +161,7 @@ fn request<'a>(index: usize, entry: Node<'a>, base: &str) -> Result<Request<'a>,
                 ty,
                 id,
                 resource,
-                condition: condition(text("ifMatch"), text("ifNoneMatch"))
+                condition: condition(escaped("ifMatch"), escaped("ifNoneMatch"))
                     .ok_or_else(|| fault("its ifMatch or ifNoneMatch is not an ETag"))?,
             }
         }
@@ -142,7 +172,7 @@ fn request<'a>(index: usize, entry: Node<'a>, base: &str) -> Result<Request<'a>,
             Asks::Delete {
                 ty,
                 id,
-                condition: condition(text("ifMatch"), None)
+                condition: condition(escaped("ifMatch"), None)
                     .ok_or_else(|| fault("its ifMatch is not an ETag"))?,
             }
         }
@@ -158,7 +188,7 @@ fn request<'a>(index: usize, entry: Node<'a>, base: &str) -> Result<Request<'a>,
 }
 
 fn check_resource_type(asks: &Asks<'_>) -> Result<(), &'static str> {
-    let (ty, resource) = match *asks {
+    let (ty, resource) = match asks {
         Asks::Create { ty, resource, .. } | Asks::Update { ty, resource, .. } => (ty, resource),
         Asks::Get | Asks::Delete { .. } => return Ok(()),
     };
@@ -180,8 +210,11 @@ fn instance(url: &str) -> Option<(ResourceType, &str)> {
     Some((ResourceType::named(name)?, id))
 }
 
-fn condition(if_match: Option<&str>, if_none_match: Option<&str>) -> Option<WriteCondition> {
-    match (if_match, if_none_match) {
+fn condition(
+    if_match: Option<Cow<'_, str>>,
+    if_none_match: Option<Cow<'_, str>>,
+) -> Option<WriteCondition> {
+    match (if_match.as_deref(), if_none_match.as_deref()) {
         (None, None) => Some(WriteCondition::None),
         (Some(tag), _) => super::etag_version(tag).map(WriteCondition::VersionIs),
         (None, Some("*")) => Some(WriteCondition::Absent),

@@ -28,6 +28,23 @@ pub(crate) fn check<'a>(node: Node<'a>, ty: ResourceType) -> Result<Valid<'a>, E
     validate::resource(node).map_err(|issues| Error::with_issues(Kind::Unprocessable, issues))
 }
 
+/// Whether a resource says that it is of a type.
+pub(crate) fn is(node: Node<'_>, ty: ResourceType) -> bool {
+    node.get("resourceType").and_then(Node::plain_str) == Some(ty.name)
+}
+
+/// Checks a batch as [`check`] does, but for what its entries hold.
+pub(crate) fn check_batch(node: Node<'_>) -> Result<(), Error> {
+    let limits = validate::Limits {
+        entry_resources: false,
+        ..validate::Limits::default()
+    };
+    let checked = validate::resource_within(node, &limits);
+    checked
+        .map(|_| ())
+        .map_err(|issues| Error::with_issues(Kind::Unprocessable, issues))
+}
+
 /// Checks that the body's id is the one in the URL
 /// (<https://hl7.org/fhir/R4/http.html#update>).
 pub(crate) fn check_same_id(node: Node<'_>, id: &str) -> Result<(), Error> {

@@ -18,7 +18,7 @@ pub(crate) mod writer;
 
 pub use bundle::BundleOptions;
 pub use create::CreateOptions;
-pub use read::ReadConditions;
+pub use read::{ReadConditions, Versions};
 
 use salus_fhir::reference;
 

@@ -14,19 +14,46 @@ use crate::context::Context;
 use crate::error::{Error, Kind};
 
 /// What a client has already (<https://hl7.org/fhir/R4/http.html#cread>).
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ReadConditions {
-    /// The version of `If-None-Match`.
-    pub if_none_match: Option<u64>,
+    /// The versions of `If-None-Match`.
+    pub if_none_match: Option<Versions>,
     /// The time of `If-Modified-Since`, in milliseconds since 1970 UTC, to the second.
     pub if_modified_since_ms: Option<i64>,
+}
+
+/// What an `If-None-Match` names (RFC 9110, 13.1.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Versions {
+    /// `*`
+    Any,
+    /// A list of ETags; those that are not ours are no version.
+    Of(Vec<u64>),
+}
+
+impl Versions {
+    /// Reads a header's value.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        match text.trim() {
+            "*" => Self::Any,
+            tags => Self::Of(tags.split(',').filter_map(super::etag_version).collect()),
+        }
+    }
+
+    fn hold(&self, version: u64) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Of(versions) => versions.contains(&version),
+        }
+    }
 }
 
 impl ReadConditions {
     /// `If-None-Match` takes precedence (RFC 9110, 13.2.2).
     fn has(&self, record: &Record) -> bool {
-        match (self.if_none_match, self.if_modified_since_ms) {
-            (Some(version), _) => version == record.version,
+        match (&self.if_none_match, self.if_modified_since_ms) {
+            (Some(versions), _) => versions.hold(record.version),
             (None, Some(since_ms)) => record.time_ms / 1000 * 1000 <= since_ms,
             (None, None) => false,
         }

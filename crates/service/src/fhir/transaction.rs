@@ -47,7 +47,7 @@ enum Plan<'a> {
     /// Deletes what is there.
     Delete { ty: ResourceType, current: Record },
     /// Deletes nothing, because nothing is there.
-    NothingToDelete,
+    NothingToDelete { ty: ResourceType, id: &'a str },
     /// Leaves alone what a condition found.
     Existing { ty: ResourceType, record: Record },
     /// Answers a `GET`, after the commit.
@@ -182,7 +182,7 @@ impl Service {
             Asks::Create {
                 ty,
                 resource,
-                if_none_exist,
+                ref if_none_exist,
             } => {
                 if let Some(text) = if_none_exist {
                     let query = self.condition(cx, grant, ty, text)?;
@@ -194,7 +194,14 @@ impl Service {
                         let record = hit.record;
                         return Ok(Plan::Existing { ty, record });
                     }
-                    preconditions.push(Precondition::NoneMatch(query));
+                    let condition = Precondition::NoneMatch(query);
+                    if preconditions.contains(&condition) {
+                        return Err(Error::invalid(format!(
+                            "Bundle.entry[{}]: another entry creates under the same condition",
+                            request.index
+                        )));
+                    }
+                    preconditions.push(condition);
                 }
                 let (id, version, exists) = (self.new_id(cx), 1, false);
                 Plan::Store {
@@ -229,7 +236,7 @@ impl Service {
                 check_condition(condition, current.as_ref())?;
                 match current.filter(|record| record.content != Content::Deleted) {
                     Some(current) => Plan::Delete { ty, current },
-                    None => Plan::NothingToDelete,
+                    None => Plan::NothingToDelete { ty, id },
                 }
             }
         })
@@ -308,7 +315,7 @@ impl Service {
                     )),
                     ..super::read::shown(record.clone())
                 }),
-                (Plan::NothingToDelete, _) => Some(Reply::with(Status::NoContent)),
+                (Plan::NothingToDelete { .. }, _) => Some(Reply::with(Status::NoContent)),
                 (Plan::Get | Plan::Store { .. } | Plan::Delete { .. }, _) => None,
             };
             answers.push(answer);
@@ -381,12 +388,16 @@ impl Plan<'_> {
             Self::Store { ty, id, .. } => Some((*ty, id)),
             Self::Existing { ty, record } => Some((*ty, &record.id)),
             Self::Delete { ty, current } => Some((*ty, &current.id)),
-            Self::NothingToDelete | Self::Get => None,
+            Self::NothingToDelete { ty, id } => Some((*ty, id)),
+            Self::Get => None,
         }
     }
 
     fn writes(&self) -> bool {
-        matches!(self, Self::Store { .. } | Self::Delete { .. })
+        match self {
+            Self::Store { .. } | Self::Delete { .. } | Self::NothingToDelete { .. } => true,
+            Self::Existing { .. } | Self::Get => false,
+        }
     }
 }
 

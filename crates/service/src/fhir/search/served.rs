@@ -21,6 +21,8 @@ pub struct Served {
 pub fn parameters(ty: ResourceType) -> Vec<Served> {
     let parameters = definitions::r4().search_parameters(ty.name).iter();
     parameters
+        // Those without a path, as _text, need a text index.
+        .filter(|parameter| !parameter.expression.is_empty())
         .filter_map(|parameter| {
             let kind = kind(parameter.kind)?;
             Some(Served { parameter, kind })

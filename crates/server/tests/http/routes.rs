@@ -1,0 +1,238 @@
+//! Every route of the table against every kind of credential: what no rule
+//! allows is refused, shows nothing, changes nothing, and is in the audit.
+
+use std::collections::BTreeMap;
+
+use salus_api::route::{Access, Mount, ROUTES, Route};
+use serde_json::{Value, json};
+
+use crate::host::{Project, project};
+use crate::wire::{Answer, Request};
+
+const SECRET: &str = "Unmistakable";
+
+/// A project with something to see and to change on every route.
+fn furnished(slug: &str) -> Project {
+    let project = project(slug);
+    project.put(&patient()).expect(201);
+    project.client("victim", "system/*.r");
+    project
+}
+
+fn patient() -> Value {
+    json!({"resourceType": "Patient", "id": "target", "name": [{"family": SECRET}]})
+}
+
+/// Nothing of [`furnished`] has changed.
+#[track_caller]
+fn check_untouched(project: &Project) {
+    assert_eq!(project.count("Patient"), 1);
+    assert_eq!(project.get("Patient/target").expect(200).header("etag"), Some("W/\"1\""));
+    let path = format!("/p/{}/admin/clients", project.slug);
+    let clients = project.server.admin("GET", &path, &Value::Null).expect(200).json();
+    assert_eq!(clients["clients"].as_array().unwrap().len(), 2, "{clients}");
+}
+
+/// A request to a route that would succeed with every right.
+fn request(project: &Project, route: &Route) -> Request {
+    let path = match route.mount {
+        Mount::Root => route.path.to_owned(),
+        Mount::Project => format!("/p/{}{}", project.slug, route.path),
+        Mount::Fhir => format!("/p/{}/fhir{}", project.slug, route.path),
+    };
+    let id = if route.mount == Mount::Fhir { "target" } else { "victim" };
+    let path = path.replace("{type}", "Patient").replace("{id}", id).replace("{vid}", "1");
+    let request = Request::new(route.method.as_str(), &path).header("Content-Type", "application/fhir+json");
+    let bundle = json!({"resourceType": "Bundle", "type": "batch", "entry": [
+        {"request": {"method": "GET", "url": "Patient/target"}},
+        {"request": {"method": "DELETE", "url": "Patient/target"}},
+    ]});
+    match route.name {
+        "create" | "update" => request.body(patient().to_string()),
+        "transaction" => request.body(bundle.to_string()),
+        "search-type-post" => request
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .body(format!("name={SECRET}")),
+        "projects-create" => {
+            let slug = format!("{}-made", project.slug);
+            request.body(json!({"slug": slug, "name": "Made"}).to_string())
+        }
+        "clients-create" => {
+            request.body(json!({"id": "made", "name": "Made", "scopes": "system/*.r"}).to_string())
+        }
+        "token" => request.body("grant_type=client_credentials&client_id=none&client_secret=none"),
+        "sign-in" => request.body(json!({"email": "nobody@example.org", "password": "none"}).to_string()),
+        "setup" => request.body("link=none&email=nobody@example.org&password=none"),
+        _ => request,
+    }
+}
+
+fn closed() -> impl Iterator<Item = &'static Route> {
+    ROUTES.iter().filter(|route| route.access == Access::Token)
+}
+
+#[track_caller]
+fn check_shows_nothing(answer: &Answer, route: &Route) {
+    assert!(!answer.body.contains(SECRET), "{}: {}", route.name, answer.body);
+    assert!(!answer.body.contains("secret"), "{}: {}", route.name, answer.body);
+}
+
+#[test]
+fn no_closed_route_answers_without_a_valid_token() {
+    let project = furnished("routes-no-token");
+    let mut unknown = project.token.clone();
+    let last = if unknown.pop() == Some('A') { 'B' } else { 'A' };
+    unknown.push(last);
+    let ended = project.client("ended", "system/*.cruds");
+    project.server.admin("DELETE", "/p/routes-no-token/admin/clients/ended", &Value::Null).expect(200);
+    let mut requests = BTreeMap::new();
+    for route in closed() {
+        for credentials in [
+            None,
+            Some("Bearer".to_owned()),
+            Some("Bearer garbage".to_owned()),
+            Some("Basic dmljdGltOnNlY3JldA==".to_owned()),
+            Some(format!("Bearer {unknown}")),
+            Some(format!("Bearer {ended}")),
+            Some(project.token.clone()),
+        ] {
+            let request = request(&project, route);
+            let request = match credentials {
+                Some(value) => request.header("Authorization", value),
+                None => request,
+            };
+            let answer = project.send(request);
+            assert_eq!(answer.status, 401, "{}: {}", route.name, answer.body);
+            assert!(answer.header("www-authenticate").is_some(), "{}", route.name);
+            check_shows_nothing(&answer, route);
+            requests.insert(answer.header("x-request-id").unwrap().to_owned(), route.name);
+        }
+    }
+    check_untouched(&project);
+    check_audited(&project, requests);
+}
+
+#[test]
+fn no_route_answers_a_token_of_another_project() {
+    let (project, other) = (furnished("routes-foreign"), project("routes-foreigner"));
+    let mut requests = BTreeMap::new();
+    for route in closed() {
+        let foreign = format!("Bearer {}", other.token);
+        let answer = project.send(request(&project, route).header("Authorization", foreign));
+        assert_eq!(answer.status, 403, "{}: {}", route.name, answer.body);
+        check_shows_nothing(&answer, route);
+        requests.insert(answer.header("x-request-id").unwrap().to_owned(), route.name);
+    }
+    // It still works at home.
+    other.get("Patient").expect(200);
+    check_untouched(&project);
+    check_audited(&project, requests);
+}
+
+#[test]
+fn a_client_may_do_what_its_scopes_say_and_no_more() {
+    let project = furnished("routes-scopes");
+    for (scopes, allowed) in [
+        ("system/Patient.c", &["create"][..]),
+        ("system/Patient.r", &["read", "vread", "history-instance"]),
+        ("system/Patient.u", &["update"]),
+        ("system/Patient.s", &["search-type", "search-type-post", "history-type"]),
+        ("system/*.s", &["search-type", "search-type-post", "history-type", "history-system"]),
+        ("system/Observation.cruds", &[]),
+        ("system/AuditEvent.rs", &[]),
+        ("system/Patient.d", &["delete"]),
+    ] {
+        let id = scopes.replace(['/', '*', '.'], "-").to_lowercase();
+        let token = project.client(&id, scopes);
+        // Signing out comes last: the others need the token.
+        let (last, others): (Vec<_>, Vec<_>) = closed().partition(|route| route.name == "sign-out");
+        for route in others.into_iter().chain(last) {
+            let bearer = format!("Bearer {token}");
+            let answer = project.send(request(&project, route).header("Authorization", bearer));
+            let expect = allowed.contains(&route.name) || matches!(route.name, "transaction" | "sign-out");
+            assert_eq!(answer.status != 403, expect, "{scopes} {}: {}", route.name, answer.body);
+            assert_ne!(answer.status, 401, "{scopes} {}", route.name);
+            if route.name == "transaction" {
+                let entries = answer.json();
+                let may = |entry: usize| entries["entry"][entry]["response"]["status"] != "403 Forbidden";
+                let (read, delete) = (allowed.contains(&"read"), allowed.contains(&"delete"));
+                assert_eq!((may(0), may(1)), (read, delete), "{scopes}: {entries}");
+            }
+            if !expect {
+                check_shows_nothing(&answer, route);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_client_never_administers() {
+    let project = furnished("routes-admin");
+    for route in closed().filter(|route| route.path.starts_with("/admin") || route.name == "metrics") {
+        let bearer = format!("Bearer {}", project.token);
+        let answer = project.send(request(&project, route).header("Authorization", bearer));
+        assert_eq!(answer.status, 403, "{}: {}", route.name, answer.body);
+        check_shows_nothing(&answer, route);
+    }
+    check_untouched(&project);
+}
+
+#[test]
+fn the_default_project_is_at_both_of_its_paths() {
+    let server = crate::host::shared();
+    for route in ROUTES.iter().filter(|route| route.mount != Mount::Root) {
+        for path in route.mount.paths(route.path) {
+            let path = path.replace("{project}", "default").replace("{type}", "Patient");
+            let path = path.replace("{id}", "none").replace("{vid}", "1");
+            let answer = server.send(Request::new(route.method.as_str(), &path));
+            let expect = if route.access == Access::Token { 401 } else { answer.status };
+            assert_eq!(answer.status, expect, "{} {path}", route.method);
+            assert_ne!(answer.status, 404, "{} {path}", route.method);
+        }
+    }
+}
+
+#[test]
+fn every_route_leaves_an_entry_in_the_audit() {
+    let project = furnished("routes-audit");
+    // These decide nothing and show nothing that is not the same for everyone.
+    let silent = ["home", "health-live", "health-ready", "setup-page", "capabilities"];
+    let bearer = format!("Bearer {}", project.server.token());
+    let mut requests = BTreeMap::new();
+    for route in ROUTES {
+        let mut request = request(&project, route);
+        match route.name {
+            name if silent.contains(&name) => continue,
+            // The administrator's own session goes on.
+            "sign-out" => request = request.header("Authorization", format!("Bearer {}", project.client("leaving", "system/*.r"))),
+            _ if route.access == Access::Token => request = request.header("Authorization", bearer.clone()),
+            _ => {}
+        }
+        // In this order each finds what it needs; a batch has an entry for each of its own.
+        let answer = project.send(request);
+        if route.access == Access::Token {
+            assert!(answer.status < 500 && answer.status != 403 && answer.status != 401, "{}: {}", route.name, answer.body);
+        }
+        requests.insert(answer.header("x-request-id").unwrap().to_owned(), route.name);
+    }
+    check_audited(&project, requests);
+}
+
+/// Each of these requests has an entry in the audit of the project, or of the server.
+#[track_caller]
+fn check_audited(project: &Project, mut requests: BTreeMap<String, &str>) {
+    for endpoint in [project.base(), "/p/system/fhir".to_owned()] {
+        let mut next = Some(format!("{endpoint}/AuditEvent?_count=500"));
+        while let Some(path) = next {
+            let page = project.server.admin("GET", &path, &Value::Null).expect(200);
+            for entry in page.json()["entry"].as_array().into_iter().flatten() {
+                let entities = entry["resource"]["entity"].as_array().unwrap().iter();
+                for id in entities.filter_map(|entity| entity["what"]["identifier"]["value"].as_str()) {
+                    requests.remove(id);
+                }
+            }
+            next = page.link("next");
+        }
+    }
+    assert!(requests.is_empty(), "without an audit entry: {requests:?}");
+}
