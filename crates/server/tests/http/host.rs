@@ -115,8 +115,14 @@ impl Server {
 
     /// SIGTERM; how it ended.
     #[track_caller]
-    pub(crate) fn stop(mut self) -> ExitStatus {
+    pub(crate) fn stop(self) -> ExitStatus {
         self.terminate();
+        self.stop_after_signal()
+    }
+
+    /// How it ended, once it was told to.
+    #[track_caller]
+    pub(crate) fn stop_after_signal(mut self) -> ExitStatus {
         self.child.wait().unwrap()
     }
 }
