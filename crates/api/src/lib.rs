@@ -100,10 +100,8 @@ const NO_SUCH_METHOD: Failure = Failure::Http(
     StatusCode::METHOD_NOT_ALLOWED,
     "this path does not take this method",
 );
-const NO_SUCH_TEXT: Failure = Failure::Http(
-    StatusCode::BAD_REQUEST,
-    "the path is not text in UTF-8",
-);
+const NO_SUCH_TEXT: Failure =
+    Failure::Http(StatusCode::BAD_REQUEST, "the path is not text in UTF-8");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Answers one request: context, credentials, handler; then metrics and the log's line.

@@ -62,6 +62,8 @@ pub(crate) async fn network(
             }
         });
     }
+    // New clients are refused at once, instead of waiting in the system's queue.
+    drop(listener);
     finish(open).await;
 }
 
@@ -94,6 +96,8 @@ pub(crate) async fn operator(
         let (router, watcher) = (router.clone(), open.watcher());
         tokio::spawn(async move { connection(stream, Peer::Operator, router, watcher).await });
     }
+    // New clients are refused at once, instead of waiting in the system's queue.
+    drop(listener);
     finish(open).await;
 }
 

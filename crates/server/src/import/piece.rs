@@ -27,8 +27,8 @@ pub(super) struct Piece {
 
 /// What a piece holds.
 pub(super) enum Content {
-    /// A bundle to send as it is, and how many entries it has.
-    Bundle(Vec<u8>, usize),
+    /// A bundle to send as it is, how many entries it has, and the line it begins on.
+    Bundle(Vec<u8>, usize, usize),
     /// Resources as entries of a bundle, each with the line it stands on.
     Entries(Vec<(usize, String)>),
     /// Nothing that can be sent, and why.
@@ -136,7 +136,7 @@ impl Reading<'_> {
     fn whole(&mut self) -> std::io::Result<()> {
         let bytes = fs::read(self.path)?;
         let content = match Document::parse(bytes, &limits()) {
-            Ok(document) => self.content(document),
+            Ok(document) => self.content(document, 1),
             Err(error) => {
                 let reason = format!("not JSON: {error}");
                 Content::Fault(Fault::new(self.path, Some(error.line), reason))
@@ -146,34 +146,36 @@ impl Reading<'_> {
         Ok(())
     }
 
-    fn content(&self, document: Document) -> Content {
+    /// What a text that begins on a line of the file is sent as.
+    fn content(&self, document: Document, first_line: usize) -> Content {
         let root = document.root();
         let text = |name| root.get(name).and_then(Node::plain_str);
         let entries = || root.get("entry").map(Node::children).into_iter().flatten();
+        let fault = |line, reason: &str| {
+            Content::Fault(Fault::new(self.path, Some(line), reason.to_owned()))
+        };
         if text("resourceType") != Some("Bundle") {
             return match entry(root) {
-                Ok(entry) => Content::Entries(vec![(1, entry)]),
-                Err(reason) => Content::Fault(Fault::new(self.path, Some(1), reason.to_owned())),
+                Ok(entry) => Content::Entries(vec![(first_line, entry)]),
+                Err(reason) => fault(first_line, reason),
             };
         }
         if matches!(text("type"), Some("transaction" | "batch")) {
             let count = entries().count();
-            return Content::Bundle(document.into_text().into_bytes(), count);
+            return Content::Bundle(document.into_text().into_bytes(), count, first_line);
         }
         let mut found = Vec::new();
         for resource in entries().filter_map(|entry| entry.get("resource")) {
-            let line = line_of(document.text(), resource.span().start);
+            let line = first_line - 1 + line_of(document.text(), resource.span().start);
             match entry(resource) {
                 Ok(entry) => found.push((line, entry)),
-                Err(reason) => {
-                    return Content::Fault(Fault::new(self.path, Some(line), reason.to_owned()));
-                }
+                Err(reason) => return fault(line, reason),
             }
         }
         Content::Entries(found)
     }
 
-    /// A file of one resource a line.
+    /// A file of one resource or bundle a line.
     fn lines(&mut self, start: Place) -> std::io::Result<()> {
         let mut file = File::open(self.path)?;
         file.seek(SeekFrom::Start(start.offset))?;
@@ -185,46 +187,49 @@ impl Reading<'_> {
             let read = reader.read_until(b'\n', &mut line)?;
             place.offset += read as u64;
             place.lines += usize::from(read > 0);
-            let full = entries.len() >= LINES_MAX || bytes >= LINES_BYTES_MAX;
-            if read == 0 || full {
-                let before = Place {
-                    offset: place.offset - read as u64,
-                    lines: place.lines - usize::from(read > 0),
-                    ..place
-                };
-                let next = if read == 0 { self.end() } else { before };
-                self.send(next, Content::Entries(std::mem::take(&mut entries)));
-                bytes = 0;
+            if read == 0 {
+                self.send(self.end(), Content::Entries(entries));
+                return Ok(());
             }
-            if read == 0 || self.to.is_closed() {
+            if self.to.is_closed() {
                 return Ok(());
             }
             let text = line.trim_ascii();
             if text.is_empty() {
                 continue;
             }
-            bytes += text.len();
-            match line_entry(text) {
-                Ok(entry) => entries.push((place.lines, entry)),
-                Err(reason) => {
-                    let fault = Fault::new(self.path, Some(place.lines), reason);
-                    self.send(
-                        Place {
-                            file: self.index,
-                            ..place
-                        },
-                        Content::Fault(fault),
-                    );
+            let content = self.line(text, place.lines);
+            let alone = !matches!(content, Content::Entries(_));
+            let full = entries.len() >= LINES_MAX || bytes >= LINES_BYTES_MAX;
+            // In the order of the lines: a piece that is done says that all before it is.
+            if (alone || full) && !entries.is_empty() {
+                let before = Place {
+                    offset: place.offset - read as u64,
+                    lines: place.lines - 1,
+                    ..place
+                };
+                self.send(before, Content::Entries(std::mem::take(&mut entries)));
+                bytes = 0;
+            }
+            match content {
+                Content::Entries(found) => {
+                    bytes += text.len();
+                    entries.extend(found);
                 }
+                alone => self.send(place, alone),
             }
         }
     }
-}
 
-fn line_entry(text: &[u8]) -> Result<String, String> {
-    let document =
-        Document::parse(text.to_vec(), &limits()).map_err(|error| format!("not JSON: {error}"))?;
-    entry(document.root()).map_err(str::to_owned)
+    fn line(&self, text: &[u8], number: usize) -> Content {
+        match Document::parse(text.to_vec(), &limits()) {
+            Ok(document) => self.content(document, number),
+            Err(error) => {
+                let reason = format!("not JSON: {error}");
+                Content::Fault(Fault::new(self.path, Some(number), reason))
+            }
+        }
+    }
 }
 
 /// A resource as an entry of a bundle: `PUT` when it has an id, `POST` otherwise.

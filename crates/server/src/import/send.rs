@@ -89,19 +89,20 @@ impl Worker {
         };
         match &piece.content {
             Content::Fault(fault) => sent.faults.push(fault.clone()),
-            Content::Bundle(text, entries) => {
+            Content::Bundle(text, entries, first_line) => {
+                let line = |entry| first_line - 1 + line_of_entry(text, entry).unwrap_or(1);
                 let body = Bytes::copy_from_slice(text);
                 let (status, answer) = self.post(&key, body).await?;
                 if status.is_success() {
                     let faults = entry_faults(&answer);
                     sent.loaded = entries - faults.len();
                     for (index, reason) in faults {
-                        let line = line_of_entry(text, index);
+                        let line = Some(line(index));
                         sent.faults.push(Fault::new(&piece.file, line, reason));
                     }
                 } else {
                     let (reason, entry) = reason(status, &answer);
-                    let line = entry.and_then(|index| line_of_entry(text, index));
+                    let line = Some(entry.map_or(*first_line, line));
                     sent.faults.push(Fault::new(&piece.file, line, reason));
                 }
             }
@@ -112,7 +113,9 @@ impl Worker {
         Ok(sent)
     }
 
-    /// All in one transaction; if it is refused, each by itself.
+    /// All in one transaction; if it is refused, each half by itself, down to
+    /// the entry that is at fault. Each has a name of its own, so that none is
+    /// carried out twice.
     async fn send_entries(
         &mut self,
         key: &str,
@@ -120,26 +123,24 @@ impl Worker {
         entries: &[(usize, String)],
         sent: &mut Sent,
     ) -> Result<(), Stopped> {
-        if entries.is_empty() {
-            return Ok(());
-        }
-        let (status, _) = self.post(key, bundle("transaction", entries)).await?;
-        if status.is_success() {
-            sent.loaded = entries.len();
-            return Ok(());
-        }
-        let (status, answer) = self.post(key, bundle("batch", entries)).await?;
-        if !status.is_success() {
-            let (reason, _) = reason(status, &answer);
-            let line = entries.first().map(|(line, _)| *line);
-            sent.faults.push(Fault::new(&piece.file, line, reason));
-            return Ok(());
-        }
-        let faults = entry_faults(&answer);
-        sent.loaded = entries.len() - faults.len();
-        for (index, reason) in faults {
-            let line = entries.get(index).map(|(line, _)| *line);
-            sent.faults.push(Fault::new(&piece.file, line, reason));
+        let mut parts = vec![(0, entries)];
+        while let Some((first, part)) = parts.pop() {
+            let [(line, _), rest @ ..] = part else {
+                continue;
+            };
+            let key = format!("{key} {first} {}", part.len());
+            let (status, answer) = self.post(&key, bundle(part)).await?;
+            if status.is_success() {
+                sent.loaded += part.len();
+            } else if rest.is_empty() {
+                let (reason, _) = reason(status, &answer);
+                sent.faults
+                    .push(Fault::new(&piece.file, Some(*line), reason));
+            } else {
+                let middle = part.len() / 2;
+                let (before, after) = part.split_at(middle);
+                parts.extend([(first + middle, after), (first, before)]);
+            }
         }
         Ok(())
     }
@@ -169,12 +170,10 @@ impl Worker {
     }
 }
 
-fn bundle(ty: &str, entries: &[(usize, String)]) -> Bytes {
+fn bundle(entries: &[(usize, String)]) -> Bytes {
     let bytes: usize = entries.iter().map(|(_, entry)| entry.len() + 1).sum();
     let mut text = String::with_capacity(bytes + 80);
-    text.push_str("{\"resourceType\":\"Bundle\",\"type\":\"");
-    text.push_str(ty);
-    text.push_str("\",\"entry\":[");
+    text.push_str("{\"resourceType\":\"Bundle\",\"type\":\"transaction\",\"entry\":[");
     for (i, (_, entry)) in entries.iter().enumerate() {
         if i > 0 {
             text.push(',');

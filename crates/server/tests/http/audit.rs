@@ -24,11 +24,21 @@ fn event(project: &Project, answer: &Answer) -> Value {
 fn check(project: &Project, answer: Answer, expect: &str) -> Value {
     let event = event(project, &answer);
     let entities = event["entity"].as_array().unwrap().iter();
-    let mut records: Vec<_> = entities.filter_map(|e| e["what"]["reference"].as_str()).collect();
+    let mut records: Vec<_> = entities
+        .filter_map(|e| e["what"]["reference"].as_str())
+        .collect();
     records.sort_unstable();
-    let code = event["subtype"][0]["code"].as_str().or(event["type"]["code"].as_str());
+    let code = event["subtype"][0]["code"]
+        .as_str()
+        .or(event["type"]["code"].as_str());
     let (action, outcome) = (event["action"].as_str(), event["outcome"].as_str());
-    let found = format!("{} {} {} {}", code.unwrap(), action.unwrap(), outcome.unwrap(), records.join(" "));
+    let found = format!(
+        "{} {} {} {}",
+        code.unwrap(),
+        action.unwrap(),
+        outcome.unwrap(),
+        records.join(" ")
+    );
     assert_eq!(found.trim_end(), expect, "{event}");
     check_valid(&event);
     event
@@ -55,32 +65,61 @@ fn every_interaction_is_told_as_it_was() {
     let project = project("audit-interactions");
     let check = |answer, expect: &str| check(&project, answer, expect);
     let event = check(project.put(&patient()), "update U 0 Patient/p/_history/1");
-    assert_eq!(event["agent"][0]["who"]["identifier"]["value"], "Client/all");
+    assert_eq!(
+        event["agent"][0]["who"]["identifier"]["value"],
+        "Client/all"
+    );
     assert_eq!(event["agent"][0]["requestor"], true);
     assert_eq!(event["agent"][0]["network"]["address"], "127.0.0.1");
-    check(project.put(&observation()), "update U 0 Observation/o/_history/1 Patient/p");
+    check(
+        project.put(&observation()),
+        "update U 0 Observation/o/_history/1 Patient/p",
+    );
     let made = project.post("Basic", &json!({"resourceType": "Basic", "code": {"text": "x"}, "subject": {"reference": "Patient/p"}}));
     let basic = made.id();
     let expect = format!("create C 0 Basic/{basic}/_history/1 Patient/p");
     check(made, &expect);
-    check(project.get("Observation/o"), "read R 0 Observation/o/_history/1 Patient/p");
-    check(project.get("Observation/o/_history/1"), "vread R 0 Observation/o/_history/1 Patient/p");
-    check(project.get("Observation/o/_history"), "history-instance R 0 Observation/o/_history/1 Patient/p");
-    check(project.get("Observation/_history"), "history-type R 0 Observation/o/_history/1 Patient/p");
+    check(
+        project.get("Observation/o"),
+        "read R 0 Observation/o/_history/1 Patient/p",
+    );
+    check(
+        project.get("Observation/o/_history/1"),
+        "vread R 0 Observation/o/_history/1 Patient/p",
+    );
+    check(
+        project.get("Observation/o/_history"),
+        "history-instance R 0 Observation/o/_history/1 Patient/p",
+    );
+    check(
+        project.get("Observation/_history"),
+        "history-type R 0 Observation/o/_history/1 Patient/p",
+    );
     let event = check(
         project.get("Observation?subject=Patient/p&_include=Observation:subject"),
         "search-type E 0 Observation/o/_history/1 Patient/p Patient/p/_history/1",
     );
-    let query = event["entity"].as_array().unwrap().iter().find_map(|entity| entity["query"].as_str());
-    assert_eq!(query, Some("c3ViamVjdD1QYXRpZW50JTJGcCZfaW5jbHVkZT1PYnNlcnZhdGlvbiUzQXN1YmplY3Q="));
+    let query = event["entity"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find_map(|entity| entity["query"].as_str());
+    assert_eq!(
+        query,
+        Some("c3ViamVjdD1QYXRpZW50JTJGcCZfaW5jbHVkZT1PYnNlcnZhdGlvbiUzQXN1YmplY3Q=")
+    );
     check(project.get("Patient?family=nobody"), "search-type E 0");
     let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": [
         {"resource": observation(), "request": {"method": "PUT", "url": "Observation/o"}},
         {"request": {"method": "DELETE", "url": format!("Basic/{basic}")}},
     ]});
-    let expect = format!("transaction E 0 Basic/{basic}/_history/2 Observation/o/_history/2 Patient/p");
+    let expect =
+        format!("transaction E 0 Basic/{basic}/_history/2 Observation/o/_history/2 Patient/p");
     check(project.post("", &bundle), &expect);
-    check(project.delete("Observation/o"), "delete D 0 Observation/o/_history/3 Patient/p");
+    check(
+        project.delete("Observation/o"),
+        "delete D 0 Observation/o/_history/3 Patient/p",
+    );
     check(project.delete("Observation/none"), "delete D 0");
 }
 
@@ -91,21 +130,45 @@ fn what_was_refused_is_told_too() {
     check(project.get("Patient/none"), "read R 4");
     check(project.get("Patient/_"), "read R 4");
     check(project.get("Patient?nothing=1"), "search-type E 4");
-    check(project.post("Patient", &json!({"resourceType": "Patient", "x": 1})), "create C 4");
-    check(project.send(project.request("PUT", "Patient/p").body("{")), "update U 4");
-    check(project.send(project.request("DELETE", "Patient/p").header("If-Match", "W/\"1\"")), "delete D 4");
+    check(
+        project.post("Patient", &json!({"resourceType": "Patient", "x": 1})),
+        "create C 4",
+    );
+    check(
+        project.send(project.request("PUT", "Patient/p").body("{")),
+        "update U 4",
+    );
+    check(
+        project.send(
+            project
+                .request("DELETE", "Patient/p")
+                .header("If-Match", "W/\"1\""),
+        ),
+        "delete D 4",
+    );
     let bad = json!({"resourceType": "Bundle", "type": "transaction", "entry": [
         {"resource": {"resourceType": "Patient", "x": 1}, "request": {"method": "POST", "url": "Patient"}},
     ]});
     check(project.post("", &bad), "transaction E 4");
     let weak = project.with(&project.client("weak", "system/Basic.r"));
     let event = check(weak.get("Patient/p"), "read R 4");
-    assert_eq!(event["agent"][0]["who"]["identifier"]["value"], "Client/weak");
-    assert_eq!(event["agent"][0]["policy"][0], "urn:salus:rule:no-scope-allows-it");
-    let event = check(project.send(project.request("GET", "Patient/p").without("Authorization")), "110114 E 4");
+    assert_eq!(
+        event["agent"][0]["who"]["identifier"]["value"],
+        "Client/weak"
+    );
+    assert_eq!(
+        event["agent"][0]["policy"][0],
+        "urn:salus:rule:no-scope-allows-it"
+    );
+    let event = check(
+        project.send(project.request("GET", "Patient/p").without("Authorization")),
+        "110114 E 4",
+    );
     assert_eq!(event["agent"][0]["who"]["identifier"]["value"], "Anonymous");
     let form = "grant_type=client_credentials&client_id=all&client_secret=wrong";
-    let wrong = project.send(Request::new("POST", "/p/audit-refusals/auth/token").body(form)).expect(401);
+    let wrong = project
+        .send(Request::new("POST", "/p/audit-refusals/auth/token").body(form))
+        .expect(401);
     check(wrong, "110114 E 4");
 }
 
@@ -117,7 +180,10 @@ fn the_audit_is_searched_like_other_resources() {
     let read = project.get("Observation/o").expect(200);
     let other = json!({"resourceType": "Patient", "id": "q"});
     project.put(&other).expect(201);
-    project.with(&project.client("second", "system/*.rs")).get("Patient/q").expect(200);
+    project
+        .with(&project.client("second", "system/*.rs"))
+        .get("Patient/q")
+        .expect(200);
     project.delete("Observation/o").expect(204);
     let count = |search: &str| {
         let answer = project.get(&format!("AuditEvent?{search}")).expect(200);
@@ -129,7 +195,10 @@ fn the_audit_is_searched_like_other_resources() {
     assert_eq!(count("patient=p,q&action=R"), 2);
     assert_eq!(count("action=D"), 1);
     assert_eq!(count("action=D&patient=q"), 0);
-    assert_eq!(count("agent:identifier=urn:salus:subject%7CClient/second&action=R"), 1);
+    assert_eq!(
+        count("agent:identifier=urn:salus:subject%7CClient/second&action=R"),
+        1
+    );
     assert_eq!(count("entity=Observation/o"), 3);
     assert_eq!(count("subtype=delete"), 1);
     assert_eq!(count("outcome=4&patient=p"), 0);
@@ -143,8 +212,20 @@ fn the_audit_is_searched_like_other_resources() {
     assert_eq!(same, event);
     project.get("AuditEvent/999999999").expect(404);
     project.get("AuditEvent/x").expect(404);
-    let (newest, oldest) = (project.get("AuditEvent?_sort=-date&patient=p").expect(200).found(), project.get("AuditEvent?_sort=date&patient=p").expect(200).found());
-    assert!(newest.iter().eq(oldest.iter().rev()), "{newest:?} {oldest:?}");
+    let (newest, oldest) = (
+        project
+            .get("AuditEvent?_sort=-date&patient=p")
+            .expect(200)
+            .found(),
+        project
+            .get("AuditEvent?_sort=date&patient=p")
+            .expect(200)
+            .found(),
+    );
+    assert!(
+        newest.iter().eq(oldest.iter().rev()),
+        "{newest:?} {oldest:?}"
+    );
     let (mut paged, mut next) = (Vec::new(), Some("AuditEvent?patient=p&_count=1".to_owned()));
     while let Some(path) = next {
         let page = project.get(&path).expect(200);
@@ -152,7 +233,10 @@ fn the_audit_is_searched_like_other_resources() {
         next = page.link("next");
     }
     assert_eq!(paged, newest);
-    for entry in project.get("AuditEvent?_count=200").expect(200).json()["entry"].as_array().unwrap() {
+    for entry in project.get("AuditEvent?_count=200").expect(200).json()["entry"]
+        .as_array()
+        .unwrap()
+    {
         check_valid(&entry["resource"]);
     }
 }
@@ -162,13 +246,20 @@ fn nobody_writes_the_audit() {
     let project = project("audit-writes");
     project.put(&patient()).expect(201);
     let mut event = project.get("AuditEvent").expect(200).json()["entry"][0]["resource"].clone();
-    let path = format!("/p/audit-writes/fhir/AuditEvent/{}", event["id"].as_str().unwrap());
+    let path = format!(
+        "/p/audit-writes/fhir/AuditEvent/{}",
+        event["id"].as_str().unwrap()
+    );
     let server = &project.server;
     let before = server.admin("GET", &path, &Value::Null).expect(200).body;
     event["outcome"] = json!("8");
     let put = |who: &str| {
         let request = Request::new("PUT", &path).header("Content-Type", "application/fhir+json");
-        project.send(request.header("Authorization", format!("Bearer {who}")).body(event.to_string()))
+        project.send(
+            request
+                .header("Authorization", format!("Bearer {who}"))
+                .body(event.to_string()),
+        )
     };
     for token in [server.token(), &project.token] {
         put(token).expect(403);
@@ -179,10 +270,24 @@ fn nobody_writes_the_audit() {
             {"request": {"method": "DELETE", "url": format!("AuditEvent/{}", event["id"].as_str().unwrap())}},
             {"resource": event, "request": {"method": "POST", "url": "AuditEvent"}},
         ]);
-        let batch = as_them.post("", &json!({"resourceType": "Bundle", "type": "batch", "entry": entries})).expect(200).json();
+        let batch = as_them
+            .post(
+                "",
+                &json!({"resourceType": "Bundle", "type": "batch", "entry": entries}),
+            )
+            .expect(200)
+            .json();
         assert_eq!(batch["entry"][0]["response"]["status"], "403 Forbidden");
         assert_eq!(batch["entry"][1]["response"]["status"], "403 Forbidden");
-        as_them.post("", &json!({"resourceType": "Bundle", "type": "transaction", "entry": entries})).expect(403);
+        as_them
+            .post(
+                "",
+                &json!({"resourceType": "Bundle", "type": "transaction", "entry": entries}),
+            )
+            .expect(403);
     }
-    assert_eq!(server.admin("GET", &path, &Value::Null).expect(200).body, before);
+    assert_eq!(
+        server.admin("GET", &path, &Value::Null).expect(200).body,
+        before
+    );
 }

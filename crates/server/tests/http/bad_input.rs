@@ -12,14 +12,19 @@ const GOOD: &str = r#"{"resourceType":"Patient","id":"a","name":[{"family":"Good
 /// A project with one patient, to see that nothing happens to it.
 fn guarded(slug: &str) -> Project {
     let project = project(slug);
-    project.send(project.request("PUT", "Patient/a").body(GOOD)).expect(201);
+    project
+        .send(project.request("PUT", "Patient/a").body(GOOD))
+        .expect(201);
     project
 }
 
 #[track_caller]
 fn check_untouched(project: &Project) {
     assert_eq!(project.count("Patient"), 1);
-    assert_eq!(project.get("Patient/a").expect(200).header("etag"), Some("W/\"1\""));
+    assert_eq!(
+        project.get("Patient/a").expect(200).header("etag"),
+        Some("W/\"1\"")
+    );
 }
 
 /// A refusal is an OperationOutcome that says something.
@@ -36,9 +41,13 @@ fn check_outcome(answer: &Answer) -> Value {
 #[track_caller]
 fn check(project: &Project, body: impl AsRef<[u8]>, status: u16) -> Value {
     let body = body.as_ref();
-    let put = project.send(project.request("PUT", "Patient/a").body(body)).expect(status);
+    let put = project
+        .send(project.request("PUT", "Patient/a").body(body))
+        .expect(status);
     check_outcome(&put);
-    let post = project.send(project.request("POST", "Patient").body(body)).expect(status);
+    let post = project
+        .send(project.request("POST", "Patient").body(body))
+        .expect(status);
     check_untouched(project);
     check_outcome(&post)
 }
@@ -53,7 +62,9 @@ fn what_is_no_json_is_refused() {
     let extensions = |depth: usize| {
         let open = r#"{"url":"urn:e","extension":["#.repeat(depth);
         let close = "]}".repeat(depth);
-        format!(r#"{{"resourceType":"Patient","id":"a","extension":[{open}{{"url":"urn:e","valueCode":"c"}}{close}]}}"#)
+        format!(
+            r#"{{"resourceType":"Patient","id":"a","extension":[{open}{{"url":"urn:e","valueCode":"c"}}{close}]}}"#
+        )
     };
     for body in [
         "",
@@ -76,9 +87,17 @@ fn what_is_no_json_is_refused() {
     ] {
         check(&project, body, 400);
     }
-    check(&project, b"{\"resourceType\":\"Patient\",\"id\":\"a\",\"name\":[{\"text\":\"\xff\xfe\"}]}", 400);
+    check(
+        &project,
+        b"{\"resourceType\":\"Patient\",\"id\":\"a\",\"name\":[{\"text\":\"\xff\xfe\"}]}",
+        400,
+    );
     check(&project, b"\x00\x01\x02", 400);
-    let outcome = check(&project, "{\n  \"resourceType\": \"Patient\",\n  oops\n}", 400);
+    let outcome = check(
+        &project,
+        "{\n  \"resourceType\": \"Patient\",\n  oops\n}",
+        400,
+    );
     let text = outcome["issue"][0]["details"]["text"].as_str().unwrap();
     assert!(text.contains("line 3"), "{text}");
 }
@@ -94,20 +113,38 @@ fn what_breaks_the_definitions_is_refused_with_its_place() {
         (r#""name":{"family":"x"}"#, "Patient.name"),
         (r#""name":[]"#, "Patient.name"),
         (r#""name":[{"family":""}]"#, "Patient.name[0].family"),
-        (r#""name":[{"given":["a"]},{"given":["b",1]}]"#, "Patient.name[1].given[1]"),
-        (r#""deceasedBoolean":true,"deceasedDateTime":"2020""#, "Patient.deceased"),
+        (
+            r#""name":[{"given":["a"]},{"given":["b",1]}]"#,
+            "Patient.name[1].given[1]",
+        ),
+        (
+            r#""deceasedBoolean":true,"deceasedDateTime":"2020""#,
+            "Patient.deceased",
+        ),
         (r#""link":[{"type":"refer"}]"#, "Patient.link[0].other"),
         (r#""maritalStatus":null"#, "Patient.maritalStatus"),
-        (r#""contained":[{"resourceType":"Patient","active":1}]"#, "Patient.contained[0].active"),
-        (r#""identifier":[{"period":{"start":"x"}}]"#, "Patient.identifier[0].period.start"),
+        (
+            r#""contained":[{"resourceType":"Patient","active":1}]"#,
+            "Patient.contained[0].active",
+        ),
+        (
+            r#""identifier":[{"period":{"start":"x"}}]"#,
+            "Patient.identifier[0].period.start",
+        ),
     ] {
         let body = format!(r#"{{"resourceType":"Patient","id":"a",{members}}}"#);
         let outcome = check(&project, body, 422);
-        let expression = outcome["issue"][0]["expression"][0].as_str().unwrap_or_default();
+        let expression = outcome["issue"][0]["expression"][0]
+            .as_str()
+            .unwrap_or_default();
         assert_eq!(expression, place, "{outcome}");
     }
     // Every fault is named, not only the first.
-    let outcome = check(&project, r#"{"resourceType":"Patient","id":"a","active":1,"gender":"x","what":2}"#, 422);
+    let outcome = check(
+        &project,
+        r#"{"resourceType":"Patient","id":"a","active":1,"gender":"x","what":2}"#,
+        422,
+    );
     assert_eq!(outcome["issue"].as_array().unwrap().len(), 3);
 }
 
@@ -153,16 +190,30 @@ fn urls_and_bodies_must_agree() {
 #[test]
 fn media_types_that_are_not_ours_are_refused() {
     let project = guarded("bad-media");
-    for ty in ["application/fhir+xml", "text/plain", "application/json; charset=latin1", ""] {
+    for ty in [
+        "application/fhir+xml",
+        "text/plain",
+        "application/json; charset=latin1",
+        "",
+    ] {
         for (method, path) in [("PUT", "Patient/a"), ("POST", "Patient"), ("POST", "")] {
-            let request = project.request(method, path).header("Content-Type", ty).body(GOOD);
+            let request = project
+                .request(method, path)
+                .header("Content-Type", ty)
+                .body(GOOD);
             check_outcome(&project.send(request).expect(415));
         }
     }
-    let none = project.request("PUT", "Patient/a").without("Content-Type").body(GOOD);
+    let none = project
+        .request("PUT", "Patient/a")
+        .without("Content-Type")
+        .body(GOOD);
     check_outcome(&project.send(none).expect(415));
     for accept in ["application/fhir+xml", "text/turtle", "image/png"] {
-        let request = project.request("PUT", "Patient/a").header("Accept", accept).body(GOOD);
+        let request = project
+            .request("PUT", "Patient/a")
+            .header("Accept", accept)
+            .body(GOOD);
         check_outcome(&project.send(request).expect(406));
     }
     check_untouched(&project);
@@ -181,7 +232,9 @@ fn methods_that_a_path_does_not_take_are_refused() {
         ("TRACE", "Patient/a"),
         ("FOO", "Patient/a"),
     ] {
-        let answer = project.send(project.request(method, path).body(GOOD)).expect(405);
+        let answer = project
+            .send(project.request(method, path).body(GOOD))
+            .expect(405);
         check_outcome(&answer);
         assert!(answer.header("allow").is_some(), "{method} {path}");
     }
@@ -193,7 +246,10 @@ fn bodies_over_the_limit_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let arguments = ["--demo=0", "--body-bytes-max", "100000"];
     let server = Server::start_on(&folder.path().join("data"), &arguments);
-    let large = format!(r#"{{"resourceType":"Basic","code":{{"text":"{}"}}}}"#, "x".repeat(200_000));
+    let large = format!(
+        r#"{{"resourceType":"Basic","code":{{"text":"{}"}}}}"#,
+        "x".repeat(200_000)
+    );
     let post = || {
         Request::new("POST", "/fhir/Basic")
             .header("Authorization", format!("Bearer {}", server.token()))
@@ -213,9 +269,14 @@ fn bodies_over_the_limit_are_refused() {
     // Announced, never sent.
     let announced = post().header("Content-Length", "100000000000");
     check_outcome(&server.send(announced).expect(413));
-    let small = format!(r#"{{"resourceType":"Basic","code":{{"text":"{}"}}}}"#, "x".repeat(90_000));
+    let small = format!(
+        r#"{{"resourceType":"Basic","code":{{"text":"{}"}}}}"#,
+        "x".repeat(90_000)
+    );
     server.send(post().body(small)).expect(201);
-    let total = server.admin("GET", "/fhir/Basic?_summary=count", &Value::Null).expect(200);
+    let total = server
+        .admin("GET", "/fhir/Basic?_summary=count", &Value::Null)
+        .expect(200);
     assert_eq!(total.json()["total"], 1);
     // Heads have a limit too.
     let head = post().header("X-Large", "x".repeat(200_000)).body(GOOD);
@@ -248,11 +309,16 @@ fn slow_clients_are_let_go() {
     std::thread::scope(|threads| {
         threads.spawn(|| {
             let mut stream = project.server.connect();
-            stream.write_all(b"GET /fhir/metadata HTTP/1.1\r\nHost: x\r\n").unwrap();
+            stream
+                .write_all(b"GET /fhir/metadata HTTP/1.1\r\nHost: x\r\n")
+                .unwrap();
             let mut answer = Vec::new();
             let _ = stream.read_to_end(&mut answer);
             let answer = String::from_utf8(answer).unwrap();
-            assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+            assert!(
+                answer.is_empty() || answer.starts_with("HTTP/1.1 408"),
+                "{answer}"
+            );
         });
         threads.spawn(|| {
             let request = project
@@ -275,16 +341,25 @@ fn bundles_with_faults_change_nothing() {
         check_untouched(&project);
     };
     let put = |url: &str| json!({"resource": {"resourceType": "Patient", "id": "b"}, "request": {"method": "PUT", "url": url}});
-    let transaction = |entry: Value| json!({"resourceType": "Bundle", "type": "transaction", "entry": entry});
+    let transaction =
+        |entry: Value| json!({"resourceType": "Bundle", "type": "transaction", "entry": entry});
     send(&json!({"resourceType": "Bundle", "type": "what"}), 422);
     send(&json!({"resourceType": "Bundle"}), 422);
     send(&transaction(json!({})), 422);
     send(&transaction(json!([put("Patient/a_b")])), 400);
     send(&transaction(json!([put("Patient/c")])), 400);
     send(&transaction(json!([put("Patient?identifier=1")])), 400);
-    send(&transaction(json!([put("http://elsewhere.example/fhir/Patient/b")])), 400);
+    send(
+        &transaction(json!([put("http://elsewhere.example/fhir/Patient/b")])),
+        400,
+    );
     send(&transaction(json!([put("/Patient/b")])), 400);
-    send(&transaction(json!([{"resource": {"resourceType": "Patient"}, "request": {"method": "WHAT", "url": "Patient"}}])), 422);
+    send(
+        &transaction(
+            json!([{"resource": {"resourceType": "Patient"}, "request": {"method": "WHAT", "url": "Patient"}}]),
+        ),
+        422,
+    );
 }
 
 #[test]
@@ -293,18 +368,42 @@ fn administration_takes_what_it_expects() {
     let server = &project.server;
     for (path, body) in [
         ("/admin/projects", json!({"slug": "x"})),
-        ("/admin/projects", json!({"slug": "x", "name": "n", "more": 1})),
+        (
+            "/admin/projects",
+            json!({"slug": "x", "name": "n", "more": 1}),
+        ),
         ("/admin/projects", json!([])),
-        ("/admin/clients", json!({"name": "n", "scopes": "everything"})),
-        ("/admin/clients", json!({"name": "", "scopes": "system/*.cruds"})),
-        ("/admin/clients", json!({"id": "a b", "name": "n", "scopes": "system/*.cruds"})),
+        (
+            "/admin/clients",
+            json!({"name": "n", "scopes": "everything"}),
+        ),
+        (
+            "/admin/clients",
+            json!({"name": "", "scopes": "system/*.cruds"}),
+        ),
+        (
+            "/admin/clients",
+            json!({"id": "a b", "name": "n", "scopes": "system/*.cruds"}),
+        ),
         ("/auth/sign-in", json!({"email": "x"})),
-        ("/auth/sign-in", json!({"email": "no address", "password": "p"})),
+        (
+            "/auth/sign-in",
+            json!({"email": "no address", "password": "p"}),
+        ),
     ] {
         check_outcome(&server.admin("POST", path, &body).expect(400));
     }
-    check_outcome(&server.admin("DELETE", "/admin/clients/none", &Value::Null).expect(404));
-    for form in ["", "grant_type=password", "grant_type=client_credentials", "grant_type=client_credentials&client_id=%FF&client_secret=x"] {
+    check_outcome(
+        &server
+            .admin("DELETE", "/admin/clients/none", &Value::Null)
+            .expect(404),
+    );
+    for form in [
+        "",
+        "grant_type=password",
+        "grant_type=client_credentials",
+        "grant_type=client_credentials&client_id=%FF&client_secret=x",
+    ] {
         let request = Request::new("POST", "/auth/token").body(form);
         assert_eq!(server.send(request).status, 400, "{form}");
     }

@@ -33,7 +33,12 @@ fn a_client_that_has_the_version_is_not_sent_it_again() {
     read(&project, "If-None-Match", "W/\"7\", W/\"1\"").expect(304);
     read(&project, "If-None-Match", "*").expect(304);
     read(&project, "If-Modified-Since", modified).expect(304);
-    read(&project, "If-Modified-Since", "Mon, 01 Jan 2001 00:00:00 GMT").expect(200);
+    read(
+        &project,
+        "If-Modified-Since",
+        "Mon, 01 Jan 2001 00:00:00 GMT",
+    )
+    .expect(200);
     read(&project, "If-Modified-Since", "yesterday").expect(200);
 }
 
@@ -56,7 +61,13 @@ fn writes_happen_only_on_the_version_they_name() {
     update(&project, "If-Match", "W/\"3\"").expect(412);
     update(&project, "If-Match", "two").expect(400);
     update(&project, "If-None-Match", "W/\"1\"").expect(400);
-    let delete = |etag| project.send(project.request("DELETE", "Patient/a").header("If-Match", etag));
+    let delete = |etag| {
+        project.send(
+            project
+                .request("DELETE", "Patient/a")
+                .header("If-Match", etag),
+        )
+    };
     delete("W/\"1\"").expect(412);
     delete("W/\"2\"").expect(204);
     delete("W/\"2\"").expect(412);
@@ -66,7 +77,9 @@ fn writes_happen_only_on_the_version_they_name() {
 }
 
 fn create(project: &Project, condition: &str) -> Answer {
-    let request = project.request("POST", "Patient").header("If-None-Exist", condition);
+    let request = project
+        .request("POST", "Patient")
+        .header("If-None-Exist", condition);
     project.send(request.body(patient("1").to_string()))
 }
 
@@ -101,7 +114,10 @@ fn of_conditional_creates_at_once_one_creates() {
         };
         let answers: Vec<Answer> = std::thread::scope(|threads| {
             let running: Vec<_> = (0..8).map(|_| threads.spawn(create)).collect();
-            running.into_iter().map(|thread| thread.join().unwrap()).collect()
+            running
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
         });
         let created = answers.iter().filter(|answer| answer.status == 201).count();
         let found = answers.iter().filter(|answer| answer.status == 200).count();

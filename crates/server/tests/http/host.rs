@@ -44,7 +44,13 @@ impl Server {
             .arg(data)
             .args(arguments)
             .stdout(Stdio::piped())
-            .stderr(File::options().create(true).append(true).open(&log).unwrap())
+            .stderr(
+                File::options()
+                    .create(true)
+                    .append(true)
+                    .open(&log)
+                    .unwrap(),
+            )
             .spawn()
             .unwrap();
         let mut line = String::new();
@@ -63,7 +69,11 @@ impl Server {
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        let (_, address) = self.ready["base"].as_str().unwrap().split_once("://").unwrap();
+        let (_, address) = self.ready["base"]
+            .as_str()
+            .unwrap()
+            .split_once("://")
+            .unwrap();
         address.parse().unwrap()
     }
 
@@ -109,7 +119,9 @@ impl Server {
     /// SIGTERM, without waiting.
     #[track_caller]
     pub(crate) fn terminate(&self) {
-        let kill = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status();
+        let kill = Command::new("kill")
+            .args(["-TERM", &self.pid().to_string()])
+            .status();
         assert!(kill.unwrap().success());
     }
 
@@ -157,7 +169,9 @@ pub(crate) fn salus(arguments: &[&str]) -> Command {
 /// The server that most tests share. It lives as long as one of them runs.
 pub(crate) fn shared() -> Arc<Server> {
     static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
-    let mut shared = SHARED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut shared = SHARED
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
     shared.upgrade().unwrap_or_else(|| {
         let server = Arc::new(Server::start());
         *shared = Arc::downgrade(&server);

@@ -69,9 +69,14 @@ fn pages_show_what_was_there_at_the_first() {
 fn a_total_is_that_of_the_first_page() {
     let project = basics("paging-total", 5);
     let first = project.get("Basic?_count=2&_total=accurate").expect(200);
-    project.put(&json!({"resourceType": "Basic", "id": "new", "code": {"text": "x"}})).expect(201);
+    project
+        .put(&json!({"resourceType": "Basic", "id": "new", "code": {"text": "x"}}))
+        .expect(201);
     let second = project.get(&first.link("next").unwrap()).expect(200);
-    assert_eq!((&first.json()["total"], &second.json()["total"]), (&json!(5), &json!(5)));
+    assert_eq!(
+        (&first.json()["total"], &second.json()["total"]),
+        (&json!(5), &json!(5))
+    );
 }
 
 #[test]
@@ -80,11 +85,15 @@ fn a_cursor_works_only_for_the_one_it_was_given_to() {
     let next = mine.get("Basic?_count=2").expect(200).link("next").unwrap();
     let cursor = next.split_once("_cursor=").unwrap().1.to_owned();
     mine.get(&next).expect(200);
-    mine.with(&mine.client("second", "system/*.cruds")).get(&next).expect(400);
+    mine.with(&mine.client("second", "system/*.cruds"))
+        .get(&next)
+        .expect(400);
     other.get(&format!("Basic?_cursor={cursor}")).expect(400);
     mine.get(&format!("Patient?_cursor={cursor}")).expect(400);
-    mine.get(&format!("Basic?_cursor={cursor}&created=2001")).expect(400);
-    mine.get(&format!("Basic/_history?_cursor={cursor}")).expect(400);
+    mine.get(&format!("Basic?_cursor={cursor}&created=2001"))
+        .expect(400);
+    mine.get(&format!("Basic/_history?_cursor={cursor}"))
+        .expect(400);
     mine.get("Basic?_cursor=").expect(400);
     for at in [0, cursor.len() / 2, cursor.len() - 1] {
         let mut tampered = cursor.clone().into_bytes();
@@ -92,16 +101,24 @@ fn a_cursor_works_only_for_the_one_it_was_given_to() {
         let tampered = String::from_utf8(tampered).unwrap();
         mine.get(&format!("Basic?_cursor={tampered}")).expect(400);
     }
-    let history = mine.get("Basic/_history?_count=2").expect(200).link("next").unwrap();
+    let history = mine
+        .get("Basic/_history?_count=2")
+        .expect(200)
+        .link("next")
+        .unwrap();
     let cursor = history.split_once("_cursor=").unwrap().1;
     mine.get(&format!("Basic?_cursor={cursor}")).expect(400);
     mine.get(&format!("_history?_cursor={cursor}")).expect(400);
-    other.get(&format!("Basic/_history?_cursor={cursor}")).expect(400);
+    other
+        .get(&format!("Basic/_history?_cursor={cursor}"))
+        .expect(400);
 }
 
 #[test]
 fn links_hold_no_search_values() {
     let project = basics("paging-values", 5);
-    let first = project.get("Basic?created=ge1987-06-05&_count=2").expect(200);
+    let first = project
+        .get("Basic?created=ge1987-06-05&_count=2")
+        .expect(200);
     assert!(!first.link("next").unwrap().contains("1987"));
 }

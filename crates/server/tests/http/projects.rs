@@ -9,14 +9,26 @@ fn the_one_who_makes_a_project_administers_it() {
     let server = shared();
     let new = json!({"slug": "projects-made", "name": "Made"});
     server.admin("POST", "/admin/projects", &new).expect(201);
-    server.admin("GET", "/p/projects-made/admin/clients", &json!(null)).expect(200);
-    server.admin("GET", "/p/projects-made/fhir/Patient", &json!(null)).expect(200);
+    server
+        .admin("GET", "/p/projects-made/admin/clients", &json!(null))
+        .expect(200);
+    server
+        .admin("GET", "/p/projects-made/fhir/Patient", &json!(null))
+        .expect(200);
     server.admin("POST", "/admin/projects", &new).expect(409);
     let system = json!({"slug": "system", "name": "n"});
     server.admin("POST", "/admin/projects", &system).expect(409);
-    let list = server.admin("GET", "/admin/projects", &json!(null)).expect(200).json();
+    let list = server
+        .admin("GET", "/admin/projects", &json!(null))
+        .expect(200)
+        .json();
     let slugs = list["projects"].as_array().unwrap().iter();
-    assert_eq!(slugs.filter(|project| project["slug"] == "projects-made").count(), 1);
+    assert_eq!(
+        slugs
+            .filter(|project| project["slug"] == "projects-made")
+            .count(),
+        1
+    );
     for slug in ["", "Upper", "with space", "1st", "a/b"] {
         let new = json!({"slug": slug, "name": "n"});
         server.admin("POST", "/admin/projects", &new).expect(400);
@@ -46,14 +58,20 @@ fn projects_made_at_once_are_apart() {
 fn the_same_ids_in_two_projects_never_mix() {
     let (here, there) = (project("projects-here"), project("projects-there"));
     for (project, family) in [(&here, "Here"), (&there, "There")] {
-        project.put(&json!({"resourceType": "Patient", "id": "p", "name": [{"family": family}]})).expect(201);
-        project.put(&json!({
-            "resourceType": "Observation", "id": "o", "status": "final",
-            "code": {"coding": [{"system": "urn:s", "code": family}]},
-            "subject": {"reference": "Patient/p"},
-        })).expect(201);
+        project
+            .put(&json!({"resourceType": "Patient", "id": "p", "name": [{"family": family}]}))
+            .expect(201);
+        project
+            .put(&json!({
+                "resourceType": "Observation", "id": "o", "status": "final",
+                "code": {"coding": [{"system": "urn:s", "code": family}]},
+                "subject": {"reference": "Patient/p"},
+            }))
+            .expect(201);
     }
-    there.put(&json!({"resourceType": "Patient", "id": "only-there"})).expect(201);
+    there
+        .put(&json!({"resourceType": "Patient", "id": "only-there"}))
+        .expect(201);
     for (project, own, other) in [(&here, "Here", "There"), (&there, "There", "Here")] {
         for path in [
             "Patient/p",
@@ -69,7 +87,11 @@ fn the_same_ids_in_two_projects_never_mix() {
         ] {
             let answer = project.get(path).expect(200);
             assert!(answer.body.contains(own), "{path}: {}", answer.body);
-            assert!(!answer.body.contains(&format!("\"{other}\"")), "{path}: {}", answer.body);
+            assert!(
+                !answer.body.contains(&format!("\"{other}\"")),
+                "{path}: {}",
+                answer.body
+            );
         }
     }
     here.get("Patient/only-there").expect(404);
@@ -91,22 +113,34 @@ fn the_same_ids_in_two_projects_never_mix() {
     there.get("Patient/p").expect(200);
     // A reference to the other project's address is no reference to one's own.
     let base = there.server.ready["base"].as_str().unwrap();
-    here.put(&json!({"resourceType": "Patient", "id": "only-there"})).expect(201);
+    here.put(&json!({"resourceType": "Patient", "id": "only-there"}))
+        .expect(201);
     here.put(&json!({
         "resourceType": "Basic", "id": "far", "code": {"text": "x"},
         "subject": {"reference": format!("{base}/p/projects-there/fhir/Patient/only-there")},
-    })).expect(201);
-    assert_eq!(here.get("Basic?subject=Patient/only-there").expect(200).found().len(), 0);
+    }))
+    .expect(201);
+    assert_eq!(
+        here.get("Basic?subject=Patient/only-there")
+            .expect(200)
+            .found()
+            .len(),
+        0
+    );
 }
 
 #[test]
 fn a_client_has_no_part_in_another_project() {
     let (here, there) = (project("projects-mine"), project("projects-not-mine"));
-    there.put(&json!({"resourceType": "Patient", "id": "p"})).expect(201);
+    there
+        .put(&json!({"resourceType": "Patient", "id": "p"}))
+        .expect(201);
     let foreign = there.with(&here.token);
     foreign.get("Patient/p").expect(403);
     foreign.get("Patient").expect(403);
-    foreign.put(&json!({"resourceType": "Patient", "id": "q"})).expect(403);
+    foreign
+        .put(&json!({"resourceType": "Patient", "id": "q"}))
+        .expect(403);
     foreign.get("/fhir/Patient").expect(403);
     foreign.get("/p/no-such-project/fhir/Patient").expect(403);
     assert_eq!(there.count("Patient"), 1);

@@ -15,15 +15,24 @@ fn a_resource_lives_from_create_to_delete_and_again() {
     let id = created.id();
     let path = format!("Patient/{id}");
     assert_eq!(created.header("etag"), Some("W/\"1\""));
-    let base = format!("{}/p/rest-life/fhir", project.server.ready["base"].as_str().unwrap());
+    let base = format!(
+        "{}/p/rest-life/fhir",
+        project.server.ready["base"].as_str().unwrap()
+    );
     let location = format!("{base}/{path}/_history/1");
     assert_eq!(created.header("location"), Some(&*location));
     assert_eq!(created.json()["meta"]["versionId"], "1");
 
     let read = project.get(&path).expect(200);
     assert_eq!(read.header("etag"), Some("W/\"1\""));
-    assert_eq!(read.header("last-modified"), created.header("last-modified"));
-    assert_eq!(read.header("content-type"), Some("application/fhir+json; charset=utf-8"));
+    assert_eq!(
+        read.header("last-modified"),
+        created.header("last-modified")
+    );
+    assert_eq!(
+        read.header("content-type"),
+        Some("application/fhir+json; charset=utf-8")
+    );
     assert_eq!(read.body, created.body);
 
     let mut second = patient("Two");
@@ -32,11 +41,20 @@ fn a_resource_lives_from_create_to_delete_and_again() {
     assert_eq!(updated.header("etag"), Some("W/\"2\""));
     assert_eq!(updated.header("location"), None);
     let one = project.get(&format!("{path}/_history/1")).expect(200);
-    assert_eq!((one.header("etag"), &one.body), (Some("W/\"1\""), &created.body));
-    assert_eq!(project.get(&format!("{path}/_history/2")).expect(200).body, updated.body);
+    assert_eq!(
+        (one.header("etag"), &one.body),
+        (Some("W/\"1\""), &created.body)
+    );
+    assert_eq!(
+        project.get(&format!("{path}/_history/2")).expect(200).body,
+        updated.body
+    );
 
     let deleted = project.delete(&path).expect(204);
-    assert_eq!((deleted.header("etag"), &*deleted.body), (Some("W/\"3\""), ""));
+    assert_eq!(
+        (deleted.header("etag"), &*deleted.body),
+        (Some("W/\"3\""), "")
+    );
     project.get(&path).expect(410);
     project.get(&format!("{path}/_history/1")).expect(200);
     project.get(&format!("{path}/_history/3")).expect(410);
@@ -45,9 +63,21 @@ fn a_resource_lives_from_create_to_delete_and_again() {
 
     let again = project.put(&second).expect(201);
     assert_eq!(again.header("etag"), Some("W/\"4\""));
-    check_history(&project, &format!("{path}/_history"), &["PUT 4", "DELETE 3", "PUT 2", "POST 1"]);
-    check_history(&project, "Patient/_history", &["PUT 4", "DELETE 3", "PUT 2", "POST 1"]);
-    check_history(&project, "_history", &["PUT 4", "DELETE 3", "PUT 2", "POST 1"]);
+    check_history(
+        &project,
+        &format!("{path}/_history"),
+        &["PUT 4", "DELETE 3", "PUT 2", "POST 1"],
+    );
+    check_history(
+        &project,
+        "Patient/_history",
+        &["PUT 4", "DELETE 3", "PUT 2", "POST 1"],
+    );
+    check_history(
+        &project,
+        "_history",
+        &["PUT 4", "DELETE 3", "PUT 2", "POST 1"],
+    );
 }
 
 #[track_caller]
@@ -72,7 +102,10 @@ fn an_update_creates_what_is_not_there() {
     mine["id"] = json!("my-own.id-1");
     let created = project.put(&mine).expect(201);
     assert_eq!(created.id(), "my-own.id-1");
-    assert_eq!(project.get("Patient/my-own.id-1").expect(200).json()["name"], mine["name"]);
+    assert_eq!(
+        project.get("Patient/my-own.id-1").expect(200).json()["name"],
+        mine["name"]
+    );
 }
 
 #[test]
@@ -90,11 +123,19 @@ fn prefer_says_what_a_write_answers() {
     let project = project("rest-prefer");
     let create = |prefer: &str| {
         let request = project.request("POST", "Patient").header("Prefer", prefer);
-        project.send(request.body(patient("P").to_string())).expect(201)
+        project
+            .send(request.body(patient("P").to_string()))
+            .expect(201)
     };
     assert_eq!(create("return=minimal").body, "");
-    assert_eq!(create("return=OperationOutcome").json()["resourceType"], "OperationOutcome");
-    assert_eq!(create("return=representation").json()["resourceType"], "Patient");
+    assert_eq!(
+        create("return=OperationOutcome").json()["resourceType"],
+        "OperationOutcome"
+    );
+    assert_eq!(
+        create("return=representation").json()["resourceType"],
+        "Patient"
+    );
     assert_eq!(create("respond-async, return=minimal").body, "");
     assert_eq!(create("what=ever").json()["resourceType"], "Patient");
 }
@@ -102,7 +143,9 @@ fn prefer_says_what_a_write_answers() {
 #[test]
 fn format_and_pretty() {
     let project = project("rest-format");
-    project.put(&json!({"resourceType": "Basic", "id": "a", "code": {"text": "x"}})).expect(201);
+    project
+        .put(&json!({"resourceType": "Basic", "id": "a", "code": {"text": "x"}}))
+        .expect(201);
     let plain = project.get("Basic/a").expect(200).body;
     for path in [
         "Basic/a?_format=json",
@@ -114,11 +157,18 @@ fn format_and_pretty() {
     }
     let pretty = project.get("Basic/a?_pretty=true").expect(200);
     assert!(pretty.body.contains("\n  \"id\": \"a\""), "{}", pretty.body);
-    assert_eq!(pretty.json(), serde_json::from_str::<Value>(&plain).unwrap());
-    for path in ["Basic/a?_format=xml", "Basic?_format=application/fhir%2Bxml"] {
+    assert_eq!(
+        pretty.json(),
+        serde_json::from_str::<Value>(&plain).unwrap()
+    );
+    for path in [
+        "Basic/a?_format=xml",
+        "Basic?_format=application/fhir%2Bxml",
+    ] {
         project.get(path).expect(406);
     }
-    let accept = |value: &str| project.send(project.request("GET", "Basic/a").header("Accept", value));
+    let accept =
+        |value: &str| project.send(project.request("GET", "Basic/a").header("Accept", value));
     accept("application/fhir+xml").expect(406);
     accept("application/fhir+xml, */*;q=0.1").expect(200);
     accept("application/fhir+json").expect(200);
@@ -129,7 +179,9 @@ fn format_and_pretty() {
 fn head_answers_without_a_body() {
     let project = project("rest-head");
     let id = project.post("Patient", &patient("H")).expect(201).id();
-    let head = project.send(project.request("HEAD", &format!("Patient/{id}"))).expect(200);
+    let head = project
+        .send(project.request("HEAD", &format!("Patient/{id}")))
+        .expect(200);
     assert_eq!((head.header("etag"), &*head.body), (Some("W/\"1\""), ""));
 }
 
@@ -141,39 +193,73 @@ fn history_pages_and_begins_where_asked() {
         let mut resource = patient(&format!("Round {round}"));
         resource["id"] = json!("a");
         updated.push(project.put(&resource).json()["meta"]["lastUpdated"].clone());
-        project.post("Basic", &json!({"resourceType": "Basic", "code": {"text": "b"}})).expect(201);
+        project
+            .post(
+                "Basic",
+                &json!({"resourceType": "Basic", "code": {"text": "b"}}),
+            )
+            .expect(201);
     }
-    for (path, expect) in [("Patient/a/_history", 5), ("Patient/_history", 5), ("_history", 10)] {
+    for (path, expect) in [
+        ("Patient/a/_history", 5),
+        ("Patient/_history", 5),
+        ("_history", 10),
+    ] {
         let (mut seen, mut next) = (Vec::new(), Some(format!("{path}?_count=2")));
         while let Some(path) = next {
             let page = project.get(&path).expect(200);
             let entries = page.json()["entry"].as_array().cloned().unwrap_or_default();
             assert!(entries.len() <= 2);
-            seen.extend(entries.iter().map(|e| format!("{}{}", e["fullUrl"], e["response"]["etag"])));
+            seen.extend(
+                entries
+                    .iter()
+                    .map(|e| format!("{}{}", e["fullUrl"], e["response"]["etag"])),
+            );
             next = page.link("next");
             // What is written meanwhile is on no page.
-            project.post("Basic", &json!({"resourceType": "Basic", "code": {"text": "b"}}));
+            project.post(
+                "Basic",
+                &json!({"resourceType": "Basic", "code": {"text": "b"}}),
+            );
         }
         let count = seen.len();
         seen.sort();
         seen.dedup();
-        assert_eq!((seen.len(), count), (expect + if path == "_history" { seen.len() - 10 } else { 0 }, seen.len()), "{path}");
+        assert_eq!(
+            (seen.len(), count),
+            (
+                expect
+                    + if path == "_history" {
+                        seen.len() - 10
+                    } else {
+                        0
+                    },
+                seen.len()
+            ),
+            "{path}"
+        );
     }
     let since = updated[3].as_str().unwrap();
-    let found = project.get(&format!("Patient/a/_history?_since={since}")).expect(200);
+    let found = project
+        .get(&format!("Patient/a/_history?_since={since}"))
+        .expect(200);
     let found = found.json()["entry"].as_array().unwrap().len();
     assert!((2..=5).contains(&found), "{found}");
     project.get("Patient/a/_history?_since=soon").expect(400);
     project.get("Patient/a/_history?_count=x").expect(400);
     project.get("Patient/a/_history?what=1").expect(400);
-    let later = project.get("Patient/a/_history?_since=2999-01-01T00:00:00Z").expect(200);
+    let later = project
+        .get("Patient/a/_history?_since=2999-01-01T00:00:00Z")
+        .expect(200);
     assert_eq!(later.json().get("entry"), None);
 }
 
 #[test]
 fn the_capability_statement_is_valid_and_true() {
     let project = project("rest-metadata");
-    let answer = project.send(project.request("GET", "metadata").without("Authorization")).expect(200);
+    let answer = project
+        .send(project.request("GET", "metadata").without("Authorization"))
+        .expect(200);
     let document = salus_fhir::json::Document::parse(
         answer.body.clone().into_bytes(),
         &salus_fhir::json::Limits::default(),
@@ -186,11 +272,15 @@ fn the_capability_statement_is_valid_and_true() {
     let patient = resources.iter().find(|r| r["type"] == "Patient").unwrap();
     let names = |list: &Value, name: &str| -> Vec<String> {
         let items = list.as_array().unwrap().iter();
-        let mut names: Vec<_> = items.map(|i| i[name].as_str().unwrap().to_owned()).collect();
+        let mut names: Vec<_> = items
+            .map(|i| i[name].as_str().unwrap().to_owned())
+            .collect();
         names.sort();
         names
     };
-    let served = salus_api::route::ROUTES.iter().filter(|r| r.mount == salus_api::route::Mount::Fhir);
+    let served = salus_api::route::ROUTES
+        .iter()
+        .filter(|r| r.mount == salus_api::route::Mount::Fhir);
     let mut of_type: Vec<&str> = served
         .filter(|route| route.path.starts_with("/{type}") && route.name != "search-type-post")
         .map(|route| route.name)
@@ -201,7 +291,10 @@ fn the_capability_statement_is_valid_and_true() {
     assert_eq!(system, ["batch", "history-system", "transaction"]);
     // Every parameter that it names is taken.
     for parameter in patient["searchParam"].as_array().unwrap() {
-        let (name, ty) = (parameter["name"].as_str().unwrap(), parameter["type"].as_str().unwrap());
+        let (name, ty) = (
+            parameter["name"].as_str().unwrap(),
+            parameter["type"].as_str().unwrap(),
+        );
         let value = match ty {
             "date" => "2020",
             "reference" => "Organization/1",
@@ -212,9 +305,16 @@ fn the_capability_statement_is_valid_and_true() {
         project.get(&format!("Patient?{name}={value}")).expect(200);
     }
     for include in patient["searchInclude"].as_array().unwrap() {
-        project.get(&format!("Patient?_include={}", include.as_str().unwrap())).expect(200);
+        project
+            .get(&format!("Patient?_include={}", include.as_str().unwrap()))
+            .expect(200);
     }
     for include in patient["searchRevInclude"].as_array().unwrap() {
-        project.get(&format!("Patient?_revinclude={}", include.as_str().unwrap())).expect(200);
+        project
+            .get(&format!(
+                "Patient?_revinclude={}",
+                include.as_str().unwrap()
+            ))
+            .expect(200);
     }
 }

@@ -27,9 +27,16 @@ fn patient() -> Value {
 #[track_caller]
 fn check_untouched(project: &Project) {
     assert_eq!(project.count("Patient"), 1);
-    assert_eq!(project.get("Patient/target").expect(200).header("etag"), Some("W/\"1\""));
+    assert_eq!(
+        project.get("Patient/target").expect(200).header("etag"),
+        Some("W/\"1\"")
+    );
     let path = format!("/p/{}/admin/clients", project.slug);
-    let clients = project.server.admin("GET", &path, &Value::Null).expect(200).json();
+    let clients = project
+        .server
+        .admin("GET", &path, &Value::Null)
+        .expect(200)
+        .json();
     assert_eq!(clients["clients"].as_array().unwrap().len(), 2, "{clients}");
 }
 
@@ -40,9 +47,17 @@ fn request(project: &Project, route: &Route) -> Request {
         Mount::Project => format!("/p/{}{}", project.slug, route.path),
         Mount::Fhir => format!("/p/{}/fhir{}", project.slug, route.path),
     };
-    let id = if route.mount == Mount::Fhir { "target" } else { "victim" };
-    let path = path.replace("{type}", "Patient").replace("{id}", id).replace("{vid}", "1");
-    let request = Request::new(route.method.as_str(), &path).header("Content-Type", "application/fhir+json");
+    let id = if route.mount == Mount::Fhir {
+        "target"
+    } else {
+        "victim"
+    };
+    let path = path
+        .replace("{type}", "Patient")
+        .replace("{id}", id)
+        .replace("{vid}", "1");
+    let request =
+        Request::new(route.method.as_str(), &path).header("Content-Type", "application/fhir+json");
     let bundle = json!({"resourceType": "Bundle", "type": "batch", "entry": [
         {"request": {"method": "GET", "url": "Patient/target"}},
         {"request": {"method": "DELETE", "url": "Patient/target"}},
@@ -61,7 +76,9 @@ fn request(project: &Project, route: &Route) -> Request {
             request.body(json!({"id": "made", "name": "Made", "scopes": "system/*.r"}).to_string())
         }
         "token" => request.body("grant_type=client_credentials&client_id=none&client_secret=none"),
-        "sign-in" => request.body(json!({"email": "nobody@example.org", "password": "none"}).to_string()),
+        "sign-in" => {
+            request.body(json!({"email": "nobody@example.org", "password": "none"}).to_string())
+        }
         "setup" => request.body("link=none&email=nobody@example.org&password=none"),
         _ => request,
     }
@@ -73,8 +90,18 @@ fn closed() -> impl Iterator<Item = &'static Route> {
 
 #[track_caller]
 fn check_shows_nothing(answer: &Answer, route: &Route) {
-    assert!(!answer.body.contains(SECRET), "{}: {}", route.name, answer.body);
-    assert!(!answer.body.contains("secret"), "{}: {}", route.name, answer.body);
+    assert!(
+        !answer.body.contains(SECRET),
+        "{}: {}",
+        route.name,
+        answer.body
+    );
+    assert!(
+        !answer.body.contains("secret"),
+        "{}: {}",
+        route.name,
+        answer.body
+    );
 }
 
 #[test]
@@ -84,7 +111,14 @@ fn no_closed_route_answers_without_a_valid_token() {
     let last = if unknown.pop() == Some('A') { 'B' } else { 'A' };
     unknown.push(last);
     let ended = project.client("ended", "system/*.cruds");
-    project.server.admin("DELETE", "/p/routes-no-token/admin/clients/ended", &Value::Null).expect(200);
+    project
+        .server
+        .admin(
+            "DELETE",
+            "/p/routes-no-token/admin/clients/ended",
+            &Value::Null,
+        )
+        .expect(200);
     let mut requests = BTreeMap::new();
     for route in closed() {
         for credentials in [
@@ -103,9 +137,16 @@ fn no_closed_route_answers_without_a_valid_token() {
             };
             let answer = project.send(request);
             assert_eq!(answer.status, 401, "{}: {}", route.name, answer.body);
-            assert!(answer.header("www-authenticate").is_some(), "{}", route.name);
+            assert!(
+                answer.header("www-authenticate").is_some(),
+                "{}",
+                route.name
+            );
             check_shows_nothing(&answer, route);
-            requests.insert(answer.header("x-request-id").unwrap().to_owned(), route.name);
+            requests.insert(
+                answer.header("x-request-id").unwrap().to_owned(),
+                route.name,
+            );
         }
     }
     check_untouched(&project);
@@ -121,7 +162,10 @@ fn no_route_answers_a_token_of_another_project() {
         let answer = project.send(request(&project, route).header("Authorization", foreign));
         assert_eq!(answer.status, 403, "{}: {}", route.name, answer.body);
         check_shows_nothing(&answer, route);
-        requests.insert(answer.header("x-request-id").unwrap().to_owned(), route.name);
+        requests.insert(
+            answer.header("x-request-id").unwrap().to_owned(),
+            route.name,
+        );
     }
     // It still works at home.
     other.get("Patient").expect(200);
@@ -136,8 +180,19 @@ fn a_client_may_do_what_its_scopes_say_and_no_more() {
         ("system/Patient.c", &["create"][..]),
         ("system/Patient.r", &["read", "vread", "history-instance"]),
         ("system/Patient.u", &["update"]),
-        ("system/Patient.s", &["search-type", "search-type-post", "history-type"]),
-        ("system/*.s", &["search-type", "search-type-post", "history-type", "history-system"]),
+        (
+            "system/Patient.s",
+            &["search-type", "search-type-post", "history-type"],
+        ),
+        (
+            "system/*.s",
+            &[
+                "search-type",
+                "search-type-post",
+                "history-type",
+                "history-system",
+            ],
+        ),
         ("system/Observation.cruds", &[]),
         ("system/AuditEvent.rs", &[]),
         ("system/Patient.d", &["delete"]),
@@ -149,12 +204,20 @@ fn a_client_may_do_what_its_scopes_say_and_no_more() {
         for route in others.into_iter().chain(last) {
             let bearer = format!("Bearer {token}");
             let answer = project.send(request(&project, route).header("Authorization", bearer));
-            let expect = allowed.contains(&route.name) || matches!(route.name, "transaction" | "sign-out");
-            assert_eq!(answer.status != 403, expect, "{scopes} {}: {}", route.name, answer.body);
+            let expect =
+                allowed.contains(&route.name) || matches!(route.name, "transaction" | "sign-out");
+            assert_eq!(
+                answer.status != 403,
+                expect,
+                "{scopes} {}: {}",
+                route.name,
+                answer.body
+            );
             assert_ne!(answer.status, 401, "{scopes} {}", route.name);
             if route.name == "transaction" {
                 let entries = answer.json();
-                let may = |entry: usize| entries["entry"][entry]["response"]["status"] != "403 Forbidden";
+                let may =
+                    |entry: usize| entries["entry"][entry]["response"]["status"] != "403 Forbidden";
                 let (read, delete) = (allowed.contains(&"read"), allowed.contains(&"delete"));
                 assert_eq!((may(0), may(1)), (read, delete), "{scopes}: {entries}");
             }
@@ -168,7 +231,9 @@ fn a_client_may_do_what_its_scopes_say_and_no_more() {
 #[test]
 fn a_client_never_administers() {
     let project = furnished("routes-admin");
-    for route in closed().filter(|route| route.path.starts_with("/admin") || route.name == "metrics") {
+    for route in
+        closed().filter(|route| route.path.starts_with("/admin") || route.name == "metrics")
+    {
         let bearer = format!("Bearer {}", project.token);
         let answer = project.send(request(&project, route).header("Authorization", bearer));
         assert_eq!(answer.status, 403, "{}: {}", route.name, answer.body);
@@ -182,10 +247,16 @@ fn the_default_project_is_at_both_of_its_paths() {
     let server = crate::host::shared();
     for route in ROUTES.iter().filter(|route| route.mount != Mount::Root) {
         for path in route.mount.paths(route.path) {
-            let path = path.replace("{project}", "default").replace("{type}", "Patient");
+            let path = path
+                .replace("{project}", "default")
+                .replace("{type}", "Patient");
             let path = path.replace("{id}", "none").replace("{vid}", "1");
             let answer = server.send(Request::new(route.method.as_str(), &path));
-            let expect = if route.access == Access::Token { 401 } else { answer.status };
+            let expect = if route.access == Access::Token {
+                401
+            } else {
+                answer.status
+            };
             assert_eq!(answer.status, expect, "{} {path}", route.method);
             assert_ne!(answer.status, 404, "{} {path}", route.method);
         }
@@ -196,7 +267,13 @@ fn the_default_project_is_at_both_of_its_paths() {
 fn every_route_leaves_an_entry_in_the_audit() {
     let project = furnished("routes-audit");
     // These decide nothing and show nothing that is not the same for everyone.
-    let silent = ["home", "health-live", "health-ready", "setup-page", "capabilities"];
+    let silent = [
+        "home",
+        "health-live",
+        "health-ready",
+        "setup-page",
+        "capabilities",
+    ];
     let bearer = format!("Bearer {}", project.server.token());
     let mut requests = BTreeMap::new();
     for route in ROUTES {
@@ -204,16 +281,31 @@ fn every_route_leaves_an_entry_in_the_audit() {
         match route.name {
             name if silent.contains(&name) => continue,
             // The administrator's own session goes on.
-            "sign-out" => request = request.header("Authorization", format!("Bearer {}", project.client("leaving", "system/*.r"))),
-            _ if route.access == Access::Token => request = request.header("Authorization", bearer.clone()),
+            "sign-out" => {
+                request = request.header(
+                    "Authorization",
+                    format!("Bearer {}", project.client("leaving", "system/*.r")),
+                )
+            }
+            _ if route.access == Access::Token => {
+                request = request.header("Authorization", bearer.clone())
+            }
             _ => {}
         }
         // In this order each finds what it needs; a batch has an entry for each of its own.
         let answer = project.send(request);
         if route.access == Access::Token {
-            assert!(answer.status < 500 && answer.status != 403 && answer.status != 401, "{}: {}", route.name, answer.body);
+            assert!(
+                answer.status < 500 && answer.status != 403 && answer.status != 401,
+                "{}: {}",
+                route.name,
+                answer.body
+            );
         }
-        requests.insert(answer.header("x-request-id").unwrap().to_owned(), route.name);
+        requests.insert(
+            answer.header("x-request-id").unwrap().to_owned(),
+            route.name,
+        );
     }
     check_audited(&project, requests);
 }
@@ -227,7 +319,9 @@ fn check_audited(project: &Project, mut requests: BTreeMap<String, &str>) {
             let page = project.server.admin("GET", &path, &Value::Null).expect(200);
             for entry in page.json()["entry"].as_array().into_iter().flatten() {
                 let entities = entry["resource"]["entity"].as_array().unwrap().iter();
-                for id in entities.filter_map(|entity| entity["what"]["identifier"]["value"].as_str()) {
+                for id in
+                    entities.filter_map(|entity| entity["what"]["identifier"]["value"].as_str())
+                {
                     requests.remove(id);
                 }
             }

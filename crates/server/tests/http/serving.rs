@@ -16,7 +16,11 @@ use crate::wire::{Answer, Request, exchange};
 
 #[track_caller]
 fn fails(arguments: &[&str], data: &Path) -> String {
-    let output = salus(&["serve", "--data"]).arg(data).args(arguments).output().unwrap();
+    let output = salus(&["serve", "--data"])
+        .arg(data)
+        .args(arguments)
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(output.stdout.is_empty(), "{output:?}");
     String::from_utf8(output.stderr).unwrap()
@@ -27,11 +31,17 @@ fn plain_listeners_are_for_loopback_only() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let reason = fails(&["--listen", "0.0.0.0:0"], &data);
-    assert!(reason.contains("without TLS") && reason.contains("--tls-elsewhere"), "{reason}");
+    assert!(
+        reason.contains("without TLS") && reason.contains("--tls-elsewhere"),
+        "{reason}"
+    );
     assert!(!data.exists());
     let reason = fails(&["--tls-certificate", "c.pem"], &data);
     assert!(reason.contains("--tls-key"), "{reason}");
-    let reason = fails(&["--tls-certificate", "none.pem", "--tls-key", "none.pem"], &data);
+    let reason = fails(
+        &["--tls-certificate", "none.pem", "--tls-key", "none.pem"],
+        &data,
+    );
     assert!(reason.contains("none.pem"), "{reason}");
     let reason = fails(&["--log", "loud,,="], &data);
     assert!(reason.contains("log level"), "{reason}");
@@ -56,7 +66,12 @@ fn tls_is_served_from_certificate_files() {
     let (chain, key, trusted) = certificate(folder.path());
     let arguments = ["--demo=0", "--tls-certificate", &chain, "--tls-key", &key];
     let server = Server::start_on(&folder.path().join("data"), &arguments);
-    assert!(server.ready["base"].as_str().unwrap().starts_with("https://"));
+    assert!(
+        server.ready["base"]
+            .as_str()
+            .unwrap()
+            .starts_with("https://")
+    );
     let mut roots = RootCertStore::empty();
     roots.add(trusted).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -70,7 +85,10 @@ fn tls_is_served_from_certificate_files() {
         let name = ServerName::try_from(name).unwrap();
         let session = ClientConnection::new(Arc::clone(&config), name).unwrap();
         let request = Request::new("GET", "/fhir/metadata").header("Host", "localhost");
-        exchange(StreamOwned::new(session, server.connect()), &request.bytes())
+        exchange(
+            StreamOwned::new(session, server.connect()),
+            &request.bytes(),
+        )
     };
     let statement = ask("localhost").unwrap().expect(200).json();
     assert_eq!(statement["implementation"]["url"], "https://localhost/fhir");
@@ -105,7 +123,9 @@ fn requests_under_way_finish_when_the_server_stops() {
     assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
     assert!(server.stop_after_signal().success());
     let server = Server::start_on(&data, &["--demo=0"]);
-    server.admin("GET", "/fhir/Basic/a", &Value::Null).expect(200);
+    server
+        .admin("GET", "/fhir/Basic/a", &Value::Null)
+        .expect(200);
 }
 
 /// Waits until the server takes no more connections.
@@ -121,7 +141,9 @@ fn a_demo_has_fresh_credentials_each_time_and_the_same_data() {
     let data = folder.path().join("data");
     let first = Server::start_on(&data, &["--demo=2"]);
     let count = |server: &Server| {
-        let answer = server.admin("GET", "/fhir/Patient?_summary=count", &Value::Null).expect(200);
+        let answer = server
+            .admin("GET", "/fhir/Patient?_summary=count", &Value::Null)
+            .expect(200);
         answer.json()["total"].clone()
     };
     assert_eq!(count(&first), 2);
@@ -133,13 +155,18 @@ fn a_demo_has_fresh_credentials_each_time_and_the_same_data() {
         assert_ne!(again.ready[name], ready[name]);
     }
     let token = |secret: &Value| {
-        let form = format!("grant_type=client_credentials&client_id=demo&client_secret={}", secret.as_str().unwrap());
+        let form = format!(
+            "grant_type=client_credentials&client_id=demo&client_secret={}",
+            secret.as_str().unwrap()
+        );
         again.send(Request::new("POST", "/auth/token").body(form))
     };
     token(&ready["client_secret"]).expect(401);
     let granted = token(&again.ready["client_secret"]).expect(200).json();
     let bearer = format!("Bearer {}", granted["access_token"].as_str().unwrap());
-    again.send(Request::new("GET", "/fhir/Patient").header("Authorization", bearer)).expect(200);
+    again
+        .send(Request::new("GET", "/fhir/Patient").header("Authorization", bearer))
+        .expect(200);
     // Without --demo the folder is served, and no token is printed.
     assert!(again.stop().success());
     let plain = Server::start_on(&data, &[]);
@@ -158,17 +185,28 @@ fn the_demo_text_holds_lines_that_work() {
         .spawn()
         .unwrap();
     let mut lines = Vec::new();
-    for line in BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
+    for line in BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .map_while(Result::ok)
+    {
         let done = line.contains("/auth/token");
         lines.push(line);
         if done {
             break;
         }
     }
-    let curls: Vec<_> = lines.iter().filter(|line| line.trim_start().starts_with("curl ")).collect();
+    let curls: Vec<_> = lines
+        .iter()
+        .filter(|line| line.trim_start().starts_with("curl "))
+        .collect();
     let outputs: Vec<Option<Output>> = curls
         .iter()
-        .map(|line| std::process::Command::new("sh").args(["-c", &line.replace("curl ", "curl -sS --fail ")]).output().ok())
+        .map(|line| {
+            std::process::Command::new("sh")
+                .args(["-c", &line.replace("curl ", "curl -sS --fail ")])
+                .output()
+                .ok()
+        })
         .collect();
     let _ = child.kill();
     let _ = child.wait();
@@ -178,7 +216,10 @@ fn the_demo_text_holds_lines_that_work() {
         // 127: this machine has no curl.
         let ok = output.status.success() || output.status.code() == Some(127);
         assert!(ok, "{line}: {output:?}");
-        assert!(output.stdout.len() > 50 || output.status.code() == Some(127), "{line}: {output:?}");
+        assert!(
+            output.stdout.len() > 50 || output.status.code() == Some(127),
+            "{line}: {output:?}"
+        );
     }
 }
 
@@ -196,13 +237,25 @@ fn a_folder_is_set_up_once_with_the_link() {
         }
         std::thread::yield_now();
     };
-    let page = server.send(Request::new("GET", &format!("/setup?link={link}"))).expect(200);
-    assert!(page.body.contains("<form") && page.body.contains(&link), "{}", page.body);
-    let injected = server.send(Request::new("GET", "/setup?link=%22%3E%3Cscript%3E")).expect(200);
+    let page = server
+        .send(Request::new("GET", &format!("/setup?link={link}")))
+        .expect(200);
+    assert!(
+        page.body.contains("<form") && page.body.contains(&link),
+        "{}",
+        page.body
+    );
+    let injected = server
+        .send(Request::new("GET", "/setup?link=%22%3E%3Cscript%3E"))
+        .expect(200);
     assert!(!injected.body.contains("<script"), "{}", injected.body);
     let set_up = |link: &str, password: &str| {
         let form = format!("link={link}&email=first%40example.org&password={password}");
-        server.send(Request::new("POST", "/setup").header("Content-Type", "application/x-www-form-urlencoded").body(form))
+        server.send(
+            Request::new("POST", "/setup")
+                .header("Content-Type", "application/x-www-form-urlencoded")
+                .body(form),
+        )
     };
     set_up("wrong", "a-good-long-password").expect(403);
     set_up(&link, "short").expect(400);
@@ -217,7 +270,10 @@ fn a_folder_is_set_up_once_with_the_link() {
     sign_in("a-wrong-long-password").expect(401);
     let session = sign_in("a-good-long-password").expect(200);
     assert_eq!(session.header("cache-control"), Some("no-store"));
-    let bearer = format!("Bearer {}", session.json()["access_token"].as_str().unwrap());
+    let bearer = format!(
+        "Bearer {}",
+        session.json()["access_token"].as_str().unwrap()
+    );
     let ask = |method: &str, path: &str| {
         server.send(Request::new(method, path).header("Authorization", bearer.clone()))
     };
@@ -238,8 +294,13 @@ fn a_folder_is_set_up_once_with_the_link() {
 #[test]
 fn clients_sign_in_by_form_or_basic() {
     let project = project("serving-clients");
-    let new = json!({"id": "app", "name": "App", "scopes": "system/Patient.rs system/Observation.cruds"});
-    let made = project.server.admin("POST", "/p/serving-clients/admin/clients", &new).expect(201).json();
+    let new =
+        json!({"id": "app", "name": "App", "scopes": "system/Patient.rs system/Observation.cruds"});
+    let made = project
+        .server
+        .admin("POST", "/p/serving-clients/admin/clients", &new)
+        .expect(201)
+        .json();
     let secret = made["client_secret"].as_str().unwrap();
     let ask = |form: &str, basic: Option<String>| {
         let request = Request::new("POST", "/p/serving-clients/auth/token").body(form);
@@ -248,14 +309,24 @@ fn clients_sign_in_by_form_or_basic() {
             None => request,
         })
     };
-    let form = |id: &str, secret: &str| format!("grant_type=client_credentials&client_id={id}&client_secret={secret}");
+    let form = |id: &str, secret: &str| {
+        format!("grant_type=client_credentials&client_id={id}&client_secret={secret}")
+    };
     let granted = ask(&form("app", secret), None).expect(200);
     assert_eq!(granted.header("cache-control"), Some("no-store"));
     let granted = granted.json();
     assert_eq!(granted["token_type"], "Bearer");
-    assert_eq!(granted["scope"], "system/Patient.rs system/Observation.cruds");
+    assert_eq!(
+        granted["scope"],
+        "system/Patient.rs system/Observation.cruds"
+    );
     assert!(granted["expires_in"].as_i64().unwrap() > 60);
-    let by_basic = ask("grant_type=client_credentials", Some(format!("app:{secret}"))).expect(200).json();
+    let by_basic = ask(
+        "grant_type=client_credentials",
+        Some(format!("app:{secret}")),
+    )
+    .expect(200)
+    .json();
     assert_ne!(by_basic["access_token"], granted["access_token"]);
     let narrow = format!("{}&scope=system/Patient.r", form("app", secret));
     let narrow = ask(&narrow, None).expect(200).json();
@@ -264,14 +335,41 @@ fn clients_sign_in_by_form_or_basic() {
     narrow.get("Patient/none").expect(404);
     narrow.get("Patient").expect(403);
     let invalid = |answer: Answer, status: u16, code: &str| {
-        assert_eq!(answer.clone().expect(status).json()["error"], code, "{}", answer.body);
+        assert_eq!(
+            answer.clone().expect(status).json()["error"],
+            code,
+            "{}",
+            answer.body
+        );
     };
     invalid(ask(&form("app", "wrong"), None), 401, "invalid_client");
     invalid(ask(&form("none", secret), None), 401, "invalid_client");
-    invalid(ask("grant_type=client_credentials", Some("app:wrong".to_owned())), 401, "invalid_client");
-    invalid(ask("grant_type=client_credentials", None), 400, "invalid_request");
-    invalid(ask("grant_type=password&username=a&password=b", None), 400, "unsupported_grant_type");
-    invalid(ask(&format!("{}&scope=system/Basic.r", form("app", secret)), None), 400, "invalid_scope");
+    invalid(
+        ask(
+            "grant_type=client_credentials",
+            Some("app:wrong".to_owned()),
+        ),
+        401,
+        "invalid_client",
+    );
+    invalid(
+        ask("grant_type=client_credentials", None),
+        400,
+        "invalid_request",
+    );
+    invalid(
+        ask("grant_type=password&username=a&password=b", None),
+        400,
+        "unsupported_grant_type",
+    );
+    invalid(
+        ask(
+            &format!("{}&scope=system/Basic.r", form("app", secret)),
+            None,
+        ),
+        400,
+        "invalid_scope",
+    );
     // The client of one project is unknown in another.
     let elsewhere = Request::new("POST", "/auth/token").body(form("app", secret));
     invalid(project.send(elsewhere), 401, "invalid_client");
@@ -287,10 +385,20 @@ fn a_removed_client_is_out_at_once() {
     let project = project("serving-removed");
     let token = project.client("app", "system/*.cruds");
     project.with(&token).get("Patient").expect(200);
-    project.server.admin("DELETE", "/p/serving-removed/admin/clients/app", &Value::Null).expect(200);
+    project
+        .server
+        .admin(
+            "DELETE",
+            "/p/serving-removed/admin/clients/app",
+            &Value::Null,
+        )
+        .expect(200);
     project.with(&token).get("Patient").expect(401);
     let again = json!({"id": "app", "name": "n", "scopes": "system/*.cruds"});
-    project.server.admin("POST", "/p/serving-removed/admin/clients", &again).expect(409);
+    project
+        .server
+        .admin("POST", "/p/serving-removed/admin/clients", &again)
+        .expect(409);
 }
 
 #[test]
@@ -319,9 +427,16 @@ fn health_and_metrics_tell_how_it_is() {
     let server = shared();
     for path in ["/", "/health/live", "/health/ready", "/fhir/metadata"] {
         let answer = server.send(Request::new("GET", path)).expect(200);
-        assert!(answer.header("x-request-id").is_some_and(|id| id.len() == 16));
+        assert!(
+            answer
+                .header("x-request-id")
+                .is_some_and(|id| id.len() == 16)
+        );
     }
-    let metrics = server.admin("GET", "/metrics", &Value::Null).expect(200).body;
+    let metrics = server
+        .admin("GET", "/metrics", &Value::Null)
+        .expect(200)
+        .body;
     for name in [
         "salus_requests_total{route=\"health-live\",status=\"200\"}",
         "salus_request_seconds_bucket",
@@ -332,11 +447,21 @@ fn health_and_metrics_tell_how_it_is() {
     assert!(metrics.ends_with("# EOF\n"));
     // What collects metrics has a client of its own, in the server's scope.
     let new = json!({"id": "collector", "name": "Collector", "scopes": "salus/metrics.read"});
-    let made = server.admin("POST", "/p/system/admin/clients", &new).expect(201).json();
-    let form = format!("grant_type=client_credentials&client_id=collector&client_secret={}", made["client_secret"].as_str().unwrap());
-    let token = server.send(Request::new("POST", "/p/system/auth/token").body(form)).expect(200).json();
+    let made = server
+        .admin("POST", "/p/system/admin/clients", &new)
+        .expect(201)
+        .json();
+    let form = format!(
+        "grant_type=client_credentials&client_id=collector&client_secret={}",
+        made["client_secret"].as_str().unwrap()
+    );
+    let token = server
+        .send(Request::new("POST", "/p/system/auth/token").body(form))
+        .expect(200)
+        .json();
     let bearer = format!("Bearer {}", token["access_token"].as_str().unwrap());
-    let ask = |path: &str| server.send(Request::new("GET", path).header("Authorization", bearer.clone()));
+    let ask =
+        |path: &str| server.send(Request::new("GET", path).header("Authorization", bearer.clone()));
     ask("/metrics").expect(200);
     ask("/admin/projects").expect(403);
     ask("/p/system/fhir/AuditEvent").expect(403);

@@ -32,7 +32,9 @@ fn statuses(answer: &Answer) -> Vec<String> {
 #[track_caller]
 fn location_id(answer: &Answer, entry: usize) -> String {
     let bundle = answer.json();
-    let location = bundle["entry"][entry]["response"]["location"].as_str().unwrap();
+    let location = bundle["entry"][entry]["response"]["location"]
+        .as_str()
+        .unwrap();
     location.split('/').nth_back(2).unwrap().to_owned()
 }
 
@@ -49,7 +51,10 @@ fn entries_of_a_batch_stand_alone() {
     ]);
     let answer = project.post("", &bundle("batch", entries)).expect(200);
     assert_eq!(answer.json()["type"], "batch-response");
-    assert_eq!(statuses(&answer), ["201", "422", "404", "201", "204", "400"]);
+    assert_eq!(
+        statuses(&answer),
+        ["201", "422", "404", "201", "204", "400"]
+    );
     let outcome = &answer.json()["entry"][1]["response"]["outcome"];
     assert_eq!(outcome["issue"][0]["expression"][0], "Patient.gender");
     let reads = json!([
@@ -79,21 +84,39 @@ fn references_between_entries_become_references_to_what_is_stored() {
         {"resource": basic("Patient?identifier=urn:s|ignored"), "request": request("POST", "Basic")},
     ]);
     // A condition is met by what is there before, not by what comes with it.
-    project.post("", &bundle("transaction", entries.clone())).expect(412);
+    project
+        .post("", &bundle("transaction", entries.clone()))
+        .expect(412);
     assert_eq!((project.count("Patient"), project.count("Basic")), (0, 0));
     let there = project.post("Patient", &patient("x")).expect(201).id();
     let mut entries = entries;
     entries[2]["resource"]["subject"]["reference"] = json!("Patient?identifier=urn:s|x");
-    let answer = project.post("", &bundle("transaction", entries)).expect(200);
+    let answer = project
+        .post("", &bundle("transaction", entries))
+        .expect(200);
     assert_eq!(answer.json()["type"], "transaction-response");
     assert_eq!(statuses(&answer), ["201"; 3]);
-    let (first, target, third) = (location_id(&answer, 0), location_id(&answer, 1), location_id(&answer, 2));
+    let (first, target, third) = (
+        location_id(&answer, 0),
+        location_id(&answer, 1),
+        location_id(&answer, 2),
+    );
     let stored = project.get(&format!("Basic/{first}")).expect(200);
-    assert_eq!(stored.json()["subject"]["reference"], format!("Patient/{target}"));
+    assert_eq!(
+        stored.json()["subject"]["reference"],
+        format!("Patient/{target}")
+    );
     assert!(!stored.body.contains("urn:uuid:"), "{}", stored.body);
     let third = project.get(&format!("Basic/{third}")).expect(200).json();
     assert_eq!(third["subject"]["reference"], format!("Patient/{there}"));
-    assert_eq!(project.get(&format!("Basic?subject=Patient/{target}")).expect(200).found().len(), 1);
+    assert_eq!(
+        project
+            .get(&format!("Basic?subject=Patient/{target}"))
+            .expect(200)
+            .found()
+            .len(),
+        1
+    );
 }
 
 #[test]
@@ -104,10 +127,15 @@ fn all_entries_happen_or_none() {
     let gone = json!({"request": request("DELETE", "Patient/there")});
     let check = |last: Value, status: u16| {
         let entries = json!([good, gone, last]);
-        let answer = project.post("", &bundle("transaction", entries)).expect(status);
+        let answer = project
+            .post("", &bundle("transaction", entries))
+            .expect(status);
         assert_eq!(answer.json()["resourceType"], "OperationOutcome");
         project.get("Patient/new").expect(404);
-        assert_eq!(project.get("Patient/there").expect(200).header("etag"), Some("W/\"1\""));
+        assert_eq!(
+            project.get("Patient/there").expect(200).header("etag"),
+            Some("W/\"1\"")
+        );
         answer
     };
     let invalid = json!({"resource": {"resourceType": "Patient", "birthDate": "soon"}, "request": request("POST", "Patient")});
@@ -118,7 +146,8 @@ fn all_entries_happen_or_none() {
     check(unmet, 412);
     let unresolved = json!({"resource": basic("Patient?identifier=urn:s|none"), "request": request("POST", "Basic")});
     check(unresolved, 412);
-    let unknown = json!({"resource": basic("Patient?nothing=1"), "request": request("POST", "Basic")});
+    let unknown =
+        json!({"resource": basic("Patient?nothing=1"), "request": request("POST", "Basic")});
     check(unknown, 400);
     let mismatch = json!({"resource": patient("b"), "request": request("POST", "Observation")});
     check(mismatch, 400);
@@ -144,13 +173,20 @@ fn no_two_entries_write_one_resource() {
         json!([put("b"), delete("b")]),
         json!([delete("b"), delete("b")]),
     ] {
-        project.post("", &bundle("transaction", entries)).expect(400);
+        project
+            .post("", &bundle("transaction", entries))
+            .expect(400);
     }
-    assert_eq!(project.get("Patient/a").expect(200).header("etag"), Some("W/\"1\""));
+    assert_eq!(
+        project.get("Patient/a").expect(200).header("etag"),
+        Some("W/\"1\"")
+    );
     project.get("Patient/b").expect(404);
     // One condition, twice: both entries cannot create.
     let make = json!({"resource": patient("c"), "request": {"method": "POST", "url": "Patient", "ifNoneExist": "identifier=urn:s|c"}});
-    project.post("", &bundle("transaction", json!([make, make]))).expect(400);
+    project
+        .post("", &bundle("transaction", json!([make, make])))
+        .expect(400);
     assert_eq!(project.count("Patient"), 1);
 }
 
@@ -165,7 +201,9 @@ fn deletes_come_first_and_reads_last_whatever_the_order() {
         {"resource": patient("x"), "request": request("POST", "Patient")},
         {"request": request("DELETE", "Patient/old")},
     ]);
-    let answer = project.post("", &bundle("transaction", entries)).expect(200);
+    let answer = project
+        .post("", &bundle("transaction", entries))
+        .expect(200);
     assert_eq!(statuses(&answer), ["200", "200", "201", "201", "204"]);
     assert_eq!(answer.json()["entry"][0]["resource"]["total"], 2);
     assert_eq!(answer.json()["entry"][1]["resource"]["id"], "new");
@@ -175,20 +213,30 @@ fn deletes_come_first_and_reads_last_whatever_the_order() {
 fn conditional_creates_find_what_is_there() {
     let project = project("transaction-conditional");
     let there = project.post("Patient", &patient("a")).expect(201).id();
-    let entry = |value: &str| json!({
-        "fullUrl": format!("urn:uuid:05efabf0-4be2-4561-91ce-51548425acb{}", value.len()),
-        "resource": patient(value),
-        "request": {"method": "POST", "url": "Patient", "ifNoneExist": format!("identifier=urn:s|{value}")},
-    });
+    let entry = |value: &str| {
+        json!({
+            "fullUrl": format!("urn:uuid:05efabf0-4be2-4561-91ce-51548425acb{}", value.len()),
+            "resource": patient(value),
+            "request": {"method": "POST", "url": "Patient", "ifNoneExist": format!("identifier=urn:s|{value}")},
+        })
+    };
     let linked = basic("urn:uuid:05efabf0-4be2-4561-91ce-51548425acb1");
-    let entries = json!([entry("a"), entry("bb"), {"resource": linked, "request": request("POST", "Basic")}]);
-    let answer = project.post("", &bundle("transaction", entries)).expect(200);
+    let entries =
+        json!([entry("a"), entry("bb"), {"resource": linked, "request": request("POST", "Basic")}]);
+    let answer = project
+        .post("", &bundle("transaction", entries))
+        .expect(200);
     assert_eq!(statuses(&answer), ["200", "201", "201"]);
     assert_eq!(location_id(&answer, 0), there);
-    let basic = project.get(&format!("Basic/{}", location_id(&answer, 2))).expect(200).json();
+    let basic = project
+        .get(&format!("Basic/{}", location_id(&answer, 2)))
+        .expect(200)
+        .json();
     assert_eq!(basic["subject"]["reference"], format!("Patient/{there}"));
     project.post("Patient", &patient("a")).expect(201);
-    project.post("", &bundle("transaction", json!([entry("a")]))).expect(412);
+    project
+        .post("", &bundle("transaction", json!([entry("a")])))
+        .expect(412);
     assert_eq!(project.count("Patient"), 3);
 }
 
@@ -198,7 +246,9 @@ fn prefer_shows_what_a_transaction_stored() {
     let send = |prefer: &str| {
         let entries = json!([{"resource": patient("a"), "request": request("PUT", "Patient/a")}]);
         let request = project.request("POST", "").header("Prefer", prefer);
-        let answer = project.send(request.body(bundle("transaction", entries).to_string())).expect(200);
+        let answer = project
+            .send(request.body(bundle("transaction", entries).to_string()))
+            .expect(200);
         answer.json()["entry"][0].clone()
     };
     assert_eq!(send("return=minimal").get("resource"), None);
@@ -222,7 +272,10 @@ fn a_named_transaction_happens_once() {
     send(&project, "two", &make).expect(200);
     assert_eq!(project.count("Patient"), 2);
     // One that failed was not carried out.
-    let bad = bundle("transaction", json!([{"resource": {"resourceType": "Patient", "x": 1}, "request": request("POST", "Patient")}]));
+    let bad = bundle(
+        "transaction",
+        json!([{"resource": {"resourceType": "Patient", "x": 1}, "request": request("POST", "Patient")}]),
+    );
     send(&project, "three", &bad).expect(422);
     send(&project, "three", &make).expect(200);
     assert_eq!(project.count("Patient"), 3);
@@ -231,7 +284,10 @@ fn a_named_transaction_happens_once() {
 #[test]
 fn of_one_named_transaction_at_once_one_happens() {
     let project = project("transaction-idempotent-race");
-    let make = bundle("transaction", json!([{"resource": patient("x"), "request": request("POST", "Patient")}]));
+    let make = bundle(
+        "transaction",
+        json!([{"resource": patient("x"), "request": request("POST", "Patient")}]),
+    );
     std::thread::scope(|threads| {
         for _ in 0..6 {
             threads.spawn(|| {
@@ -247,9 +303,16 @@ fn of_one_named_transaction_at_once_one_happens() {
 fn only_batches_and_transactions_are_taken() {
     let project = project("transaction-kinds");
     for ty in ["collection", "searchset", "history", "message"] {
-        project.post("", &json!({"resourceType": "Bundle", "type": ty})).expect(400);
+        project
+            .post("", &json!({"resourceType": "Bundle", "type": ty}))
+            .expect(400);
     }
     project.post("", &patient("a")).expect(400);
-    let empty = project.post("", &json!({"resourceType": "Bundle", "type": "transaction"})).expect(200);
+    let empty = project
+        .post(
+            "",
+            &json!({"resourceType": "Bundle", "type": "transaction"}),
+        )
+        .expect(200);
     assert_eq!(empty.json()["type"], "transaction-response");
 }

@@ -36,7 +36,13 @@ impl Service {
         let mut shown = Vec::with_capacity(requests.len());
         let mut entries = Vec::with_capacity(requests.len());
         for request in requests {
-            let is_get = matches!(&request, Ok(Request { asks: Asks::Get, .. }));
+            let is_get = matches!(
+                &request,
+                Ok(Request {
+                    asks: Asks::Get,
+                    ..
+                })
+            );
             shown.push(options.representation || is_get);
             entries.push(match request {
                 Ok(request) => self.batch_entry(cx, request, options),

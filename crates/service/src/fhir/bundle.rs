@@ -94,8 +94,8 @@ impl Service {
         root: Node<'_>,
         options: &BundleOptions,
     ) -> Result<Reply, Error> {
-        let ty =
-            ResourceType::named("Bundle").ok_or_else(|| Error::not_found("there are no bundles"))?;
+        let ty = ResourceType::named("Bundle")
+            .ok_or_else(|| Error::not_found("there are no bundles"))?;
         let entries = root.get("entry").map(Node::children).into_iter().flatten();
         let requests = entries
             .enumerate()
