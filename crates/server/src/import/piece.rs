@@ -216,7 +216,7 @@ impl Reading<'_> {
                     bytes += text.len();
                     entries.extend(found);
                 }
-                alone => self.send(place, alone),
+                alone @ (Content::Bundle(..) | Content::Fault(_)) => self.send(place, alone),
             }
         }
     }

@@ -101,9 +101,10 @@ impl Server {
         let request = Request::new(method, path)
             .header("Authorization", format!("Bearer {}", self.token()))
             .header("Content-Type", "application/json");
-        self.send(match body {
-            Value::Null => request,
-            body => request.body(body.to_string()),
+        self.send(if body.is_null() {
+            request
+        } else {
+            request.body(body.to_string())
         })
     }
 

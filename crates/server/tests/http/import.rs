@@ -334,20 +334,16 @@ fn check_references(server: &Server) {
 }
 
 fn references(value: &Value, meant: &mut BTreeSet<String>) {
-    match value {
-        Value::Object(members) => {
-            for (name, value) in members {
-                match value {
-                    // References within the resource are not ours to resolve.
-                    Value::String(text) if name == "reference" && !text.starts_with('#') => {
-                        meant.insert(text.clone());
-                    }
-                    value => references(value, meant),
-                }
-            }
+    for (name, value) in value.as_object().into_iter().flatten() {
+        // References within the resource are not ours to resolve.
+        let literal = value.as_str().filter(|text| !text.starts_with('#'));
+        if let ("reference", Some(text)) = (name.as_str(), literal) {
+            meant.insert(text.to_owned());
         }
-        Value::Array(items) => items.iter().for_each(|item| references(item, meant)),
-        _ => {}
+        references(value, meant);
+    }
+    for item in value.as_array().into_iter().flatten() {
+        references(item, meant);
     }
 }
 
