@@ -63,6 +63,9 @@ pub(crate) struct Cli {
     /// Resources loaded before mixed and search
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=5_000_000))]
     pub(crate) load: u32,
+    /// Only the search shapes whose name holds this text
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) shapes: String,
     /// Decides data and requests
     #[arg(long, default_value_t = 42)]
     pub(crate) seed: u64,

@@ -123,6 +123,7 @@ fn prepare(cli: &Cli, served: Option<&Served>) -> Result<Run, Error> {
             warmup: cli.warmup,
         },
         seed: cli.seed,
+        shapes: cli.shapes.clone(),
         serial: since.as_millis() as u64 & 0xffff_ffff,
         ignore: cli.ignore.clone(),
         gone: cli.gone.clone(),

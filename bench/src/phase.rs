@@ -19,6 +19,8 @@ pub(crate) struct Run {
     pub(crate) limits: Limits,
     /// Decides data and requests.
     pub(crate) seed: u64,
+    /// Only searches whose shape's name holds this.
+    pub(crate) shapes: String,
     /// Makes identifiers of this run differ from those of earlier ones.
     pub(crate) serial: u64,
     /// Top-level properties that the server may add.

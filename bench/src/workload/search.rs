@@ -22,7 +22,9 @@ const PAGES_MAX: usize = 100;
 /// Runs searches of all shapes until the time or the count is used up.
 /// `alone` tells that the server holds no other patients than ours.
 pub(crate) async fn run(run: &Rc<Run>, population: &Shared, alone: bool) {
-    let searches: Rc<[Search]> = prepare(&population.borrow(), run.seed, alone).into();
+    let mut searches = prepare(&population.borrow(), run.seed, alone);
+    searches.retain(|search| search.shape.name.contains(&run.shapes));
+    let searches: Rc<[Search]> = searches.into();
     let client =
         |phase, number| searching(phase, number, Rc::clone(population), Rc::clone(&searches));
     measure(run, "search", run.limits, client).await;
@@ -82,7 +84,7 @@ fn candidates(population: &Population, shape: &Shape, witness: usize) -> std::op
 async fn searching(phase: Rc<Phase>, number: usize, population: Shared, searches: Rc<[Search]>) {
     let mut session = phase.session();
     let mut draw = Draw::new(phase.run().seed, (5 << 40) + number as u64);
-    while phase.more(1) {
+    while !searches.is_empty() && phase.more(1) {
         let search = &searches[draw.below(searches.len())];
         match search.shape.extra {
             Extra::Pages => pages(&phase, &mut session, &population, search).await,

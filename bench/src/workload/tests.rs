@@ -48,6 +48,7 @@ fn run(base: &str) -> Run {
             ..Limits::NONE
         },
         seed: 1,
+        shapes: String::new(),
         serial: 1,
         ignore: Vec::new(),
         gone: vec![410],
