@@ -36,13 +36,14 @@ pub fn implicit_range(text: &str) -> Option<Range<Decimal>> {
     // Half a unit is a 5 one digit further.
     let half = if unit > 0 {
         let unit = u32::try_from(unit - 1).ok()?;
-        Decimal::from_i128_with_scale(5i128.checked_mul(10i128.checked_pow(unit)?)?, 0)
+        let half = 5i128.checked_mul(10i128.checked_pow(unit)?)?;
+        Decimal::try_from_i128_with_scale(half, 0).ok()?
     } else {
         Decimal::try_from_i128_with_scale(5, u32::try_from(1 - unit).ok()?).ok()?
     };
     let range = value.checked_sub(half)?..value.checked_add(half)?;
     // Near the end of their digits, sums are rounded: then there is no exact answer.
-    let exact = value - range.start == half && range.end - value == half;
+    let exact = value.checked_sub(range.start)? == half && range.end.checked_sub(value)? == half;
     exact.then_some(range)
 }
 

@@ -139,6 +139,7 @@ fn decimals_mean_a_range() {
     // One digit more than there is room for: no range rather than a rounded one.
     let full = "79212681254264337593543950332";
     assert_eq!(decimal::implicit_range(full), None);
+    assert_eq!(decimal::implicit_range("0e31"), None);
 }
 
 #[track_caller]
