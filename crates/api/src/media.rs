@@ -18,8 +18,18 @@ const NOT_ACCEPTABLE: Failure = Failure::Http(
     "this server answers in application/fhir+json",
 );
 
-/// Refuses a body that does not say it is JSON in UTF-8.
+const ENCODED: Failure = Failure::Http(
+    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    "send bodies without Content-Encoding",
+);
+
+/// Refuses a body that does not say it is JSON in UTF-8, as it is.
 pub(crate) fn check_sent(headers: &HeaderMap) -> Result<(), Failure> {
+    if let Some(coding) = headers.get(header::CONTENT_ENCODING)
+        && !coding.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        return Err(ENCODED);
+    }
     let value = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())

@@ -22,7 +22,7 @@ use salus_crypto::SecretKey;
 use salus_fhir::json;
 use salus_store::{At, Scope, Snapshot, Store};
 
-use audit::entry::{Entry, Outcome, What};
+use audit::entry::What;
 use context::{Context, RequestId, World};
 use error::Error;
 
@@ -124,30 +124,5 @@ impl Service {
             }
         }
         text.into()
-    }
-
-    /// Runs what was allowed; if it fails, the failure is in the audit before
-    /// it is returned.
-    pub(crate) async fn attempt<T>(
-        &self,
-        cx: &Context,
-        grant: &salus_auth::Grant,
-        what: What,
-        ty: &str,
-        work: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        match work.await {
-            Ok(done) => Ok(done),
-            Err(error) => {
-                let outcome = match error.kind().status().0 {
-                    500.. => Outcome::Failed,
-                    _ => Outcome::Refused,
-                };
-                let mut entry = Entry::new(cx, what, outcome, grant.rule());
-                entry.ty = ty.into();
-                self.record(cx, &entry, Vec::new()).await?;
-                Err(error)
-            }
-        }
     }
 }

@@ -7,6 +7,7 @@
 //! change or show anything past policy and audit.
 
 use salus_auth::{Action, Grant, Target};
+use salus_fhir::reference::is_id;
 use salus_store::{Batch, Content, Kind, Precondition, Put, Scope, SealKey};
 
 use crate::Service;
@@ -94,15 +95,82 @@ impl Service {
         action: Action,
         target: Target<'_>,
     ) -> Result<Grant, Error> {
+        self.authorize_on(cx, what, action, target, "").await
+    }
+
+    /// The same for one record: the audit of a refusal names it.
+    pub(crate) async fn authorize_on(
+        &self,
+        cx: &Context,
+        what: What,
+        action: Action,
+        target: Target<'_>,
+        id: &str,
+    ) -> Result<Grant, Error> {
         match salus_auth::authorize(&cx.subject, cx.scope, action, target) {
             Ok(grant) => Ok(grant),
             Err(denied) => {
-                let mut entry = Entry::new(cx, what, Outcome::Refused, denied.rule());
-                entry.ty = target.type_name().unwrap_or_default().into();
-                self.record(cx, &entry, Vec::new()).await?;
+                let entry = Entry::new(cx, what, Outcome::Refused, denied.rule());
+                let ty = target.type_name().unwrap_or_default();
+                self.record_refusal(cx, entry, ty, id).await?;
                 Err(Error::new(error::Kind::Forbidden, FORBIDDEN))
             }
         }
+    }
+
+    /// Runs what was allowed; if it fails, the failure is in the audit before
+    /// it is returned.
+    pub(crate) async fn attempt<T>(
+        &self,
+        cx: &Context,
+        grant: &Grant,
+        what: What,
+        ty: &str,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        self.attempt_on(cx, grant, what, (ty, ""), work).await
+    }
+
+    /// The same for one record, by type and id: the audit of a failure names it.
+    pub(crate) async fn attempt_on<T>(
+        &self,
+        cx: &Context,
+        grant: &Grant,
+        what: What,
+        (ty, id): (&str, &str),
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        match work.await {
+            Ok(done) => Ok(done),
+            Err(error) => {
+                let outcome = match error.kind().status().0 {
+                    500.. => Outcome::Failed,
+                    _ => Outcome::Refused,
+                };
+                let entry = Entry::new(cx, what, outcome, grant.rule());
+                self.record_refusal(cx, entry, ty, id).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes the audit entry of what did not happen. Whoever asked for a
+    /// record in vain, or without a right to it, is found by that record.
+    async fn record_refusal(
+        &self,
+        cx: &Context,
+        mut entry: Entry,
+        ty: &str,
+        id: &str,
+    ) -> Result<(), Error> {
+        entry.ty = ty.into();
+        let mut about = Vec::new();
+        // What is no id could be anything.
+        if is_id(id) {
+            entry.concerns(ty, id, 0);
+            about.push((Kind::named(ty), id.into()));
+        }
+        self.record(cx, &entry, about).await
     }
 
     /// Commits writes, their preconditions and their audit entry together.

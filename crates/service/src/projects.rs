@@ -131,6 +131,18 @@ impl Service {
         let grant = self
             .allow(cx, What::AdminWrite, Action::WriteProjects)
             .await?;
+        let work = self.make_project(cx, &grant, slug, name);
+        self.attempt(cx, &grant, What::AdminWrite, "Project", work)
+            .await
+    }
+
+    async fn make_project(
+        &self,
+        cx: &Context,
+        grant: &Grant,
+        slug: &str,
+        name: &str,
+    ) -> Result<ProjectView, Error> {
         let _turn = self.projects.making.lock().await;
         if self.project_scope(slug).is_some() {
             return Err(Error::new(
@@ -139,10 +151,10 @@ impl Service {
             ));
         }
         let (project, unused) = Project::new(slug, name, self.projects.last(), cx.now_ms)?;
-        let mut writes = vec![Write::system(&grant, "Project", project.put()?)];
+        let mut writes = vec![Write::system(grant, "Project", project.put()?)];
         if let Some(mut maker) = self.acting_user(cx).await? {
             maker.value.administers(project.value.scope());
-            writes.push(Write::system(&grant, "User", maker.put()?));
+            writes.push(Write::system(grant, "User", maker.put()?));
         }
         let entry = Entry::new(cx, What::AdminWrite, Outcome::Success, grant.rule());
         self.commit(cx, entry, vec![unused], writes).await?;
@@ -183,6 +195,19 @@ impl Service {
         let grant = self
             .allow(cx, What::AdminWrite, Action::WriteClients)
             .await?;
+        let work = self.make_client(cx, &grant, id, name, scopes);
+        self.attempt(cx, &grant, What::AdminWrite, "Client", work)
+            .await
+    }
+
+    async fn make_client(
+        &self,
+        cx: &Context,
+        grant: &Grant,
+        id: Option<&str>,
+        name: &str,
+        scopes: &str,
+    ) -> Result<NewClient, Error> {
         let id = id.map_or_else(|| self.new_id(cx), Into::into);
         let (secret, hash) = credentials::client_secret(&self.random());
         let scopes = Scopes::parse(scopes)?;
@@ -192,7 +217,7 @@ impl Service {
             id,
             version: None,
         };
-        let write = Write::system(&grant, "Client", client.put()?);
+        let write = Write::system(grant, "Client", client.put()?);
         let entry = Entry::new(cx, What::AdminWrite, Outcome::Success, grant.rule());
         let done = self.commit(cx, entry, vec![absent], vec![write]).await;
         match done {
@@ -213,12 +238,18 @@ impl Service {
         let grant = self
             .allow(cx, What::AdminWrite, Action::WriteClients)
             .await?;
+        let work = self.remove_client(cx, &grant, id);
+        self.attempt(cx, &grant, What::AdminWrite, "Client", work)
+            .await
+    }
+
+    async fn remove_client(&self, cx: &Context, grant: &Grant, id: &str) -> Result<(), Error> {
         let record = self.snapshot(cx).await?.get(Client::KIND, id).await?;
         let client = record.as_ref().map(Saved::<Client>::read).transpose()?;
         let client = client
             .flatten()
             .ok_or_else(|| Error::not_found("there is no such client"))?;
-        let write = Write::system(&grant, "Client", client.delete());
+        let write = Write::system(grant, "Client", client.delete());
         let entry = Entry::new(cx, What::AdminWrite, Outcome::Success, grant.rule());
         self.commit(cx, entry, Vec::new(), vec![write]).await?;
         self.sessions.forget_all();

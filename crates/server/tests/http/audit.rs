@@ -127,7 +127,7 @@ fn every_interaction_is_told_as_it_was() {
 fn what_was_refused_is_told_too() {
     let project = project("audit-refusals");
     let check = |answer, expect: &str| check(&project, answer, expect);
-    check(project.get("Patient/none"), "read R 4");
+    check(project.get("Patient/none"), "read R 4 Patient/none");
     check(project.get("Patient/_"), "read R 4");
     check(project.get("Patient?nothing=1"), "search-type E 4");
     check(
@@ -136,7 +136,7 @@ fn what_was_refused_is_told_too() {
     );
     check(
         project.send(project.request("PUT", "Patient/p").body("{")),
-        "update U 4",
+        "update U 4 Patient/p",
     );
     check(
         project.send(
@@ -144,14 +144,14 @@ fn what_was_refused_is_told_too() {
                 .request("DELETE", "Patient/p")
                 .header("If-Match", "W/\"1\""),
         ),
-        "delete D 4",
+        "delete D 4 Patient/p",
     );
     let bad = json!({"resourceType": "Bundle", "type": "transaction", "entry": [
         {"resource": {"resourceType": "Patient", "x": 1}, "request": {"method": "POST", "url": "Patient"}},
     ]});
     check(project.post("", &bad), "transaction E 4");
     let weak = project.with(&project.client("weak", "system/Basic.r"));
-    let event = check(weak.get("Patient/p"), "read R 4");
+    let event = check(weak.get("Patient/p"), "read R 4 Patient/p");
     assert_eq!(
         event["agent"][0]["who"]["identifier"]["value"],
         "Client/weak"
@@ -170,6 +170,52 @@ fn what_was_refused_is_told_too() {
         .send(Request::new("POST", "/p/audit-refusals/auth/token").body(form))
         .expect(401);
     check(wrong, "110114 E 4");
+}
+
+#[test]
+fn asking_in_vain_is_found_by_the_patient_asked_for() {
+    let project = project("audit-in-vain");
+    project.put(&patient()).expect(201);
+    let weak = project.with(&project.client("weak", "system/Basic.cruds"));
+    weak.get("Patient/p").expect(403);
+    weak.get("Patient/p/_history").expect(403);
+    weak.put(&patient()).expect(403);
+    weak.delete("Patient/p").expect(403);
+    let entry = json!({"request": {"method": "DELETE", "url": "Patient/p"}});
+    for (ty, status) in [("batch", 200), ("transaction", 403)] {
+        let bundle = json!({"resourceType": "Bundle", "type": ty, "entry": [entry]});
+        weak.post("", &bundle).expect(status);
+    }
+    let search = "AuditEvent?patient=p&outcome=4&agent:identifier=urn:salus:subject%7CClient/weak";
+    assert_eq!(project.get(search).expect(200).found().len(), 6);
+}
+
+#[test]
+fn administration_in_vain_is_told() {
+    let project = project("audit-admin");
+    let server = &project.server;
+    let in_vain = |method: &str, path: &str, body: Value, status: u16| {
+        let answer = server.admin(method, path, &body).expect(status);
+        let request_id = answer.header("x-request-id").unwrap().to_owned();
+        let endpoint = path.split("/admin").next().unwrap();
+        let endpoint = if endpoint.is_empty() {
+            "/p/system"
+        } else {
+            endpoint
+        };
+        let audit = server.admin("GET", &format!("{endpoint}/fhir/AuditEvent"), &Value::Null);
+        assert!(
+            audit.expect(200).body.contains(&request_id),
+            "{method} {path}"
+        );
+    };
+    let slug = |slug: &str| json!({"slug": slug, "name": "n"});
+    in_vain("POST", "/admin/projects", slug("audit-admin"), 409);
+    in_vain("POST", "/admin/projects", slug("No Slug"), 400);
+    let clients = "/p/audit-admin/admin/clients";
+    let client = json!({"id": "all", "name": "n", "scopes": "system/*.r"});
+    in_vain("POST", clients, client, 409);
+    in_vain("DELETE", &format!("{clients}/none"), Value::Null, 404);
 }
 
 #[test]

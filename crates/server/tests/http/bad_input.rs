@@ -204,6 +204,11 @@ fn media_types_that_are_not_ours_are_refused() {
             check_outcome(&project.send(request).expect(415));
         }
     }
+    let coded = project
+        .request("PUT", "Patient/a")
+        .header("Content-Encoding", "gzip")
+        .body(GOOD);
+    check_outcome(&project.send(coded).expect(415));
     let none = project
         .request("PUT", "Patient/a")
         .without("Content-Type")

@@ -47,6 +47,32 @@ fn plain_listeners_are_for_loopback_only() {
     assert!(reason.contains("log level"), "{reason}");
 }
 
+#[test]
+fn flags_come_before_variables_before_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("salus.toml");
+    std::fs::write(&file, "listen = \"0.0.0.0:1\"\n[log]\nlevel = \"debug\"\n").unwrap();
+    let check = |variable: Option<&str>, flags: &[&str], expect: &str| {
+        let mut command = salus(&["serve", "--data", "/nowhere/salus", "--config"]);
+        command.arg(&file).args(flags);
+        if let Some(value) = variable {
+            command.env("SALUS_LISTEN", value);
+        }
+        let output = command.output().unwrap();
+        let reason = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            !output.status.success() && reason.contains(expect),
+            "{reason}"
+        );
+    };
+    check(None, &[], "listen on 0.0.0.0:1 without TLS");
+    check(Some("0.0.0.0:2"), &[], "listen on 0.0.0.0:2 without TLS");
+    let flag = ["--listen", "0.0.0.0:3"];
+    check(Some("0.0.0.0:2"), &flag, "listen on 0.0.0.0:3 without TLS");
+    std::fs::write(&file, "lisen = \"127.0.0.1:1\"\n").unwrap();
+    check(None, &[], "salus.toml is not a valid configuration");
+}
+
 /// A certificate for localhost and its key, as files.
 fn certificate(folder: &Path) -> (String, String, CertificateDer<'static>) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
@@ -259,7 +285,19 @@ fn a_folder_is_set_up_once_with_the_link() {
     };
     set_up("wrong", "a-good-long-password").expect(403);
     set_up(&link, "short").expect(400);
-    set_up(&link, "a-good-long-password").expect(200);
+    let mut at_once: Vec<u16> = std::thread::scope(|threads| {
+        let use_it = || set_up(&link, "a-good-long-password").status;
+        let running: Vec<_> = (0..3).map(|_| threads.spawn(use_it)).collect();
+        running
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    at_once.sort_unstable();
+    assert!(
+        at_once[0] == 200 && at_once[1] >= 403 && at_once[2] <= 409,
+        "{at_once:?}"
+    );
     set_up(&link, "a-good-long-password").expect(403);
     let page = server.send(Request::new("GET", "/setup")).expect(200);
     assert!(!page.body.contains("<form"), "{}", page.body);

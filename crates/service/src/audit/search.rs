@@ -43,7 +43,9 @@ impl Service {
     /// One audit entry.
     pub(crate) async fn read_audit_event(&self, cx: &Context, id: &str) -> Result<Reply, Error> {
         let target = Target::Type(ResourceType::AUDIT_EVENT);
-        let grant = self.authorize(cx, What::Read, Action::Read, target).await?;
+        let grant = self
+            .authorize_on(cx, What::Read, Action::Read, target, id)
+            .await?;
         let work = async {
             let absent = || Error::not_found("there is no such audit event");
             let seq = event::seq(id).ok_or_else(absent)?;
@@ -65,7 +67,8 @@ impl Service {
             })
         };
         let ty = ResourceType::AUDIT_EVENT;
-        self.attempt(cx, &grant, What::Read, ty, work).await
+        self.attempt_on(cx, &grant, What::Read, (ty, id), work)
+            .await
     }
 
     /// A page of audit entries, newest first unless asked otherwise.

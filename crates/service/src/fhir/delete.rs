@@ -27,10 +27,11 @@ impl Service {
         let ty = resource_type(ty)?;
         let target = Target::Type(ty.name);
         let grant = self
-            .authorize(cx, What::Delete, Action::Delete, target)
+            .authorize_on(cx, What::Delete, Action::Delete, target, id)
             .await?;
         let work = self.delete_granted(cx, &grant, ty, id, condition);
-        self.attempt(cx, &grant, What::Delete, ty.name, work).await
+        self.attempt_on(cx, &grant, What::Delete, (ty.name, id), work)
+            .await
     }
 
     async fn delete_granted(

@@ -38,7 +38,7 @@ impl Service {
         let ty = resource_type(ty)?;
         let (what, action) = (What::HistoryInstance, Action::HistoryInstance);
         let target = Target::Type(ty.name);
-        let grant = self.authorize(cx, what, action, target).await?;
+        let grant = self.authorize_on(cx, what, action, target, id).await?;
         let work = async {
             check_id(id)?;
             let of = HistoryOf::Record(ty.kind, id.into());
@@ -54,7 +54,7 @@ impl Service {
             }
             Ok(reply)
         };
-        self.attempt(cx, &grant, what, ty.name, work).await
+        self.attempt_on(cx, &grant, what, (ty.name, id), work).await
     }
 
     /// The versions of all resources of a type, newest first.

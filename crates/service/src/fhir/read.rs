@@ -74,13 +74,16 @@ impl Service {
             return self.read_audit_event(cx, id).await;
         }
         let target = Target::Type(ty.name);
-        let grant = self.authorize(cx, What::Read, Action::Read, target).await?;
+        let grant = self
+            .authorize_on(cx, What::Read, Action::Read, target, id)
+            .await?;
         let work = async {
             check_id(id)?;
             let record = self.snapshot(cx).await?.get(ty.kind, id).await?;
             self.show(cx, &grant, What::Read, record, conditions).await
         };
-        self.attempt(cx, &grant, What::Read, ty.name, work).await
+        self.attempt_on(cx, &grant, What::Read, (ty.name, id), work)
+            .await
     }
 
     /// One version of a resource.
@@ -94,7 +97,7 @@ impl Service {
         let ty = resource_type(ty)?;
         let target = Target::Type(ty.name);
         let grant = self
-            .authorize(cx, What::Vread, Action::VRead, target)
+            .authorize_on(cx, What::Vread, Action::VRead, target, id)
             .await?;
         let work = async {
             check_id(id)?;
@@ -104,7 +107,8 @@ impl Service {
             self.show(cx, &grant, What::Vread, record, &ReadConditions::default())
                 .await
         };
-        self.attempt(cx, &grant, What::Vread, ty.name, work).await
+        self.attempt_on(cx, &grant, What::Vread, (ty.name, id), work)
+            .await
     }
 
     /// Shows a record to one who may see it, after the audit has it.

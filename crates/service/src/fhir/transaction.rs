@@ -104,18 +104,19 @@ impl Service {
     ) -> Result<Vec<Option<Grant>>, Error> {
         let mut grants = Vec::with_capacity(requests.len());
         for request in requests {
-            let (what, action, ty) = match request.asks {
+            let (what, action, ty, id) = match request.asks {
                 Asks::Get => {
                     grants.push(None);
                     continue;
                 }
-                Asks::Create { ty, .. } => (What::Create, Action::Create, ty),
-                Asks::Update { ty, .. } => (What::Update, Action::Update, ty),
-                Asks::Delete { ty, .. } => (What::Delete, Action::Delete, ty),
+                Asks::Create { ty, .. } => (What::Create, Action::Create, ty, ""),
+                Asks::Update { ty, id, .. } => (What::Update, Action::Update, ty, id),
+                Asks::Delete { ty, id, .. } => (What::Delete, Action::Delete, ty, id),
             };
             check_writable(ty)?;
             let target = Target::Type(ty.name);
-            grants.push(Some(self.authorize(cx, what, action, target).await?));
+            let grant = self.authorize_on(cx, what, action, target, id).await?;
+            grants.push(Some(grant));
         }
         Ok(grants)
     }

@@ -32,10 +32,11 @@ impl Service {
         let ty = resource_type(ty)?;
         let target = Target::Type(ty.name);
         let grant = self
-            .authorize(cx, What::Update, Action::Update, target)
+            .authorize_on(cx, What::Update, Action::Update, target, id)
             .await?;
         let work = self.update_granted(cx, &grant, ty, id, body, condition);
-        self.attempt(cx, &grant, What::Update, ty.name, work).await
+        self.attempt_on(cx, &grant, What::Update, (ty.name, id), work)
+            .await
     }
 
     async fn update_granted(
