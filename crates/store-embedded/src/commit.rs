@@ -116,10 +116,12 @@ impl Committer {
     }
 
     /// Makes sure that a group can be written, as far as can be known before.
-    fn begin(&self) -> Result<View, Error> {
+    fn begin(&mut self) -> Result<View, Error> {
         self.core.ready()?;
         self.core.space.check()?;
-        // Keys must be durable before what they seal.
+        // Keys must be durable before what they seal. The state counts those that are now: what is being
+        // sealed beside us makes more, and a crash may take them away.
+        self.state.slots = self.core.keyring.slots();
         self.core.keyring.sync().map_err(sealing)?;
         self.core.kv.view()
     }
@@ -303,7 +305,6 @@ impl Committer {
                 group.writes.push(set(key, main_date.to_bytes()));
             }
         }
-        self.state.slots = self.core.keyring.slots();
         let frontier = self.frontier.to_bytes();
         group.writes.push(set(keys::meta(META_FRONTIER), frontier));
         group
