@@ -3,27 +3,37 @@
 //! Each fault is a line that names keys by kind and seq, never content.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use salus_crypto::merkle::Frontier;
+use salus_crypto::sha256;
 use salus_store::{Error, Kind, Scope};
 
-use crate::core::{Core, META_FRONTIER, kind_of_key};
+use crate::chain::Link;
+use crate::core::{Core, META_FRONTIER, State, kind_of_key};
 use crate::kv::View;
 use crate::newest::Newest;
 use crate::row::Entry;
+use crate::superseded::Watch;
 use crate::{audit, body, keys};
 
 /// More faults than this are not listed.
 const FAULTS_MAX: usize = 1000;
 
 pub(crate) fn check(core: &Core) -> Result<Vec<String>, Error> {
+    // Before the view, as a reader does.
+    let watch = core.superseded.watch();
+    let view = Arc::new(core.kv.view()?);
     let mut check = Check {
         core,
-        view: core.kv.view()?,
+        state: State::load(&view)?,
+        view,
+        _watch: watch,
         faults: Vec::new(),
         versions: HashMap::new(),
     };
     check.bodies()?;
+    check.chain()?;
     check.newest()?;
     check.older()?;
     check.current()?;
@@ -35,13 +45,17 @@ pub(crate) fn check(core: &Core) -> Result<Vec<String>, Error> {
 
 struct Check<'a> {
     core: &'a Core,
-    view: View,
+    view: Arc<View>,
+    /// What the committer knew at the point of the view.
+    state: State,
+    _watch: Watch,
     faults: Vec<String>,
     versions: HashMap<u64, Version>,
 }
 
 /// What is known of a version.
 struct Version {
+    digest: [u8; 32],
     of: (Scope, Kind),
     number: u64,
     deleted: bool,
@@ -63,8 +77,7 @@ impl Check<'_> {
         space: u8,
         mut each: impl FnMut(&mut Self, &[u8], &[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        // A view of its own, so that the check itself may be changed meanwhile.
-        let view = self.core.kv.view()?;
+        let view = Arc::clone(&self.view);
         let mut cursor = view.forward(&[space], &[space + 1])?;
         while let Some((key, value)) = cursor.next()? {
             each(self, key, &value)?;
@@ -74,7 +87,7 @@ impl Check<'_> {
 
     /// Every body opens.
     fn bodies(&mut self) -> Result<(), Error> {
-        let visible = self.core.visible();
+        let visible = self.state.seq;
         self.scan(keys::BODY, |check, key, bytes| {
             let seq = keys::last_number(key);
             if seq > visible {
@@ -90,7 +103,10 @@ impl Check<'_> {
             if let Err(error) = stored.open(seq, &check.core.codec, &check.core.keyring) {
                 check.fault(format!("version {seq}: {error}"));
             }
+            let mut bytes = bytes.to_vec();
+            body::set_latest(&mut bytes, 0);
             let version = Version {
+                digest: sha256(&bytes),
                 of: (stored.scope, stored.kind),
                 number: stored.version,
                 deleted: stored.is_deleted(),
@@ -103,9 +119,41 @@ impl Check<'_> {
         })
     }
 
+    /// The chain of changes holds every version, and ends where the state says.
+    fn chain(&mut self) -> Result<(), Error> {
+        let visible = self.state.seq;
+        let (mut hash, mut versions) = ([0; 32], 0);
+        self.scan(keys::CHAIN, |check, key, bytes| {
+            let first = keys::last_number(key);
+            if first > visible {
+                return Ok(());
+            }
+            let link = Link::read(bytes);
+            let count = link.map_or(0, |link| u64::from(link.versions));
+            let digests = (first..first.saturating_add(count))
+                .map_while(|seq| check.versions.get(&seq))
+                .map(|version| version.digest);
+            let digests: Vec<_> = digests.collect();
+            versions += digests.len();
+            let rebuilt = Link::new(hash, first, digests.into_iter());
+            if link != Some(rebuilt) {
+                check.fault(format!("the chain of changes at {first}: not its versions"));
+            }
+            hash = link.map_or(hash, |link| link.hash);
+            Ok(())
+        })?;
+        if versions != self.versions.len() {
+            self.fault("the chain of changes does not hold every version".into());
+        }
+        if self.state.chain != hash {
+            self.fault("the chain of changes does not end where it should".into());
+        }
+        Ok(())
+    }
+
     /// Every record's newest version is there.
     fn newest(&mut self) -> Result<(), Error> {
-        let visible = self.core.visible();
+        let visible = self.state.seq;
         self.scan(keys::NEWEST, |check, key, bytes| {
             let newest = Newest::read(bytes)?;
             if newest.seq > visible {
@@ -143,7 +191,6 @@ impl Check<'_> {
         let lost = lost.filter(|(_, version)| version.newest == version.older);
         let lost: Vec<u64> = lost.map(|(seq, _)| *seq).collect();
         for seq in lost {
-            // One written after the check began may be told of in one place only.
             self.fault(format!("version {seq}: no record leads to it"));
         }
         Ok(())
@@ -151,7 +198,7 @@ impl Check<'_> {
 
     /// The list of current versions holds the newest ones, and those that wait for removal.
     fn current(&mut self) -> Result<(), Error> {
-        let visible = self.core.visible();
+        let visible = self.state.seq;
         let mut counts: BTreeMap<(Scope, Kind), u64> = BTreeMap::new();
         self.scan(keys::CURRENT, |check, key, bytes| {
             let seq = keys::last_number(key);
@@ -214,7 +261,7 @@ impl Check<'_> {
 
     /// Every entry of the index has its row.
     fn index(&mut self) -> Result<(), Error> {
-        let visible = self.core.visible();
+        let visible = self.state.seq;
         for space in [keys::INDEX, keys::LONG] {
             self.scan(space, |check, key, _| {
                 let seq = keys::last_number(key);
@@ -235,7 +282,7 @@ impl Check<'_> {
 
     /// The list of past versions holds those that are not current.
     fn past(&mut self) -> Result<(), Error> {
-        let visible = self.core.visible();
+        let visible = self.state.seq;
         let mut past = HashSet::new();
         self.scan(keys::PAST, |check, key, _| {
             let seq = keys::last_number(key);
@@ -286,7 +333,7 @@ impl Check<'_> {
         })?;
         let mut rebuilt = Frontier::default();
         leaves.values().for_each(|leaf| rebuilt.append(*leaf));
-        let kept = self.core.kv.view()?.get(&keys::meta(META_FRONTIER))?;
+        let kept = self.view.get(&keys::meta(META_FRONTIER))?;
         let kept = kept.as_deref().and_then(Frontier::from_bytes);
         if kept.unwrap_or_default() != rebuilt {
             self.fault("the audit log is not the one that was written".into());

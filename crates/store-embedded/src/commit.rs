@@ -24,7 +24,7 @@ use crate::newest::Newest;
 use crate::prepare::{Prepared, PreparedPut};
 use crate::queue::Queue;
 use crate::reader::Reader;
-use crate::{index, keys, row};
+use crate::{chain, index, keys, row};
 
 /// A group is written when it has this many keys, even if more batches wait.
 const GROUP_KEYS_MAX: usize = 50_000;
@@ -119,10 +119,11 @@ impl Committer {
     fn begin(&mut self) -> Result<View, Error> {
         self.core.ready()?;
         self.core.space.check()?;
-        // Keys must be durable before what they seal. The state counts those that are now: what is being
-        // sealed beside us makes more, and a crash may take them away.
-        self.state.slots = self.core.keyring.slots();
+        // Keys must be durable before what they seal. Counted before: those
+        // that others make from now on need not be.
+        let slots = self.core.keyring.slots();
         self.core.keyring.sync().map_err(sealing)?;
+        self.state.slots = slots;
         self.core.kv.view()
     }
 
@@ -193,6 +194,9 @@ impl Committer {
     fn apply(&mut self, group: &mut Group, batch: Prepared, before: Vec<Option<Newest>>) -> u64 {
         let scope = batch.scope;
         self.state.latest_ms = self.state.latest_ms.max(batch.time_ms);
+        let lag_ms = self.state.latest_ms.saturating_sub(batch.time_ms);
+        self.state.lag_ms = self.state.lag_ms.max(lag_ms);
+        self.chain(group, &batch);
         for (put, before) in batch.puts.into_iter().zip(before) {
             self.apply_put(group, scope, put, before);
         }
@@ -208,6 +212,20 @@ impl Committer {
             group.writes.push(set(key, entry.entry.bytes));
         }
         self.state.seq
+    }
+
+    /// Adds a batch to the chain of changes.
+    fn chain(&mut self, group: &mut Group, batch: &Prepared) {
+        if batch.puts.is_empty() {
+            return;
+        }
+        let first = self.state.seq + 1;
+        let digests = batch.puts.iter().map(|put| put.digest);
+        let link = chain::Link::new(self.state.chain, first, digests);
+        self.state.chain = link.hash;
+        group
+            .writes
+            .push(set(keys::at(keys::CHAIN, first), link.to_bytes()));
     }
 
     fn apply_put(
@@ -318,7 +336,7 @@ impl Committer {
         if !group.superseded.is_empty() {
             self.core.superseded.add(group.superseded.into_iter());
         }
-        self.core.show(self.state.seq);
+        self.core.show(self.state.seq, self.state.lag_ms);
         Ok(())
     }
 }

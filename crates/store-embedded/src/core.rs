@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use salus_crypto::{Keyring, Slot, merkle::Frontier};
@@ -39,6 +39,8 @@ pub(crate) struct Core {
     pub(crate) main_dates: RwLock<HashMap<(Scope, Kind), MainDate>>,
     /// The last point that readers may see.
     visible: AtomicU64,
+    /// See [`State::lag_ms`].
+    lag_ms: AtomicI64,
     /// Why nothing is committed any more.
     fault: Mutex<Option<String>>,
     slots: RwLock<HashMap<Scope, Slot>>,
@@ -47,13 +49,16 @@ pub(crate) struct Core {
 }
 
 /// What the committer knows when the store opens. Kept under one key, format 1:
-/// 1 byte format, the last seq in 8 bytes, the latest time of any version in 8,
-/// the number of slots the keyring had in 4.
+/// 1 byte format, the last seq in 8 bytes, the latest time of any batch in 8,
+/// the farthest that a batch's time lay before the latest in 8, the number of
+/// slots the keyring had in 4, the end of the chain of changes in 32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct State {
     pub(crate) seq: u64,
     pub(crate) latest_ms: i64,
+    pub(crate) lag_ms: i64,
     pub(crate) slots: u32,
+    pub(crate) chain: [u8; 32],
 }
 
 impl Core {
@@ -99,6 +104,7 @@ impl Core {
             rows_max,
             main_dates: RwLock::new(main_dates),
             visible: AtomicU64::new(state.seq),
+            lag_ms: AtomicI64::new(state.lag_ms),
             fault: Mutex::new(None),
             slots: RwLock::default(),
             _lock: lock,
@@ -110,8 +116,14 @@ impl Core {
         self.visible.load(Ordering::Acquire)
     }
 
-    pub(crate) fn show(&self, seq: u64) {
+    /// Shows a point, and how far times may lie before the latest until there.
+    pub(crate) fn show(&self, seq: u64, lag_ms: i64) {
+        self.lag_ms.store(lag_ms, Ordering::Release);
         self.visible.store(seq, Ordering::Release);
+    }
+
+    pub(crate) fn lag_ms(&self) -> i64 {
+        self.lag_ms.load(Ordering::Acquire)
     }
 
     /// Ends all committing: what is on disk is known again only after a new opening.
@@ -148,16 +160,20 @@ impl State {
         let mut bytes = vec![1];
         bytes.extend_from_slice(&self.seq.to_be_bytes());
         bytes.extend_from_slice(&self.latest_ms.to_be_bytes());
+        bytes.extend_from_slice(&self.lag_ms.to_be_bytes());
         bytes.extend_from_slice(&self.slots.to_be_bytes());
+        bytes.extend_from_slice(&self.chain);
         bytes
     }
 
-    fn load(view: &View) -> Result<Self, Error> {
+    pub(crate) fn load(view: &View) -> Result<Self, Error> {
         let Some(bytes) = view.get(&keys::meta(META_STATE))? else {
             return Ok(Self {
                 seq: 0,
                 latest_ms: i64::MIN,
+                lag_ms: 0,
                 slots: 0,
+                chain: [0; 32],
             });
         };
         Self::read(&bytes).ok_or_else(|| Error::Damaged("the state of the store".into()))
@@ -169,10 +185,13 @@ impl State {
         };
         let (seq, rest) = rest.split_first_chunk()?;
         let (latest, rest) = rest.split_first_chunk()?;
-        let slots: &[u8; 4] = rest.try_into().ok()?;
+        let (lag, rest) = rest.split_first_chunk()?;
+        let (slots, rest) = rest.split_first_chunk()?;
         Some(Self {
             seq: u64::from_be_bytes(*seq),
             latest_ms: i64::from_be_bytes(*latest),
+            lag_ms: i64::from_be_bytes(*lag),
+            chain: rest.try_into().ok()?,
             slots: u32::from_be_bytes(*slots),
         })
     }

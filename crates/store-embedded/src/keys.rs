@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `m` name | facts about the store itself |
 //! | `b` seq | a version: header and sealed body; in order of `seq` this is the log of changes |
+//! | `c` seq | the chain of changes, by the first version of each batch |
 //! | `r` scope kind id | the newest version of a record |
 //! | `v` scope kind id version | the seq of an older version |
 //! | `k` scope kind seq | a current, undeleted version: its rows |
@@ -23,6 +24,7 @@ use salus_store::{Kind, Param, Scope, ordered};
 
 pub(crate) const META: u8 = b'm';
 pub(crate) const BODY: u8 = b'b';
+pub(crate) const CHAIN: u8 = b'c';
 pub(crate) const NEWEST: u8 = b'r';
 pub(crate) const VERSION: u8 = b'v';
 pub(crate) const CURRENT: u8 = b'k';

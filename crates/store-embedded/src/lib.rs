@@ -11,10 +11,12 @@
 mod audit;
 mod audit_log;
 mod body;
+mod chain;
 mod check;
 mod collect;
 mod commit;
 mod core;
+mod count;
 mod hash;
 mod index;
 mod keys;
@@ -31,6 +33,7 @@ mod search;
 mod space;
 mod superseded;
 mod walk;
+mod walks;
 
 #[cfg(test)]
 mod tests;
@@ -150,6 +153,20 @@ impl Embedded {
         answered.await.map_err(|_| closed())?
     }
 
+    /// Checks on a thread of its own: it takes long.
+    async fn check_aside(&self) -> Result<Vec<String>, Error> {
+        let core = Arc::clone(&self.core);
+        let (answer, answered) = oneshot::channel();
+        spawn("salus-check", move || {
+            let checked = check::check(&core);
+            // Before the answer: it may be closed and opened again at once.
+            drop(core);
+            // Whoever asked may have gone meanwhile.
+            drop(answer.send(checked));
+        })?;
+        answered.await.map_err(|_| closed())?
+    }
+
     /// Ends the threads, when they have done what waits.
     fn end(&self) {
         self.stop.stop();
@@ -197,7 +214,7 @@ impl Store for Embedded {
     }
 
     fn check(&self) -> Reply<'_, Vec<String>> {
-        ready(check::check(&self.core))
+        Box::pin(self.check_aside())
     }
 
     fn disk_bytes(&self) -> u64 {

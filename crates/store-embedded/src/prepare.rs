@@ -27,6 +27,8 @@ pub(crate) struct PreparedPut {
     pub(crate) version: u64,
     pub(crate) deleted: bool,
     pub(crate) body: Vec<u8>,
+    /// Of the body, for the chain of changes.
+    pub(crate) digest: [u8; 32],
     /// As [`row::Entry`] reads it; empty for a deletion.
     pub(crate) entry: Vec<u8>,
     /// Eight bytes at the end of each are free for the seq.
@@ -140,6 +142,7 @@ fn prepare_put(
         kind: put.kind,
         version: put.version,
         deleted,
+        digest: salus_crypto::sha256(&body),
         body,
         entry,
         index,

@@ -1,0 +1,269 @@
+//! Ways through records in the order asked for, so that a page is found
+//! without reading all that match.
+
+use std::collections::BinaryHeap;
+
+use salus_store::{Error, Param};
+
+use crate::index::Access;
+use crate::row::Entry;
+use crate::search::{After, Chosen, SHORT_WALK, Search, Top};
+use crate::walk::{Run, Walk};
+use crate::{index, keys};
+
+impl Search<'_> {
+    /// Entries of one index key, newest first.
+    pub(crate) fn by_seq(
+        &mut self,
+        access: &Access,
+        after: Option<&After>,
+        wanted: usize,
+    ) -> Result<Vec<Chosen>, Error> {
+        let filtered = self.is_filtered(access);
+        let mut page = Vec::new();
+        for span in &access.spans {
+            let below = after.map_or(self.reader.at.saturating_add(1), |after| after.seq);
+            let mut end = span.start.clone();
+            end.extend_from_slice(&below.to_be_bytes());
+            let reader = self.reader;
+            let mut cursor = reader.view.backward(&span.start, &end)?;
+            while page.len() < wanted {
+                let Some(key) = cursor.next_key()? else {
+                    break;
+                };
+                let seq = keys::last_number(key);
+                self.touch()?;
+                if self.shows(seq) {
+                    page.extend(self.choose(seq, filtered)?);
+                }
+            }
+        }
+        Ok(page)
+    }
+
+    /// All current records, newest first; `None` if it takes too long.
+    pub(crate) fn by_current(
+        &mut self,
+        after: Option<&After>,
+        wanted: usize,
+        rows_max: u64,
+    ) -> Result<Option<Vec<Chosen>>, Error> {
+        let below = after.map_or(self.reader.at.saturating_add(1), |after| after.seq);
+        let mut cursor = self.current(below)?;
+        let mut page = Vec::new();
+        while page.len() < wanted {
+            let Some((key, entry)) = cursor.next()? else {
+                break;
+            };
+            let seq = keys::last_number(key);
+            if self.touch()? > rows_max {
+                return Ok(None);
+            }
+            if self.shows(seq) && self.passes(&Entry::read(&entry)?.candidate(seq)?) {
+                let entry = Some(entry.into_owned());
+                page.push(Chosen { seq, entry });
+            }
+        }
+        Ok(Some(page))
+    }
+
+    /// All current records, latest time first. Times mostly follow seqs: what
+    /// was read is given out as soon as nothing that comes can be later.
+    pub(crate) fn by_time(
+        &mut self,
+        after: Option<&After>,
+        wanted: usize,
+        rows_max: u64,
+    ) -> Result<Option<Vec<Chosen>>, Error> {
+        let mut cursor = self.current(self.reader.at.saturating_add(1))?;
+        let mut waiting: BinaryHeap<(i64, u64)> = BinaryHeap::new();
+        let mut page = Vec::new();
+        while let Some((key, bytes)) = cursor.next()? {
+            let seq = keys::last_number(key);
+            if self.touch()? > rows_max {
+                return Ok(None);
+            }
+            let entry = Entry::read(&bytes)?;
+            // Times of this one and all that come are at most this.
+            while let Some((time, seq)) = waiting.peek().copied()
+                && time >= entry.latest_ms
+                && page.len() < wanted
+            {
+                waiting.pop();
+                page.push(Chosen { seq, entry: None });
+            }
+            if page.len() >= wanted {
+                return Ok(Some(page));
+            }
+            if !self.shows(seq) {
+                continue;
+            }
+            let candidate = entry.candidate(seq)?;
+            if self.is_behind(after, &candidate) && self.passes(&candidate) {
+                waiting.push((entry.time_ms, seq));
+            }
+        }
+        while page.len() < wanted
+            && let Some((_, seq)) = waiting.pop()
+        {
+            page.push(Chosen { seq, entry: None });
+        }
+        Ok(Some(page))
+    }
+
+    /// In the order of a parameter's index, and last what has no value there.
+    pub(crate) fn by_value(
+        &mut self,
+        param: Param,
+        descending: bool,
+        after: Option<&After>,
+        wanted: usize,
+        rows_max: u64,
+    ) -> Result<Option<Vec<Chosen>>, Error> {
+        let reader = self.reader;
+        let prefix = keys::of_param(keys::INDEX, reader.scope, self.query.kind, param);
+        let (mut start, mut end) = (prefix.clone(), keys::after_prefix(&prefix));
+        let mut missing_only = false;
+        if let Some(after) = after {
+            let candidate = Entry::read(&after.entry)?.candidate(after.seq)?;
+            match self.run_key(&prefix, param, descending, &candidate) {
+                Some(key) if descending => end = keys::after_prefix(&key),
+                Some(key) => start = key,
+                None => missing_only = true,
+            }
+        }
+        let mut page = Vec::new();
+        if !missing_only {
+            let mut walk = Walk::new(&reader.view, &start, &end, descending, &[])?;
+            while page.len() < wanted
+                && let Some(run) = walk.next()?
+            {
+                let chosen = self.choose_run(run, Some((&prefix, param, descending)), after)?;
+                page.extend(chosen);
+                if self.touched > rows_max {
+                    return Ok(None);
+                }
+            }
+        }
+        if page.len() < wanted {
+            let rest = wanted - page.len();
+            let Some(missing) = self.without_value(param, after, rest, rows_max)? else {
+                return Ok(None);
+            };
+            page.extend(missing);
+        }
+        page.truncate(wanted);
+        Ok(Some(page))
+    }
+
+    /// References to one record, in the order of main dates; `None` if it takes too long.
+    pub(crate) fn by_main_date(
+        &mut self,
+        access: &Access,
+        descending: bool,
+        after: Option<&After>,
+        wanted: usize,
+    ) -> Result<Option<Vec<Chosen>>, Error> {
+        let reader = self.reader;
+        let rows_max = self.touched.saturating_add(SHORT_WALK);
+        let mut page = Vec::new();
+        for span in &access.spans {
+            // Those without a date are at the beginning, and belong at the end.
+            let mut dated = span.start.clone();
+            dated.extend_from_slice(&1_u64.to_be_bytes());
+            let mut spans = [
+                (dated.clone(), span.end.clone()),
+                (span.start.clone(), dated),
+            ];
+            if let Some(after) = after {
+                let date = Entry::read(&after.entry)?.main_date_ms;
+                let mut key = span.start.clone();
+                key.extend_from_slice(&index::main_date_bytes(date));
+                match (date, descending) {
+                    (None, _) => spans[0].1 = spans[0].0.clone(),
+                    (Some(_), true) => spans[0].1 = keys::after_prefix(&key),
+                    (Some(_), false) => spans[0].0 = key,
+                }
+            }
+            for (start, end) in spans {
+                let mut walk = Walk::new(&reader.view, &start, &end, descending, self.wanted)?;
+                while page.len() < wanted
+                    && let Some(run) = walk.next()?
+                {
+                    page.extend(self.choose_run(run, None, after)?);
+                    if self.touched > rows_max {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+        page.truncate(wanted);
+        Ok(Some(page))
+    }
+
+    /// The records of a run that belong behind the position, in order.
+    pub(crate) fn choose_run(
+        &mut self,
+        run: Run,
+        of_param: Option<(&[u8], Param, bool)>,
+        after: Option<&After>,
+    ) -> Result<Vec<Chosen>, Error> {
+        let mut chosen: Vec<(Vec<u8>, Chosen)> = Vec::new();
+        for seq in run.seqs {
+            self.touch()?;
+            if !self.shows(seq) {
+                continue;
+            }
+            let entry = self.entry(seq)?;
+            let candidate = Entry::read(&entry)?.candidate(seq)?;
+            if let Some((prefix, param, descending)) = of_param
+                && self.run_key(prefix, param, descending, &candidate).as_ref() != Some(&run.key)
+            {
+                // It has another value that comes first.
+                continue;
+            }
+            if !self.passes(&candidate) {
+                continue;
+            }
+            let key = self.sort_key(&candidate);
+            if after.is_none_or(|after| after.key < key) {
+                let entry = Some(entry);
+                chosen.push((key, Chosen { seq, entry }));
+            }
+        }
+        chosen.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        Ok(chosen.into_iter().map(|(_, chosen)| chosen).collect())
+    }
+
+    /// Current records without a value of a parameter, in order.
+    pub(crate) fn without_value(
+        &mut self,
+        param: Param,
+        after: Option<&After>,
+        wanted: usize,
+        rows_max: u64,
+    ) -> Result<Option<Vec<Chosen>>, Error> {
+        let mut cursor = self.current(self.reader.at.saturating_add(1))?;
+        let mut top = Top::new(wanted);
+        while let Some((key, bytes)) = cursor.next()? {
+            let seq = keys::last_number(key);
+            if self.touch()? > rows_max {
+                return Ok(None);
+            }
+            let candidate = Entry::read(&bytes)?.candidate(seq)?;
+            let lacks = candidate.rows.values(param).next().is_none();
+            if !lacks || !self.shows(seq) || !self.passes(&candidate) {
+                continue;
+            }
+            let key = self.sort_key(&candidate);
+            if after.is_none_or(|after| after.key < key) {
+                top.add(key, seq);
+            }
+            // By nothing else than the seq: what comes is older.
+            if self.query.sort.len() == 1 && top.is_full() {
+                break;
+            }
+        }
+        Ok(Some(top.into_chosen()))
+    }
+}
