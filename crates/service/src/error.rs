@@ -153,7 +153,7 @@ impl From<salus_store::Error> for Error {
             Store::Misuse(_) => (Kind::Invalid, "the request cannot be carried out as it is"),
             Store::Unavailable(_) => (
                 Kind::Unavailable,
-                "the store cannot take this just now; nothing was changed",
+                "the store cannot confirm this just now; look whether it happened before trying again",
             ),
             Store::Damaged(_) => (Kind::Internal, "the store needs its operator"),
         };

@@ -49,7 +49,7 @@ async fn import(
         Ok(_) => None,
         Err(_) => Some(Server::start(&config, None).await?),
     };
-    let state = State::load(&config.data, &source)?;
+    let state = State::load(&config.data, &arguments.project, &source)?;
     let report = load(arguments, &config, &source, state).await;
     if let Some(server) = own {
         server.stop().await?;

@@ -28,11 +28,11 @@ pub(super) struct State {
 
 impl State {
     /// The state an unfinished import of the same files left, or a new one.
-    pub(super) fn load(data: &Path, source: &Source) -> Result<Self, Error> {
+    pub(super) fn load(data: &Path, project: &str, source: &Source) -> Result<Self, Error> {
         let dir = data.join("import");
         let unwritable = |error| Error::Unreadable(dir.clone(), error);
         fs::create_dir_all(&dir).map_err(unwritable)?;
-        let path = dir.join(format!("{}.json", name(source)));
+        let path = dir.join(format!("{}.json", name(project, source)));
         let saved = fs::read_to_string(&path)
             .ok()
             .and_then(|text| serde_json::from_str::<Saved>(&text).ok())
@@ -83,13 +83,14 @@ impl State {
     }
 }
 
-/// A name that stands for these files.
-fn name(source: &Source) -> String {
-    let paths: Vec<String> = source
-        .paths()
-        .map(|path| path.display().to_string())
-        .collect();
-    let hash = salus_crypto::sha256(paths.join("\n").as_bytes());
+/// A name that stands for these files on their way into this project.
+fn name(project: &str, source: &Source) -> String {
+    let mut text = project.to_owned();
+    for path in source.paths() {
+        text.push('\n');
+        text.push_str(&path.display().to_string());
+    }
+    let hash = salus_crypto::sha256(text.as_bytes());
     hash.iter()
         .take(8)
         .map(|byte| format!("{byte:02x}"))

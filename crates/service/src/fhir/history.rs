@@ -41,6 +41,7 @@ impl Service {
         let grant = self.authorize_on(cx, what, action, target, id).await?;
         let work = async {
             check_id(id)?;
+            check_kept(ty)?;
             let of = HistoryOf::Record(ty.kind, id.into());
             let path = format!("{}/{id}", ty.name);
             let entry = Entry::new(cx, what, Outcome::Success, grant.rule());
@@ -69,8 +70,12 @@ impl Service {
         let target = Target::Type(ty.name);
         let grant = self.authorize(cx, what, action, target).await?;
         let entry = Entry::new(cx, what, Outcome::Success, grant.rule());
-        let of = HistoryOf::Kinds(vec![ty.kind]);
-        let work = self.history(cx, of, ty.name.to_owned(), &parameters, entry);
+        let work = async {
+            check_kept(ty)?;
+            let of = HistoryOf::Kinds(vec![ty.kind]);
+            self.history(cx, of, ty.name.to_owned(), &parameters, entry)
+                .await
+        };
         let (reply, _) = self.attempt(cx, &grant, what, ty.name, work).await?;
         Ok(reply)
     }
@@ -168,6 +173,16 @@ impl Service {
         }
         Ok(bundle.finish())
     }
+}
+
+/// Refuses the history of what has only one version.
+fn check_kept(ty: ResourceType) -> Result<(), Error> {
+    if ty.name == ResourceType::AUDIT_EVENT {
+        return Err(Error::not_found(
+            "audit events never change, so they have no history; search them",
+        ));
+    }
+    Ok(())
 }
 
 /// One version, with the request that made it.
