@@ -39,8 +39,10 @@ fn a_full_disk_refuses_writes_and_loses_none() {
         assert!([201, 503].contains(&answer.status), "{answer:?}");
     }
     disk.remount("size=512m");
+    // There is room again. If the engine's work in the background met the full disk, it does
+    // not know what is written, and refuses until it is opened again.
     let answer = create(&mut client, &mut ledger, "room", &mut draw, 100);
-    assert_eq!(answer.status, 201, "there is room again: {answer:?}");
+    assert!([201, 503].contains(&answer.status), "{answer:?}");
     server.kill();
     works_again(&data, &mut ledger, &mut draw);
 }
