@@ -134,16 +134,20 @@ fn requests_under_way_finish_when_the_server_stops() {
         .header("Host", "localhost")
         .header("Authorization", format!("Bearer {}", server.token()))
         .header("Content-Type", "application/fhir+json")
-        .body(body)
+        .header("Expect", "100-continue")
+        .body(body.clone())
         .bytes();
-    let (first, rest) = request.split_at(request.len() - 10);
     let mut stream = server.connect();
-    stream.write_all(first).unwrap();
-    // The request is under way for certain once the server answers another on its own connection.
-    server.send(Request::new("GET", "/health/live")).expect(200);
+    stream
+        .write_all(&request[..request.len() - body.len()])
+        .unwrap();
+    // The server asks for the body: the request is under way.
+    let mut go_on = [0; 25];
+    stream.read_exact(&mut go_on).unwrap();
+    assert_eq!(go_on, *b"HTTP/1.1 100 Continue\r\n\r\n");
     server.terminate();
     wait_until_refused(&server);
-    stream.write_all(rest).unwrap();
+    stream.write_all(body.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
