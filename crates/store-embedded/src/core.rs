@@ -10,6 +10,7 @@ use parking_lot::{Mutex, RwLock};
 use salus_crypto::{Keyring, Slot, merkle::Frontier};
 use salus_store::{Error, Kind, Scope, ordered};
 
+use crate::aside::Aside;
 use crate::body::{Codec, sealing};
 use crate::hash::SipHash;
 use crate::index::Index;
@@ -36,6 +37,7 @@ pub(crate) struct Core {
     pub(crate) superseded: Arc<Superseded>,
     pub(crate) space: Space,
     pub(crate) rows_max: u64,
+    pub(crate) aside: Aside,
     pub(crate) main_dates: RwLock<HashMap<(Scope, Kind), MainDate>>,
     /// The last point that readers may see.
     visible: AtomicU64,
@@ -102,6 +104,7 @@ impl Core {
             superseded: Arc::new(superseded),
             space: Space::new(dir, disk_bytes_min),
             rows_max,
+            aside: Aside::default(),
             main_dates: RwLock::new(main_dates),
             visible: AtomicU64::new(state.seq),
             lag_ms: AtomicI64::new(state.lag_ms),

@@ -292,13 +292,3 @@ impl Snapshot for Reader {
 pub(crate) fn ready<'a, T: Send + 'a>(result: Result<T, Error>) -> Reply<'a, T> {
     Box::pin(std::future::ready(result))
 }
-
-/// Does something that may take long. Where a runtime has other workers, they
-/// take over what this one would do meanwhile.
-pub(crate) fn aside<T>(work: impl FnOnce() -> T) -> T {
-    use tokio::runtime::{Handle, RuntimeFlavor};
-    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
-        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
-        _ => work(),
-    }
-}

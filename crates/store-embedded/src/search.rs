@@ -12,7 +12,7 @@ use crate::index::{Access, Hints, Span};
 use crate::kv::Cursor;
 use crate::newest::Newest;
 use crate::plan::{COLLECT_MAX, Conditions, Driver, FEW, MANY, Reading};
-use crate::reader::{Reader, aside};
+use crate::reader::Reader;
 use crate::row::Entry;
 use crate::walk::next_wanted;
 use crate::{index, keys, position};
@@ -70,7 +70,7 @@ impl Reader {
         let mut search = Search::new(self, query, &wanted);
         match search.conditions.all.as_slice() {
             [] => search.count(),
-            _ => aside(|| search.count()),
+            _ => self.core.aside.run(|| search.count()),
         }
     }
 }
@@ -161,7 +161,9 @@ impl<'a> Search<'a> {
             }) => self.by_few(&access, seqs, after.as_ref(), wanted),
             driver => {
                 let access = driver.map(|driver| driver.access);
-                aside(|| self.by_many(access.as_ref(), after.as_ref(), wanted))
+                let core = &self.reader.core;
+                core.aside
+                    .run(|| self.by_many(access.as_ref(), after.as_ref(), wanted))
             }
         }
     }
