@@ -1,9 +1,9 @@
 //! Outside crates: licences we may ship, none that is unwanted, no second
 //! version of a heavy one, and a reason for each that we name ourselves.
 //!
-//! The rules are those of `deny.toml`. `cargo deny` itself takes longer to
-//! build than this whole workspace, so CI does without; where outside crates
-//! come from is seen in `words`.
+//! The rules are those of `deny.toml`. `cargo deny` itself would have
+//! to be built first, so CI does without; where outside crates come from is
+//! seen in `words`.
 
 use std::collections::BTreeSet;
 

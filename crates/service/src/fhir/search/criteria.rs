@@ -98,7 +98,12 @@ fn value(
         }
         (Operand::Text { folded, .. }, None) => Test::StringStarts(folded.clone()),
         (Operand::Text { folded, .. }, Some(M::Contains)) => Test::StringContains(folded.clone()),
-        (Operand::Text { exact, .. }, Some(M::Exact)) => Test::StringIs(exact.clone()),
+        (Operand::Text { folded, exact }, Some(M::Exact)) => {
+            // The index is in the order of folded texts: where to look, then what to find.
+            let near = Filter::Value(param, Test::StringStarts(folded.clone()));
+            let same = Filter::Value(param, Test::StringIs(exact.clone()));
+            return Some(Filter::All(vec![near, same]));
+        }
         (Operand::Date(prefix, span), None) => {
             Test::Date(comparison(*prefix), span.from_ms, span.to_ms)
         }
