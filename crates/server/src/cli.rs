@@ -76,7 +76,7 @@ pub(crate) struct ServeArguments {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// The address clients use, as https://fhir.example.org, if it differs from the one listened on
+    /// The address clients use, with its scheme, if it differs from the one listened on
     #[arg(long, env = "SALUS_BASE_URL", value_name = "URL")]
     pub(crate) base_url: Option<String>,
 

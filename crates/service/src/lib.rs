@@ -2,7 +2,7 @@
 //!
 //! [`Service`] is what every protocol calls. Nothing here knows HTTP, and
 //! nothing here knows which engine keeps the records. All changes and all
-//! reads pass [`pipeline`].
+//! reads pass `pipeline`.
 
 pub mod audit;
 pub mod context;

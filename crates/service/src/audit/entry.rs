@@ -2,7 +2,7 @@
 //!
 //! One byte of version, then fields in order: texts as a length (LEB128) and
 //! UTF-8, numbers as LEB128. The time is the store's own; see
-//! [`super::event`] for the entry as FHIR shows it. Entries are written on
+//! `event` for the entry as FHIR shows it. Entries are written on
 //! every request, so they are small and cheap to make.
 
 use std::net::IpAddr;
