@@ -30,8 +30,12 @@ fuzz_target!(|text: &str| {
         assert!(span.from_ms <= span.to_ms);
     }
     if let Some(time) = Time::parse(text).or_else(|| Time::parse_partial(text)) {
-        let same = Time::from_nanos_of_day(time.nanos_of_day(), &time);
-        assert_eq!(same.to_string(), time.to_string());
+        // The leap second behind the last one belongs to no day that can be counted in.
+        let nanos = time.nanos_of_day();
+        if !time.to_string().contains(":60") {
+            let same = Time::from_nanos_of_day(nanos, &time);
+            assert_eq!(same.to_string(), time.to_string());
+        }
     }
     if decimal::parse(text).is_some() {
         assert!(decimal::is_valid(text), "computed with and not a decimal");
