@@ -26,7 +26,7 @@ struct NewClient {
 }
 
 /// `GET /admin/projects`
-pub(crate) async fn list_projects(call: Call) -> Result<Response, Failure> {
+pub(crate) async fn list_projects(call: &mut Call) -> Result<Response, Failure> {
     let projects = call.service().list_projects(&call.cx).await?;
     let projects: Vec<Value> = projects
         .iter()
@@ -36,8 +36,8 @@ pub(crate) async fn list_projects(call: Call) -> Result<Response, Failure> {
 }
 
 /// `POST /admin/projects` with `{"slug", "name"}`
-pub(crate) async fn create_project(mut call: Call) -> Result<Response, Failure> {
-    let new: NewProject = body(&mut call).await?;
+pub(crate) async fn create_project(call: &mut Call) -> Result<Response, Failure> {
+    let new: NewProject = body(call).await?;
     let made = call
         .service()
         .create_project(&call.cx, &new.slug, &new.name)
@@ -47,15 +47,15 @@ pub(crate) async fn create_project(mut call: Call) -> Result<Response, Failure> 
 }
 
 /// `GET /admin/clients`
-pub(crate) async fn list_clients(call: Call) -> Result<Response, Failure> {
+pub(crate) async fn list_clients(call: &mut Call) -> Result<Response, Failure> {
     let clients = call.service().list_clients(&call.cx).await?;
     let clients: Vec<Value> = clients.iter().map(view).collect();
     Ok(answer(StatusCode::OK, &json!({"clients": clients})))
 }
 
 /// `POST /admin/clients` with `{"id"?, "name", "scopes"}`; answers with the secret, once.
-pub(crate) async fn create_client(mut call: Call) -> Result<Response, Failure> {
-    let new: NewClient = body(&mut call).await?;
+pub(crate) async fn create_client(call: &mut Call) -> Result<Response, Failure> {
+    let new: NewClient = body(call).await?;
     let made = call
         .service()
         .create_client(&call.cx, new.id.as_deref(), &new.name, &new.scopes)
@@ -66,7 +66,7 @@ pub(crate) async fn create_client(mut call: Call) -> Result<Response, Failure> {
 }
 
 /// `DELETE /admin/clients/{id}`
-pub(crate) async fn delete_client(call: Call) -> Result<Response, Failure> {
+pub(crate) async fn delete_client(call: &mut Call) -> Result<Response, Failure> {
     call.service()
         .delete_client(&call.cx, call.param("id"))
         .await?;

@@ -22,7 +22,7 @@ struct SignIn {
 
 /// `POST /auth/token`: a client's token for its id and secret
 /// (RFC 6749, 4.4; the secret in the form or as Basic authentication).
-pub(crate) async fn token(mut call: Call) -> Result<Response, Failure> {
+pub(crate) async fn token(call: &mut Call) -> Result<Response, Failure> {
     let body = call.take_form().await?;
     let form = std::str::from_utf8(&body).map_err(|_| bad("the form is not UTF-8"))?;
     let form = pairs(form)?;
@@ -38,7 +38,7 @@ pub(crate) async fn token(mut call: Call) -> Result<Response, Failure> {
             "grant_type must be client_credentials",
         ));
     }
-    let (id, secret) = match basic(&call) {
+    let (id, secret) = match basic(call) {
         Some(pair) => pair,
         None => match (field("client_id"), field("client_secret")) {
             (Some(id), Some(secret)) => (id, secret),
@@ -55,8 +55,8 @@ pub(crate) async fn token(mut call: Call) -> Result<Response, Failure> {
 }
 
 /// `POST /auth/sign-in` with `{"email", "password"}`: an administrator's token.
-pub(crate) async fn sign_in(mut call: Call) -> Result<Response, Failure> {
-    let asked: SignIn = crate::admin::body(&mut call).await?;
+pub(crate) async fn sign_in(call: &mut Call) -> Result<Response, Failure> {
+    let asked: SignIn = crate::admin::body(call).await?;
     let password = Secret::new(asked.password);
     let done = call
         .service()
@@ -66,14 +66,14 @@ pub(crate) async fn sign_in(mut call: Call) -> Result<Response, Failure> {
 }
 
 /// `POST /auth/sign-out`: the token stops working.
-pub(crate) async fn sign_out(call: Call) -> Result<Response, Failure> {
+pub(crate) async fn sign_out(call: &mut Call) -> Result<Response, Failure> {
     let credential = crate::bearer(&call.headers);
     call.service().sign_out(&call.cx, credential).await?;
     Ok(answer(StatusCode::OK, &json!({"signed_out": true})))
 }
 
 /// `GET /setup?link=…`: the page on which the first administrator is made.
-pub(crate) async fn setup_page(call: Call) -> Result<Response, Failure> {
+pub(crate) async fn setup_page(call: &mut Call) -> Result<Response, Failure> {
     if call.service().is_set_up().await? {
         return Ok(page(DONE.to_owned()));
     }
@@ -87,7 +87,7 @@ pub(crate) async fn setup_page(call: Call) -> Result<Response, Failure> {
 }
 
 /// `POST /setup`: makes the first administrator, and uses up the link.
-pub(crate) async fn setup(mut call: Call) -> Result<Response, Failure> {
+pub(crate) async fn setup(call: &mut Call) -> Result<Response, Failure> {
     let body = call.take_form().await?;
     let form = std::str::from_utf8(&body)
         .map_err(|_| Failure::Http(StatusCode::BAD_REQUEST, "the form is not UTF-8"))?;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::RawPathParams;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode, Uri, header};
 use http_body_util::BodyExt;
 use salus_service::Service;
 use salus_service::context::Context;
@@ -29,8 +30,8 @@ pub(crate) struct Call {
     pub(crate) app: Arc<App>,
     pub(crate) cx: Context,
     /// The named segments of the path, decoded.
-    pub(crate) params: Vec<(Arc<str>, String)>,
-    pub(crate) query: Option<String>,
+    pub(crate) params: RawPathParams,
+    pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Body,
 }
@@ -45,7 +46,7 @@ impl Call {
     pub(crate) fn param(&self, name: &str) -> &str {
         self.params
             .iter()
-            .find(|(key, _)| &**key == name)
+            .find(|(key, _)| *key == name)
             .map_or("", |(_, value)| value)
     }
 
@@ -56,7 +57,7 @@ impl Call {
 
     /// The parameters behind the `?`, decoded, in order.
     pub(crate) fn query_pairs(&self) -> Result<Vec<(String, String)>, Failure> {
-        pairs(self.query.as_deref().unwrap_or_default())
+        pairs(self.uri.query().unwrap_or_default())
     }
 
     /// The whole body, if the client sends it within the limits.

@@ -7,7 +7,7 @@ use crate::call::Call;
 use crate::failure::Failure;
 
 /// `GET /`: where to go from here.
-pub(crate) async fn home(_call: Call) -> Result<Response, Failure> {
+pub(crate) async fn home(_call: &mut Call) -> Result<Response, Failure> {
     Ok(json(
         StatusCode::OK,
         &serde_json::json!({
@@ -21,12 +21,12 @@ pub(crate) async fn home(_call: Call) -> Result<Response, Failure> {
 }
 
 /// `GET /health/live`: the process answers.
-pub(crate) async fn live(_call: Call) -> Result<Response, Failure> {
+pub(crate) async fn live(_call: &mut Call) -> Result<Response, Failure> {
     Ok(json(StatusCode::OK, &serde_json::json!({"status": "live"})))
 }
 
 /// `GET /health/ready`: the store takes writes.
-pub(crate) async fn ready(call: Call) -> Result<Response, Failure> {
+pub(crate) async fn ready(call: &mut Call) -> Result<Response, Failure> {
     let ready = call.service().ready().await;
     let (status, word) = match ready {
         Ok(()) => (StatusCode::OK, "ready"),
@@ -36,7 +36,7 @@ pub(crate) async fn ready(call: Call) -> Result<Response, Failure> {
 }
 
 /// `GET /metrics`, for the server's administrators.
-pub(crate) async fn metrics(call: Call) -> Result<Response, Failure> {
+pub(crate) async fn metrics(call: &mut Call) -> Result<Response, Failure> {
     let store_bytes = call.service().read_metrics(&call.cx).await?;
     let mut response = Response::new(call.app.metrics.text(store_bytes).into());
     response.headers_mut().insert(

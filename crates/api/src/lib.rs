@@ -83,13 +83,16 @@ pub fn router(service: Arc<Service>, settings: Settings) -> Router {
             paths.insert(path, methods.on(filter, handler));
         }
     }
+    let (elsewhere, otherwise) = (Arc::clone(&app), app);
     paths
         .into_iter()
         .fold(Router::new(), |router, (path, methods)| {
             router.route(&path, methods)
         })
-        .fallback(|| async { NO_SUCH_PATH.into_response() })
-        .method_not_allowed_fallback(|| async { NO_SUCH_METHOD.into_response() })
+        .fallback(async move || elsewhere.refuse("no-such-path", NO_SUCH_PATH))
+        .method_not_allowed_fallback(async move || {
+            otherwise.refuse("no-such-method", NO_SUCH_METHOD)
+        })
 }
 
 const NO_SUCH_PATH: Failure = Failure::Http(
@@ -116,21 +119,40 @@ async fn answer(
     let call = handle(Arc::clone(&app), route, request_id, params, request);
     let result = AssertUnwindSafe(call).catch_unwind().await;
     let result = result.unwrap_or_else(|_| Err(PANICKED));
-    let (mut response, cause) = match result {
-        Ok(response) => (response, None),
-        Err(failure) => {
-            let cause = failure.cause();
-            (failure.into_response(), cause)
-        }
-    };
-    if let Ok(value) = HeaderValue::try_from(request_id.to_string()) {
-        response.headers_mut().insert(REQUEST_ID, value);
+    app.finish(route.name, request_id, started, result)
+}
+
+impl App {
+    /// Answers what is no route.
+    fn refuse(&self, name: &'static str, failure: Failure) -> Response {
+        let request_id = self.service.new_request_id();
+        self.finish(name, request_id, Instant::now(), Err(failure))
     }
-    let elapsed = started.elapsed();
-    let status = response.status();
-    app.metrics.observe(route.name, status, elapsed);
-    log(route, status, request_id, elapsed, cause.as_deref());
-    response
+
+    /// Makes the answer, with its request's id, and counts and logs it.
+    fn finish(
+        &self,
+        name: &'static str,
+        request_id: RequestId,
+        started: Instant,
+        result: Result<Response, Failure>,
+    ) -> Response {
+        let (mut response, cause) = match result {
+            Ok(response) => (response, None),
+            Err(failure) => {
+                let cause = failure.cause();
+                (failure.into_response(), cause)
+            }
+        };
+        if let Ok(value) = HeaderValue::try_from(request_id.to_string()) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        let elapsed = started.elapsed();
+        let status = response.status();
+        self.metrics.observe(name, status, elapsed);
+        log(name, status, request_id, elapsed, cause.as_deref());
+        response
+    }
 }
 
 const PANICKED: Failure = Failure::Http(
@@ -140,13 +162,13 @@ const PANICKED: Failure = Failure::Http(
 
 /// One line for each request: never its path, parameters or content.
 fn log(
-    route: &Route,
+    name: &str,
     status: StatusCode,
     request_id: RequestId,
     elapsed: std::time::Duration,
     cause: Option<&str>,
 ) {
-    let (name, status, micros) = (route.name, status.as_u16(), elapsed.as_micros() as u64);
+    let (status, micros) = (status.as_u16(), elapsed.as_micros() as u64);
     match (status, cause) {
         (500.., cause) => {
             tracing::error!(%request_id, name, status, micros, cause = cause.unwrap_or("unknown"), "request failed");
@@ -164,15 +186,11 @@ async fn handle(
     request: Request,
 ) -> Result<Response, Failure> {
     let (parts, body) = request.into_parts();
-    let params = params
-        .map_err(|_| NO_SUCH_TEXT)?
-        .iter()
-        .map(|(key, value)| (key.into(), value.to_owned()))
-        .collect::<Vec<(Arc<str>, String)>>();
+    let params = params.map_err(|_| NO_SUCH_TEXT)?;
     let slug = params
         .iter()
-        .find(|(key, _)| &**key == "project")
-        .map(|(_, value)| value.as_str());
+        .find(|(key, _)| *key == "project")
+        .map(|(_, value)| value);
     let scope = match (route.mount, slug) {
         (Mount::Root, _) => Some(Service::SYSTEM),
         (Mount::Project | Mount::Fhir, slug) => {
@@ -183,7 +201,7 @@ async fn handle(
     let mut cx = Context {
         subject: Service::anonymous(),
         scope: scope.unwrap_or(Service::NO_SCOPE),
-        base: base(&app.settings, &parts.headers, slug).into(),
+        base: base(&app.settings, &parts.headers, slug),
         request_id,
         now_ms: app.service.now_ms(),
         remote: match peer {
@@ -191,7 +209,7 @@ async fn handle(
             Some(Peer::Operator) | None => None,
         },
     };
-    if route.access == Access::Token {
+    if let Access::Token(_) = route.access {
         let credential = match peer {
             Some(Peer::Operator) => Credential::Operator,
             Some(Peer::Network(_)) | None => bearer(&parts.headers),
@@ -204,15 +222,22 @@ async fn handle(
     } else if scope.is_none() {
         return Err(NO_SUCH_PATH);
     }
-    let call = Call {
+    let mut call = Call {
         app,
         cx,
         params,
-        query: parts.uri.query().map(str::to_owned),
+        uri: parts.uri,
         headers: parts.headers,
         body,
     };
-    (route.handler)(call).await
+    let answer = (route.handler)(&mut call).await;
+    if let (Err(Failure::Http(..)), Access::Token(what)) = (&answer, route.access) {
+        // No use case has seen it, so none has told the audit.
+        call.service()
+            .note_unreadable(&call.cx, what, call.param("type"), call.param("id"))
+            .await?;
+    }
+    answer
 }
 
 /// The token of an Authorization header (RFC 6750, 2.1).
@@ -228,7 +253,7 @@ pub(crate) fn bearer(headers: &http::HeaderMap) -> Credential<'_> {
 }
 
 /// The base URL of a project's FHIR endpoint, as the client knows it.
-fn base(settings: &Settings, headers: &http::HeaderMap, project: Option<&str>) -> String {
+fn base(settings: &Settings, headers: &http::HeaderMap, project: Option<&str>) -> Arc<str> {
     let host = headers
         .get(header::HOST)
         .and_then(|value| value.to_str().ok())
@@ -237,13 +262,13 @@ fn base(settings: &Settings, headers: &http::HeaderMap, project: Option<&str>) -
                 .all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b))
         })
         .unwrap_or("localhost");
-    let root = match &settings.base_url {
-        Some(url) => url.trim_end_matches('/').to_owned(),
-        None if settings.https => format!("https://{host}"),
-        None => format!("http://{host}"),
+    let (scheme, root) = match &settings.base_url {
+        Some(url) => ("", url.trim_end_matches('/')),
+        None if settings.https => ("https://", host),
+        None => ("http://", host),
     };
     match project {
-        Some(slug) => format!("{root}/p/{slug}/fhir"),
-        None => format!("{root}/fhir"),
+        Some(slug) => format!("{scheme}{root}/p/{slug}/fhir").into(),
+        None => format!("{scheme}{root}/fhir").into(),
     }
 }

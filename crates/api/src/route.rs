@@ -9,12 +9,13 @@ use std::pin::Pin;
 
 use axum::response::Response;
 use http::Method;
+use salus_service::audit::entry::What;
 
 use crate::call::Call;
 use crate::failure::Failure;
 
 /// What a handler gives: an answer, or the reason why there is none.
-pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send>>;
+pub(crate) type Answer<'a> = Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send + 'a>>;
 
 /// One row of the table.
 pub struct Route {
@@ -28,7 +29,7 @@ pub struct Route {
     pub name: &'static str,
     /// Who may call it at all, before policy decides.
     pub access: Access,
-    pub(crate) handler: fn(Call) -> Answer,
+    pub(crate) handler: for<'a> fn(&'a mut Call) -> Answer<'a>,
 }
 
 /// Where a route's path begins.
@@ -59,18 +60,19 @@ impl Mount {
 pub enum Access {
     /// Anyone: health, capabilities, signing in.
     Public,
-    /// Whoever brings a valid token; policy decides the rest.
-    Token,
+    /// Whoever brings a valid token; policy decides the rest. The audit has it
+    /// as this, also when the request cannot be read and never gets to policy.
+    Token(What),
 }
 
 macro_rules! routes {
-    ($($method:ident $mount:ident $path:literal $name:literal $access:ident $handler:path;)*) => {
+    ($($method:ident $mount:ident $path:literal $name:literal $access:ident$(($what:ident))? $handler:path;)*) => {
         &[$(Route {
             method: Method::$method,
             mount: Mount::$mount,
             path: $path,
             name: $name,
-            access: Access::$access,
+            access: Access::$access$((What::$what))?,
             handler: |call| Box::pin($handler(call)),
         }),*]
     };
@@ -80,34 +82,34 @@ macro_rules! routes {
 pub static ROUTES: &[Route] = {
     use crate::{admin, auth, fhir, health};
     routes! {
-        GET    Root    "/"                              "home"              Public health::home;
-        GET    Root    "/health/live"                   "health-live"       Public health::live;
-        GET    Root    "/health/ready"                  "health-ready"      Public health::ready;
-        GET    Root    "/metrics"                       "metrics"           Token  health::metrics;
+        GET    Root    "/"                              "home"              Public                  health::home;
+        GET    Root    "/health/live"                   "health-live"       Public                  health::live;
+        GET    Root    "/health/ready"                  "health-ready"      Public                  health::ready;
+        GET    Root    "/metrics"                       "metrics"           Token(AdminRead)        health::metrics;
 
-        GET    Root    "/setup"                         "setup-page"        Public auth::setup_page;
-        POST   Root    "/setup"                         "setup"             Public auth::setup;
-        POST   Project "/auth/token"                    "token"             Public auth::token;
-        POST   Project "/auth/sign-in"                  "sign-in"           Public auth::sign_in;
-        POST   Project "/auth/sign-out"                 "sign-out"          Token  auth::sign_out;
+        GET    Root    "/setup"                         "setup-page"        Public                  auth::setup_page;
+        POST   Root    "/setup"                         "setup"             Public                  auth::setup;
+        POST   Project "/auth/token"                    "token"             Public                  auth::token;
+        POST   Project "/auth/sign-in"                  "sign-in"           Public                  auth::sign_in;
+        POST   Project "/auth/sign-out"                 "sign-out"          Token(SignIn)           auth::sign_out;
 
-        GET    Root    "/admin/projects"                "projects-list"     Token  admin::list_projects;
-        POST   Root    "/admin/projects"                "projects-create"   Token  admin::create_project;
-        GET    Project "/admin/clients"                 "clients-list"      Token  admin::list_clients;
-        POST   Project "/admin/clients"                 "clients-create"    Token  admin::create_client;
-        DELETE Project "/admin/clients/{id}"            "clients-delete"    Token  admin::delete_client;
+        GET    Root    "/admin/projects"                "projects-list"     Token(AdminRead)        admin::list_projects;
+        POST   Root    "/admin/projects"                "projects-create"   Token(AdminWrite)       admin::create_project;
+        GET    Project "/admin/clients"                 "clients-list"      Token(AdminRead)        admin::list_clients;
+        POST   Project "/admin/clients"                 "clients-create"    Token(AdminWrite)       admin::create_client;
+        DELETE Project "/admin/clients/{id}"            "clients-delete"    Token(AdminWrite)       admin::delete_client;
 
-        GET    Fhir    "/metadata"                      "capabilities"      Public fhir::capabilities;
-        POST   Fhir    ""                               "transaction"       Token  fhir::bundle;
-        GET    Fhir    "/_history"                      "history-system"    Token  fhir::history_system;
-        GET    Fhir    "/{type}"                        "search-type"       Token  fhir::search;
-        POST   Fhir    "/{type}/_search"                "search-type-post"  Token  fhir::search_post;
-        POST   Fhir    "/{type}"                        "create"            Token  fhir::create;
-        GET    Fhir    "/{type}/_history"               "history-type"      Token  fhir::history_type;
-        GET    Fhir    "/{type}/{id}"                   "read"              Token  fhir::read;
-        PUT    Fhir    "/{type}/{id}"                   "update"            Token  fhir::update;
-        DELETE Fhir    "/{type}/{id}"                   "delete"            Token  fhir::delete;
-        GET    Fhir    "/{type}/{id}/_history"          "history-instance"  Token  fhir::history_instance;
-        GET    Fhir    "/{type}/{id}/_history/{vid}"    "vread"             Token  fhir::vread;
+        GET    Fhir    "/metadata"                      "capabilities"      Public                  fhir::capabilities;
+        POST   Fhir    ""                               "transaction"       Token(Batch)            fhir::bundle;
+        GET    Fhir    "/_history"                      "history-system"    Token(HistorySystem)    fhir::history_system;
+        GET    Fhir    "/{type}"                        "search-type"       Token(Search)           fhir::search;
+        POST   Fhir    "/{type}/_search"                "search-type-post"  Token(Search)           fhir::search_post;
+        POST   Fhir    "/{type}"                        "create"            Token(Create)           fhir::create;
+        GET    Fhir    "/{type}/_history"               "history-type"      Token(HistoryType)      fhir::history_type;
+        GET    Fhir    "/{type}/{id}"                   "read"              Token(Read)             fhir::read;
+        PUT    Fhir    "/{type}/{id}"                   "update"            Token(Update)           fhir::update;
+        DELETE Fhir    "/{type}/{id}"                   "delete"            Token(Delete)           fhir::delete;
+        GET    Fhir    "/{type}/{id}/_history"          "history-instance"  Token(HistoryInstance)  fhir::history_instance;
+        GET    Fhir    "/{type}/{id}/_history/{vid}"    "vread"             Token(Vread)            fhir::vread;
     }
 };

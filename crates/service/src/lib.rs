@@ -9,6 +9,7 @@ pub mod context;
 mod cursor;
 pub mod error;
 pub mod fhir;
+mod ids;
 mod pipeline;
 pub mod projects;
 pub mod sessions;
@@ -106,23 +107,10 @@ impl Service {
         Ok(self.store.snapshot(cx.scope, At::Now).await?)
     }
 
-    /// A new id: a UUID of version 7 (RFC 9562), so that what is written
-    /// together lies together.
+    /// A new id.
     pub(crate) fn new_id(&self, cx: &Context) -> Box<str> {
-        let mut bytes = [0; 16];
-        self.world.random(&mut bytes);
-        bytes[..6].copy_from_slice(&cx.now_ms.to_be_bytes()[2..]);
-        bytes[6] = bytes[6] & 0x0f | 0x70;
-        bytes[8] = bytes[8] & 0x3f | 0x80;
-        let mut text = String::with_capacity(36);
-        for (i, byte) in bytes.iter().enumerate() {
-            if matches!(i, 4 | 6 | 8 | 10) {
-                text.push('-');
-            }
-            for digit in [byte >> 4, byte & 15] {
-                text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
-            }
-        }
-        text.into()
+        let mut random = [0; 16];
+        self.world.random(&mut random);
+        ids::mint(cx.now_ms, random)
     }
 }

@@ -154,6 +154,23 @@ impl Service {
         }
     }
 
+    /// Makes the audit entry of a request whose form was refused, its media
+    /// type, its size or its text, before it could ask for a decision. What
+    /// the path names may be no type and no id.
+    pub async fn note_unreadable(
+        &self,
+        cx: &Context,
+        what: What,
+        ty: &str,
+        id: &str,
+    ) -> Result<(), Error> {
+        let entry = Entry::new(cx, what, Outcome::Refused, "request not readable");
+        match ResourceType::named(ty) {
+            Some(ty) => self.record_refusal(cx, entry, ty.name, id).await,
+            None => self.record_refusal(cx, entry, "", "").await,
+        }
+    }
+
     /// Makes the audit entry of what did not happen. Whoever asked for a
     /// record in vain, or without a right to it, is found by that record.
     async fn record_refusal(

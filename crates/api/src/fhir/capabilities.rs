@@ -27,14 +27,14 @@ const OF_TYPE: [&str; 8] = [
 const OF_SYSTEM: [&str; 4] = ["transaction", "batch", "history-system", "search-system"];
 
 /// `GET [base]/metadata`
-pub(crate) async fn capabilities(call: Call) -> Result<Response, Failure> {
-    let wanted = Preferences::of(&call)?;
+pub(crate) async fn capabilities(call: &mut Call) -> Result<Response, Failure> {
+    let wanted = Preferences::of(call)?;
     let statement = statement(&call.cx.base);
     let reply = Reply {
         body: Some(statement.to_string().into()),
         ..Reply::with(Status::Ok)
     };
-    super::finish(&call, &wanted, reply)
+    super::finish(call, &wanted, reply)
 }
 
 fn statement(base: &str) -> Value {

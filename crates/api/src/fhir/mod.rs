@@ -20,8 +20,8 @@ use crate::media;
 use preferences::Preferences;
 
 /// `POST [base]/[type]`
-pub(crate) async fn create(mut call: Call) -> Result<Response, Failure> {
-    let wanted = Preferences::of(&call)?;
+pub(crate) async fn create(call: &mut Call) -> Result<Response, Failure> {
+    let wanted = Preferences::of(call)?;
     media::check_sent(&call.headers)?;
     let body = call.take_body().await?;
     let options = CreateOptions {
@@ -31,12 +31,12 @@ pub(crate) async fn create(mut call: Call) -> Result<Response, Failure> {
         .service()
         .create(&call.cx, call.param("type"), body, &options)
         .await?;
-    finish(&call, &wanted, reply)
+    finish(call, &wanted, reply)
 }
 
 /// `GET [base]/[type]/[id]`
-pub(crate) async fn read(call: Call) -> Result<Response, Failure> {
-    let wanted = Preferences::of(&call)?;
+pub(crate) async fn read(call: &mut Call) -> Result<Response, Failure> {
+    let wanted = Preferences::of(call)?;
     let conditions = ReadConditions {
         if_none_match: call.header(header::IF_NONE_MATCH).map(Versions::parse),
         if_modified_since_ms: call
@@ -47,12 +47,12 @@ pub(crate) async fn read(call: Call) -> Result<Response, Failure> {
         .service()
         .read(&call.cx, call.param("type"), call.param("id"), &conditions)
         .await?;
-    finish(&call, &wanted, reply)
+    finish(call, &wanted, reply)
 }
 
 /// `GET [base]/[type]/[id]/_history/[vid]`
-pub(crate) async fn vread(call: Call) -> Result<Response, Failure> {
-    let wanted = Preferences::of(&call)?;
+pub(crate) async fn vread(call: &mut Call) -> Result<Response, Failure> {
+    let wanted = Preferences::of(call)?;
     let reply = call
         .service()
         .vread(
@@ -62,14 +62,14 @@ pub(crate) async fn vread(call: Call) -> Result<Response, Failure> {
             call.param("vid"),
         )
         .await?;
-    finish(&call, &wanted, reply)
+    finish(call, &wanted, reply)
 }
 
 /// `PUT [base]/[type]/[id]`
-pub(crate) async fn update(mut call: Call) -> Result<Response, Failure> {
-    let wanted = Preferences::of(&call)?;
+pub(crate) async fn update(call: &mut Call) -> Result<Response, Failure> {
+    let wanted = Preferences::of(call)?;
     media::check_sent(&call.headers)?;
-    let condition = reply::write_condition(&call)?;
+    let condition = reply::write_condition(call)?;
     let body = call.take_body().await?;
     let reply = call
         .service()
@@ -81,23 +81,23 @@ pub(crate) async fn update(mut call: Call) -> Result<Response, Failure> {
             condition,
         )
         .await?;
-    finish(&call, &wanted, reply)
+    finish(call, &wanted, reply)
 }
 
 /// `DELETE [base]/[type]/[id]`
-pub(crate) async fn delete(call: Call) -> Result<Response, Failure> {
-    let wanted = Preferences::of(&call)?;
-    let condition = reply::write_condition(&call)?;
+pub(crate) async fn delete(call: &mut Call) -> Result<Response, Failure> {
+    let wanted = Preferences::of(call)?;
+    let condition = reply::write_condition(call)?;
     let reply = call
         .service()
         .delete(&call.cx, call.param("type"), call.param("id"), condition)
         .await?;
-    finish(&call, &wanted, reply)
+    finish(call, &wanted, reply)
 }
 
 /// `POST [base]`: a batch or a transaction.
-pub(crate) async fn bundle(mut call: Call) -> Result<Response, Failure> {
-    let wanted = Preferences::of(&call)?;
+pub(crate) async fn bundle(call: &mut Call) -> Result<Response, Failure> {
+    let wanted = Preferences::of(call)?;
     media::check_sent(&call.headers)?;
     let key = call.header("idempotency-key").map(str::to_owned);
     let body = call.take_body().await?;
@@ -105,23 +105,23 @@ pub(crate) async fn bundle(mut call: Call) -> Result<Response, Failure> {
         .service()
         .bundle(&call.cx, body, wanted.bundle_options(key))
         .await?;
-    finish(&call, &wanted, reply)
+    finish(call, &wanted, reply)
 }
 
 /// `GET [base]/[type]?…`
-pub(crate) async fn search(call: Call) -> Result<Response, Failure> {
-    let wanted = Preferences::of(&call)?;
+pub(crate) async fn search(call: &mut Call) -> Result<Response, Failure> {
+    let wanted = Preferences::of(call)?;
     let parameters = call.query_pairs()?;
     let reply = call
         .service()
         .search(&call.cx, call.param("type"), parameters, wanted.handling)
         .await?;
-    finish(&call, &wanted, reply)
+    finish(call, &wanted, reply)
 }
 
 /// `POST [base]/[type]/_search`: parameters in the body, and behind the `?` too.
-pub(crate) async fn search_post(mut call: Call) -> Result<Response, Failure> {
-    let wanted = Preferences::of(&call)?;
+pub(crate) async fn search_post(call: &mut Call) -> Result<Response, Failure> {
+    let wanted = Preferences::of(call)?;
     let form = call
         .header(header::CONTENT_TYPE)
         .is_some_and(|ty| ty.starts_with("application/x-www-form-urlencoded"));
@@ -144,37 +144,37 @@ pub(crate) async fn search_post(mut call: Call) -> Result<Response, Failure> {
         .service()
         .search(&call.cx, call.param("type"), parameters, wanted.handling)
         .await?;
-    finish(&call, &wanted, reply)
+    finish(call, &wanted, reply)
 }
 
 /// `GET [base]/[type]/[id]/_history`
-pub(crate) async fn history_instance(call: Call) -> Result<Response, Failure> {
-    let wanted = Preferences::of(&call)?;
+pub(crate) async fn history_instance(call: &mut Call) -> Result<Response, Failure> {
+    let wanted = Preferences::of(call)?;
     let parameters = call.query_pairs()?;
     let reply = call
         .service()
         .history_instance(&call.cx, call.param("type"), call.param("id"), parameters)
         .await?;
-    finish(&call, &wanted, reply)
+    finish(call, &wanted, reply)
 }
 
 /// `GET [base]/[type]/_history`
-pub(crate) async fn history_type(call: Call) -> Result<Response, Failure> {
-    let wanted = Preferences::of(&call)?;
+pub(crate) async fn history_type(call: &mut Call) -> Result<Response, Failure> {
+    let wanted = Preferences::of(call)?;
     let parameters = call.query_pairs()?;
     let reply = call
         .service()
         .history_type(&call.cx, call.param("type"), parameters)
         .await?;
-    finish(&call, &wanted, reply)
+    finish(call, &wanted, reply)
 }
 
 /// `GET [base]/_history`
-pub(crate) async fn history_system(call: Call) -> Result<Response, Failure> {
-    let wanted = Preferences::of(&call)?;
+pub(crate) async fn history_system(call: &mut Call) -> Result<Response, Failure> {
+    let wanted = Preferences::of(call)?;
     let parameters = call.query_pairs()?;
     let reply = call.service().history_system(&call.cx, parameters).await?;
-    finish(&call, &wanted, reply)
+    finish(call, &wanted, reply)
 }
 
 fn finish(call: &Call, wanted: &Preferences, reply: Reply) -> Result<Response, Failure> {

@@ -30,7 +30,7 @@ impl Preferences {
     /// Reads them, and refuses formats we do not have.
     pub(crate) fn of(call: &Call) -> Result<Self, Failure> {
         let (mut format, mut pretty) = (None, false);
-        if call.query.is_some() {
+        if call.uri.query().is_some() {
             for (key, value) in call.query_pairs()? {
                 match key.as_str() {
                     "_format" => format = Some(value),

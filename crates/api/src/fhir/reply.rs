@@ -100,10 +100,10 @@ pub(crate) fn write_condition(call: &Call) -> Result<WriteCondition, Failure> {
 
 /// A time as HTTP writes it (RFC 9110, 5.6.7).
 fn http_date(time_ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(time_ms)
+    let time = jiff::Timestamp::from_millisecond(time_ms).unwrap_or_default();
+    jiff::fmt::rfc2822::DateTimePrinter::new()
+        .timestamp_to_rfc9110_string(&time)
         .unwrap_or_default()
-        .strftime("%a, %d %b %Y %H:%M:%S GMT")
-        .to_string()
 }
 
 /// The reverse, to the whole second.

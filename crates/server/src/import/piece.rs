@@ -138,7 +138,7 @@ impl Reading<'_> {
         let content = match Document::parse(bytes, &limits()) {
             Ok(document) => self.content(document, 1),
             Err(error) => {
-                let reason = format!("not JSON: {error}");
+                let reason = error.to_string();
                 Content::Fault(Fault::new(self.path, Some(error.line), reason))
             }
         };
@@ -224,8 +224,10 @@ impl Reading<'_> {
     fn line(&self, text: &[u8], number: usize) -> Content {
         match Document::parse(text.to_vec(), &limits()) {
             Ok(document) => self.content(document, number),
-            Err(error) => {
-                let reason = format!("not JSON: {error}");
+            Err(mut error) => {
+                // It was counted from the line's begin.
+                error.line = number;
+                let reason = error.to_string();
                 Content::Fault(Fault::new(self.path, Some(number), reason))
             }
         }

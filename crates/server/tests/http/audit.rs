@@ -173,6 +173,64 @@ fn what_was_refused_is_told_too() {
 }
 
 #[test]
+fn what_could_not_be_read_is_told_too() {
+    let project = project("audit-unreadable");
+    let check = |answer: Answer, status, expect: &str| {
+        let event = check(&project, answer.expect(status), expect);
+        let rule = &event["agent"][0]["policy"][0];
+        assert_eq!(rule, "urn:salus:rule:request-not-readable");
+        assert_eq!(
+            event["agent"][0]["who"]["identifier"]["value"],
+            "Client/all"
+        );
+    };
+    let with = |method, path, name: &str, value: &str| {
+        project.send(project.request(method, path).header(name, value).body("{}"))
+    };
+    let (ty, long) = ("Content-Type", "100000000000");
+    let xml = "application/fhir+xml";
+    check(
+        with("PUT", "Patient/p", ty, xml),
+        415,
+        "update U 4 Patient/p",
+    );
+    check(with("PUT", "Patient/_", ty, xml), 415, "update U 4");
+    check(with("POST", "Nothing", ty, xml), 415, "create C 4");
+    check(with("POST", "", ty, xml), 415, "batch E 4");
+    check(
+        with("POST", "Patient/_search", ty, xml),
+        415,
+        "search-type E 4",
+    );
+    check(
+        with("GET", "Patient/p", "Accept", xml),
+        406,
+        "read R 4 Patient/p",
+    );
+    check(
+        with("POST", "Patient", "Content-Length", long),
+        413,
+        "create C 4",
+    );
+    check(
+        with("DELETE", "Patient/p", "If-Match", "two"),
+        400,
+        "delete D 4 Patient/p",
+    );
+    check(project.get("Patient?name=%FF"), 400, "search-type E 4");
+    let clients = "/p/audit-unreadable/admin/clients";
+    let unread = project
+        .server
+        .admin("POST", clients, &json!([]))
+        .expect(400);
+    let event = event(&project, &unread);
+    assert_eq!(
+        (&event["action"], &event["outcome"]),
+        (&json!("U"), &json!("4"))
+    );
+}
+
+#[test]
 fn asking_in_vain_is_found_by_the_patient_asked_for() {
     let project = project("audit-in-vain");
     project.put(&patient()).expect(201);

@@ -247,6 +247,30 @@ fn methods_that_a_path_does_not_take_are_refused() {
 }
 
 #[test]
+fn what_is_no_route_is_counted_and_has_an_id() {
+    let project = guarded("bad-routes");
+    let mut ids = std::collections::BTreeSet::new();
+    for (method, path, status) in [
+        ("GET", "/nothing", 404),
+        ("GET", "Patient/a/what", 404),
+        ("PATCH", "Patient/a", 405),
+        ("POST", "/health/live", 405),
+        ("GET", "Patient/%FF", 400),
+    ] {
+        let answer = project.send(project.request(method, path)).expect(status);
+        check_outcome(&answer);
+        ids.insert(answer.header("x-request-id").unwrap().to_owned());
+    }
+    assert_eq!(ids.len(), 5);
+    let metrics = project.server.admin("GET", "/metrics", &Value::Null);
+    let metrics = metrics.expect(200).body;
+    for (route, status) in [("no-such-path", 404), ("no-such-method", 405)] {
+        let count = format!("salus_requests_total{{route=\"{route}\",status=\"{status}\"}}");
+        assert!(metrics.contains(&count), "{count}: {metrics}");
+    }
+}
+
+#[test]
 fn bodies_over_the_limit_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let arguments = ["--demo=0", "--body-bytes-max", "100000"];

@@ -123,6 +123,8 @@ fn a_bad_line_is_named_and_the_rest_loads() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("patients.ndjson:2: "), "{text}");
     assert!(text.contains("administrative-gender"), "{text}");
+    let place = "patients.ndjson:5: not JSON at line 5, column 3: expected ";
+    assert!(text.contains(place), "{text}");
     assert_eq!(output.status.code(), Some(1));
     let server = Server::start_on(&data, &["--demo=0"]);
     assert_eq!(total(&server, "Patient"), 4);

@@ -68,17 +68,17 @@ fn a_resource_lives_from_create_to_delete_and_again() {
     check_history(
         &project,
         &format!("{path}/_history"),
-        &["PUT 4", "DELETE 3", "PUT 2", "POST 1"],
+        &["PUT 4 201", "DELETE 3 204", "PUT 2 200", "POST 1 201"],
     );
     check_history(
         &project,
         "Patient/_history",
-        &["PUT 4", "DELETE 3", "PUT 2", "POST 1"],
+        &["PUT 4 201", "DELETE 3 204", "PUT 2 200", "POST 1 201"],
     );
     check_history(
         &project,
         "_history",
-        &["PUT 4", "DELETE 3", "PUT 2", "POST 1"],
+        &["PUT 4 201", "DELETE 3 204", "PUT 2 200", "POST 1 201"],
     );
 }
 
@@ -91,7 +91,9 @@ fn check_history(project: &Project, path: &str, expect: &[&str]) {
         .map(|entry| {
             let etag = entry["response"]["etag"].as_str().unwrap();
             let version = etag.trim_matches(|c| "W/\"".contains(c));
-            format!("{} {version}", entry["request"]["method"].as_str().unwrap())
+            let method = entry["request"]["method"].as_str().unwrap();
+            let status = entry["response"]["status"].as_str().unwrap();
+            format!("{method} {version} {status}")
         })
         .collect();
     assert_eq!(found, expect, "{path}");
@@ -108,6 +110,24 @@ fn an_update_creates_what_is_not_there() {
         project.get("Patient/my-own.id-1").expect(200).json()["name"],
         mine["name"]
     );
+    // A UUID, even of the server's form, is the client's all the same.
+    let history = ["PUT 2 200", "PUT 1 201"];
+    for id in ["my-own.id-2", "018bcfe5-687b-7fff-bfff-ffffffff79e7"] {
+        mine["id"] = json!(id);
+        project.put(&mine).expect(201);
+        project.put(&mine).expect(200);
+        check_history(&project, &format!("Patient/{id}/_history"), &history);
+        // The version before may be on the next page.
+        let first = format!("Patient/{id}/_history?_count=1");
+        check_history(&project, &first, &history[..1]);
+    }
+    let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": [
+        {"resource": mine, "request": {"method": "POST", "url": "Patient"}},
+    ]});
+    let made = project.post("", &bundle).expect(200).json();
+    let location = made["entry"][0]["response"]["location"].as_str().unwrap();
+    let path = location.strip_suffix("/1").unwrap();
+    check_history(&project, path, &["POST 1 201"]);
 }
 
 #[test]
@@ -244,6 +264,18 @@ fn history_pages_and_begins_where_asked() {
         .get("Patient/a/_history?_since=2999-01-01T00:00:00Z")
         .expect(200);
     assert_eq!(later.json().get("entry"), None);
+    // The link to itself says what was asked, on later pages too.
+    let asked = "Patient/a/_history?_count=1&_since=2020-01-01T00%3A00%3A00%2B01%3A00";
+    let page = project.get(asked).expect(200);
+    let own = page.link("self").unwrap();
+    assert!(own.ends_with(asked), "{own}");
+    let second = project.get(&page.link("next").unwrap()).expect(200);
+    assert_eq!(second.link("self").unwrap(), own);
+    let plain = project
+        .get("_history?_pretty=true")
+        .expect(200)
+        .link("self");
+    assert!(plain.unwrap().ends_with("/fhir/_history"));
 }
 
 #[test]

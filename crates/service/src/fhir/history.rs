@@ -1,7 +1,7 @@
 //! FHIR history: <https://hl7.org/fhir/R4/http.html#history>.
 
 use salus_auth::{Action, Target};
-use salus_store::{At, Content, Found, History, HistoryOf};
+use salus_store::{At, Content, Found, History, HistoryOf, Record, Snapshot};
 
 use super::reply::{Reply, Status};
 use super::types::ResourceType;
@@ -12,6 +12,7 @@ use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::cursor::Cursor;
 use crate::error::Error;
+use crate::ids;
 
 const COUNT_DEFAULT: usize = 50;
 const COUNT_MAX: usize = 1000;
@@ -22,8 +23,9 @@ const PURPOSE: &str = "history";
 struct Asked {
     /// `Patient/1`, `Patient` or nothing.
     path: String,
-    count: usize,
-    since_ms: Option<i64>,
+    count: Option<usize>,
+    /// As the client wrote it, an instant.
+    since: Option<String>,
 }
 
 impl Service {
@@ -126,14 +128,14 @@ impl Service {
         let snapshot = self.store.snapshot(cx.scope, at).await?;
         let query = History {
             of,
-            since_ms: asked.since_ms,
-            limit: asked.count,
+            since_ms: asked.since.as_deref().and_then(search::instant_ms),
+            limit: asked.count.unwrap_or(COUNT_DEFAULT),
             after: cursor.map(|cursor| cursor.position),
         };
         let found = snapshot.history(&query).await?;
         let about = entry.shows(found.hits.iter().map(|hit| &hit.record));
         self.record(cx, &entry, about).await?;
-        let body = self.history_bundle(cx, &asked, snapshot.seq(), &found)?;
+        let body = self.history_bundle(cx, &asked, &*snapshot, &found).await?;
         let reply = Reply {
             body: Some(body),
             ..Reply::with(Status::Ok)
@@ -141,11 +143,11 @@ impl Service {
         Ok((reply, found.hits.len()))
     }
 
-    fn history_bundle(
+    async fn history_bundle(
         &self,
         cx: &Context,
         asked: &Asked,
-        seq: salus_store::Seq,
+        snapshot: &dyn Snapshot,
         found: &Found,
     ) -> Result<bytes::Bytes, Error> {
         let bytes = found.hits.iter().map(|hit| match &hit.record.content {
@@ -157,19 +159,21 @@ impl Service {
             "" => format!("{}/_history", cx.base),
             path => format!("{}/{path}/_history", cx.base),
         };
-        let mut links = vec![("self", url.clone())];
+        let mut links = vec![("self", asked.under(&url))];
         if let Some(position) = &found.next {
             let cursor = Cursor {
-                seq,
-                request: asked.to_request(),
+                seq: snapshot.seq(),
+                request: asked.under(&asked.path),
                 position: position.clone(),
             };
             let text = cursor.seal(&self.cursor_key, cx, PURPOSE)?;
             links.push(("next", format!("{url}?{CURSOR}={text}")));
         }
         bundle.links(&links);
-        for hit in &found.hits {
-            version_entry(&mut bundle, cx, &hit.record);
+        for (index, hit) in found.hits.iter().enumerate() {
+            let older = found.hits.get(index + 1).map(|hit| &hit.record);
+            let creates = creates(snapshot, &hit.record, older).await?;
+            version_entry(&mut bundle, cx, &hit.record, creates);
         }
         Ok(bundle.finish())
     }
@@ -185,26 +189,45 @@ fn check_kept(ty: ResourceType) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether a version made its resource: the first one, or one that follows a
+/// deletion. `older` is the next version on the page, likely the one before.
+async fn creates(
+    snapshot: &dyn Snapshot,
+    record: &Record,
+    older: Option<&Record>,
+) -> Result<bool, Error> {
+    if record.version == 1 {
+        return Ok(true);
+    }
+    let before = record.version - 1;
+    let is_before = |older: &&Record| {
+        (older.kind, &older.id, older.version) == (record.kind, &record.id, before)
+    };
+    if let Some(older) = older.filter(is_before) {
+        return Ok(older.content == Content::Deleted);
+    }
+    let older = snapshot.version(record.kind, &record.id, before).await?;
+    Ok(older.is_none_or(|older| older.content == Content::Deleted))
+}
+
 /// One version, with the request that made it.
-fn version_entry(bundle: &mut BundleWriter, cx: &Context, record: &salus_store::Record) {
+fn version_entry(bundle: &mut BundleWriter, cx: &Context, record: &Record, creates: bool) {
     let Some(ty) = ResourceType::of(record.kind) else {
         return;
     };
     let path = format!("{}/{}", ty.name, record.id);
     let mut entry = bundle.begin_entry();
     entry.text("fullUrl", &format!("{}/{path}", cx.base));
-    let (method, status) = match &record.content {
-        Content::Body(body) => {
-            entry.json("resource", body);
-            if record.version == 1 {
-                ("POST", "201")
-            } else {
-                ("PUT", "200")
-            }
-        }
-        Content::Deleted => ("DELETE", "204"),
+    if let Content::Body(body) = &record.content {
+        entry.json("resource", body);
+    }
+    let posted = record.version == 1 && ids::is_ours(&record.id, record.time_ms);
+    let (method, url, status) = match (&record.content, creates) {
+        (Content::Deleted, _) => ("DELETE", &*path, "204"),
+        (Content::Body(_), true) if posted => ("POST", ty.name, "201"),
+        (Content::Body(_), true) => ("PUT", &*path, "201"),
+        (Content::Body(_), false) => ("PUT", &*path, "200"),
     };
-    let url = if method == "POST" { ty.name } else { &path };
     entry.object("request", &[("method", method), ("url", url)]);
     entry.object(
         "response",
@@ -221,8 +244,8 @@ impl Asked {
     fn from_parameters(path: String, parameters: &[(String, String)]) -> Result<Self, Error> {
         let mut asked = Self {
             path,
-            count: COUNT_DEFAULT,
-            since_ms: None,
+            count: None,
+            since: None,
         };
         for (name, value) in parameters {
             match name.as_str() {
@@ -230,12 +253,12 @@ impl Asked {
                     let count: usize = value
                         .parse()
                         .map_err(|_| Error::invalid("_count is not a number"))?;
-                    asked.count = count.clamp(1, COUNT_MAX);
+                    asked.count = Some(count.clamp(1, COUNT_MAX));
                 }
                 "_since" => {
-                    let since = search::instant_ms(value);
-                    let since = since.ok_or_else(|| Error::invalid("_since is not an instant"))?;
-                    asked.since_ms = Some(since);
+                    search::instant_ms(value)
+                        .ok_or_else(|| Error::invalid("_since is not an instant"))?;
+                    asked.since = Some(value.clone());
                 }
                 "_format" | "_pretty" => {}
                 _ => {
@@ -248,17 +271,23 @@ impl Asked {
         Ok(asked)
     }
 
-    fn to_request(&self) -> String {
-        let since = self.since_ms.map(|ms| ms.to_string()).unwrap_or_default();
-        format!("{} {} {since}", self.path, self.count)
+    /// The request as it was understood, below a path or URL.
+    fn under(&self, path: &str) -> String {
+        let mut text = form_urlencoded::Serializer::new(String::new());
+        if let Some(count) = self.count {
+            text.append_pair("_count", &count.to_string());
+        }
+        if let Some(since) = &self.since {
+            text.append_pair("_since", since);
+        }
+        let text = text.finish();
+        let question = if text.is_empty() { "" } else { "?" };
+        format!("{path}{question}{text}")
     }
 
+    /// Reads what [`Self::under`] wrote.
     fn from_request(text: &str) -> Option<Self> {
-        let mut parts = text.split(' ');
-        Some(Self {
-            path: parts.next()?.to_owned(),
-            count: parts.next()?.parse().ok()?,
-            since_ms: parts.next()?.parse().ok(),
-        })
+        let (path, parameters) = text.split_once('?').unwrap_or((text, ""));
+        Self::from_parameters(path.to_owned(), &search::pairs(parameters)).ok()
     }
 }
