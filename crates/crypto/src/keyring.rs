@@ -63,7 +63,7 @@ pub enum Founding {
 }
 
 /// Unwrapped keys held in memory, about 1 KB each.
-const CACHED_KEYS_MAX: usize = 8192;
+const CACHED_KEYS_MAX: usize = 16_384;
 
 /// Keys of one keyring, each 128 bytes on disk and about 30 in memory.
 const SLOTS_MAX: u32 = 1 << 28;

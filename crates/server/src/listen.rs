@@ -23,6 +23,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const FINISH_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait when the system has no descriptor left for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// A timer that runs always. Each request sets one for [`HEAD_TIMEOUT`]; were
+/// that the next to end, setting it would wake the thread that waits for the network.
+const PULSE: Duration = Duration::from_secs(1);
 
 /// Connections open at once; more wait in the system's queue.
 const CONNECTIONS_MAX: usize = 4096;
@@ -36,9 +39,11 @@ pub(crate) async fn network(
 ) {
     let open = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut pulse = tokio::time::interval(PULSE);
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, &room) => accepted,
+            _ = pulse.tick() => continue,
             _ = stop.wait_for(|stop| *stop) => break,
         };
         let Some((stream, address, place)) = accepted else {

@@ -102,7 +102,7 @@ pub(crate) fn collect(core: &Core, floor: u64, stop: &Stop) -> Result<(), Error>
         }
         let floor = core.superseded.floor().to_be_bytes();
         writes.push(set(keys::meta(META_FLOOR), floor.into()));
-        core.kv.write(writes, When::Later)?;
+        core.kv.write_here(writes, When::Later)?;
         core.superseded.removed(seqs);
     }
     Ok(())

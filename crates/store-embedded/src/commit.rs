@@ -1,4 +1,4 @@
-//! The committer: one thread through which all batches go.
+//! The committer: one task through which all batches go.
 //!
 //! It drains the queue into a group, decides the preconditions of each batch
 //! against the store and the batches before it in the group, gives out seqs,
@@ -12,9 +12,11 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use salus_crypto::merkle::Frontier;
 use salus_store::{Committed, Error, Kind, Precondition, Query, Scope, Seq};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::body::{self, sealing};
@@ -31,8 +33,32 @@ const GROUP_KEYS_MAX: usize = 50_000;
 /// Batches that wait for their turn; more wait outside.
 pub(crate) const QUEUE_MAX: usize = 1024;
 
-/// A batch, and where the answer goes.
-pub(crate) type Job = (Prepared, oneshot::Sender<Result<Committed, Error>>);
+/// The longest that a group waits for company.
+const LINGER_MAX: Duration = Duration::from_millis(1);
+
+/// Where the answer to a batch goes.
+type Answer = oneshot::Sender<Result<Committed, Error>>;
+
+/// A batch, where the answer goes, and the runtime of whoever waits for it.
+pub(crate) struct Job {
+    batch: Prepared,
+    answer: Answer,
+    caller: Option<Handle>,
+}
+
+impl Job {
+    /// Of the caller on whose runtime this is called.
+    pub(crate) fn new(batch: Prepared) -> (Self, oneshot::Receiver<Result<Committed, Error>>) {
+        let (answer, answered) = oneshot::channel();
+        let caller = Handle::try_current().ok();
+        let job = Self {
+            batch,
+            answer,
+            caller,
+        };
+        (job, answered)
+    }
+}
 
 pub(crate) struct Committer {
     core: Arc<Core>,
@@ -50,7 +76,7 @@ struct Group {
     superseded: Vec<(u64, u64)>,
     counted: Vec<(Scope, Kind)>,
     dated: Vec<(Scope, Kind)>,
-    answers: Vec<(oneshot::Sender<Result<Committed, Error>>, Seq)>,
+    answers: Vec<(Answer, Seq)>,
 }
 
 /// A record as a batch before in the group has left it.
@@ -69,27 +95,47 @@ impl Committer {
         }
     }
 
-    /// Works until the queue is closed and empty. Whatever happens then, the files are closed.
-    pub(crate) fn run(mut self, queue: &Queue<Job>) {
-        let mut expected = 1;
-        loop {
+    /// Works until the queue is closed and empty.
+    ///
+    /// It holds its thread while it lingers and while it decides, so it runs
+    /// where the engine writes: from one to the other no thread is woken.
+    pub(crate) async fn run(mut self, queue: Arc<Queue<Job>>) {
+        let queue = Taker(queue);
+        let (mut expected, mut linger) = (1, Duration::ZERO);
+        while queue.0.wait().await {
             let mut size = 0;
-            let jobs = queue.take(expected, |job| {
-                size += job.0.size();
+            let jobs = queue.0.take(expected, linger, |job| {
+                size += job.batch.size();
                 size < GROUP_KEYS_MAX
             });
-            if jobs.is_empty() {
-                return;
-            }
-            expected = jobs.len();
-            self.commit(jobs);
+            let taken = jobs.len();
+            let begun = Instant::now();
+            self.commit(jobs).await;
+            linger = begun.elapsed().min(LINGER_MAX);
+            // Those just answered, and those who wait already.
+            expected = taken + queue.0.len();
         }
     }
 
-    fn commit(&mut self, batches: Vec<Job>) {
+    async fn commit(&mut self, jobs: Vec<Job>) {
+        let caller = jobs.last().and_then(|job| job.caller.clone());
+        let mut refused = Vec::new();
+        let mut group = self.group(jobs, &mut refused);
+        let answers = std::mem::take(&mut group.answers);
+        let written = self.write(group).await;
+        let answers = answers.into_iter().map(|(answer, seq)| match &written {
+            Ok(()) => (answer, Ok(Committed { seq })),
+            Err(error) => (answer, Err(again(error))),
+        });
+        refused.extend(answers);
+        give(refused, caller);
+    }
+
+    /// Decides each batch in turn; those that may not happen are `refused`.
+    fn group(&mut self, jobs: Vec<Job>, refused: &mut Vec<Answered>) -> Group {
         let begun = self.begin();
         let mut group = Group::default();
-        for (batch, answer) in batches {
+        for Job { batch, answer, .. } in jobs {
             let decided = match &begun {
                 Ok(view) => self.decide(view, &group, &batch),
                 Err(error) => Err(again(error)),
@@ -99,20 +145,10 @@ impl Committer {
                     let seq = self.apply(&mut group, batch, before);
                     group.answers.push((answer, Seq(seq)));
                 }
-                // A caller that no longer waits needs no answer.
-                Err(error) => drop(answer.send(Err(error))),
+                Err(error) => refused.push((answer, Err(error))),
             }
         }
-        drop(begun);
-        let answers = std::mem::take(&mut group.answers);
-        let written = self.write(group);
-        for (answer, seq) in answers {
-            let result = match &written {
-                Ok(()) => Ok(Committed { seq }),
-                Err(error) => Err(again(error)),
-            };
-            drop(answer.send(result));
-        }
+        group
     }
 
     /// Makes sure that a group can be written, as far as can be known before.
@@ -305,7 +341,7 @@ impl Committer {
     }
 
     /// Writes the group and shows it.
-    fn write(&mut self, mut group: Group) -> Result<(), Error> {
+    async fn write(&mut self, mut group: Group) -> Result<(), Error> {
         if group.writes.is_empty() {
             return Ok(());
         }
@@ -328,7 +364,7 @@ impl Committer {
         group
             .writes
             .push(set(keys::meta(META_STATE), self.state.to_bytes()));
-        let written = self.core.kv.write(group.writes, When::Now);
+        let written = self.core.kv.write(group.writes, When::Now).await;
         if let Err(error) = &written {
             self.core.fail(error);
             return written;
@@ -354,6 +390,32 @@ fn newest(
     let key = keys::record(keys::NEWEST, scope, kind, id);
     let value = view.get(&key)?;
     value.map(|bytes| Newest::read(&bytes)).transpose()
+}
+
+/// The queue's only taker. Should it panic, nobody waits for it in vain.
+struct Taker(Arc<Queue<Job>>);
+
+impl Drop for Taker {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
+type Answered = (Answer, Result<Committed, Error>);
+
+/// Answers all. The callers' runtime is woken once for many of them, and spreads them itself.
+fn give(answers: Vec<Answered>, caller: Option<Handle>) {
+    let many = answers.len() > 2;
+    let send = move || {
+        for (answer, result) in answers {
+            // A caller that no longer waits needs no answer.
+            drop(answer.send(result));
+        }
+    };
+    match caller {
+        Some(caller) if many => drop(caller.spawn(async move { send() })),
+        Some(_) | None => send(),
+    }
 }
 
 /// The same error for each batch of a group.

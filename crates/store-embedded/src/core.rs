@@ -231,7 +231,7 @@ fn make_folder(dir: &Path) -> std::io::Result<()> {
 fn check_format(kv: &Kv, view: &View, dir: &Path) -> Result<(), Error> {
     let key = keys::meta(META_FORMAT);
     match view.get(&key)?.as_deref() {
-        None => kv.write(vec![(key, Some(FORMAT.to_be_bytes().into()))], When::Now),
+        None => kv.write_here(vec![(key, Some(FORMAT.to_be_bytes().into()))], When::Now),
         Some(bytes) => match <[u8; 4]>::try_from(bytes).map(u32::from_be_bytes) {
             Ok(FORMAT) => Ok(()),
             Ok(newer) if newer > FORMAT => Err(Error::Unavailable(format!(
@@ -259,7 +259,7 @@ fn open_codec(kv: &Kv, view: &View, wanted: &[u8]) -> Result<Codec, Error> {
             let mut key = start;
             key.push(number as u8);
             dictionaries.push(wanted.into());
-            kv.write(vec![(key, Some(wanted.into()))], When::Now)?;
+            kv.write_here(vec![(key, Some(wanted.into()))], When::Now)?;
             number
         }
     };

@@ -21,6 +21,7 @@ use surrealkv::{
     Transaction, Tree, TreeBuilder,
 };
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::JoinHandle;
 
 /// How much memory the store may use, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +56,9 @@ pub(crate) struct Kv {
     handle: Handle,
 }
 
+/// One for the committer and the log, two for flush and compaction.
+const WORKERS: usize = 3;
+
 /// When a write is on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum When {
@@ -68,7 +72,7 @@ impl Kv {
     /// Opens the store in a folder, or makes it there.
     pub(crate) fn open(dir: &Path, key: &SecretKey, memory: Memory) -> Result<Self, Error> {
         let runtime = Builder::new_multi_thread()
-            .worker_threads(2)
+            .worker_threads(WORKERS)
             .max_blocking_threads(2)
             .thread_name("salus-store")
             .enable_time()
@@ -97,9 +101,8 @@ impl Kv {
     }
 
     /// Writes all of it, or fails. After a failure it is not known what a
-    /// later opening will find: all of it or none. Waits for the disk, so it
-    /// is not for threads that answer requests.
-    pub(crate) fn write(&self, writes: Vec<Write>, when: When) -> Result<(), Error> {
+    /// later opening will find: all of it or none.
+    pub(crate) async fn write(&self, writes: Vec<Write>, when: When) -> Result<(), Error> {
         let durability = match when {
             When::Now => Durability::Immediate,
             When::Later => Durability::Eventual,
@@ -114,8 +117,19 @@ impl Kv {
             }
             .map_err(|e| fault(&e))?;
         }
+        transaction.commit().await.map_err(|e| fault(&e))
+    }
+
+    /// As [`Self::write`], but waits on this thread, which must not be one
+    /// that answers requests.
+    pub(crate) fn write_here(&self, writes: Vec<Write>, when: When) -> Result<(), Error> {
         let _inside = self.handle.enter();
-        wait_for(transaction.commit()).map_err(|e| fault(&e))
+        wait_for(self.write(writes, when))
+    }
+
+    /// Starts work where the engine does its own.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        self.handle.spawn(work)
     }
 
     /// Why nothing can be written any more, if that is so.
@@ -283,7 +297,7 @@ impl Cursor<'_> {
 
 /// Waits for a future on this thread. Unlike a runtime's `block_on` it may be
 /// called where a runtime is running, as when a server opens its store.
-fn wait_for<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn wait_for<T>(future: impl Future<Output = T>) -> T {
     struct Unpark(Thread);
 
     impl Wake for Unpark {

@@ -4,7 +4,7 @@
 //! with the keys of a [`Keyring`] kept elsewhere; everything on disk is sealed
 //! once more by the key-value store. `keys.rs` says what is kept where.
 //!
-//! Commits go through one thread, which writes whatever has gathered durably
+//! Commits go through one task, which writes whatever has gathered durably
 //! at once. Reads answer on the caller's thread from a snapshot. Every format
 //! on disk is stamped with a version, and a newer one is refused.
 
@@ -41,12 +41,13 @@ mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::thread;
 
 use parking_lot::Mutex;
 use salus_crypto::Keyring;
 use salus_store::{At, Batch, Change, Committed, Error, Reply, Scope, Seq, Snapshot, Store};
 use tokio::sync::oneshot;
+use tokio::task;
 
 pub use crate::collect::Retention;
 pub use crate::kv::Memory;
@@ -54,6 +55,7 @@ pub use crate::kv::Memory;
 use crate::collect::Stop;
 use crate::commit::{Committer, Job, QUEUE_MAX};
 use crate::core::Core;
+use crate::kv::wait_for;
 use crate::prepare::Prepared;
 use crate::queue::Queue;
 use crate::reader::{Reader, ready};
@@ -100,7 +102,7 @@ pub struct Embedded {
     queue: Arc<Queue<Job>>,
     closed: Mutex<bool>,
     stop: Arc<Stop>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    working: Mutex<Option<(task::JoinHandle<()>, thread::JoinHandle<()>)>>,
 }
 
 impl Embedded {
@@ -117,10 +119,7 @@ impl Embedded {
         let queue = Arc::new(Queue::new(QUEUE_MAX));
         let committer = Committer::new(Arc::clone(&core), state, frontier);
         let stop = Arc::new(Stop::default());
-        let commits = {
-            let queue = Arc::clone(&queue);
-            spawn("salus-commit", move || committer.run(&queue))?
-        };
+        let commits = core.kv.spawn(committer.run(Arc::clone(&queue)));
         let collects = {
             let (core, stop) = (Arc::clone(&core), Arc::clone(&stop));
             spawn("salus-collect", move || {
@@ -132,7 +131,7 @@ impl Embedded {
             queue,
             closed: Mutex::new(false),
             stop,
-            threads: Mutex::new(vec![commits, collects]),
+            working: Mutex::new(Some((commits, collects))),
         }))
     }
 
@@ -149,8 +148,8 @@ impl Embedded {
     async fn commit_prepared(&self, batch: Batch) -> Result<Committed, Error> {
         self.core.ready()?;
         let prepared = Prepared::new(&self.core, batch)?;
-        let (answer, answered) = oneshot::channel();
-        self.queue.push((prepared, answer)).await?;
+        let (job, answered) = Job::new(prepared);
+        self.queue.push(job).await?;
         answered.await.map_err(|_| closed())?
     }
 
@@ -168,13 +167,14 @@ impl Embedded {
         answered.await.map_err(|_| closed())?
     }
 
-    /// Ends the threads, when they have done what waits.
+    /// Ends the background work, when it has done what waits.
     fn end(&self) {
         self.stop.stop();
         self.queue.close();
-        for thread in self.threads.lock().drain(..) {
-            // A thread that panicked has nothing more to do either.
-            drop(thread.join());
+        if let Some((commits, collects)) = self.working.lock().take() {
+            // What panicked has nothing more to do either.
+            drop(wait_for(commits));
+            drop(collects.join());
         }
     }
 
@@ -254,8 +254,8 @@ fn changes(core: &Core, after: Seq, limit: usize) -> Result<Vec<Change>, Error> 
     Ok(changes)
 }
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
-    std::thread::Builder::new()
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<thread::JoinHandle<()>, Error> {
+    thread::Builder::new()
         .name(name.into())
         .spawn(work)
         .map_err(|e| Error::Unavailable(format!("no thread: {e}")))

@@ -1,9 +1,10 @@
 //! The queue in front of the committer.
 //!
-//! Callers that have just been answered are about to come again. If the
-//! committer took the first of them at once, the others would wait for a whole
-//! write to the disk, so it lingers a moment until as many are there as last
-//! time. With one caller there is no lingering.
+//! Each write to the disk costs about the same, however much it holds, so a
+//! group should hold all that are about to come. Callers that have just been
+//! answered come again soon: the committer lingers until as many are there as
+//! there were last time, no longer than the disk took for them. With one
+//! caller there is no lingering.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,21 +12,23 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use salus_store::Error;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// The longest that a batch waits for company.
-const LINGER: Duration = Duration::from_micros(250);
-
-/// Jobs that wait for one thread.
+/// Jobs that wait for one task.
 pub(crate) struct Queue<T> {
     room: Arc<Semaphore>,
     waiting: Mutex<Waiting<T>>,
-    came: Condvar,
+    /// Something is there, after nothing was.
+    first: Notify,
+    /// As many are there as the taker lingers for.
+    enough: Condvar,
 }
 
 struct Waiting<T> {
     jobs: VecDeque<(T, OwnedSemaphorePermit)>,
     closed: bool,
+    /// How many the taker lingers for, while it does.
+    expected: Option<usize>,
 }
 
 impl<T> Queue<T> {
@@ -36,8 +39,10 @@ impl<T> Queue<T> {
             waiting: Mutex::new(Waiting {
                 jobs: VecDeque::new(),
                 closed: false,
+                expected: None,
             }),
-            came: Condvar::new(),
+            first: Notify::new(),
+            enough: Condvar::new(),
         }
     }
 
@@ -49,7 +54,13 @@ impl<T> Queue<T> {
             (Ok(room), false) => waiting.jobs.push_back((job, room)),
             _ => return Err(Error::Unavailable("it is closed".into())),
         }
-        self.came.notify_one();
+        // The taker is woken once, not by each of those that it waits for.
+        let count = waiting.jobs.len();
+        match waiting.expected {
+            Some(expected) if count >= expected => drop(self.enough.notify_one()),
+            None if count == 1 => self.first.notify_one(),
+            Some(_) | None => {}
+        }
         Ok(())
     }
 
@@ -57,21 +68,50 @@ impl<T> Queue<T> {
     pub(crate) fn close(&self) {
         self.waiting.lock().closed = true;
         self.room.close();
-        self.came.notify_one();
+        self.first.notify_one();
+        self.enough.notify_one();
     }
 
-    /// Waits for jobs, for a moment until there are `expected`, and takes those
-    /// that are there while `more` says so. None are left when it is closed.
-    pub(crate) fn take(&self, expected: usize, mut more: impl FnMut(&T) -> bool) -> Vec<T> {
-        let mut waiting = self.waiting.lock();
-        while waiting.jobs.is_empty() && !waiting.closed {
-            self.came.wait(&mut waiting);
-        }
-        let until = Instant::now() + LINGER;
-        while waiting.jobs.len() < expected && !waiting.closed {
-            if self.came.wait_until(&mut waiting, until).timed_out() {
-                break;
+    /// Closes it and drops what waits: nobody will take it.
+    pub(crate) fn abandon(&self) {
+        self.close();
+        self.waiting.lock().jobs.clear();
+    }
+
+    /// Waits for a job. False when it is closed and none are left.
+    pub(crate) async fn wait(&self) -> bool {
+        loop {
+            {
+                let waiting = self.waiting.lock();
+                if !waiting.jobs.is_empty() {
+                    return true;
+                }
+                if waiting.closed {
+                    return false;
+                }
             }
+            self.first.notified().await;
+        }
+    }
+
+    /// Waits, holding the thread, until `expected` jobs are there or the time
+    /// is over, and takes those that are there while `more` says so.
+    pub(crate) fn take(
+        &self,
+        expected: usize,
+        linger: Duration,
+        mut more: impl FnMut(&T) -> bool,
+    ) -> Vec<T> {
+        let mut waiting = self.waiting.lock();
+        if waiting.jobs.len() < expected {
+            waiting.expected = Some(expected);
+            let until = Instant::now() + linger;
+            while waiting.jobs.len() < expected && !waiting.closed {
+                if self.enough.wait_until(&mut waiting, until).timed_out() {
+                    break;
+                }
+            }
+            waiting.expected = None;
         }
         let mut taken = Vec::with_capacity(waiting.jobs.len());
         while let Some((job, _room)) = waiting.jobs.pop_front() {
@@ -82,5 +122,10 @@ impl<T> Queue<T> {
             }
         }
         taken
+    }
+
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.lock().jobs.len()
     }
 }

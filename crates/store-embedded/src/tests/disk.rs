@@ -43,7 +43,7 @@ fn a_later_format_is_refused() {
     let key = options.keyring.derive("storage-engine").unwrap();
     let kv = Kv::open(&options.dir.join("engine"), &key, Memory::default()).unwrap();
     let format = (keys::meta("format"), Some(vec![0, 0, 0, 2]));
-    kv.write(vec![format], When::Now).unwrap();
+    kv.write_here(vec![format], When::Now).unwrap();
     kv.close().unwrap();
     drop(kv);
     check_refused(Embedded::open(options), "later version");
