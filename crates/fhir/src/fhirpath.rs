@@ -19,7 +19,6 @@ mod encode;
 mod error;
 mod evaluate;
 mod function;
-mod html;
 mod item;
 mod lex;
 mod math;

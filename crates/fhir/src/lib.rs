@@ -12,3 +12,4 @@ pub mod resource;
 pub mod search;
 pub mod splice;
 pub mod validate;
+mod xhtml;

@@ -15,7 +15,6 @@ mod bindings;
 mod format;
 mod place;
 mod references;
-mod xhtml;
 
 #[cfg(test)]
 pub(crate) mod corpus;

@@ -7,9 +7,10 @@ use super::item::{Item, Shape, Value};
 use super::navigate::is_primitive;
 use super::op::Call;
 use super::singleton::{as_string, boolean, single};
-use super::{html, unit};
+use super::unit;
 use crate::definitions::r4;
 use crate::json::Node;
+use crate::xhtml;
 
 impl<'a> Run<'_, 'a> {
     pub(super) fn of_resource(
@@ -36,7 +37,7 @@ impl<'a> Run<'_, 'a> {
             Resource::HtmlChecks => {
                 if let Some(text) = as_string(&input)? {
                     self.charge(1 + text.len() / 16)?;
-                    out.push(boolean(html::is_allowed(&text)));
+                    out.push(boolean(xhtml::check(&text).is_ok()));
                 }
             }
             Resource::CheckModifiers => {

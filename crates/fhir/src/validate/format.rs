@@ -8,8 +8,7 @@ use crate::issue::IssueType;
 use crate::json::{Kind, Node};
 use crate::primitive::{DateTime, Time};
 use crate::reference::is_id;
-
-use super::xhtml;
+use crate::xhtml;
 
 /// What is wrong with a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

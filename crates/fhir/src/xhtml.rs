@@ -1,12 +1,13 @@
 //! The XHTML of narratives
 //! (<https://hl7.org/fhir/R4/narrative.html#xhtml>).
 //!
-//! Checked here: one `div` in the XHTML namespace; tags closed in order;
-//! attributes with quotes; no bare `&` or `<`; no doctype, CDATA or processing
-//! instruction; only the elements that the clause allows; no event attribute,
-//! no link to a script. What browsers would run never gets in. Not checked:
-//! which attribute belongs to which element, the content of styles, and
-//! whether there is anything to see (txt-2, an invariant).
+//! Checked here, for validation and for FHIRPath's `htmlChecks()` alike: one
+//! `div` in the XHTML namespace; tags closed in order; attributes with quotes;
+//! no bare `&` or `<`; no doctype, CDATA or processing instruction; only the
+//! elements that the clause allows; no event attribute, no link to a script;
+//! text or an image to see. What browsers would run never gets in. These are
+//! the invariants txt-1 and txt-2. Not checked: which attribute belongs to
+//! which element, and the content of styles.
 
 use memchr::memchr2;
 
@@ -20,6 +21,7 @@ const BAD_TAG: &str = "must be well-formed XHTML: a tag is not right";
 const BAD_ENTITY: &str = "must be well-formed XHTML: & must begin a character reference";
 const NOT_ALLOWED: &str = "has an XHTML element that narratives must not have";
 const ACTIVE: &str = "has an XHTML attribute that narratives must not have: an event or a script";
+const EMPTY: &str = "must have text or an image to see (txt-2)";
 const TOO_DEEP: &str = "must not nest XHTML elements deeper than 64 levels";
 
 /// Sorted. HTML 4.0 chapters 7 to 11 and 15, with links and images.
@@ -84,11 +86,12 @@ const ELEMENTS: &[&str] = &[
 ];
 
 /// Checks a narrative; the fault is a rule for people to read.
-pub(super) fn check(text: &str) -> Result<(), &'static str> {
+pub(crate) fn check(text: &str) -> Result<(), &'static str> {
     let mut scan = Scan {
         open: [""; DEPTH_MAX],
         depth: 0,
         done: false,
+        seen: false,
     };
     let mut rest = text.trim();
     if !rest.starts_with("<div") {
@@ -98,14 +101,18 @@ pub(super) fn check(text: &str) -> Result<(), &'static str> {
         let (before, found) = rest.split_at(at);
         scan.text(before)?;
         rest = match found.as_bytes() {
-            [b'&', ..] => entity(found)?,
+            [b'&', ..] => scan.entity(found)?,
             [_, b'!', ..] => comment(found)?,
             [_, b'/', ..] => scan.end(found)?,
             _ => scan.start(found)?,
         };
     }
     scan.text(rest)?;
-    if scan.done { Ok(()) } else { Err(NOT_CLOSED) }
+    match (scan.done, scan.seen) {
+        (true, true) => Ok(()),
+        (true, false) => Err(EMPTY),
+        (false, _) => Err(NOT_CLOSED),
+    }
 }
 
 struct Scan<'t> {
@@ -113,14 +120,27 @@ struct Scan<'t> {
     depth: usize,
     /// The outermost element has been closed.
     done: bool,
+    /// There was something to see.
+    seen: bool,
 }
 
 impl<'t> Scan<'t> {
-    fn text(&self, text: &str) -> Result<(), &'static str> {
-        if self.depth == 0 && !text.trim().is_empty() {
+    fn text(&mut self, text: &str) -> Result<(), &'static str> {
+        let blank = text.trim().is_empty();
+        if self.depth == 0 && !blank {
             return Err(NOT_A_DIV);
         }
+        self.seen |= !blank;
         Ok(())
+    }
+
+    /// A character reference outside of tags, which counts as a text.
+    fn entity(&mut self, found: &'t str) -> Result<&'t str, &'static str> {
+        if self.depth == 0 {
+            return Err(NOT_A_DIV);
+        }
+        self.seen = true;
+        entity(found)
     }
 
     /// `<name attributes>`; answers what is behind it.
@@ -141,6 +161,7 @@ impl<'t> Scan<'t> {
         if outermost && (self.done || name != "div") {
             return Err(NOT_A_DIV);
         }
+        self.seen |= name == "img";
         let (rest, namespace) = attributes(rest)?;
         if outermost && !namespace {
             return Err(NO_NAMESPACE);
@@ -309,7 +330,6 @@ mod tests {
 
     #[test]
     fn only_one_div_is_right() {
-        check_div("", Ok(()));
         assert_eq!(check("text"), Err(NOT_A_DIV));
         assert_eq!(check("<p>a</p>"), Err(NOT_A_DIV));
         assert_eq!(check("<div>a</div>"), Err(NO_NAMESPACE));
@@ -317,7 +337,19 @@ mod tests {
         assert_eq!(check(&format!(" {one} ")), Ok(()));
         assert_eq!(check(&format!("{one}{one}")), Err(NOT_A_DIV));
         assert_eq!(check(&format!("{one}b")), Err(NOT_A_DIV));
-        assert_eq!(check("<div xmlns='http://www.w3.org/1999/xhtml'/>"), Ok(()));
+        assert_eq!(check(&format!("&#160;{one}")), Err(NOT_A_DIV));
+    }
+
+    #[test]
+    fn there_must_be_something_to_see() {
+        check_div("", Err(EMPTY));
+        check_div(" \n<p> </p><br/><!-- a remark -->", Err(EMPTY));
+        check_div("&amp;", Ok(()));
+        check_div("<p><img src='#1'/></p>", Ok(()));
+        assert_eq!(
+            check("<div xmlns='http://www.w3.org/1999/xhtml'/>"),
+            Err(EMPTY)
+        );
     }
 
     #[test]
