@@ -4,7 +4,8 @@
 use libfuzzer_sys::fuzz_target;
 
 use salus_fhir::primitive::{DateTime, Time, decimal};
-use salus_fhir::search::Span;
+use salus_fhir::search::{Number, Span};
+use salus_store::ordered::Decimal;
 
 fuzz_target!(|text: &str| {
     for offset in [0, -840, 840] {
@@ -40,7 +41,8 @@ fuzz_target!(|text: &str| {
     if decimal::parse(text).is_some() {
         assert!(decimal::is_valid(text), "computed with and not a decimal");
     }
-    if let Some(range) = decimal::implicit_range(text) {
-        assert!(range.start < range.end);
+    if let Some(asked) = Number::implied(text) {
+        let end = |end: &str| Decimal::parse(end).expect("a number of the store");
+        assert!(end(&asked.from) < end(&asked.to));
     }
 });

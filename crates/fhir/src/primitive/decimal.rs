@@ -2,55 +2,33 @@
 //! (<https://hl7.org/fhir/R4/datatypes.html#decimal>).
 
 use rust_decimal::Decimal;
-use std::ops::Range;
 
 /// The exact value of a FHIR `decimal`, with the digits behind the point that were written.
 /// Nothing when the text is no decimal, or more digits than 96 bits hold.
 #[must_use]
 pub fn parse(text: &str) -> Option<Decimal> {
-    let parts = Parts::of(text)?;
-    let scale = parts.decimals.checked_sub(parts.exponent)?;
-    let mut mantissa = parts.mantissa()?;
-    if scale < 0 {
-        mantissa = 10i128
-            .checked_pow(u32::try_from(-scale).ok()?)
-            .and_then(|factor| mantissa.checked_mul(factor))?;
+    let (mut digits, exponent) = scaled(text)?;
+    if exponent > 0 {
+        digits = 10i128
+            .checked_pow(u32::try_from(exponent).ok()?)
+            .and_then(|factor| digits.checked_mul(factor))?;
     }
-    Decimal::try_from_i128_with_scale(mantissa, scale.max(0) as u32).ok()
-}
-
-/// The numbers that round to this text, as FHIR search compares them
-/// (<https://hl7.org/fhir/R4/search.html#number>): from half a unit of the last digit below to
-/// half a unit above, without the upper end.
-///
-/// The standard's example makes `1e2` mean 95 to 105, so a whole number with a positive exponent
-/// counts as written with one more digit.
-#[must_use]
-pub fn implicit_range(text: &str) -> Option<Range<Decimal>> {
-    let parts = Parts::of(text)?;
-    let value = parse(text)?;
-    let mut unit = parts.exponent - parts.decimals;
-    if parts.decimals == 0 && parts.exponent > 0 {
-        unit -= 1;
-    }
-    // Half a unit is a 5 one digit further.
-    let half = if unit > 0 {
-        let unit = u32::try_from(unit - 1).ok()?;
-        let half = 5i128.checked_mul(10i128.checked_pow(unit)?)?;
-        Decimal::try_from_i128_with_scale(half, 0).ok()?
-    } else {
-        Decimal::try_from_i128_with_scale(5, u32::try_from(1 - unit).ok()?).ok()?
-    };
-    let range = value.checked_sub(half)?..value.checked_add(half)?;
-    // Near the end of their digits, sums are rounded: then there is no exact answer.
-    let exact = value.checked_sub(range.start)? == half && range.end.checked_sub(value)? == half;
-    exact.then_some(range)
+    let scale = u32::try_from(exponent.min(0).checked_neg()?).ok()?;
+    Decimal::try_from_i128_with_scale(digits, scale).ok()
 }
 
 /// Is this text a FHIR `decimal`, representable here or not?
 #[must_use]
 pub fn is_valid(text: &str) -> bool {
     Parts::of(text).is_some()
+}
+
+/// The digits of a FHIR `decimal` as a whole number, and the power of ten to multiply it by.
+/// Nothing when the text is no decimal, or has more digits than 127 bits hold.
+pub(crate) fn scaled(text: &str) -> Option<(i128, i32)> {
+    let parts = Parts::of(text)?;
+    let exponent = parts.exponent.checked_sub(parts.decimals)?;
+    Some((parts.digits()?, exponent))
 }
 
 /// A checked text, taken apart.
@@ -84,7 +62,7 @@ impl<'a> Parts<'a> {
         })
     }
 
-    fn mantissa(&self) -> Option<i128> {
+    fn digits(&self) -> Option<i128> {
         let mut value = 0i128;
         for digit in self.whole.bytes().chain(self.fraction.bytes()) {
             value = value

@@ -121,28 +121,6 @@ fn months_are_added_by_the_calendar() {
 }
 
 #[track_caller]
-fn range(text: &str, low: &str, high: &str) {
-    let range = decimal::implicit_range(text).expect(text);
-    let expected = decimal::parse(low).expect(low)..decimal::parse(high).expect(high);
-    assert_eq!(range, expected, "{text}");
-}
-
-#[test]
-fn decimals_mean_a_range() {
-    range("100", "99.5", "100.5");
-    range("100.00", "99.995", "100.005");
-    range("1e2", "95", "105");
-    range("5.4e-3", "0.00535", "0.00545");
-    range("5.40e1", "53.95", "54.05");
-    range("1.5e4", "14500", "15500");
-    range("-0.5", "-0.55", "-0.45");
-    // One digit more than there is room for: no range rather than a rounded one.
-    let full = "79212681254264337593543950332";
-    assert_eq!(decimal::implicit_range(full), None);
-    assert_eq!(decimal::implicit_range("0e31"), None);
-}
-
-#[track_caller]
 fn exact(text: &str, value: Option<&str>) {
     assert_eq!(
         decimal::parse(text).map(|d| d.to_string()).as_deref(),
@@ -189,7 +167,7 @@ proptest! {
     fn any_text_is_read_or_refused(text in "[0-9TZ:.+-]{0,24}|\\PC{0,12}") {
         let _ = DateTime::parse_partial(&text).map(|value| (value.bounds(0), value.to_string()));
         let _ = Time::parse_partial(&text).map(|value| value.to_string());
-        let _ = decimal::implicit_range(&text);
+        let _ = decimal::parse(&text);
     }
 
     #[test]

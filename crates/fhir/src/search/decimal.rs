@@ -4,6 +4,8 @@
 //! The arithmetic is on decimal digits, never through binary floating point,
 //! so that `5.40` and `5.4` stay the different questions that they are.
 
+use crate::primitive::decimal;
+
 /// The numbers that a number of a query means, from one (inclusive) to another
 /// (exclusive), as texts that are JSON numbers. Equal ends mean that number alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +20,7 @@ impl Number {
     /// Half a unit of the last digit to both sides, as `eq` and `ne` mean it.
     #[must_use]
     pub fn implied(text: &str) -> Option<Self> {
-        let (mut digits, mut exponent) = decimal(text)?;
+        let (mut digits, mut exponent) = scaled(text)?;
         if exponent > 0 && digits.abs() < 10 {
             // The specification's own example: 1e2 asks for 95 up to 105.
             digits *= 10;
@@ -33,7 +35,7 @@ impl Number {
     /// The number alone, as `gt`, `lt`, `ge`, `le`, `sa` and `eb` mean it.
     #[must_use]
     pub fn exactly(text: &str) -> Option<Self> {
-        let (digits, exponent) = decimal(text)?;
+        let (digits, exponent) = scaled(text)?;
         let exact = print(digits, exponent);
         Some(Self {
             from: exact.clone(),
@@ -44,7 +46,7 @@ impl Number {
     /// A tenth of it to both sides, the specification's suggestion for `ap`.
     #[must_use]
     pub fn about(text: &str) -> Option<Self> {
-        let (digits, exponent) = decimal(text)?;
+        let (digits, exponent) = scaled(text)?;
         let tenth = digits.abs();
         if tenth == 0 {
             return Self::implied(text);
@@ -58,41 +60,15 @@ impl Number {
     }
 }
 
-/// Most significant digits of a number in a query.
-const DIGITS_MAX: usize = 30;
+/// Most digits of a number in a query, without the zeros before them.
+const DIGITS_MAX: u32 = 30;
 const EXPONENT_MAX: i32 = 1000;
 
-/// The digits as a whole number, and the power of ten to multiply it by.
-fn decimal(text: &str) -> Option<(i128, i32)> {
-    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, power(exponent)?),
-        None => (text, 0),
-    };
-    let (negative, mantissa) = match mantissa.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, mantissa),
-    };
-    let (whole, fraction) = match mantissa.split_once('.') {
-        Some((_, "")) => return None,
-        Some(parts) => parts,
-        None => (mantissa, ""),
-    };
-    let all = || whole.bytes().chain(fraction.bytes());
-    let significant = all().skip_while(|b| *b == b'0').count();
-    let plain = all().all(|b| b.is_ascii_digit());
-    if whole.is_empty() || !plain || significant > DIGITS_MAX || fraction.len() > 200 {
-        return None;
-    }
-    let digits = all().fold(0_i128, |n, b| n * 10 + i128::from(b - b'0'));
-    let exponent = exponent - i32::try_from(fraction.len()).ok()?;
-    Some((if negative { -digits } else { digits }, exponent))
-}
-
-fn power(text: &str) -> Option<i32> {
-    let plain = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let valid = (1..=5).contains(&plain.len()) && plain.bytes().all(|b| b.is_ascii_digit());
-    let exponent: i32 = text.parse().ok().filter(|_| valid)?;
-    (exponent.abs() <= EXPONENT_MAX).then_some(exponent)
+/// The digits and the exponent of a number with as much room as the sums here need.
+fn scaled(text: &str) -> Option<(i128, i32)> {
+    let (digits, exponent) = decimal::scaled(text)?;
+    let has_room = digits.abs() < 10_i128.pow(DIGITS_MAX) && exponent.abs() <= EXPONENT_MAX;
+    has_room.then_some((digits, exponent))
 }
 
 fn print(digits: i128, exponent: i32) -> Box<str> {
@@ -119,6 +95,7 @@ mod tests {
         check("100", "995e-1", "1005e-1");
         check("100.00", "99995e-3", "100005e-3");
         check("1e2", "95", "105");
+        check("1.5e4", "145e2", "155e2");
         check("5.4", "535e-2", "545e-2");
         check("5.40e-3", "5395e-6", "5405e-6");
         check("-7", "-75e-1", "-65e-1");
@@ -139,12 +116,13 @@ mod tests {
     fn what_is_no_number_is_refused() {
         for text in [
             "", "-", ".", "1.", ".5", "+1", "1e", "1e+", "1e-", "1 ", "1,0", "0x1", "1e99999",
-            "NaN", "inf", "1e1.0", "--1", "１", "1e2000",
+            "NaN", "inf", "1e1.0", "--1", "１", "1e2000", "1e-2000", "007",
         ] {
             assert_eq!(Number::implied(text), None, "{text}");
         }
-        assert_eq!(Number::implied(&"9".repeat(DIGITS_MAX + 1)), None);
-        assert!(Number::about(&"9".repeat(DIGITS_MAX)).is_some());
+        let nines = "9".repeat(DIGITS_MAX as usize);
+        assert!(Number::about(&nines).is_some());
+        assert_eq!(Number::implied(&format!("{nines}9")), None);
         assert!(Number::implied(&format!("0.{}1", "0".repeat(100))).is_some());
     }
 
