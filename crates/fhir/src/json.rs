@@ -57,8 +57,22 @@ pub enum Kind {
 /// A parsed text together with its tape.
 #[derive(Clone, Debug)]
 pub struct Document {
+    /// The text as received, and behind it the member names that have escapes, without them.
     text: String,
+    received_len: usize,
     slots: Vec<Slot>,
+    /// In the order of the text.
+    escaped_keys: Vec<EscapedKey>,
+}
+
+/// A member name with escapes, such as `"\u0069d"`: rare enough to be kept aside.
+#[derive(Clone, Copy, Debug)]
+struct EscapedKey {
+    /// Its [`Slot::key_start`], behind the text as received.
+    key_start: u32,
+    /// Where it stands in the text as received, without its quotes.
+    start: u32,
+    end: u32,
 }
 
 /// One value on the tape. Offsets are bytes in the text.
@@ -68,7 +82,8 @@ struct Slot {
     end: u32,
     /// The first slot that is not inside this value.
     next: u32,
-    /// Behind the opening quote of the member name; `NO_KEY` outside of objects.
+    /// Behind the opening quote of the member name; `NO_KEY` outside of objects. A name with
+    /// escapes stands without them behind the text as received.
     key_start: u32,
     key_len: u16,
     kind: Kind,
@@ -79,18 +94,25 @@ struct Slot {
 const NO_KEY: u32 = u32::MAX;
 
 impl Document {
-    /// Parses one JSON text. Strict: UTF-8 without byte order mark, no duplicate member names,
-    /// no member names with escapes (no FHIR name needs one), nothing behind the value.
+    /// Parses one JSON text. Strict: UTF-8 without byte order mark, no duplicate member names
+    /// (without their escapes), nothing behind the value.
     pub fn parse(text: Vec<u8>, limits: &Limits) -> Result<Document, Error> {
-        let text = parse::utf8(text, limits)?;
-        let slots = parse::tape(&text, limits)?;
-        Ok(Document { text, slots })
+        let mut text = parse::utf8(text, limits)?;
+        let tape = parse::tape(&text, limits)?;
+        let received_len = text.len();
+        text.push_str(&tape.names);
+        Ok(Document {
+            text,
+            received_len,
+            slots: tape.slots,
+            escaped_keys: tape.escaped_keys,
+        })
     }
 
     /// The text as received.
     #[must_use]
     pub fn text(&self) -> &str {
-        &self.text
+        &self.text[..self.received_len]
     }
 
     /// The outermost value.
@@ -114,7 +136,8 @@ impl Document {
 
     /// Gives the text back and drops the tape.
     #[must_use]
-    pub fn into_text(self) -> String {
+    pub fn into_text(mut self) -> String {
+        self.text.truncate(self.received_len);
         self.text
     }
 }

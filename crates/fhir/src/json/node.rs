@@ -61,7 +61,7 @@ impl<'a> Node<'a> {
         self.kind() == Kind::Null
     }
 
-    /// The member name, when it is a member of an object.
+    /// The member name without escapes, when it is a member of an object.
     #[inline]
     #[must_use]
     pub fn key(self) -> Option<&'a str> {
@@ -171,13 +171,33 @@ impl<'a> Node<'a> {
     /// Where `"key": value` stands; the value's own span when it is no member.
     #[must_use]
     pub fn member_span(self) -> Range<usize> {
+        let end = self.slot().end as usize;
+        match self.key_span() {
+            Some(key) => key.start - 1..end,
+            None => self.span(),
+        }
+    }
+
+    /// The member name as it was written, between its quotes.
+    #[must_use]
+    pub(super) fn raw_key(self) -> Option<&'a str> {
+        Some(&self.document.text[self.key_span()?])
+    }
+
+    /// Where the member name stands in the document's text.
+    fn key_span(self) -> Option<Range<usize>> {
         let slot = self.slot();
-        let start = if slot.key_start == NO_KEY {
-            slot.start
-        } else {
-            slot.key_start - 1
-        };
-        start as usize..slot.end as usize
+        let start = slot.key_start as usize;
+        if slot.key_start == NO_KEY {
+            return None;
+        }
+        if start < self.document.received_len {
+            return Some(start..start + slot.key_len as usize);
+        }
+        let keys = &self.document.escaped_keys;
+        let found = keys.binary_search_by_key(&slot.key_start, |key| key.key_start);
+        let key = keys.get(found.ok()?)?;
+        Some(key.start as usize..key.end as usize)
     }
 
     /// The number of the first value behind this one and all inside it.

@@ -2,7 +2,7 @@
 //!
 //! The open containers are a stack of their own, so that depth costs heap, not stack.
 
-use super::{Error, ErrorKind, Kind, Limits, NO_KEY, Slot};
+use super::{Error, ErrorKind, EscapedKey, Kind, Limits, NO_KEY, Slot, write};
 use std::collections::HashSet;
 
 /// Objects up to this size compare each new name with the earlier ones; larger ones are
@@ -23,24 +23,37 @@ pub(super) fn utf8(text: Vec<u8>, limits: &Limits) -> Result<String, Error> {
     })
 }
 
+/// What one pass over a text makes of it.
+pub(super) struct Tape {
+    pub(super) slots: Vec<Slot>,
+    /// The names that have escapes, without them: they belong behind the text.
+    pub(super) names: String,
+    pub(super) escaped_keys: Vec<EscapedKey>,
+}
+
 /// Builds the tape of a text that [`utf8`] let pass.
-pub(super) fn tape(text: &str, limits: &Limits) -> Result<Vec<Slot>, Error> {
-    let bytes = text.as_bytes();
+pub(super) fn tape(text: &str, limits: &Limits) -> Result<Tape, Error> {
     let mut parser = Parser {
-        bytes,
+        text,
+        bytes: text.as_bytes(),
         at: 0,
-        slots: Vec::with_capacity((bytes.len() / 20 + 4).min(limits.nodes_max)),
+        tape: Tape {
+            slots: Vec::with_capacity((text.len() / 20 + 4).min(limits.nodes_max)),
+            names: String::new(),
+            escaped_keys: Vec::new(),
+        },
         open: Vec::with_capacity(8),
         limits,
     };
     parser.document()?;
-    Ok(parser.slots)
+    Ok(parser.tape)
 }
 
 struct Parser<'a> {
+    text: &'a str,
     bytes: &'a [u8],
     at: usize,
-    slots: Vec<Slot>,
+    tape: Tape,
     open: Vec<Open>,
     limits: &'a Limits,
 }
@@ -137,12 +150,12 @@ impl Parser<'_> {
 
     fn close(&mut self) -> Result<(), Error> {
         self.at += 1;
-        let next = self.slots.len() as u32;
+        let next = self.tape.slots.len() as u32;
         if let Some(open) = self.open.pop() {
             if open.members > COMPARED_MAX {
                 self.hash_names(open.index)?;
             }
-            let slot = &mut self.slots[open.index as usize];
+            let slot = &mut self.tape.slots[open.index as usize];
             slot.end = self.at as u32;
             slot.next = next;
         }
@@ -156,20 +169,16 @@ impl Parser<'_> {
         }
         let start = self.at + 1;
         let escaped = self.string()?;
-        if escaped {
-            return self.fail(
-                start,
-                ErrorKind::Syntax,
-                "a member name without escape sequences",
-            );
-        }
         let Ok(len) = u16::try_from(self.at - 1 - start) else {
             return self.fail(start, ErrorKind::TooLarge, "a shorter member name");
         };
-        let key = Key {
+        let mut key = Key {
             start: start as u32,
             len,
         };
+        if escaped {
+            key = self.unescaped(start)?;
+        }
         self.refuse_known(key)?;
         self.space();
         if self.peek() != Some(b':') {
@@ -180,10 +189,32 @@ impl Parser<'_> {
         Ok(key)
     }
 
+    /// Puts the name that has just been read aside, without its escapes.
+    #[cold]
+    fn unescaped(&mut self, start: usize) -> Result<Key, Error> {
+        let end = self.at - 1;
+        let name = write::unescape(self.text.get(start..end).unwrap_or_default());
+        let key_start = self.bytes.len() + self.tape.names.len();
+        let fits = key_start + name.len() < NO_KEY as usize;
+        let (true, Ok(len)) = (fits, u16::try_from(name.len())) else {
+            return self.fail(start, ErrorKind::TooLarge, "a shorter member name");
+        };
+        let key_start = key_start as u32;
+        self.tape.names.push_str(&name);
+        self.tape.escaped_keys.push(EscapedKey {
+            key_start,
+            start: start as u32,
+            end: end as u32,
+        });
+        Ok(Key {
+            start: key_start,
+            len,
+        })
+    }
+
     /// Refuses a name that this small object already has.
     fn refuse_known(&mut self, key: Key) -> Result<(), Error> {
-        let bytes = self.bytes;
-        let name = name_at(bytes, key);
+        let name = self.name(key);
         let bit = 1u64 << (name_hash(name) & 63);
         let Some(open) = self.open.last_mut() else {
             return Ok(());
@@ -195,8 +226,8 @@ impl Parser<'_> {
             return Ok(());
         }
         let mut at = open.index as usize + 1;
-        while let Some(slot) = self.slots.get(at) {
-            if name_at(bytes, slot.key()) == name {
+        while let Some(slot) = self.tape.slots.get(at) {
+            if self.name(slot.key()) == self.name(key) {
                 return self.duplicate(key);
             }
             at = slot.next as usize;
@@ -208,8 +239,8 @@ impl Parser<'_> {
     fn hash_names(&self, index: u32) -> Result<(), Error> {
         let mut names = HashSet::new();
         let mut at = index as usize + 1;
-        while let Some(slot) = self.slots.get(at) {
-            if !names.insert(name_at(self.bytes, slot.key())) {
+        while let Some(slot) = self.tape.slots.get(at) {
+            if !names.insert(self.name(slot.key())) {
                 return self.duplicate(slot.key());
             }
             at = slot.next as usize;
@@ -219,7 +250,22 @@ impl Parser<'_> {
 
     fn duplicate<T>(&self, key: Key) -> Result<T, Error> {
         let expected = "a name that this object does not have yet";
-        self.fail(key.start as usize, ErrorKind::DuplicateKey, expected)
+        let mut escaped = self.tape.escaped_keys.iter();
+        let start = match escaped.find(|aside| aside.key_start == key.start) {
+            Some(aside) => aside.start,
+            None => key.start,
+        };
+        self.fail(start as usize, ErrorKind::DuplicateKey, expected)
+    }
+
+    #[inline]
+    fn name(&self, key: Key) -> &[u8] {
+        let (start, len) = (key.start as usize, key.len as usize);
+        match self.bytes.get(start..start + len) {
+            Some(name) => name,
+            // It has escapes, and is put aside.
+            None => &self.tape.names.as_bytes()[start - self.bytes.len()..][..len],
+        }
     }
 
     fn scalar(&mut self, key: Key) -> Result<(), Error> {
@@ -241,11 +287,11 @@ impl Parser<'_> {
     }
 
     fn push(&mut self, kind: Kind, start: usize, key: Key, escaped: bool) -> Result<u32, Error> {
-        let index = self.slots.len();
+        let index = self.tape.slots.len();
         if index >= self.limits.nodes_max {
             return self.fail(start, ErrorKind::TooMany, "fewer values");
         }
-        self.slots.push(Slot {
+        self.tape.slots.push(Slot {
             start: start as u32,
             end: self.at as u32,
             next: index as u32 + 1,
@@ -396,11 +442,6 @@ impl Slot {
             len: self.key_len,
         }
     }
-}
-
-fn name_at(bytes: &[u8], key: Key) -> &[u8] {
-    let start = key.start as usize;
-    &bytes[start..start + key.len as usize]
 }
 
 fn name_hash(name: &[u8]) -> u32 {

@@ -130,7 +130,7 @@ fn write_value(out: &mut String, node: Node<'_>, layout: Layout) {
             out.push(',');
         }
         layout.deeper().line(out);
-        if let Some(key) = child.key() {
+        if let Some(key) = child.raw_key() {
             out.push('"');
             out.push_str(key);
             out.push_str(match layout {

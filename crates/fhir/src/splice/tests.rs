@@ -43,6 +43,17 @@ fn present_members_keep_their_place() {
 }
 
 #[test]
+fn names_with_escapes_are_the_names_that_they_mean() {
+    check_stamp(
+        r#"{"resourceType":"Patient","\u0069d":"b","m\u0065ta":{"tag":[],"versionI\u0064":"9"}}"#,
+        concat!(
+            r#"{"resourceType":"Patient","\u0069d":"a1","m\u0065ta":"#,
+            r#"{"lastUpdated":"2026-01-02T03:04:05.678Z","tag":[],"versionI\u0064":"3"}}"#
+        ),
+    );
+}
+
+#[test]
 fn other_members_of_meta_stay() {
     check_stamp(
         r#"{"resourceType":"Patient","id":"b","meta":{ "profile":["http://p"] }}"#,
