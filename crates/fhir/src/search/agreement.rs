@@ -33,7 +33,6 @@ fn show(code: &str, value: &Value<'_>) -> String {
             value,
             system,
             code: unit,
-            ..
         } => {
             format!("{code} {} {system}|{unit}", same(value))
         }
@@ -42,7 +41,8 @@ fn show(code: &str, value: &Value<'_>) -> String {
         | Value::Reference { .. }
         | Value::ReferenceUri(_)
         | Value::ReferenceIdentifier { .. }
-        | Value::Uri(_) => format!("{code} {value:?}"),
+        | Value::Uri(_)
+        | Value::Present => format!("{code} {value:?}"),
     }
 }
 
@@ -51,6 +51,7 @@ fn by_walk(extractor: &'static Extractor, node: Node<'_>) -> BTreeSet<String> {
     let code = |entry: &Entry<'_>| extractor.parameters()[usize::from(entry.parameter)].code;
     entries
         .iter()
+        .filter(|entry| entry.value != Value::Present)
         .map(|entry| show(code(entry), &entry.value))
         .collect()
 }

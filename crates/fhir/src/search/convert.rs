@@ -104,6 +104,25 @@ fn is_text(ty: &str) -> bool {
     )
 }
 
+/// Gives the values of an element to `emit`, and [`Value::Present`] when it has
+/// none by which the parameter itself is searched: a reference with an
+/// identifier only, or one to a contained resource, is not missing.
+pub(super) fn convert_or_present<'a, S: AsRef<str>>(
+    reader: Reader,
+    node: Node<'a>,
+    own_bases: &[S],
+    emit: &mut impl FnMut(Value<'a>),
+) {
+    let mut found = false;
+    convert(reader, node, own_bases, &mut |value| {
+        found |= !matches!(value, Value::ReferenceIdentifier { .. });
+        emit(value);
+    });
+    if !found && node.is_object() && !node.is_empty() {
+        emit(Value::Present);
+    }
+}
+
 /// Gives the values of an element to `emit`. What is missing, or has not the
 /// shape of its type, gives none.
 pub(super) fn convert<'a, S: AsRef<str>>(
@@ -305,30 +324,34 @@ fn money<'a>(node: Node<'a>, emit: &mut impl FnMut(Value<'a>)) {
             value: Cow::Borrowed(value),
             system: Cow::Borrowed("urn:iso:std:iso:4217"),
             code: or_empty(member(node, "currency")),
-            unit: None,
         });
     }
 }
 
-/// The unit alone stands for a code where there is none, as `5.4||mg` asks.
+/// `5.4||mg` asks for the code or for the unit in words
+/// (<https://hl7.org/fhir/R4/search.html#quantity>), `5.4|system|mg` for the
+/// code alone: so the words are a second value, which has no system.
 fn quantity<'a>(value: Option<Node<'a>>, unit: Node<'a>, emit: &mut impl FnMut(Value<'a>)) {
     let Some(value) = value.and_then(Node::number) else {
         return;
     };
-    let words = member(unit, "unit").map(|unit| clip(unit, CODE_BYTES_MAX));
-    let (code, words) = match member(unit, "code").map(|code| clip(code, CODE_BYTES_MAX)) {
-        Some(code) => {
-            let differs = words.filter(|words| *words != code);
-            (code, differs)
-        }
-        None => (or_empty(words), None),
+    let part = |key| clip(or_empty(member(unit, key)), CODE_BYTES_MAX);
+    let (system, code, words) = (part("system"), part("code"), part("unit"));
+    let mut of = |system, code| {
+        emit(Value::Quantity {
+            value: Cow::Borrowed(value),
+            system,
+            code,
+        });
     };
-    emit(Value::Quantity {
-        value: Cow::Borrowed(value),
-        system: clip(or_empty(member(unit, "system")), CODE_BYTES_MAX),
-        code,
-        unit: words,
-    });
+    let is_coded = !system.is_empty() || !code.is_empty();
+    let has_own_words = !words.is_empty() && words != code;
+    if is_coded || !has_own_words {
+        of(system, code);
+    }
+    if has_own_words {
+        of(Cow::Borrowed(""), words);
+    }
 }
 
 fn reference<'a, S: AsRef<str>>(node: Node<'a>, own_bases: &[S], emit: &mut impl FnMut(Value<'a>)) {

@@ -12,7 +12,7 @@
 
 use std::sync::OnceLock;
 
-use super::convert::{Reader, convert, items};
+use super::convert::{Reader, convert_or_present, items};
 #[cfg(test)]
 use super::lay::is_indexed;
 use super::span::Span;
@@ -143,6 +143,7 @@ impl Extractor {
             return Err(Issue::error(IssueType::TooCostly, self.ty, limit));
         }
         dedupe(&mut entries);
+        drop_needless(&mut entries);
         Ok(entries)
     }
 
@@ -194,7 +195,7 @@ impl<'a, S: AsRef<str>> Walk<'_, 'a, S> {
                 continue;
             }
             let entries = &mut *self.entries;
-            convert(capture.reader, node, self.own_bases, &mut |value| {
+            convert_or_present(capture.reader, node, self.own_bases, &mut |value| {
                 entries.push(Entry {
                     parameter: capture.parameter,
                     value,
@@ -246,7 +247,7 @@ impl Computed {
                 .map(|shape| definitions::r4().ty(shape.ty).name);
             let reader = ty.and_then(|ty| Reader::of(self.kind, ty, ""));
             if let (Some(node), Some(reader)) = (element.value, reader) {
-                convert(reader, node, own_bases, emit);
+                convert_or_present(reader, node, own_bases, emit);
             }
         } else if let (SearchKind::Token, Some(fhirpath::Value::Boolean(truth))) =
             (self.kind, item.value())
@@ -308,4 +309,20 @@ fn dedupe(entries: &mut Vec<Entry<'_>>) {
         }
     }
     entries.truncate(kept);
+}
+
+/// A parameter that has values is not missing without saying so.
+fn drop_needless(entries: &mut Vec<Entry<'_>>) {
+    let is_present = |entry: &Entry<'_>| entry.value == Value::Present;
+    if !entries.iter().any(is_present) {
+        return;
+    }
+    let counts =
+        |value: &Value<'_>| !matches!(value, Value::Present | Value::ReferenceIdentifier { .. });
+    let valued: std::collections::HashSet<u16> = entries
+        .iter()
+        .filter(|entry| counts(&entry.value))
+        .map(|entry| entry.parameter)
+        .collect();
+    entries.retain(|entry| !is_present(entry) || !valued.contains(&entry.parameter));
 }

@@ -35,10 +35,9 @@ pub enum Value<'a> {
         value: Cow<'a, str>,
         /// The system of the unit's code, or empty.
         system: Cow<'a, str>,
-        /// The unit's code, or empty.
+        /// The unit's code, or empty. The unit in words, where it is not the
+        /// code, is a value of its own without a system.
         code: Cow<'a, str>,
-        /// The unit in words, when they are not the code.
-        unit: Option<Cow<'a, str>>,
     },
     /// A reference to a record of this server.
     Reference {
@@ -60,6 +59,9 @@ pub enum Value<'a> {
     },
     /// A URI.
     Uri(Cow<'a, str>),
+    /// The element is there without anything that a search compares: for
+    /// `:missing` only.
+    Present,
 }
 
 impl Value<'_> {

@@ -50,7 +50,7 @@ fn observation(id: &str, patient: &str, code: &str, date: &str, value: f64) -> V
         "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
         "subject": {"reference": format!("Patient/{patient}")},
         "effectiveDateTime": date,
-        "valueQuantity": {"value": value, "system": "http://unitsofmeasure.org", "code": "u"},
+        "valueQuantity": {"value": value, "system": "http://unitsofmeasure.org", "code": "u", "unit": "units"},
     })
 }
 
@@ -77,7 +77,7 @@ fn check(project: &Project, search: &str, expect: &[&str]) {
 #[test]
 fn every_type_of_parameter_finds_its_values() {
     let project = practice("search-types");
-    let check = |search, expect: &[&str]| check(&project, search, expect);
+    let check = |search: &str, expect: &[&str]| check(&project, search, expect);
     // Tokens.
     check("Patient?identifier=urn:mrn%7C1", &["ada"]);
     check("Patient?identifier=1", &["ada"]);
@@ -123,11 +123,21 @@ fn every_type_of_parameter_finds_its_values() {
     check("Observation?subject:Patient=ada", &["heart", "heart2"]);
     check("Observation?subject=Group/ada", &[]);
     check("Basic?subject:identifier=urn:mrn%7C9", &["logical"]);
+    // What has no value to compare is not missing for that.
+    check("Basic?subject:missing=false", &["logical"]);
+    check("Basic?subject:missing=true", &[]);
+    check("Basic?code:missing=false", &["logical"]);
+    check("Basic?author:missing=true", &["logical"]);
     // Numbers and quantities.
     check("RiskAssessment?probability=0.25", &["risk"]);
     check("RiskAssessment?probability=gt0.2", &["risk"]);
     check("RiskAssessment?probability=lt0.2", &[]);
     check("Observation?value-quantity=80", &["heart"]);
+    check("Observation?value-quantity=80%7C%7Cu", &["heart"]);
+    check("Observation?value-quantity=80%7C%7Cunits", &["heart"]);
+    let ucum = "Observation?value-quantity=80%7Chttp://unitsofmeasure.org%7C";
+    check(&format!("{ucum}u"), &["heart"]);
+    check(&format!("{ucum}units"), &[]);
     check(
         "Observation?value-quantity=82.25%7Chttp://unitsofmeasure.org%7Cu",
         &["weight"],

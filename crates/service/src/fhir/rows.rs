@@ -65,6 +65,8 @@ pub(crate) fn rows(extractor: &Extractor, entries: &[Entry<'_>]) -> Vec<Row> {
                 (of(), Value::Reference { kind, id })
             }
             Found::ReferenceUri(uri) | Found::Uri(uri) => (of(), Value::Uri(uri.as_ref().into())),
+            // Nothing asks for an empty code in an empty system, but `:missing` finds it.
+            Found::Present => (of(), token("", "")),
             Found::ReferenceIdentifier { system, value } => (
                 identifier_param(extractor.ty(), parameter),
                 token(system, value),
