@@ -229,30 +229,77 @@ impl<'a> Stored<'a> {
 
     /// The version with its body opened.
     pub(crate) fn open(&self, seq: u64, codec: &Codec, keyring: &Keyring) -> Result<Record, Error> {
+        self.unseal(seq, keyring)?.record(codec)
+    }
+
+    /// The version with its body opened, but still compressed.
+    pub(crate) fn unseal(&self, seq: u64, keyring: &Keyring) -> Result<Opened, Error> {
         let aad = aad(self.scope, self.kind, self.version, self.id);
         let packed = keyring
             .open_sealed(self.slot, &aad, self.sealed)
             .map_err(|e| opening(&e, seq))?;
-        let plain = match self.dictionary {
-            NOT_COMPRESSED => Some(packed),
-            number => codec.decompress(number, &packed, self.length),
-        };
-        let plain = plain.ok_or_else(|| Error::Damaged(format!("the body of version {seq}")))?;
-        let content = match self.is_deleted() {
-            true => Content::Deleted,
-            false => Content::Body(Bytes::from(plain)),
-        };
-        Ok(Record {
+        Ok(Opened {
+            scope: self.scope,
             kind: self.kind,
             id: self.id.into(),
             version: self.version,
             time_ms: self.time_ms,
-            seq: Seq(seq),
-            seal: match self.patient {
-                Some(id) => SealKey::Patient(id.into()),
+            seq,
+            patient: self.patient.map(Into::into),
+            deleted: self.is_deleted(),
+            dictionary: self.dictionary,
+            length: self.length,
+            packed: packed.into(),
+        })
+    }
+}
+
+/// A version whose body is open, though still compressed.
+pub(crate) struct Opened {
+    pub(crate) scope: Scope,
+    kind: Kind,
+    id: Box<str>,
+    version: u64,
+    time_ms: i64,
+    seq: u64,
+    patient: Option<Box<str>>,
+    deleted: bool,
+    dictionary: u8,
+    length: usize,
+    packed: Bytes,
+}
+
+impl Opened {
+    /// What it occupies, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let patient = self.patient.as_ref().map_or(0, |id| id.len());
+        size_of::<Self>() + self.id.len() + patient + self.packed.len()
+    }
+
+    /// The version as it was written.
+    pub(crate) fn record(&self, codec: &Codec) -> Result<Record, Error> {
+        let plain = match self.dictionary {
+            NOT_COMPRESSED => Some(self.packed.clone()),
+            number => codec
+                .decompress(number, &self.packed, self.length)
+                .map(Bytes::from),
+        };
+        let damaged = || Error::Damaged(format!("the body of version {}", self.seq));
+        let plain = plain.ok_or_else(damaged)?;
+        Ok(Record {
+            kind: self.kind,
+            id: self.id.clone(),
+            version: self.version,
+            time_ms: self.time_ms,
+            seq: Seq(self.seq),
+            seal: match &self.patient {
+                Some(id) => SealKey::Patient(id.clone()),
                 None => SealKey::Scope,
             },
-            content,
+            content: match self.deleted {
+                true => Content::Deleted,
+                false => Content::Body(plain),
+            },
         })
     }
 }

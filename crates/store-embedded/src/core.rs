@@ -12,6 +12,7 @@ use salus_store::{Error, Kind, Scope, ordered};
 
 use crate::aside::Aside;
 use crate::body::{Codec, sealing};
+use crate::cache::Cache;
 use crate::hash::SipHash;
 use crate::index::Index;
 use crate::kv::{Kv, View, When, Write};
@@ -34,6 +35,7 @@ pub(crate) struct Core {
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) codec: Codec,
     pub(crate) index: Index,
+    pub(crate) cache: Cache,
     pub(crate) superseded: Arc<Superseded>,
     pub(crate) space: Space,
     pub(crate) rows_max: u64,
@@ -101,6 +103,7 @@ impl Core {
             keyring,
             codec,
             index: Index::new(SipHash::new(low)),
+            cache: Cache::new(memory.versions),
             superseded: Arc::new(superseded),
             space: Space::new(dir, disk_bytes_min),
             rows_max,

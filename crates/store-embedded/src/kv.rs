@@ -30,14 +30,17 @@ pub struct Memory {
     /// times this are held, and their values beside them.
     pub recent: usize,
     /// Blocks of tables.
-    pub cache: u64,
+    pub blocks: u64,
+    /// Versions read lately.
+    pub versions: u64,
 }
 
 impl Default for Memory {
     fn default() -> Self {
         Self {
             recent: 12 << 20,
-            cache: 64 << 20,
+            blocks: 32 << 20,
+            versions: 64 << 20,
         }
     }
 }
@@ -194,7 +197,7 @@ fn options(dir: &Path, memory: Memory) -> surrealkv::Options {
     let mut options = surrealkv::Options::new()
         .with_path(dir.into())
         .with_block_size(4 << 10)
-        .with_block_cache_capacity(memory.cache)
+        .with_block_cache_capacity(memory.blocks)
         .with_max_memtable_size(memory.recent)
         .with_memtable_stall_threshold(3)
         .with_l0_stall_threshold(24)

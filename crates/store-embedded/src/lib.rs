@@ -12,6 +12,7 @@ mod aside;
 mod audit;
 mod audit_log;
 mod body;
+mod cache;
 mod chain;
 mod check;
 mod collect;
@@ -254,7 +255,10 @@ fn changes(core: &Core, after: Seq, limit: usize) -> Result<Vec<Change>, Error> 
     Ok(changes)
 }
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<thread::JoinHandle<()>, Error> {
+fn spawn(
+    name: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<thread::JoinHandle<()>, Error> {
     thread::Builder::new()
         .name(name.into())
         .spawn(work)

@@ -56,12 +56,14 @@ impl Reader {
 
     /// The version of this seq.
     pub(crate) fn load(&self, seq: u64) -> Result<Record, Error> {
-        let bytes = self.body(seq)?;
-        let stored = body::Stored::read(&bytes)?;
-        if stored.scope != self.scope {
+        let opened = self.core.cache.body(seq, || {
+            let bytes = self.body(seq)?;
+            body::Stored::read(&bytes)?.unseal(seq, &self.core.keyring)
+        })?;
+        if opened.scope != self.scope {
             return Err(Error::Damaged(format!("version {seq} is of another scope")));
         }
-        stored.open(seq, &self.core.codec, &self.core.keyring)
+        opened.record(&self.core.codec)
     }
 
     fn body(&self, seq: u64) -> Result<Vec<u8>, Error> {

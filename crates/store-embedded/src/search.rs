@@ -5,6 +5,7 @@
 //! last record of the page before.
 
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 
 use salus_store::{Candidate, Error, Filter, Found, Hit, Query, Row, Sort};
 
@@ -96,7 +97,7 @@ pub(crate) struct Search<'a> {
 pub(crate) struct Chosen {
     pub(crate) seq: u64,
     /// What its rows were read from, if they were.
-    pub(crate) entry: Option<Vec<u8>>,
+    pub(crate) entry: Option<Arc<[u8]>>,
 }
 
 /// What comes before the page.
@@ -376,9 +377,11 @@ impl<'a> Search<'a> {
         keys::of_kind_at(keys::CURRENT, self.reader.scope, self.query.kind, seq)
     }
 
-    pub(crate) fn entry(&self, seq: u64) -> Result<Vec<u8>, Error> {
-        let entry = self.reader.view.get(&self.current_key(seq))?;
-        entry.ok_or_else(|| Error::Damaged(format!("the rows of version {seq} are missing")))
+    pub(crate) fn entry(&self, seq: u64) -> Result<Arc<[u8]>, Error> {
+        self.reader.core.cache.rows(seq, || {
+            let entry = self.reader.view.get(&self.current_key(seq))?;
+            entry.ok_or_else(|| Error::Damaged(format!("the rows of version {seq} are missing")))
+        })
     }
 
     pub(crate) fn choose(&mut self, seq: u64, filtered: bool) -> Result<Option<Chosen>, Error> {

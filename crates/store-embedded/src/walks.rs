@@ -60,7 +60,7 @@ impl Search<'_> {
                 return Ok(None);
             }
             if self.shows(seq) && self.passes(&Entry::read(&entry)?.candidate(seq)?) {
-                let entry = Some(entry.into_owned());
+                let entry = Some(entry.into());
                 page.push(Chosen { seq, entry });
             }
         }

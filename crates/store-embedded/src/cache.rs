@@ -1,0 +1,114 @@
+//! Versions read lately, in memory.
+//!
+//! A version never changes, so what was read of one stays right for good and
+//! nothing has to be taken back. Bodies are kept as they are sealed, that is
+//! compressed: twice as many find room, and opening costs more than expanding.
+
+use std::sync::Arc;
+
+use quick_cache::Weighter;
+use quick_cache::sync::Cache as Kept;
+
+use crate::body::Opened;
+
+/// What an entry occupies beside its content, about.
+const ENTRY_BYTES: u64 = 128;
+/// What the content of an entry occupies, about: only for the first allocation.
+const CONTENT_BYTES: u64 = 512;
+
+/// Bodies and rows, by seq.
+pub(crate) struct Cache {
+    bodies: Kept<u64, Arc<Opened>, ByLength>,
+    rows: Kept<u64, Arc<[u8]>, ByLength>,
+}
+
+impl Cache {
+    /// With room for so many bytes.
+    pub(crate) fn new(bytes_max: u64) -> Self {
+        // Rows are about as long as compressed bodies.
+        let each = bytes_max / 2;
+        let entries = (each / (ENTRY_BYTES + CONTENT_BYTES)) as usize;
+        Self {
+            bodies: Kept::with_weighter(entries, each, ByLength),
+            rows: Kept::with_weighter(entries, each, ByLength),
+        }
+    }
+
+    /// The body of a version, from here or from what `read` finds.
+    pub(crate) fn body<E>(
+        &self,
+        seq: u64,
+        read: impl FnOnce() -> Result<Opened, E>,
+    ) -> Result<Arc<Opened>, E> {
+        if let Some(body) = self.bodies.get(&seq) {
+            return Ok(body);
+        }
+        let body = Arc::new(read()?);
+        self.bodies.insert(seq, Arc::clone(&body));
+        Ok(body)
+    }
+
+    /// The rows of a version, from here or from what `read` finds.
+    pub(crate) fn rows<E>(
+        &self,
+        seq: u64,
+        read: impl FnOnce() -> Result<Vec<u8>, E>,
+    ) -> Result<Arc<[u8]>, E> {
+        if let Some(rows) = self.rows.get(&seq) {
+            return Ok(rows);
+        }
+        let rows: Arc<[u8]> = read()?.into();
+        self.rows.insert(seq, Arc::clone(&rows));
+        Ok(rows)
+    }
+}
+
+#[derive(Clone)]
+struct ByLength;
+
+impl Weighter<u64, Arc<Opened>> for ByLength {
+    fn weight(&self, _seq: &u64, body: &Arc<Opened>) -> u64 {
+        ENTRY_BYTES + body.bytes() as u64
+    }
+}
+
+impl Weighter<u64, Arc<[u8]>> for ByLength {
+    fn weight(&self, _seq: &u64, rows: &Arc<[u8]>) -> u64 {
+        ENTRY_BYTES + rows.len() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(cache: &Cache, seq: u64, found: &[u8]) -> Arc<[u8]> {
+        let read = || Ok::<_, std::convert::Infallible>(found.to_vec());
+        cache.rows(seq, read).unwrap()
+    }
+
+    #[test]
+    fn what_was_read_is_not_read_again() {
+        let cache = Cache::new(1 << 20);
+        assert_eq!(*rows(&cache, 1, b"first"), *b"first");
+        assert_eq!(*rows(&cache, 1, b"second"), *b"first");
+        assert_eq!(*rows(&cache, 2, b"second"), *b"second");
+    }
+
+    #[test]
+    fn a_failure_is_not_kept() {
+        let cache = Cache::new(1 << 20);
+        assert_eq!(cache.rows(1, || Err("broken")), Err("broken"));
+        assert_eq!(*rows(&cache, 1, b"whole"), *b"whole");
+    }
+
+    #[test]
+    fn it_does_not_grow_beyond_its_room() {
+        let cache = Cache::new(1 << 20);
+        for seq in 0..10_000 {
+            rows(&cache, seq, &[0; 1000]);
+        }
+        assert!(cache.rows.weight() <= 1 << 19);
+        assert!(cache.rows.len() > 100);
+    }
+}
