@@ -10,6 +10,7 @@ mod cursor;
 pub mod error;
 pub mod fhir;
 mod ids;
+mod packed;
 mod pipeline;
 pub mod projects;
 pub mod sessions;

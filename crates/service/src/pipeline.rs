@@ -11,7 +11,7 @@ use salus_fhir::reference::is_id;
 use salus_store::{Batch, Content, Kind, Precondition, Put, Scope, SealKey};
 
 use crate::Service;
-use crate::audit::entry::{self, Entity, Entry, Outcome, What};
+use crate::audit::entry::{Entity, Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::{self, Error};
 use crate::fhir::stored::Stored;
@@ -23,27 +23,22 @@ pub(crate) const FORBIDDEN: &str = "you may not do this here";
 /// A decided change of one record, authorized and validated.
 pub(crate) struct Write {
     put: Put,
-    entity: Entity,
+    entity: Option<Entity>,
 }
 
 impl Write {
     /// A new version with content.
-    pub(crate) fn store(_grant: &Grant, ty: ResourceType, stored: Stored) -> Self {
-        let entity = Entity {
-            ty: ty.name.into(),
-            id: stored.id.clone(),
-            version: stored.version,
-        };
+    pub(crate) fn store(_grant: &Grant, stored: Stored) -> Self {
         let put = Put {
-            kind: ty.kind,
+            kind: stored.ty.kind,
             id: stored.id,
             version: stored.version,
-            content: Content::Body(stored.text.into()),
+            content: Content::Body(stored.text),
             rows: stored.rows,
             main_date_ms: stored.main_date_ms,
             seal: stored.seal,
         };
-        Self { put, entity }
+        Self::of(stored.ty.name, put)
     }
 
     /// A new version that says the record is deleted.
@@ -54,33 +49,37 @@ impl Write {
         version: u64,
         seal: SealKey,
     ) -> Self {
-        Self {
-            entity: Entity {
-                ty: ty.name.into(),
-                id: id.into(),
-                version,
-            },
-            put: Put {
-                kind: ty.kind,
-                id: id.into(),
-                version,
-                content: Content::Deleted,
-                rows: Vec::new(),
-                main_date_ms: None,
-                seal,
-            },
-        }
+        let put = Put {
+            kind: ty.kind,
+            id: id.into(),
+            version,
+            content: Content::Deleted,
+            rows: Vec::new(),
+            main_date_ms: None,
+            seal,
+        };
+        Self::of(ty.name, put)
     }
 
     /// A record of our own, not a resource: a project, a user, a client.
-    pub(crate) fn system(_grant: &Grant, ty: &str, put: Put) -> Self {
+    pub(crate) fn system(_grant: &Grant, ty: &'static str, put: Put) -> Self {
+        Self::of(ty, put)
+    }
+
+    /// A record beside others that nobody asks about, in the audit neither.
+    pub(crate) fn aside(_grant: &Grant, put: Put) -> Self {
+        Self { put, entity: None }
+    }
+
+    fn of(ty: &'static str, put: Put) -> Self {
+        let entity = Entity {
+            ty: ty.into(),
+            id: put.id.clone(),
+            version: put.version,
+        };
         Self {
-            entity: Entity {
-                ty: ty.into(),
-                id: put.id.clone(),
-                version: put.version,
-            },
             put,
+            entity: Some(entity),
         }
     }
 }
@@ -181,13 +180,16 @@ impl Service {
         id: &str,
     ) -> Result<(), Error> {
         entry.ty = ty.into();
-        let mut about = Vec::new();
         // What is no id could be anything.
         if is_id(id) {
-            entry.concerns(ty, id, 0);
-            about.push((Kind::named(ty), id.into()));
+            let entity = Entity {
+                ty: ty.to_owned().into(),
+                id: id.into(),
+                version: 0,
+            };
+            entry.concerns(entity, Kind::named(ty), &SealKey::Scope);
         }
-        self.record(cx, &entry, about).await
+        self.record(cx, entry).await
     }
 
     /// Commits writes, their preconditions and their audit entry together.
@@ -198,14 +200,10 @@ impl Service {
         preconditions: Vec<Precondition>,
         writes: Vec<Write>,
     ) -> Result<(), salus_store::Error> {
-        let mut about = Vec::new();
         let mut puts = Vec::with_capacity(writes.len());
         for Write { put, entity } in writes {
-            let one = entry::about(put.kind, &put.id, &put.seal);
-            entry.entities.push(entity);
-            if !about.contains(&one) {
-                entry.concerns_patient(&put.seal);
-                about.push(one);
+            if let Some(entity) = entity {
+                entry.concerns(entity, put.kind, &put.seal);
             }
             puts.push(put);
         }
@@ -214,18 +212,13 @@ impl Service {
             time_ms: cx.now_ms,
             preconditions,
             puts,
-            audit: vec![entry.seal(about)],
+            audit: vec![entry.seal()],
         };
         self.store.commit(batch).await.map(|_| ())
     }
 
     /// Makes the audit entry of something that changed nothing durable.
-    pub(crate) async fn record(
-        &self,
-        cx: &Context,
-        entry: &Entry,
-        about: Vec<(Kind, Box<str>)>,
-    ) -> Result<(), Error> {
+    pub(crate) async fn record(&self, cx: &Context, entry: Entry) -> Result<(), Error> {
         let batch = Batch {
             scope: match cx.scope {
                 // Nothing is kept for a project that does not exist.
@@ -235,7 +228,7 @@ impl Service {
             time_ms: cx.now_ms,
             preconditions: Vec::new(),
             puts: Vec::new(),
-            audit: vec![entry.seal(about)],
+            audit: vec![entry.seal()],
         };
         self.store.commit(batch).await?;
         Ok(())

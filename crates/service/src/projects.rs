@@ -297,7 +297,7 @@ impl Service {
     /// Makes the audit entry of something seen that is no resource.
     pub(crate) async fn noted(&self, cx: &Context, grant: &Grant, what: What) -> Result<(), Error> {
         let entry = Entry::new(cx, what, Outcome::Success, grant.rule());
-        self.record(cx, &entry, Vec::new()).await
+        self.record(cx, entry).await
     }
 }
 

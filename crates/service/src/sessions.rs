@@ -109,7 +109,7 @@ impl Service {
             Outcome::Refused,
             "no valid token",
         );
-        self.record(cx, &entry, Vec::new()).await?;
+        self.record(cx, entry).await?;
         Err(Error::new(
             Kind::Unauthenticated,
             "send a valid token as Authorization: Bearer …; POST /auth/token gives one",
@@ -125,7 +125,7 @@ impl Service {
             Outcome::Refused,
             "no such project",
         );
-        match self.record(cx, &entry, Vec::new()).await {
+        match self.record(cx, entry).await {
             Ok(()) => Error::new(Kind::Forbidden, crate::pipeline::FORBIDDEN),
             Err(error) => error,
         }
@@ -418,7 +418,7 @@ impl Service {
     async fn refused(&self, cx: &Context, error: &salus_auth::Error) -> Result<(), Error> {
         if let salus_auth::Error::Refused(refusal) = error {
             let entry = Entry::new(cx, What::SignIn, Outcome::Refused, refusal.rule());
-            self.record(cx, &entry, Vec::new()).await?;
+            self.record(cx, entry).await?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ mod reply;
 
 use axum::response::Response;
 use http::header;
-use salus_service::fhir::reply::Reply;
+use salus_service::fhir::reply::{Reply, Status};
 use salus_service::fhir::{CreateOptions, ReadConditions, Versions};
 
 pub(crate) use capabilities::capabilities;
@@ -26,6 +26,7 @@ pub(crate) async fn create(call: &mut Call) -> Result<Response, Failure> {
     let body = call.take_body().await?;
     let options = CreateOptions {
         if_none_exist: call.header("if-none-exist").map(str::to_owned),
+        idempotency_key: reply::idempotency_key(call)?,
     };
     let reply = call
         .service()
@@ -69,28 +70,32 @@ pub(crate) async fn vread(call: &mut Call) -> Result<Response, Failure> {
 pub(crate) async fn update(call: &mut Call) -> Result<Response, Failure> {
     let wanted = Preferences::of(call)?;
     media::check_sent(&call.headers)?;
-    let condition = reply::write_condition(call)?;
+    let options = reply::write_options(call)?;
     let body = call.take_body().await?;
-    let reply = call
+    let mut reply = call
         .service()
         .update(
             &call.cx,
             call.param("type"),
             call.param("id"),
             body,
-            condition,
+            &options,
         )
         .await?;
+    if reply.status == Status::Ok {
+        // Location is for what was made; the client knows where this is.
+        reply.place = None;
+    }
     finish(call, &wanted, reply)
 }
 
 /// `DELETE [base]/[type]/[id]`
 pub(crate) async fn delete(call: &mut Call) -> Result<Response, Failure> {
     let wanted = Preferences::of(call)?;
-    let condition = reply::write_condition(call)?;
+    let options = reply::write_options(call)?;
     let reply = call
         .service()
-        .delete(&call.cx, call.param("type"), call.param("id"), condition)
+        .delete(&call.cx, call.param("type"), call.param("id"), &options)
         .await?;
     finish(call, &wanted, reply)
 }
@@ -99,7 +104,7 @@ pub(crate) async fn delete(call: &mut Call) -> Result<Response, Failure> {
 pub(crate) async fn bundle(call: &mut Call) -> Result<Response, Failure> {
     let wanted = Preferences::of(call)?;
     media::check_sent(&call.headers)?;
-    let key = call.header("idempotency-key").map(str::to_owned);
+    let key = reply::idempotency_key(call)?;
     let body = call.take_body().await?;
     let reply = call
         .service()

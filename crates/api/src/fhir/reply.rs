@@ -5,7 +5,7 @@ use http::{HeaderValue, StatusCode, header};
 use salus_fhir::issue::{Issue, operation_outcome};
 use salus_service::context::Context;
 use salus_service::fhir::reply::{Reply, Status};
-use salus_service::fhir::{WriteCondition, etag_version};
+use salus_service::fhir::{WriteCondition, WriteOptions, etag_version};
 
 use super::preferences::{Preferences, Return};
 use crate::call::Call;
@@ -24,6 +24,7 @@ pub(crate) fn response(
         Status::NoContent => StatusCode::NO_CONTENT,
         Status::NotModified => StatusCode::NOT_MODIFIED,
     };
+    let location = reply.location();
     let body = match (
         reply.written,
         wanted.returns.unwrap_or(Return::Representation),
@@ -41,7 +42,7 @@ pub(crate) fn response(
     if let Some(time_ms) = reply.updated_ms {
         insert(headers, header::LAST_MODIFIED, http_date(time_ms));
     }
-    if let Some(location) = reply.location {
+    if let Some(location) = location {
         insert(headers, header::LOCATION, format!("{}/{location}", cx.base));
     }
     if let Some(body) = body {
@@ -78,9 +79,17 @@ fn done() -> bytes::Bytes {
     operation_outcome(&[issue]).into()
 }
 
+/// What a client asks of an update or a delete.
+pub(crate) fn write_options(call: &Call) -> Result<WriteOptions, Failure> {
+    Ok(WriteOptions {
+        condition: write_condition(call)?,
+        idempotency_key: idempotency_key(call)?,
+    })
+}
+
 /// `If-Match` and `If-None-Match` of a write
 /// (<https://hl7.org/fhir/R4/http.html#concurrency>).
-pub(crate) fn write_condition(call: &Call) -> Result<WriteCondition, Failure> {
+fn write_condition(call: &Call) -> Result<WriteCondition, Failure> {
     if let Some(text) = call.header(header::IF_MATCH) {
         let version = etag_version(text).ok_or(Failure::Http(
             StatusCode::BAD_REQUEST,
@@ -94,6 +103,21 @@ pub(crate) fn write_condition(call: &Call) -> Result<WriteCondition, Failure> {
         Some(_) => Err(Failure::Http(
             StatusCode::BAD_REQUEST,
             "If-None-Match on a write must be *",
+        )),
+    }
+}
+
+/// The name of a request. One that cannot be read must not be taken for none:
+/// the client relies on it.
+pub(crate) fn idempotency_key(call: &Call) -> Result<Option<String>, Failure> {
+    let Some(value) = call.headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    match value.to_str() {
+        Ok(key) if !key.is_empty() => Ok(Some(key.to_owned())),
+        Ok(_) | Err(_) => Err(Failure::Http(
+            StatusCode::BAD_REQUEST,
+            "Idempotency-Key must be a text in ASCII, and not empty",
         )),
     }
 }

@@ -97,7 +97,7 @@ fn every_interaction_is_told_as_it_was() {
     );
     let event = check(
         project.get("Observation?subject=Patient/p&_include=Observation:subject"),
-        "search-type E 0 Observation/o/_history/1 Patient/p Patient/p/_history/1",
+        "search-type E 0 Observation/o/_history/1 Patient/p/_history/1",
     );
     let query = event["entity"]
         .as_array()

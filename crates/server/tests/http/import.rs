@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::Output;
 
 use serde_json::{Value, json};
 
 use crate::host::{Server, salus};
 
 #[track_caller]
-fn import(data: &Path, source: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn import(data: &Path, source: &Path, arguments: &[&str]) -> Output {
     let mut command = salus(&["import"]);
     command.arg(source).arg("--data").arg(data).args(arguments);
     command.output().unwrap()
@@ -29,7 +29,7 @@ fn summary(data: &Path, source: &Path) -> (Value, Option<i32>) {
 }
 
 #[track_caller]
-fn generate(patients: usize, out: &Path, arguments: &[&str]) {
+pub(crate) fn generate(patients: usize, out: &Path, arguments: &[&str]) {
     let patients = patients.to_string();
     let output = salus(&["generate", "--patients", &patients, "--out"])
         .arg(out)
@@ -40,7 +40,7 @@ fn generate(patients: usize, out: &Path, arguments: &[&str]) {
 }
 
 #[track_caller]
-fn total(server: &Server, search: &str) -> u64 {
+pub(crate) fn total(server: &Server, search: &str) -> u64 {
     let separator = if search.contains('?') { '&' } else { '?' };
     let path = format!("/fhir/{search}{separator}_summary=count");
     server.admin("GET", &path, &Value::Null).expect(200).json()["total"]
@@ -202,82 +202,6 @@ fn files_of_every_form_load_into_a_running_server_and_without_one() {
             "{loaded}"
         );
     }
-}
-
-#[test]
-fn an_import_that_was_killed_goes_on_without_duplicates() {
-    let folder = tempfile::tempdir().unwrap();
-    let (whole, source) = (folder.path().join("whole"), folder.path().join("source"));
-    generate(20, &source, &["--ndjson"]);
-    assert!(import(&whole, &source, &[]).status.success());
-    let data = folder.path().join("data");
-    // Killed at several moments: with its own server, and with a server beside it.
-    let mut done = false;
-    for with_server in [false, true, false] {
-        let server = with_server.then(|| Server::start_on(&data, &["--demo=0"]));
-        done = done || killed_midway(&data, &source);
-        // Dropping the server is SIGKILL too.
-        drop(server);
-    }
-    if !done {
-        let output = import(&data, &source, &[]);
-        assert!(output.status.success(), "{output:?}");
-    }
-    let expect = Server::start_on(&whole, &["--demo=0"]);
-    let found = Server::start_on(&data, &["--demo=0"]);
-    for ty in [
-        "Patient",
-        "Observation",
-        "Encounter",
-        "Condition",
-        "Claim",
-        "Organization",
-        "Practitioner",
-    ] {
-        assert_eq!(total(&found, ty), total(&expect, ty), "{ty}");
-    }
-    assert_eq!(total(&found, "Patient"), 20);
-    assert!(
-        std::fs::read_dir(data.join("import"))
-            .unwrap()
-            .next()
-            .is_none()
-    );
-}
-
-/// Imports, and kills that as soon as it has come further; true if it was done before.
-fn killed_midway(data: &Path, source: &Path) -> bool {
-    let before = progress(data);
-    let mut command = salus(&["import"]);
-    command.arg(source).arg("--data").arg(data);
-    let mut child = command
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            assert!(status.success());
-            return true;
-        }
-        if progress(data) > before {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            return false;
-        }
-        std::thread::yield_now();
-    }
-}
-
-/// How far into its file the import says it is.
-fn progress(data: &Path) -> u64 {
-    let states = std::fs::read_dir(data.join("import")).into_iter().flatten();
-    let offsets = states.map_while(Result::ok).filter_map(|state| {
-        let text = std::fs::read(state.path()).ok()?;
-        let state: Value = serde_json::from_slice(&text).ok()?;
-        state["next"]["offset"].as_u64()
-    });
-    offsets.max().unwrap_or(0)
 }
 
 #[test]

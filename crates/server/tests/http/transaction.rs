@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::host::{Project, project};
+use crate::host::project;
 use crate::wire::Answer;
 
 fn bundle(ty: &str, entries: Value) -> Value {
@@ -160,6 +160,47 @@ fn all_entries_happen_or_none() {
 }
 
 #[test]
+fn every_fault_is_named_with_its_entry() {
+    let project = project("transaction-faults");
+    let urn = "urn:uuid:05efabf0-4be2-4561-91ce-51548425acb9";
+    let post =
+        |url: &str, resource: Value| json!({"resource": resource, "request": request("POST", url)});
+    let mut linked = basic(urn);
+    linked["created"] = json!("soon");
+    let mut target = post(
+        "Patient",
+        json!({"resourceType": "Patient", "gender": "x", "what": 1}),
+    );
+    target["fullUrl"] = json!(urn);
+    let mut entries = vec![target, post("Patient", patient("a")), post("Basic", linked)];
+    let faults = |entries: &[Value]| -> Vec<String> {
+        let answer = project.post("", &bundle("transaction", json!(entries)));
+        let outcome = answer.expect(422).json();
+        let issues = outcome["issue"].as_array().unwrap().iter();
+        issues
+            .map(|issue| issue["expression"][0].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(
+        faults(&entries),
+        [
+            "Bundle.entry[0].resource.gender",
+            "Bundle.entry[0].resource.what",
+            "Bundle.entry[2].resource.created",
+        ]
+    );
+    entries.extend(vec![
+        post(
+            "Patient",
+            json!({"resourceType": "Patient", "x": 1})
+        );
+        150
+    ]);
+    assert_eq!(faults(&entries).len(), 100);
+    assert_eq!(project.count("Patient"), 0);
+}
+
+#[test]
 fn no_two_entries_write_one_resource() {
     let project = project("transaction-twice");
     project.put(&patient("a")).expect(201);
@@ -255,48 +296,6 @@ fn prefer_shows_what_a_transaction_stored() {
     let shown = send("return=representation");
     assert_eq!(shown["resource"]["meta"]["versionId"], "2");
     assert_eq!(shown["response"]["etag"], "W/\"2\"");
-}
-
-#[test]
-fn a_named_transaction_happens_once() {
-    let project = project("transaction-idempotent");
-    let send = |project: &Project, key: &str, body: &Value| {
-        let request = project.request("POST", "").header("Idempotency-Key", key);
-        project.send(request.body(body.to_string()))
-    };
-    let make = json!([{"resource": patient("x"), "request": request("POST", "Patient")}]);
-    let make = bundle("transaction", make);
-    send(&project, "one", &make).expect(200);
-    send(&project, "one", &make).expect(200);
-    assert_eq!(project.count("Patient"), 1);
-    send(&project, "two", &make).expect(200);
-    assert_eq!(project.count("Patient"), 2);
-    // One that failed was not carried out.
-    let bad = bundle(
-        "transaction",
-        json!([{"resource": {"resourceType": "Patient", "x": 1}, "request": request("POST", "Patient")}]),
-    );
-    send(&project, "three", &bad).expect(422);
-    send(&project, "three", &make).expect(200);
-    assert_eq!(project.count("Patient"), 3);
-}
-
-#[test]
-fn of_one_named_transaction_at_once_one_happens() {
-    let project = project("transaction-idempotent-race");
-    let make = bundle(
-        "transaction",
-        json!([{"resource": patient("x"), "request": request("POST", "Patient")}]),
-    );
-    std::thread::scope(|threads| {
-        for _ in 0..6 {
-            threads.spawn(|| {
-                let request = project.request("POST", "").header("Idempotency-Key", "k");
-                project.send(request.body(make.to_string())).expect(200);
-            });
-        }
-    });
-    assert_eq!(project.count("Patient"), 1);
 }
 
 #[test]

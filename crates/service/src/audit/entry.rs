@@ -1,10 +1,11 @@
 //! An audit entry in its stored form, version 1.
 //!
-//! One byte of version, then fields in order: texts as a length (LEB128) and
-//! UTF-8, numbers as LEB128. The time is the store's own; see
+//! One byte of version, then fields in order, [packed](crate::packed). The time is the store's own; see
 //! `event` for the entry as FHIR shows it. Entries are written on
 //! every request, so they are small and cheap to make.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use bytes::Bytes;
@@ -12,8 +13,10 @@ use salus_store::{AuditEntry, Kind, Record, SealKey};
 
 use crate::context::{Context, RequestId};
 use crate::fhir::types::ResourceType;
+use crate::packed::{Reader, put_number, put_text};
 
 const VERSION: u8 = 1;
+const PATIENT: Kind = Kind::named("Patient");
 
 /// What was asked, as a code of FHIR's restful interactions or of our own operations.
 ///
@@ -93,7 +96,7 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entity {
     /// The resource type, or another name for what it is.
-    pub ty: Box<str>,
+    pub ty: Cow<'static, str>,
     /// Its id.
     pub id: Box<str>,
     /// Its version, or 0.
@@ -121,6 +124,8 @@ pub struct Entry {
     pub query: Box<str>,
     /// The records concerned: read, found or written.
     pub entities: Vec<Entity>,
+    /// The records by which it is found: kept by the store, not in the entry.
+    pub(super) about: Vec<(Kind, Box<str>)>,
 }
 
 impl Entry {
@@ -137,55 +142,59 @@ impl Entry {
             ty: "".into(),
             query: "".into(),
             entities: Vec::new(),
+            about: Vec::new(),
         }
     }
 
-    /// Adds records that are about to be shown, and their patients; gives the
-    /// records by which the entry is found.
-    #[must_use]
-    pub fn shows<'r>(
-        &mut self,
-        records: impl IntoIterator<Item = &'r Record>,
-    ) -> Vec<(Kind, Box<str>)> {
-        let mut about: Vec<(Kind, Box<str>)> = Vec::new();
+    /// Adds records that are about to be shown.
+    pub fn shows<'r>(&mut self, records: impl IntoIterator<Item = &'r Record>) {
         for record in records {
-            let ty = ResourceType::of(record.kind).map_or("", |ty| ty.name);
-            self.concerns(ty, &record.id, record.version);
-            let one = self::about(record.kind, &record.id, &record.seal);
-            if !about.contains(&one) {
-                self.concerns_patient(&record.seal);
-                about.push(one);
-            }
+            let entity = Entity {
+                ty: ResourceType::of(record.kind)
+                    .map_or("", |ty| ty.name)
+                    .into(),
+                id: record.id.clone(),
+                version: record.version,
+            };
+            self.concerns(entity, record.kind, &record.seal);
         }
-        about
     }
 
-    /// Adds a record.
-    pub(crate) fn concerns(&mut self, ty: &str, id: &str, version: u64) {
-        self.entities.push(Entity {
-            ty: ty.into(),
-            id: id.into(),
-            version,
+    /// Adds a record: the entry is found by its patient, or by itself.
+    pub(crate) fn concerns(&mut self, entity: Entity, kind: Kind, seal: &SealKey) {
+        self.about.push(match seal {
+            SealKey::Patient(patient) => (PATIENT, patient.clone()),
+            SealKey::Scope => (kind, entity.id.clone()),
         });
+        self.entities.push(entity);
     }
 
-    /// Adds the patient whose record something is, as IHE BALP wants it.
-    pub(crate) fn concerns_patient(&mut self, seal: &SealKey) {
-        if let SealKey::Patient(id) = seal {
-            let known = |entity: &Entity| &*entity.ty == "Patient" && entity.id == *id;
-            if !self.entities.iter().any(known) {
-                self.concerns("Patient", id, 0);
-            }
-        }
-    }
-
-    /// The entry for the store, found again by the `about` records.
+    /// The entry for the store.
     #[must_use]
-    pub fn seal(&self, about: Vec<(Kind, Box<str>)>) -> AuditEntry {
+    pub fn seal(mut self) -> AuditEntry {
+        self.about.sort_unstable();
+        self.about.dedup();
+        self.name_patients();
         AuditEntry {
             body: self.encode(),
-            about,
+            about: self.about,
         }
+    }
+
+    /// Adds the patients whose records these are, as IHE BALP wants it.
+    fn name_patients(&mut self) {
+        let named = self.entities.iter().filter(|entity| entity.ty == "Patient");
+        let named: HashSet<&str> = named.map(|entity| &*entity.id).collect();
+        let about = self.about.iter();
+        let missing = about.filter(|(kind, id)| *kind == PATIENT && !named.contains(&**id));
+        let missing: Vec<Entity> = missing
+            .map(|(_, id)| Entity {
+                ty: "Patient".into(),
+                id: id.clone(),
+                version: 0,
+            })
+            .collect();
+        self.entities.extend(missing);
     }
 
     fn encode(&self) -> Bytes {
@@ -212,24 +221,18 @@ impl Entry {
         let (&[version, what, outcome], rest) = bytes.split_first_chunk::<3>()?;
         let (request_id, rest) = rest.split_first_chunk::<8>()?;
         let mut from = Reader(rest);
-        let texts: [Box<str>; 5] = [
-            from.text()?,
-            from.text()?,
-            from.text()?,
-            from.text()?,
-            from.text()?,
-        ];
-        let [agent, rule, ty, query, remote] = texts;
+        let (agent, rule) = (from.text()?, from.text()?);
+        let (ty, query, remote) = (from.text()?, from.text()?, from.text()?);
         let count = from.number()?;
         let mut entities = Vec::new();
         for _ in 0..count {
             entities.push(Entity {
-                ty: from.text()?,
-                id: from.text()?,
+                ty: from.text()?.to_owned().into(),
+                id: from.text()?.into(),
                 version: from.number()?,
             });
         }
-        (version == VERSION && from.0.is_empty()).then_some(())?;
+        (version == VERSION && from.is_done()).then_some(())?;
         Some(Self {
             what: What::from_number(what)?,
             outcome: match outcome {
@@ -238,60 +241,15 @@ impl Entry {
                 8 => Outcome::Failed,
                 _ => return None,
             },
-            agent,
-            rule,
+            agent: agent.into(),
+            rule: rule.into(),
             request_id: RequestId(u64::from_be_bytes(*request_id)),
             remote: remote.parse().ok(),
-            ty,
-            query,
+            ty: ty.into(),
+            query: query.into(),
             entities,
+            about: Vec::new(),
         })
-    }
-}
-
-/// By which records an entry about this record is found: its patient, or itself.
-#[must_use]
-pub fn about(kind: Kind, id: &str, seal: &SealKey) -> (Kind, Box<str>) {
-    match seal {
-        SealKey::Patient(patient) => (Kind::named("Patient"), patient.clone()),
-        SealKey::Scope => (kind, id.into()),
-    }
-}
-
-fn put_text(out: &mut Vec<u8>, text: &str) {
-    put_number(out, text.len() as u64);
-    out.extend_from_slice(text.as_bytes());
-}
-
-fn put_number(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
-struct Reader<'a>(&'a [u8]);
-
-impl Reader<'_> {
-    fn number(&mut self) -> Option<u64> {
-        let mut number = 0u64;
-        for shift in (0..64).step_by(7) {
-            let (&byte, rest) = self.0.split_first()?;
-            self.0 = rest;
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(number);
-            }
-        }
-        None
-    }
-
-    fn text(&mut self) -> Option<Box<str>> {
-        let length = usize::try_from(self.number()?).ok()?;
-        let (text, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(std::str::from_utf8(text).ok()?.into())
     }
 }
 
@@ -314,6 +272,7 @@ mod tests {
                 id: "1".into(),
                 version: 300,
             }],
+            about: Vec::new(),
         }
     }
 

@@ -151,7 +151,7 @@ fn record_entity(out: &mut String, entity: &Entity) {
     string(out, &versioned);
     out.push_str(r#"},"type":"#);
     // 1: a person, 2: a system object.
-    let code = if &*entity.ty == "Patient" { "1" } else { "2" };
+    let code = if entity.ty == "Patient" { "1" } else { "2" };
     coding(out, OBJECT_TYPES, code);
     out.push('}');
 }
@@ -212,6 +212,7 @@ mod tests {
                 id: "1".into(),
                 version: 2,
             }],
+            about: Vec::new(),
         };
         let text = text(&record, &entry);
         let document = Document::parse(text.into_bytes(), &Limits::default()).unwrap();

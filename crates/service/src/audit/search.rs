@@ -116,7 +116,7 @@ impl Service {
         let mut entry = Entry::new(cx, what, Outcome::Success, grant.rule());
         entry.ty = ResourceType::AUDIT_EVENT.into();
         entry.query = query.into();
-        self.record(cx, &entry, Vec::new()).await
+        self.record(cx, entry).await
     }
 }
 

@@ -9,6 +9,7 @@ use futures_util::stream::{self, StreamExt};
 use salus_auth::Grant;
 use salus_fhir::issue::operation_outcome;
 
+use super::WriteOptions;
 use super::bundle::{Asks, BundleOptions, Request};
 use super::create::CreateOptions;
 use super::read::ReadConditions;
@@ -35,7 +36,9 @@ impl Service {
         let mut bundle = BundleWriter::new("batch-response", requests.len() * 256);
         let mut shown = Vec::with_capacity(requests.len());
         let mut entries = Vec::with_capacity(requests.len());
-        for request in requests {
+        // No client can send such a key: a header has no zero byte.
+        let key = |index| Some(format!("{}\0{index}", options.idempotency_key.as_ref()?));
+        for (index, request) in requests.into_iter().enumerate() {
             let is_get = matches!(
                 &request,
                 Ok(Request {
@@ -45,7 +48,7 @@ impl Service {
             );
             shown.push(options.representation || is_get);
             entries.push(match request {
-                Ok(request) => self.batch_entry(cx, request, options),
+                Ok(request) => self.batch_entry(cx, request, options, key(index)),
                 Err(fault) => {
                     let fault = async { Err(fault) };
                     Box::pin(self.attempt(cx, grant, What::Batch, "Bundle", fault))
@@ -71,6 +74,7 @@ impl Service {
         cx: &'a Context,
         request: Request<'a>,
         options: &'a BundleOptions,
+        idempotency_key: Option<String>,
     ) -> BoxFuture<'a, Result<Reply, Error>> {
         match request.asks {
             Asks::Get => Box::pin(self.entry_get(cx, request.url, options)),
@@ -81,6 +85,7 @@ impl Service {
             } => {
                 let create = CreateOptions {
                     if_none_exist: if_none_exist.map(Cow::into_owned),
+                    idempotency_key,
                 };
                 let body = Bytes::copy_from_slice(resource.raw().as_bytes());
                 Box::pin(async move { self.create(cx, ty.name, body, &create).await })
@@ -92,9 +97,19 @@ impl Service {
                 condition,
             } => {
                 let body = Bytes::copy_from_slice(resource.raw().as_bytes());
-                Box::pin(self.update(cx, ty.name, id, body, condition))
+                let update = WriteOptions {
+                    condition,
+                    idempotency_key,
+                };
+                Box::pin(async move { self.update(cx, ty.name, id, body, &update).await })
             }
-            Asks::Delete { ty, id, condition } => Box::pin(self.delete(cx, ty.name, id, condition)),
+            Asks::Delete { ty, id, condition } => {
+                let delete = WriteOptions {
+                    condition,
+                    idempotency_key,
+                };
+                Box::pin(async move { self.delete(cx, ty.name, id, &delete).await })
+            }
         }
     }
 
@@ -138,8 +153,9 @@ pub(super) fn write_answer(bundle: &mut BundleWriter, reply: Result<Reply, Error
             };
             let etag = reply.version.map(|version| format!("W/\"{version}\""));
             let modified = reply.updated_ms.map(crate::time::instant);
+            let location = reply.location();
             let mut members = vec![("status", status)];
-            members.extend(reply.location.as_deref().map(|text| ("location", text)));
+            members.extend(location.as_deref().map(|text| ("location", text)));
             members.extend(etag.as_deref().map(|text| ("etag", text)));
             members.extend(modified.as_deref().map(|text| ("lastModified", text)));
             entry.object("response", &members);

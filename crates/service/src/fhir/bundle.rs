@@ -9,6 +9,7 @@ use bytes::Bytes;
 use salus_auth::{Action, Grant, Target};
 use salus_fhir::json::Node;
 
+use super::receipt::Named;
 use super::reply::Reply;
 use super::types::ResourceType;
 use super::{Handling, WriteCondition, check_id, incoming};
@@ -24,8 +25,8 @@ pub struct BundleOptions {
     pub representation: bool,
     /// How searches among the entries treat what they do not understand.
     pub handling: Handling,
-    /// Names this request, so that sending it again does nothing
-    /// (`Idempotency-Key`); for transactions.
+    /// Names this request, so that sending it again does nothing again
+    /// (`Idempotency-Key`): a transaction as a whole, a batch entry by entry.
     pub idempotency_key: Option<String>,
 }
 
@@ -75,6 +76,8 @@ impl Service {
         let grant = self
             .authorize(cx, What::Batch, Action::Batch, Target::System)
             .await?;
+        let key = options.idempotency_key.as_deref();
+        let named = Named::of(cx, key, &[b"bundle", &body]);
         let opened = async { incoming::parse(body, &self.settings.json) };
         let document = self
             .attempt(cx, &grant, What::Batch, "Bundle", opened)
@@ -83,7 +86,7 @@ impl Service {
             Some("transaction") => What::Transaction,
             _ => What::Batch,
         };
-        let work = self.bundle_granted(cx, &grant, document.root(), &options);
+        let work = self.bundle_granted(cx, &grant, document.root(), named.as_ref(), &options);
         self.attempt(cx, &grant, what, "Bundle", work).await
     }
 
@@ -92,6 +95,7 @@ impl Service {
         cx: &Context,
         grant: &Grant,
         root: Node<'_>,
+        named: Option<&Named>,
         options: &BundleOptions,
     ) -> Result<Reply, Error> {
         let ty = ResourceType::named("Bundle")
@@ -102,13 +106,13 @@ impl Service {
             .map(|(index, entry)| request(index, entry, &cx.base));
         match kind(root) {
             Some("batch") if incoming::is(root, ty) => {
-                incoming::check_batch(root)?;
+                incoming::check_around_entries(root)?;
                 self.batch(cx, grant, requests.collect(), options).await
             }
-            Some("transaction") => {
-                let valid = incoming::check(root, ty)?;
+            Some("transaction") if incoming::is(root, ty) => {
+                incoming::check_around_entries(root)?;
                 let requests = requests.collect::<Result<Vec<_>, _>>()?;
-                self.transaction(cx, &valid, &requests, options).await
+                self.transaction(cx, grant, &requests, named, options).await
             }
             _ => {
                 incoming::check(root, ty)?;

@@ -7,10 +7,12 @@ use bytes::Bytes;
 use salus_auth::{Action, Grant, Target};
 use salus_store::{Precondition, Query};
 
-use super::reply::{Reply, Status};
+use super::receipt::Named;
+use super::reply::{Place, Reply, Status};
+use super::settle::Decision;
 use super::stored::Stored;
 use super::types::ResourceType;
-use super::{ATTEMPTS_MAX, Handling, check_writable, incoming, resource_type};
+use super::{Handling, check_writable, incoming, resource_type};
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
@@ -22,6 +24,9 @@ use crate::pipeline::Write;
 pub struct CreateOptions {
     /// Create only if nothing matches this search (`If-None-Exist`).
     pub if_none_exist: Option<String>,
+    /// Names this request, so that sending it again does nothing again
+    /// (`Idempotency-Key`).
+    pub idempotency_key: Option<String>,
 }
 
 impl Service {
@@ -51,40 +56,33 @@ impl Service {
         options: &CreateOptions,
     ) -> Result<Reply, Error> {
         check_writable(ty)?;
+        let exists = options.if_none_exist.as_deref().unwrap_or_default();
+        let request = [b"create", ty.name.as_bytes(), exists.as_bytes(), &body];
+        let named = Named::of(cx, options.idempotency_key.as_deref(), &request);
         let document = incoming::parse(body, &self.settings.json)?;
         let valid = incoming::check(document.root(), ty)?;
         let condition = match &options.if_none_exist {
             Some(text) => Some(self.condition(cx, grant, ty, text)?),
             None => None,
         };
-        for _ in 0..ATTEMPTS_MAX {
+        let decide = || async {
             if let Some(query) = &condition
                 && let Some(reply) = self.existing(cx, grant, ty, query).await?
             {
-                return Ok(reply);
+                return Ok(Decision::Answer(reply));
             }
             let stored = Stored::of(cx, ty, &self.new_id(cx), 1, &valid)?;
-            let reply = Reply {
-                written: true,
-                version: Some(1),
-                updated_ms: Some(cx.now_ms),
-                location: Some(format!("{}/{}/_history/1", ty.name, stored.id)),
-                body: Some(Bytes::from(stored.text.clone())),
-                ..Reply::with(Status::Created)
-            };
+            let answer = stored.reply(cx, Status::Created);
             let preconditions = condition.iter().cloned().map(Precondition::NoneMatch);
-            let write = Write::store(grant, ty, stored);
-            let entry = Entry::new(cx, What::Create, Outcome::Success, grant.rule());
-            let done = self
-                .commit(cx, entry, preconditions.collect(), vec![write])
-                .await;
-            match done {
-                Ok(()) => return Ok(reply),
-                Err(salus_store::Error::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(salus_store::Error::Conflict { precondition: None }.into())
+            Ok(Decision::Commit {
+                entry: Entry::new(cx, What::Create, Outcome::Success, grant.rule()),
+                preconditions: preconditions.collect(),
+                writes: vec![Write::store(grant, stored)],
+                answer,
+            })
+        };
+        self.settle(cx, (What::Create, grant), named.as_ref(), true, decide)
+            .await
     }
 
     /// The query of an `If-None-Exist`: a search without result parameters.
@@ -126,11 +124,13 @@ impl Service {
         };
         let record = hit.record;
         let mut entry = Entry::new(cx, What::Create, Outcome::Success, grant.rule());
-        let about = entry.shows([&record]);
-        self.record(cx, &entry, about).await?;
-        let location = format!("{}/{}/_history/{}", ty.name, record.id, record.version);
+        entry.shows([&record]);
+        self.record(cx, entry).await?;
         Ok(Some(Reply {
-            location: Some(location),
+            place: Some(Place {
+                ty,
+                id: record.id.clone(),
+            }),
             written: true,
             ..super::read::shown(record)
         }))

@@ -5,10 +5,12 @@
 use salus_auth::{Action, Grant, Target};
 use salus_store::Content;
 
+use super::receipt::Named;
 use super::reply::{Reply, Status};
+use super::settle::Decision;
 use super::types::ResourceType;
 use super::update::check_condition;
-use super::{ATTEMPTS_MAX, WriteCondition, check_id, check_writable, resource_type};
+use super::{WriteOptions, check_id, check_writable, resource_type};
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
@@ -22,14 +24,14 @@ impl Service {
         cx: &Context,
         ty: &str,
         id: &str,
-        condition: WriteCondition,
+        options: &WriteOptions,
     ) -> Result<Reply, Error> {
         let ty = resource_type(ty)?;
         let target = Target::Type(ty.name);
         let grant = self
             .authorize_on(cx, What::Delete, Action::Delete, target, id)
             .await?;
-        let work = self.delete_granted(cx, &grant, ty, id, condition);
+        let work = self.delete_granted(cx, &grant, ty, id, options);
         self.attempt_on(cx, &grant, What::Delete, (ty.name, id), work)
             .await
     }
@@ -40,31 +42,32 @@ impl Service {
         grant: &Grant,
         ty: ResourceType,
         id: &str,
-        condition: WriteCondition,
+        options: &WriteOptions,
     ) -> Result<Reply, Error> {
         check_writable(ty)?;
         check_id(id)?;
-        for _ in 0..ATTEMPTS_MAX {
+        let request = [b"delete", ty.name.as_bytes(), id.as_bytes()];
+        let named = Named::of(cx, options.idempotency_key.as_deref(), &request);
+        let decide = || async {
             let current = self.snapshot(cx).await?.get(ty.kind, id).await?;
-            check_condition(condition, current.as_ref())?;
-            let entry = Entry::new(cx, What::Delete, Outcome::Success, grant.rule());
+            check_condition(options.condition, current.as_ref())?;
             let Some(current) = current.filter(|record| record.content != Content::Deleted) else {
-                self.record(cx, &entry, Vec::new()).await?;
-                return Ok(Reply::with(Status::NoContent));
+                let entry = Entry::new(cx, What::Delete, Outcome::Success, grant.rule());
+                self.record(cx, entry).await?;
+                return Ok(Decision::Answer(Reply::with(Status::NoContent)));
             };
             let version = current.version + 1;
-            let write = Write::delete(grant, ty, id, version, current.seal);
-            match self.commit(cx, entry, Vec::new(), vec![write]).await {
-                Ok(()) => {
-                    return Ok(Reply {
-                        version: Some(version),
-                        ..Reply::with(Status::NoContent)
-                    });
-                }
-                Err(salus_store::Error::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(salus_store::Error::Conflict { precondition: None }.into())
+            Ok(Decision::Commit {
+                entry: Entry::new(cx, What::Delete, Outcome::Success, grant.rule()),
+                preconditions: Vec::new(),
+                writes: vec![Write::delete(grant, ty, id, version, current.seal)],
+                answer: Reply {
+                    version: Some(version),
+                    ..Reply::with(Status::NoContent)
+                },
+            })
+        };
+        self.settle(cx, (What::Delete, grant), named.as_ref(), true, decide)
+            .await
     }
 }

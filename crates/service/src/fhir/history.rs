@@ -133,8 +133,8 @@ impl Service {
             after: cursor.map(|cursor| cursor.position),
         };
         let found = snapshot.history(&query).await?;
-        let about = entry.shows(found.hits.iter().map(|hit| &hit.record));
-        self.record(cx, &entry, about).await?;
+        entry.shows(found.hits.iter().map(|hit| &hit.record));
+        self.record(cx, entry).await?;
         let body = self.history_bundle(cx, &asked, &*snapshot, &found).await?;
         let reply = Reply {
             body: Some(body),

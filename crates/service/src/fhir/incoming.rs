@@ -33,8 +33,8 @@ pub(crate) fn is(node: Node<'_>, ty: ResourceType) -> bool {
     node.get("resourceType").and_then(Node::plain_str) == Some(ty.name)
 }
 
-/// Checks a batch as [`check`] does, but for what its entries hold.
-pub(crate) fn check_batch(node: Node<'_>) -> Result<(), Error> {
+/// Checks a bundle as [`check`] does, but for what its entries hold.
+pub(crate) fn check_around_entries(node: Node<'_>) -> Result<(), Error> {
     let limits = validate::Limits {
         entry_resources: false,
         ..validate::Limits::default()

@@ -7,9 +7,11 @@ mod delete;
 mod history;
 mod incoming;
 mod read;
+mod receipt;
 pub mod reply;
 pub mod rows;
 pub mod search;
+mod settle;
 pub(crate) mod stored;
 mod transaction;
 pub mod types;
@@ -47,8 +49,15 @@ pub enum WriteCondition {
     Absent,
 }
 
-/// How often a write is decided anew when another commit comes first.
-const ATTEMPTS_MAX: usize = 16;
+/// What a client may ask of an update or a delete.
+#[derive(Clone, Debug)]
+pub struct WriteOptions {
+    /// What must hold.
+    pub condition: WriteCondition,
+    /// Names this request, so that sending it again does nothing again
+    /// (`Idempotency-Key`).
+    pub idempotency_key: Option<String>,
+}
 
 /// The type named in a URL, or 404 (<https://hl7.org/fhir/R4/http.html#create>).
 fn resource_type(name: &str) -> Result<ResourceType, Error> {

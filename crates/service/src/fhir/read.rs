@@ -125,8 +125,8 @@ impl Service {
             return Err(Error::new(Kind::Gone, "this resource has been deleted"));
         }
         let mut entry = Entry::new(cx, what, Outcome::Success, grant.rule());
-        let about = entry.shows([&record]);
-        self.record(cx, &entry, about).await?;
+        entry.shows([&record]);
+        self.record(cx, entry).await?;
         if conditions.has(&record) {
             return Ok(Reply {
                 body: None,

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use super::types::ResourceType;
+
 /// How it went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
@@ -15,6 +17,15 @@ pub enum Status {
     NotModified,
 }
 
+/// A resource, wherever its base URL is.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Its type.
+    pub ty: ResourceType,
+    /// Its id.
+    pub id: Box<str>,
+}
+
 /// An answer.
 #[derive(Clone, Debug)]
 pub struct Reply {
@@ -26,8 +37,8 @@ pub struct Reply {
     pub version: Option<u64>,
     /// When that version was written, in milliseconds since 1970 UTC.
     pub updated_ms: Option<i64>,
-    /// Where what was made is found, relative to the base URL.
-    pub location: Option<String>,
+    /// The resource that was written, whose version this is.
+    pub place: Option<Place>,
     /// The resource or bundle.
     pub body: Option<Bytes>,
 }
@@ -41,8 +52,15 @@ impl Reply {
             written: false,
             version: None,
             updated_ms: None,
-            location: None,
+            place: None,
             body: None,
         }
+    }
+
+    /// Where the version that was written is found, relative to the base URL.
+    #[must_use]
+    pub fn location(&self) -> Option<String> {
+        let (Place { ty, id }, version) = (self.place.as_ref()?, self.version?);
+        Some(format!("{}/{id}/_history/{version}", ty.name))
     }
 }

@@ -1,11 +1,13 @@
 //! A resource on its way into the store: stamped, indexed, its key chosen.
 
+use bytes::Bytes;
 use salus_fhir::compartment;
 use salus_fhir::search::Extractor;
 use salus_fhir::splice::{self, Stamp};
 use salus_fhir::validate::Valid;
 use salus_store::{Row, SealKey};
 
+use super::reply::{Place, Reply, Status};
 use super::rows::rows;
 use super::types::ResourceType;
 use crate::context::Context;
@@ -13,9 +15,10 @@ use crate::error::{Error, Kind};
 
 /// The next version of a resource, as it will be stored.
 pub(crate) struct Stored {
+    pub(crate) ty: ResourceType,
     pub(crate) id: Box<str>,
     pub(crate) version: u64,
-    pub(crate) text: String,
+    pub(crate) text: Bytes,
     pub(crate) rows: Vec<Row>,
     pub(crate) main_date_ms: Option<i64>,
     pub(crate) seal: SealKey,
@@ -44,13 +47,29 @@ impl Stored {
             last_updated: &crate::time::instant(cx.now_ms),
         };
         Ok(Self {
+            ty,
             id: id.into(),
             version,
-            text: splice::stamp(node, &stamp),
+            text: splice::stamp(node, &stamp).into(),
             rows: rows(extractor, &entries),
             main_date_ms: extractor.main_date(&entries).map(|span| span.from_ms),
             seal: seal(&patients),
         })
+    }
+
+    /// What to answer once it is stored.
+    pub(crate) fn reply(&self, cx: &Context, status: Status) -> Reply {
+        Reply {
+            written: true,
+            version: Some(self.version),
+            updated_ms: Some(cx.now_ms),
+            place: Some(Place {
+                ty: self.ty,
+                id: self.id.clone(),
+            }),
+            body: Some(self.text.clone()),
+            ..Reply::with(status)
+        }
     }
 }
 

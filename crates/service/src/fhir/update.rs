@@ -6,13 +6,14 @@
 
 use bytes::Bytes;
 use salus_auth::{Action, Grant, Target};
-use salus_fhir::validate::Valid;
 use salus_store::{Content, Record};
 
+use super::receipt::Named;
 use super::reply::{Reply, Status};
+use super::settle::Decision;
 use super::stored::Stored;
 use super::types::ResourceType;
-use super::{ATTEMPTS_MAX, WriteCondition, check_id, check_writable, incoming, resource_type};
+use super::{WriteCondition, WriteOptions, check_id, check_writable, incoming, resource_type};
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
@@ -27,14 +28,14 @@ impl Service {
         ty: &str,
         id: &str,
         body: Bytes,
-        condition: WriteCondition,
+        options: &WriteOptions,
     ) -> Result<Reply, Error> {
         let ty = resource_type(ty)?;
         let target = Target::Type(ty.name);
         let grant = self
             .authorize_on(cx, What::Update, Action::Update, target, id)
             .await?;
-        let work = self.update_granted(cx, &grant, ty, id, body, condition);
+        let work = self.update_granted(cx, &grant, ty, id, body, options);
         self.attempt_on(cx, &grant, What::Update, (ty.name, id), work)
             .await
     }
@@ -46,49 +47,40 @@ impl Service {
         ty: ResourceType,
         id: &str,
         body: Bytes,
-        condition: WriteCondition,
+        options: &WriteOptions,
     ) -> Result<Reply, Error> {
         check_writable(ty)?;
         check_id(id)?;
+        let request = [b"update", ty.name.as_bytes(), id.as_bytes(), &body];
+        let named = Named::of(cx, options.idempotency_key.as_deref(), &request);
         let document = incoming::parse(body, &self.settings.json)?;
         let valid = incoming::check(document.root(), ty)?;
         incoming::check_same_id(document.root(), id)?;
-        for _ in 0..ATTEMPTS_MAX {
+        let decide = || async {
             let current = self.snapshot(cx).await?.get(ty.kind, id).await?;
-            check_condition(condition, current.as_ref())?;
-            let (write, reply) = next_version(cx, grant, ty, id, current.as_ref(), &valid)?;
-            let entry = Entry::new(cx, What::Update, Outcome::Success, grant.rule());
-            match self.commit(cx, entry, Vec::new(), vec![write]).await {
-                Ok(()) => return Ok(reply),
-                Err(salus_store::Error::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(salus_store::Error::Conflict { precondition: None }.into())
+            check_condition(options.condition, current.as_ref())?;
+            let (version, status) = next_version(current.as_ref());
+            let stored = Stored::of(cx, ty, id, version, &valid)?;
+            let answer = stored.reply(cx, status);
+            Ok(Decision::Commit {
+                entry: Entry::new(cx, What::Update, Outcome::Success, grant.rule()),
+                preconditions: Vec::new(),
+                writes: vec![Write::store(grant, stored)],
+                answer,
+            })
+        };
+        self.settle(cx, (What::Update, grant), named.as_ref(), true, decide)
+            .await
     }
 }
 
-/// The write that follows the current version, and what to answer for it.
-fn next_version(
-    cx: &Context,
-    grant: &Grant,
-    ty: ResourceType,
-    id: &str,
-    current: Option<&Record>,
-    valid: &Valid<'_>,
-) -> Result<(Write, Reply), Error> {
-    let version = current.map_or(1, |record| record.version + 1);
-    let exists = current.is_some_and(|record| record.content != Content::Deleted);
-    let stored = Stored::of(cx, ty, id, version, valid)?;
-    let reply = Reply {
-        written: true,
-        version: Some(version),
-        updated_ms: Some(cx.now_ms),
-        location: (!exists).then(|| format!("{}/{id}/_history/{version}", ty.name)),
-        body: Some(Bytes::from(stored.text.clone())),
-        ..Reply::with(if exists { Status::Ok } else { Status::Created })
-    };
-    Ok((Write::store(grant, ty, stored), reply))
+/// The version that follows the current one, and whether it makes the resource.
+pub(super) fn next_version(current: Option<&Record>) -> (u64, Status) {
+    match current {
+        None => (1, Status::Created),
+        Some(record) if record.content == Content::Deleted => (record.version + 1, Status::Created),
+        Some(record) => (record.version + 1, Status::Ok),
+    }
 }
 
 /// Decides `If-Match` and `If-None-Match: *` on the current version.

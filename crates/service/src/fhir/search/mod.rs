@@ -179,8 +179,8 @@ impl Service {
         entry.ty = asked.ty.name.into();
         entry.query = asked.text().into();
         let shown = found.hits.iter().map(|hit| &hit.record);
-        let about = entry.shows(shown.chain(&included.records));
-        self.record(cx, &entry, about).await?;
+        entry.shows(shown.chain(&included.records));
+        self.record(cx, entry).await?;
         let next = match &found.next {
             Some(position) => Some(self.next(cx, &asked, snapshot.seq(), position.clone())?),
             None => None,

@@ -1,0 +1,117 @@
+//! Deciding and committing a write: anew when another commit comes first, and
+//! not at all when a request of this name was carried out before.
+
+use salus_auth::Grant;
+use salus_store::{Content, Filter, Precondition, Query, Record};
+
+use super::receipt::{Answer, Named};
+use crate::Service;
+use crate::audit::entry::{Entry, Outcome, What};
+use crate::context::Context;
+use crate::error::Error;
+use crate::pipeline::Write;
+
+/// How often a write is decided anew when another commit comes first.
+const ATTEMPTS_MAX: usize = 16;
+
+/// What is to be done, decided on the newest state there was.
+pub(super) enum Decision<T> {
+    /// Nothing: this is the answer, and the audit has it.
+    Answer(T),
+    /// These writes, with the entry that tells them; this is the answer once
+    /// they are committed.
+    Commit {
+        entry: Entry,
+        preconditions: Vec<Precondition>,
+        writes: Vec<Write>,
+        answer: T,
+    },
+}
+
+impl Service {
+    /// Commits what `decide` decides, and gives its answer; to a request that
+    /// was carried out before, the answer that it got, with the resources if
+    /// they are `shown`.
+    pub(super) async fn settle<T, F>(
+        &self,
+        cx: &Context,
+        (what, grant): (What, &Grant),
+        named: Option<&Named>,
+        shown: bool,
+        decide: impl Fn() -> F,
+    ) -> Result<T, Error>
+    where
+        T: Answer,
+        F: Future<Output = Result<Decision<T>, Error>>,
+    {
+        for _ in 0..ATTEMPTS_MAX {
+            if let Some(named) = named
+                && let Some(answer) = self.repeated(cx, (what, grant), named, shown).await?
+            {
+                return Ok(answer);
+            }
+            let (entry, preconditions, mut writes, answer) = match decide().await? {
+                Decision::Answer(answer) => return Ok(answer),
+                Decision::Commit {
+                    entry,
+                    preconditions,
+                    writes,
+                    answer,
+                } => (entry, preconditions, writes, answer),
+            };
+            writes.extend(named.map(|named| named.receipt(grant, &answer)));
+            match self.commit(cx, entry, preconditions, writes).await {
+                Ok(()) => return Ok(answer),
+                Err(salus_store::Error::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(salus_store::Error::Conflict { precondition: None }.into())
+    }
+
+    /// The answer to a request that was carried out before.
+    async fn repeated<T: Answer>(
+        &self,
+        cx: &Context,
+        (what, grant): (What, &Grant),
+        named: &Named,
+        shown: bool,
+    ) -> Result<Option<T>, Error> {
+        let snapshot = self.snapshot(cx).await?;
+        let Some(mut answer) = named.answer::<T>(&*snapshot).await? else {
+            return Ok(None);
+        };
+        let mut records = Vec::new();
+        for reply in answer.replies() {
+            let (true, Some(place), Some(version)) = (shown, &reply.place, reply.version) else {
+                continue;
+            };
+            let record = snapshot.version(place.ty.kind, &place.id, version).await?;
+            if let Some(record) = record
+                && let Content::Body(body) = &record.content
+            {
+                reply.body = Some(body.clone());
+                records.push(record);
+            }
+        }
+        let mut entry = Entry::new(cx, what, Outcome::Success, grant.rule());
+        entry.shows(&records);
+        self.record(cx, entry).await?;
+        Ok(Some(answer))
+    }
+}
+
+/// What must hold so that a record is still the one match of a query.
+pub(super) fn only_match(query: Query, record: &Record) -> [Precondition; 2] {
+    let as_it_was = Precondition::VersionIs {
+        kind: record.kind,
+        id: record.id.clone(),
+        version: Some(record.version),
+    };
+    let other = Filter::Not(Filter::Ids(vec![record.id.clone()]).into());
+    let no_other = Precondition::NoneMatch(Query {
+        filter: Filter::All(vec![query.filter, other]),
+        ..query
+    });
+    [as_it_was, no_other]
+}

@@ -1,0 +1,119 @@
+//! Links between the entries of a transaction, and to what is stored already.
+
+use std::collections::HashMap;
+
+use salus_auth::{Action, Target};
+use salus_fhir::issue::Issue;
+use salus_fhir::json::{Document, Node};
+use salus_fhir::splice::{self, Splices};
+use salus_fhir::validate;
+use salus_store::Snapshot;
+
+use super::plan::{Decided, Planned};
+use crate::Service;
+use crate::audit::entry::What;
+use crate::context::Context;
+use crate::error::{Error, Kind};
+use crate::fhir::settle::only_match;
+use crate::fhir::stored::Stored;
+use crate::fhir::types::ResourceType;
+use crate::fhir::{Handling, resource_type, search};
+
+impl Service {
+    /// Finds the one resource that a conditional reference means; the commit
+    /// is to see the same.
+    pub(super) async fn resolve(
+        &self,
+        cx: &Context,
+        snapshot: &dyn Snapshot,
+        link: String,
+        index: usize,
+        decided: &mut Decided<'_>,
+    ) -> Result<(), Error> {
+        let (name, query) = link.split_once('?').unwrap_or((&link, ""));
+        let ty = resource_type(name)?;
+        let target = Target::Type(ty.name);
+        let grant = self
+            .authorize(cx, What::Search, Action::Search, target)
+            .await?;
+        let asked = self.understand(cx, ty, search::pairs(query), Handling::Strict)?;
+        let refuse = |reason| {
+            let message = format!("Bundle.entry[{index}]: a conditional reference {reason}");
+            Error::new(Kind::Precondition, message)
+        };
+        if !asked.has_criteria() {
+            return Err(refuse("needs at least one search parameter"));
+        }
+        let query = asked.query(&grant, 2);
+        let mut hits = snapshot.find(&query).await?.hits;
+        if hits.len() > 1 {
+            return Err(refuse("must match one resource, and matches several"));
+        }
+        let hit = hits.pop();
+        let hit = hit.ok_or_else(|| refuse("must match one resource, and matches none"))?;
+        let target = format!("{}/{}", ty.name, hit.record.id);
+        decided.links.insert(link, target);
+        decided.preconditions.extend(only_match(query, &hit.record));
+        decided.found.push(hit.record);
+        Ok(())
+    }
+
+    /// A resource with its links rewritten, ready for the store; or its faults.
+    pub(super) fn linked(
+        &self,
+        cx: &Context,
+        planned: &Planned<'_>,
+        links: &HashMap<String, String>,
+    ) -> Result<Result<Stored, Vec<Issue>>, Error> {
+        let mut splices = Splices::new();
+        let rewrite = |link: &str| links.get(link).cloned();
+        splice::add_rewrites(planned.resource, rewrite, &mut splices);
+        if splices.is_empty() {
+            return checked(cx, planned, planned.resource);
+        }
+        let text = splices.apply(planned.resource);
+        let document = Document::parse(text.into_bytes(), &self.settings.json);
+        let document = document.map_err(|error| {
+            Error::new(Kind::Internal, "the server failed on a link").caused_by(error)
+        })?;
+        checked(cx, planned, document.root())
+    }
+}
+
+fn checked(
+    cx: &Context,
+    planned: &Planned<'_>,
+    resource: Node<'_>,
+) -> Result<Result<Stored, Vec<Issue>>, Error> {
+    Ok(match validate::resource(resource) {
+        Ok(valid) => Ok(Stored::of(
+            cx,
+            planned.ty,
+            &planned.id,
+            planned.version,
+            &valid,
+        )?),
+        Err(issues) => Err(issues),
+    })
+}
+
+/// The conditional references of a resource that are not resolved yet.
+pub(super) fn conditional_links(
+    resource: Node<'_>,
+    known: &HashMap<String, String>,
+) -> Vec<String> {
+    let mut found = Vec::new();
+    let look = |link: &str| {
+        if let Some((name, _)) = link.split_once('?')
+            && !known.contains_key(link)
+            && ResourceType::named(name).is_some()
+        {
+            found.push(link.to_owned());
+        }
+        None
+    };
+    splice::add_rewrites(resource, look, &mut Splices::new());
+    found.sort_unstable();
+    found.dedup();
+    found
+}
