@@ -60,6 +60,9 @@ pub(crate) struct Cli {
     /// Seconds at the start of each phase that are not counted
     #[arg(long, default_value = "0", value_parser = seconds)]
     pub(crate) warmup: f64,
+    /// Seconds to wait after each phase, at most, until the server is idle: its work in the background counts for the phase that caused it
+    #[arg(long, default_value = "30", value_parser = seconds)]
+    pub(crate) settle: f64,
     /// Resources loaded before mixed and search
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=5_000_000))]
     pub(crate) load: u32,

@@ -134,6 +134,7 @@ fn prepare(cli: &Cli, served: Option<&Served>) -> Result<Run, Error> {
                 .map(|served| served.data.clone())
                 .or(cli.data.clone()),
         },
+        settle: Duration::from_secs_f64(cli.settle),
         phases: RefCell::default(),
     })
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// `USER_HZ`: Linux reports process times in this unit on every architecture we build for.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -42,6 +43,30 @@ impl Meter {
             server_rss_bytes: self.pid.and_then(|pid| memory(pid, "VmRSS:")),
             server_rss_peak_bytes: self.pid.and_then(|pid| memory(pid, "VmHWM:")),
             disk_bytes: self.data.as_deref().map(folder_bytes),
+        }
+    }
+}
+
+/// How often an idle server is looked for.
+const LOOK: Duration = Duration::from_millis(500);
+/// A server that uses less of a core than this is idle.
+const IDLE_CORES: f64 = 0.03;
+
+impl Meter {
+    /// Waits until the server is idle, at most so long.
+    pub(crate) async fn settle(&self, most: Duration) {
+        let deadline = Instant::now() + most;
+        let used = || self.pid.and_then(|pid| cpu_seconds(&pid.to_string()));
+        let mut before = used();
+        while let Some(last) = before
+            && Instant::now() < deadline
+        {
+            tokio::time::sleep(LOOK).await;
+            let now = used();
+            if now.is_none_or(|now| now - last <= IDLE_CORES * LOOK.as_secs_f64()) {
+                return;
+            }
+            before = now;
         }
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct Run {
     pub(crate) if_match: bool,
     /// Counters of the processes.
     pub(crate) meter: Meter,
+    /// After each phase, the longest wait for the server's work in the background.
+    pub(crate) settle: Duration,
     /// What has been measured.
     pub(crate) phases: RefCell<Vec<Measured>>,
 }
@@ -65,7 +67,7 @@ pub(crate) struct Measured {
     pub(crate) tally: Tally,
     /// Counters at the start of measuring.
     pub(crate) before: Usage,
-    /// Counters at the end.
+    /// Counters at the end, when the server had settled: a phase pays for all work it caused.
     pub(crate) after: Usage,
 }
 
@@ -151,7 +153,10 @@ where
         }
     }
     warmup.abort();
-    finish(run, name, &phase);
+    let (started, _) = phase.mark.get();
+    let seconds = started.elapsed().as_secs_f64();
+    run.meter.settle(run.settle).await;
+    finish(run, name, seconds, &phase);
 }
 
 fn start(run: &Rc<Run>, name: &'static str, limits: Limits) -> Phase {
@@ -175,9 +180,8 @@ fn start(run: &Rc<Run>, name: &'static str, limits: Limits) -> Phase {
     }
 }
 
-fn finish(run: &Run, name: &'static str, phase: &Phase) {
-    let (started, before) = phase.mark.get();
-    let seconds = started.elapsed().as_secs_f64();
+fn finish(run: &Run, name: &'static str, seconds: f64, phase: &Phase) {
+    let (_, before) = phase.mark.get();
     phase.progress.finish_and_clear();
     run.phases.borrow_mut().push(Measured {
         name,

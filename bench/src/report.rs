@@ -128,7 +128,7 @@ impl Report {
         }
         writeln!(
             text,
-            "CPU ms per operation is CPU seconds per 1,000; server and bench are cores in use."
+            "CPU ms per operation is CPU seconds per 1,000, with the work in the background that the phase left behind; server and bench are cores in use."
         )
     }
 

@@ -54,6 +54,7 @@ fn run(base: &str) -> Run {
         gone: vec![410],
         if_match: true,
         meter: Meter::default(),
+        settle: std::time::Duration::ZERO,
         phases: RefCell::default(),
     }
 }

@@ -40,9 +40,14 @@ fn a_full_disk_refuses_writes_and_loses_none() {
     }
     disk.remount("size=512m");
     // There is room again. If the engine's work in the background met the full disk, it does
-    // not know what is written, and refuses until it is opened again.
+    // not know what is written, and refuses until it is opened again: then it says so as well
+    // to whoever watches it.
     let answer = create(&mut client, &mut ledger, "room", &mut draw, 100);
-    assert!([201, 503].contains(&answer.status), "{answer:?}");
+    let ready = client.get("/health/ready").unwrap().status;
+    assert!(
+        [(201, 200), (503, 503)].contains(&(answer.status, ready)),
+        "{ready}, {answer:?}"
+    );
     server.kill();
     works_again(&data, &mut ledger, &mut draw);
 }

@@ -67,6 +67,7 @@ impl Service {
             cursor_key,
             projects,
             sessions: sessions::Sessions::new(),
+            bundles: fhir::room::Room::new(),
         };
         service.ensure_default_project().await?;
         Ok(service)

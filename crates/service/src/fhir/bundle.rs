@@ -76,6 +76,7 @@ impl Service {
         let grant = self
             .authorize(cx, What::Batch, Action::Batch, Target::System)
             .await?;
+        let _room = self.bundles.enter(body.len()).await;
         let key = options.idempotency_key.as_deref();
         let named = Named::of(cx, key, &[b"bundle", &body]);
         let opened = async { incoming::parse(body, &self.settings.json) };

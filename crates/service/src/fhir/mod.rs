@@ -9,6 +9,7 @@ mod incoming;
 mod read;
 mod receipt;
 pub mod reply;
+pub(crate) mod room;
 pub mod rows;
 pub mod search;
 mod settle;
