@@ -43,6 +43,7 @@ pub struct Service {
     pub(crate) cursor_key: SecretKey,
     pub(crate) projects: projects::Projects,
     pub(crate) sessions: sessions::Sessions,
+    pub(crate) bundles: fhir::room::Room,
 }
 
 impl Service {
