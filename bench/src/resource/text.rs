@@ -258,7 +258,7 @@ fn actor(property: &str, role: &str, target: &str) -> String {
 
 fn phone(serial: u64, revision: u32) -> String {
     format!(
-        r#"{{"system":"phone","value":"555-{:07}-{revision}","use":"home"}}"#,
+        r#"{{"system":"phone","value":"555-{:07}-{revision}","use":"work"}}"#,
         serial % 10_000_000
     )
 }

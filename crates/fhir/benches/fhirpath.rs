@@ -8,8 +8,9 @@ use salus_fhir::definitions::r4;
 use salus_fhir::fhirpath::{Context, Expression, Item};
 use salus_fhir::json::{Document, Limits};
 use std::hint::black_box;
-use std::sync::LazyLock;
-use std::time::Instant;
+
+mod measure;
+use measure::measure;
 
 /// As a generator of synthetic patients writes them, without line breaks.
 const OBSERVATION: &str = r#"{"resourceType":"Observation","id":"5c1d2a1e-7d4f-4b60-9f3c-0a4f8f0c9d11","meta":{"versionId":"1","lastUpdated":"2024-03-01T09:30:10.123Z","profile":["http://hl7.org/fhir/us/core/StructureDefinition/us-core-blood-pressure"]},"status":"final","category":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/observation-category","code":"vital-signs","display":"Vital signs"}]}],"code":{"coding":[{"system":"http://loinc.org","code":"85354-9","display":"Blood pressure panel with all children optional"}],"text":"Blood pressure panel with all children optional"},"subject":{"reference":"Patient/0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0"},"encounter":{"reference":"Encounter/a3c5e0f4-9d5b-4f64-8a5e-30a8c9f3ad37"},"effectiveDateTime":"2024-03-01T09:30:10+01:00","issued":"2024-03-01T09:30:10.123+01:00","valueQuantity":{"value":93.50,"unit":"mm[Hg]","system":"http://unitsofmeasure.org","code":"mm[Hg]"},"component":[{"code":{"coding":[{"system":"http://loinc.org","code":"8462-4","display":"Diastolic Blood Pressure"}]},"valueQuantity":{"value":79,"unit":"mm[Hg]","system":"http://unitsofmeasure.org","code":"mm[Hg]"}},{"code":{"coding":[{"system":"http://loinc.org","code":"8480-6","display":"Systolic Blood Pressure"}]},"valueQuantity":{"value":121,"unit":"mm[Hg]","system":"http://unitsofmeasure.org","code":"mm[Hg]"}}]}"#;
@@ -59,27 +60,4 @@ fn main() {
             black_box(&out);
         });
     }
-}
-
-/// Prints the mean time of a call.
-fn measure(name: &str, mut run: impl FnMut()) {
-    const ENOUGH_NANOS: u64 = 400_000_000;
-    let (start, mut calls) = (cpu_nanos(), 0);
-    let nanos = loop {
-        (0..10_000).for_each(|_| run());
-        calls += 10_000;
-        let nanos = cpu_nanos() - start;
-        if nanos > ENOUGH_NANOS {
-            break nanos;
-        }
-    };
-    println!("{:>10}  {name}", nanos / calls);
-}
-
-/// Processor time of this thread where Linux tells it, so that a busy machine does not count.
-fn cpu_nanos() -> u64 {
-    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let first = stat.split(' ').next().and_then(|nanos| nanos.parse().ok());
-    first.unwrap_or_else(|| u64::try_from(START.elapsed().as_nanos()).unwrap_or(u64::MAX))
 }

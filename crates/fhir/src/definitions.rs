@@ -104,6 +104,12 @@ impl Definitions {
         self.types.element(id)
     }
 
+    /// How many elements there are, for tables beside the definitions.
+    #[must_use]
+    pub fn elements_len(&self) -> usize {
+        self.types.elements().len()
+    }
+
     /// All types in the order of their names.
     pub fn types(&self) -> impl Iterator<Item = &Type> {
         self.types.iter()

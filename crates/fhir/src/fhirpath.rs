@@ -26,6 +26,7 @@ mod navigate;
 mod op;
 mod operate;
 mod parse;
+mod presence;
 mod quantity;
 mod reference;
 mod resource;
@@ -43,6 +44,7 @@ use crate::primitive::DateTime;
 
 pub use error::{Error, ErrorKind};
 pub use item::{Element, Item, Shape, SystemType, TypeInfo, Value};
+pub(crate) use presence::Presence;
 pub use quantity::{Calendar, Quantity, Unit};
 
 /// A compiled expression; cheap to run, made to be kept.
@@ -109,6 +111,19 @@ impl Expression {
     ) -> Result<Option<bool>, Error> {
         let run = evaluate::Run::new(context, focus);
         run.truth(&self.root, evaluate::Frame::of(focus))
+    }
+
+    /// As [`Expression::truth`], and says what is left of the context's steps.
+    pub(crate) fn truth_paid<'a>(
+        &'a self,
+        context: &Context<'a>,
+        focus: &Item<'a>,
+        steps_left: &mut u64,
+    ) -> Result<Option<bool>, Error> {
+        let run = evaluate::Run::new(context, focus);
+        let truth = run.truth(&self.root, evaluate::Frame::of(focus));
+        *steps_left = run.steps_left();
+        truth
     }
 
     /// Can it never give anything? So are the parts of a union that start at other types.

@@ -6,15 +6,19 @@
 //! Every fault is reported, with its place as FHIRPath: element names with an
 //! index where an element repeats, such as `Patient.name[0].given[1]`; a
 //! choice has its FHIRPath name, `Observation.value`. No text repeats a value
-//! of the resource. Invariants and profiles are not looked at here.
+//! of the resource. Profiles are not looked at here.
 //!
-//! The walk allocates nothing as long as it finds no fault.
+//! The walk itself allocates nothing as long as it finds no fault; the few
+//! invariants that have to be evaluated do.
 
 mod array;
 mod bindings;
+mod bundle;
+mod contained;
 mod format;
 mod place;
 mod references;
+mod rules;
 
 #[cfg(test)]
 pub(crate) mod corpus;
@@ -25,6 +29,7 @@ use crate::definitions::{self, Child, Definitions, Element, Parent, Primitive, T
 use crate::issue::{Issue, IssueType};
 use crate::json::Node;
 use crate::resource::Resource;
+use contained::Container;
 use place::{Place, plain};
 
 /// What a validation looks at, and may cost at most.
@@ -37,6 +42,8 @@ pub struct Limits {
     /// Look into the resources in a Bundle's entries. Not for a batch, whose
     /// entries stand or fall each by itself.
     pub entry_resources: bool,
+    /// Check the invariants. Not those of a batch, for the same reason.
+    pub invariants: bool,
     /// Faults reported; the walk ends with the last of them.
     pub issues_max: usize,
     /// Elements inside each other.
@@ -48,6 +55,7 @@ impl Default for Limits {
         Limits {
             reference_targets: false,
             entry_resources: true,
+            invariants: true,
             issues_max: 100,
             depth_max: 64,
         }
@@ -90,7 +98,10 @@ pub fn resource_within<'a>(node: Node<'a>, limits: &Limits) -> Result<Valid<'a>,
         definitions: definitions::r4(),
         limits,
         issues: Vec::new(),
-        container: node,
+        structure_faults: 0,
+        container: Container::new(node),
+        current: node,
+        steps_left: STEPS_MAX + STEPS_PER_NODE * node.document().nodes_len() as u64,
     };
     check.resource(node, &Place::root(""), Within::Nothing);
     match Resource::of(node) {
@@ -99,6 +110,12 @@ pub fn resource_within<'a>(node: Node<'a>, limits: &Limits) -> Result<Valid<'a>,
         _ => Err(check.issues),
     }
 }
+
+/// Steps of FHIRPath that the invariants of a small resource may take together:
+/// a profile with a long snapshot needs most of them.
+const STEPS_MAX: u64 = 2_000_000;
+/// What each value of the document adds.
+const STEPS_PER_NODE: u64 = 20;
 
 /// Where a resource is found.
 #[derive(Clone, Copy, PartialEq)]
@@ -109,13 +126,32 @@ enum Within {
     Contained,
 }
 
+/// What an object is.
+#[derive(Clone, Copy, PartialEq)]
+enum Role {
+    Resource,
+    /// An element, or the extensions of a primitive without a value.
+    Element,
+    /// The id and extensions of a primitive that has a value.
+    BesideValue,
+}
+
 struct Check<'a, 'l> {
     definitions: &'static Definitions,
     limits: &'l Limits,
     issues: Vec<Issue>,
-    /// The resource whose `contained` a reference `#id` leads to.
-    container: Node<'a>,
+    /// Faults that leave nothing to evaluate invariants on.
+    structure_faults: usize,
+    /// Where a reference `#id` leads: `%rootResource`.
+    container: Container<'a>,
+    /// The resource that is walked, contained or not: `%resource`.
+    current: Node<'a>,
+    /// What evaluating invariants may still cost.
+    steps_left: u64,
 }
+
+/// The ordinal of `id`, the first of all elements.
+const ID: u128 = 1;
 
 /// Which elements of an object were met: a bit for each ordinal.
 #[derive(Default)]
@@ -131,6 +167,9 @@ impl<'a> Check<'a, '_> {
         place: &Place<'_>,
         details: impl Into<std::borrow::Cow<'static, str>>,
     ) {
+        if code != IssueType::Invariant {
+            self.structure_faults += 1;
+        }
         if self.issues.len() < self.limits.issues_max.max(1) {
             self.issues
                 .push(Issue::error(code, place.to_string(), details));
@@ -168,22 +207,47 @@ impl<'a> Check<'a, '_> {
                 let details = "a contained resource must not contain others (dom-2)";
                 self.fault(IssueType::Invariant, &place.child("contained"), details);
             }
-            return self.object(node, Parent::Type(ty), &place, true);
+            self.in_place_of_current(node, ty, &place);
+            return;
         }
-        let outer = std::mem::replace(&mut self.container, node);
-        self.object(node, Parent::Type(ty), &place, true);
+        let outer = std::mem::replace(&mut self.container, Container::new(node));
+        let has = self.in_place_of_current(node, ty, &place);
+        if has.is_some() && self.limits.invariants {
+            self.contained_are_linked(&place);
+        }
         self.container = outer;
     }
 
-    /// An object: each member is known and right, and none is missing.
-    fn object(&mut self, node: Node<'a>, parent: Parent, place: &Place<'_>, is_resource: bool) {
+    fn in_place_of_current(
+        &mut self,
+        node: Node<'a>,
+        ty: TypeId,
+        place: &Place<'_>,
+    ) -> Option<u128> {
+        let outer = std::mem::replace(&mut self.current, node);
+        let has = self.object(node, Parent::Type(ty), place, Role::Resource);
+        self.current = outer;
+        has
+    }
+
+    /// An object: each member is known and right, none is missing, and the
+    /// rules of its type are kept. Gives the ordinals of its members if its
+    /// structure is right.
+    fn object(
+        &mut self,
+        node: Node<'a>,
+        parent: Parent,
+        place: &Place<'_>,
+        role: Role,
+    ) -> Option<u128> {
         if self.is_full() || !self.is_filled_object(node, place) {
-            return;
+            return None;
         }
+        let faults = self.structure_faults;
         let mut seen = Seen::default();
         for member in node.children() {
             let key = member.key().unwrap_or_default();
-            if is_resource && key == "resourceType" {
+            if role == Role::Resource && key == "resourceType" {
                 continue;
             }
             match key.strip_prefix('_') {
@@ -193,6 +257,32 @@ impl<'a> Check<'a, '_> {
         }
         self.missing(parent, place, &seen);
         self.extension(node, parent, place);
+        let has = seen.values | seen.siblings;
+        let is_right = self.structure_faults == faults && !self.is_full();
+        if is_right && self.limits.invariants {
+            self.invariants(node, parent, has, place, role);
+        }
+        is_right.then_some(has)
+    }
+
+    fn invariants(
+        &mut self,
+        node: Node<'a>,
+        parent: Parent,
+        has: u128,
+        place: &Place<'_>,
+        role: Role,
+    ) {
+        if role == Role::Element && has == ID {
+            let details = "must have more than an id (ele-1)";
+            return self.fault(IssueType::Invariant, place, details);
+        }
+        if let Parent::Type(ty) = parent {
+            if role == Role::Resource && self.type_is(ty, "Bundle") {
+                self.bundle(node, place);
+            }
+            self.rules_of_type(node, ty, has, place);
+        }
     }
 
     fn is_filled_object(&mut self, node: Node<'a>, place: &Place<'_>) -> bool {
@@ -254,7 +344,7 @@ impl<'a> Check<'a, '_> {
     ) {
         let ty = self.definitions.ty(child.ty);
         if let Some(primitive) = ty.primitive {
-            return self.primitive(node, primitive, element, place);
+            return self.primitive(node, primitive, child, element, place);
         }
         if ty.name == "Resource" {
             return match element.name {
@@ -263,10 +353,13 @@ impl<'a> Check<'a, '_> {
                 _ => (),
             };
         }
-        self.object(node, child.parent, place, false);
+        let has = self.object(node, child.parent, place, Role::Element);
         if node.is_object() {
             self.bound(node, child, element, place);
             self.referring(node, child, element, place);
+        }
+        if let Some(has) = has.filter(|_| self.limits.invariants) {
+            self.rules_of_element(node, child, element, has, place);
         }
     }
 
@@ -274,12 +367,22 @@ impl<'a> Check<'a, '_> {
         &mut self,
         node: Node<'a>,
         primitive: Primitive,
+        child: &Child,
         element: &'static Element,
         place: &Place<'_>,
     ) {
-        match format::check(node, primitive) {
-            Ok(()) => self.bound_code(node, element, place),
-            Err(fault) => self.fault(fault.code(), place, fault.details(primitive)),
+        if let Err(fault) = format::check(node, primitive) {
+            return self.fault(fault.code(), place, fault.details(primitive));
+        }
+        self.bound_code(node, element, place);
+        if matches!(
+            primitive,
+            Primitive::Uri | Primitive::Url | Primitive::Canonical
+        ) {
+            self.container.note(self.current, node);
+        }
+        if self.limits.invariants {
+            self.rules_of_element(node, child, element, 0, place);
         }
     }
 
@@ -337,7 +440,7 @@ impl<'a> Check<'a, '_> {
         let Parent::Type(ty) = parent else {
             return;
         };
-        if self.definitions.ty(ty).name != "Extension" {
+        if !self.type_is(ty, "Extension") {
             return;
         }
         let extensions = node.get("extension").is_some();

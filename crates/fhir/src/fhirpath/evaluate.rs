@@ -59,6 +59,10 @@ impl<'c, 'a> Run<'c, 'a> {
         }
     }
 
+    pub(super) fn steps_left(&self) -> u64 {
+        self.steps.get()
+    }
+
     /// Pays for work; an evaluation that has spent its steps ends.
     #[inline]
     pub(super) fn charge(&self, steps: usize) -> Result<(), Error> {

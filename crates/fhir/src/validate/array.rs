@@ -6,7 +6,7 @@ use crate::issue::IssueType;
 use crate::json::Node;
 
 use super::place::Place;
-use super::{Check, Seen};
+use super::{Check, Role, Seen};
 
 impl<'a> Check<'a, '_> {
     /// The array of a repeating element.
@@ -100,7 +100,11 @@ impl<'a> Check<'a, '_> {
         if element.repeats() {
             self.sibling_array(object.get(key), member, &child, element, &place);
         } else {
-            self.object(member, Parent::Type(child.ty), &place, false);
+            let role = match object.get(key) {
+                Some(_) => Role::BesideValue,
+                None => Role::Element,
+            };
+            self.object(member, Parent::Type(child.ty), &place, role);
         }
     }
 
@@ -115,10 +119,15 @@ impl<'a> Check<'a, '_> {
         if !self.is_filled_array(array, place) {
             return;
         }
+        let mut beside = values.into_iter().flat_map(Node::children);
         for (index, item) in array.children().enumerate() {
             let place = place.item(index);
+            let role = match beside.next() {
+                Some(value) if !value.is_null() => Role::BesideValue,
+                _ => Role::Element,
+            };
             if !item.is_null() {
-                self.object(item, Parent::Type(child.ty), &place, false);
+                self.object(item, Parent::Type(child.ty), &place, role);
             } else if values.is_none() {
                 let details = "must not be null: there is no value beside it";
                 self.fault(IssueType::Structure, &place, details);

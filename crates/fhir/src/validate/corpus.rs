@@ -108,6 +108,10 @@ const FAULTY: &[(&str, &str)] = &[
         "Questionnaire-zika-virus-exposure-assessment.json",
         "its narrative shows nothing (txt-2)",
     ),
+    (
+        "Bundle-dataelements.json",
+        "has entries with the same fullUrl (bdl-7)",
+    ),
     ("Bundle-v2-valuesets.json", "codes hold no-break spaces"),
     ("CodeSystem-v2-0550.json", "codes hold no-break spaces"),
     (
@@ -171,6 +175,22 @@ const FAULTY: &[(&str, &str)] = &[
     (
         "SearchParameter-valueset-extensions-ValueSet-workflow.json",
         "has no base",
+    ),
+    (
+        "StructureDefinition-Definition.json",
+        "is not abstract and has no base (sdf-4)",
+    ),
+    (
+        "StructureDefinition-Event.json",
+        "is not abstract and has no base (sdf-4)",
+    ),
+    (
+        "StructureDefinition-FiveWs.json",
+        "is not abstract and has no base (sdf-4)",
+    ),
+    (
+        "StructureDefinition-Request.json",
+        "is not abstract and has no base (sdf-4)",
     ),
     ("ig-r4.json", "has no name and no status"),
 ];

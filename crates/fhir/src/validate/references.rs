@@ -30,7 +30,10 @@ impl<'a> Check<'a, '_> {
         if !self.type_is(child.ty, "Reference") {
             return;
         }
-        if let Some(text) = node.get("reference").and_then(Node::str) {
+        if let Some(reference) = node.get("reference")
+            && let Some(text) = reference.str()
+        {
+            self.container.note(self.current, reference);
             let place = place.child("reference");
             match Reference::parse::<&str>(&text, &[]) {
                 Some(Reference::Contained(id)) => self.contained(id, here.targets, &place),
@@ -70,12 +73,7 @@ impl<'a> Check<'a, '_> {
             // The container itself.
             return;
         }
-        let all = self.container.get("contained").map(Node::children);
-        let found = all
-            .into_iter()
-            .flatten()
-            .find(|resource| resource.get("id").and_then(Node::plain_str) == Some(id));
-        match found {
+        match self.container.find(id) {
             Some(found) => {
                 let name = found.get("resourceType").and_then(Node::plain_str);
                 self.target(name, targets, place);

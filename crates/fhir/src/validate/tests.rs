@@ -144,7 +144,7 @@ fn choices_have_one_type_that_is_allowed() {
         &["Observation.value: must have one type only: has valueString and valueInteger"],
     );
     observation(
-        r#""valueString":"x","_valueInteger":{"id":"a"}"#,
+        r#""valueString":"x","_valueInteger":{"extension":[{"url":"u","valueCode":"c"}]}"#,
         &["Observation.value: must have one type only: has valueString and valueInteger"],
     );
     observation(r#""valueString":"x","_valueString":{"id":"a"}"#, &[]);
@@ -278,7 +278,7 @@ fn references_lead_to_allowed_types() {
 #[test]
 fn contained_resources_are_checked_and_found() {
     observation(
-        r##""contained":[{"resourceType":"Patient","id":"p","gender":"x"},{"resourceType":"Organization","id":"o"}],
+        r##""contained":[{"resourceType":"Patient","id":"p","gender":"x"},{"resourceType":"Organization","id":"o","name":"O"}],
         "subject":{"reference":"#p"},"device":{"reference":"#nothing"},"specimen":{"reference":"#o"}"##,
         &[
             "Observation.contained[0].gender: must be a code of the value set http://hl7.org/fhir/ValueSet/administrative-gender",
@@ -300,7 +300,7 @@ fn contained_resources_are_checked_and_found() {
 fn resources_in_bundles_and_parameters_are_checked() {
     check(
         r##"{"resourceType":"Bundle","type":"collection","entry":[
-        {"resource":{"resourceType":"Patient","contained":[{"resourceType":"Organization","id":"o"}],
+        {"resource":{"resourceType":"Patient","contained":[{"resourceType":"Organization","id":"o","name":"O"}],
             "managingOrganization":{"reference":"#o"}}},
         {"resource":{"resourceType":"Patient","managingOrganization":{"reference":"#o"},"foo":1}},
         {"resource":{"resourceType":"X"}}]}"##,
@@ -325,6 +325,7 @@ fn extensions_have_a_url_and_a_value_or_extensions() {
             "Patient.extension[0]: an extension must have either a value or extensions (ext-1)",
             "Patient.extension[1].url: url is required",
             "Patient.extension[2]: an extension must have either a value or extensions (ext-1)",
+            "Patient.extension[3].value: must have more than an id (ele-1)",
         ],
     );
     patient(

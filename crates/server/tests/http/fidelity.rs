@@ -62,7 +62,7 @@ fn texts_come_back_as_they_were_sent() {
         // Escapes as they were written, and characters outside ASCII.
         ",\"code\":{\"text\":\"\\u00e9 \\/ \\\" \\ud83d\\ude00 é 😀 \\t\"}",
         ",\"code\":{\"text\":\"x\"},\"extension\":[{\"url\":\"urn:e\",\"valueDecimal\":2.50}]",
-        ",\"_created\":{\"id\":\"n\"},\"code\":{\"_text\":{\"extension\":[{\"url\":\"urn:e\",\"valueCode\":\"unknown\"}]}}",
+        ",\"_created\":{\"id\":\"n\",\"extension\":[{\"url\":\"urn:e\",\"valueCode\":\"asked\"}]},\"code\":{\"_text\":{\"extension\":[{\"url\":\"urn:e\",\"valueCode\":\"unknown\"}]}}",
     ] {
         check(&project, "Basic", members);
     }

@@ -37,6 +37,7 @@ pub(crate) fn is(node: Node<'_>, ty: ResourceType) -> bool {
 pub(crate) fn check_around_entries(node: Node<'_>) -> Result<(), Error> {
     let limits = validate::Limits {
         entry_resources: false,
+        invariants: false,
         ..validate::Limits::default()
     };
     let checked = validate::resource_within(node, &limits);
