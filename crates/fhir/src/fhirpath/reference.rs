@@ -24,7 +24,7 @@ impl<'a> Run<'_, 'a> {
                 continue;
             };
             if let Some(id) = text.strip_prefix('#') {
-                out.extend(self.contained(id));
+                out.extend(self.contained(id)?);
                 continue;
             }
             let known = call.type_only.then(|| type_of(item, &text)).flatten();
@@ -50,7 +50,7 @@ impl<'a> Run<'_, 'a> {
             return Ok(None);
         };
         if let Some(id) = text.strip_prefix('#') {
-            return Ok(self.contained(id).map(|item| test.is(&item)));
+            return Ok(self.contained(id)?.map(|item| test.is(&item)));
         }
         if let Some(ty) = type_of(item, &text) {
             return Ok(Some(test.is_type(ty)));
@@ -60,15 +60,20 @@ impl<'a> Run<'_, 'a> {
     }
 
     /// `#id` is a contained resource of the outermost one, and `#` the outermost one itself.
-    fn contained(&self, id: &str) -> Option<Item<'a>> {
+    fn contained(&self, id: &str) -> Result<Option<Item<'a>>, Error> {
         let root = self.root_resource();
         if id.is_empty() {
-            return Some(root);
+            return Ok(Some(root));
         }
-        let node = root.element()?.value?;
-        let is = |node: &Node<'a>| node.get("id").and_then(Node::plain_str) == Some(id);
-        let found = node.get("contained")?.children().find(is)?;
-        Some(Item::resource(found))
+        let node = root.element().and_then(|element| element.value);
+        let contained = node.and_then(|node| node.get("contained"));
+        for resource in contained.into_iter().flat_map(Node::children) {
+            self.charge(1)?;
+            if resource.get("id").and_then(Node::plain_str) == Some(id) {
+                return Ok(Some(Item::resource(resource)));
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::definitions::{Child, Element, Parent};
 use crate::issue::IssueType;
-use crate::json::Node;
+use crate::json::{Children, Node};
 
 use super::place::Place;
 use super::{Check, Role, Seen};
@@ -22,13 +22,18 @@ impl<'a> Check<'a, '_> {
         if !self.is_filled_array(array, place) {
             return;
         }
+        let mut gaps = Gaps {
+            siblings: None,
+            next: 0,
+        };
         for (index, item) in array.children().enumerate() {
             if self.is_full() {
                 return;
             }
             let place = place.item(index);
             if item.is_null() {
-                self.gap(object, key, index, child, &place);
+                let sibling = gaps.sibling(object, key, index);
+                self.gap(sibling, child, &place);
             } else {
                 self.value(item, child, element, &place);
             }
@@ -61,12 +66,9 @@ impl<'a> Check<'a, '_> {
 
     /// A null in an array stands for a primitive without a value, whose
     /// sibling has an extension.
-    fn gap(&mut self, object: Node<'a>, key: &str, index: usize, child: &Child, place: &Place<'_>) {
+    fn gap(&mut self, sibling: Option<Node<'a>>, child: &Child, place: &Place<'_>) {
         let is_primitive = self.definitions.ty(child.ty).primitive.is_some();
-        let sibling = sibling_of(object, key)
-            .and_then(|array| array.children().nth(index))
-            .filter(|item| is_primitive && !item.is_null());
-        if sibling.is_none() {
+        if sibling.is_none_or(Node::is_null) || !is_primitive {
             let details = "must not be null";
             self.fault(IssueType::Structure, place, details);
         }
@@ -141,6 +143,24 @@ impl<'a> Check<'a, '_> {
             Some(_) => {}
             None => self.at_most(array, element, place),
         }
+    }
+}
+
+/// The siblings of the nulls in an array, which come in order: an array may
+/// have very many.
+struct Gaps<'a> {
+    /// What is left of them, once somebody asks.
+    siblings: Option<Option<Children<'a>>>,
+    next: usize,
+}
+
+impl<'a> Gaps<'a> {
+    fn sibling(&mut self, object: Node<'a>, key: &str, index: usize) -> Option<Node<'a>> {
+        let find = || sibling_of(object, key).map(Node::children);
+        let siblings = self.siblings.get_or_insert_with(find).as_mut()?;
+        let found = siblings.nth(index - self.next);
+        self.next = index + 1;
+        found
     }
 }
 

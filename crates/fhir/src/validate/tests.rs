@@ -202,6 +202,16 @@ fn primitives_carry_extensions_beside_them() {
 }
 
 #[test]
+fn very_many_gaps_are_no_burden() {
+    let nulls = "null,".repeat(100_000);
+    let extension = r#"{"extension":[{"url":"u","valueCode":"c"}]},"#.repeat(100_000);
+    patient(
+        &format!(r#""name":[{{"given":[{nulls}"x"],"_given":[{extension}null]}}]"#),
+        &[],
+    );
+}
+
+#[test]
 fn required_codes_are_in_their_value_sets() {
     patient(
         r#""gender":"F""#,
