@@ -4,6 +4,7 @@
 //! Both sides end in the same plain types, and know nothing of a store: the
 //! service maps values to index rows and criteria to a query.
 
+mod composite;
 mod control;
 mod convert;
 mod decimal;
@@ -16,6 +17,7 @@ mod operand;
 mod path;
 mod query;
 mod span;
+mod subset;
 mod value;
 
 #[cfg(test)]
@@ -31,4 +33,5 @@ pub use name::{CHAIN_MAX, Clause, Criterion, Modifier};
 pub use operand::{ALTERNATIVES_MAX, Asking, Operand, Prefix};
 pub use query::{PARAMETERS_MAX, Problem, Search};
 pub use span::Span;
+pub use subset::Subset;
 pub use value::{CODE_BYTES_MAX, STRING_BYTES_MAX, VALUES_MAX, Value, clip};

@@ -25,9 +25,7 @@ fn show(code: &str, value: &Value<'_>) -> String {
         Err(_) => number.to_owned(),
     };
     match value {
-        Value::Token {
-            code: token, text, ..
-        } => format!("{code} {token} {text:?}"),
+        Value::Token { code: token, .. } => format!("{code} {token}"),
         Value::Number(number) => format!("{code} {}", same(number)),
         Value::Quantity {
             value,
@@ -42,6 +40,9 @@ fn show(code: &str, value: &Value<'_>) -> String {
         | Value::ReferenceUri(_)
         | Value::ReferenceIdentifier { .. }
         | Value::Uri(_)
+        | Value::Words(_)
+        | Value::OfType { .. }
+        | Value::Composite(_)
         | Value::Present => format!("{code} {value:?}"),
     }
 }
@@ -51,7 +52,7 @@ fn by_walk(extractor: &'static Extractor, node: Node<'_>) -> BTreeSet<String> {
     let code = |entry: &Entry<'_>| extractor.parameters()[usize::from(entry.parameter)].code;
     entries
         .iter()
-        .filter(|entry| entry.value != Value::Present)
+        .filter(|entry| !matches!(entry.value, Value::Present | Value::Composite(_)))
         .map(|entry| show(code(entry), &entry.value))
         .collect()
 }
@@ -65,7 +66,8 @@ fn by_fhirpath(extractor: &'static Extractor, node: Node<'_>) -> BTreeSet<String
         ..Context::default()
     };
     let mut found = BTreeSet::new();
-    for parameter in extractor.parameters().iter().filter(|p| is_indexed(p)) {
+    let all = extractor.parameters().iter().zip(0_u16..);
+    for (parameter, number) in all.filter(|(p, _)| is_indexed(p)) {
         let expression = Expression::compile_search(parameter.expression, ty).unwrap();
         let mut items = Vec::new();
         expression.evaluate(&context, &focus, &mut items).unwrap();
@@ -75,7 +77,7 @@ fn by_fhirpath(extractor: &'static Extractor, node: Node<'_>) -> BTreeSet<String
                 let crate::fhirpath::Value::Boolean(truth) = truth else {
                     panic!("{code} gives a value that is no truth")
                 };
-                found.insert(format!("{code} {truth} None"));
+                found.insert(format!("{code} {truth}"));
                 continue;
             }
             let element = item.element().unwrap();
@@ -87,7 +89,10 @@ fn by_fhirpath(extractor: &'static Extractor, node: Node<'_>) -> BTreeSet<String
             let name = if is_resource { "Resource" } else { ty.name };
             if let Some(reader) = Reader::of(parameter.kind, name, "") {
                 convert(reader, value, OWN, &mut |value| {
-                    found.insert(show(parameter.code, &value));
+                    let kept_elsewhere = extractor.is_union(number);
+                    if !(kept_elsewhere && matches!(value, Value::Words(_))) {
+                        found.insert(show(parameter.code, &value));
+                    }
                 });
             }
         }

@@ -115,7 +115,7 @@ pub(super) fn convert_or_present<'a, S: AsRef<str>>(
 ) {
     let mut found = false;
     convert(reader, node, own_bases, &mut |value| {
-        found |= !matches!(value, Value::ReferenceIdentifier { .. });
+        found |= value.is_plain();
         emit(value);
     });
     if !found && node.is_object() && !node.is_empty() {
@@ -134,25 +134,21 @@ pub(super) fn convert<'a, S: AsRef<str>>(
     match reader {
         Reader::Code(system) => {
             if let Some(code) = text(node) {
-                emit(token(Cow::Borrowed(system), code, None));
+                emit(token(Cow::Borrowed(system), code));
             }
         }
-        Reader::Coding => coding(node, None, emit),
+        Reader::Coding => coding(node, emit),
         Reader::CodeableConcept => concept(node, emit),
-        Reader::Identifier => {
-            if let Some(value) = member(node, "value") {
-                emit(token(or_empty(member(node, "system")), value, None));
-            }
-        }
+        Reader::Identifier => identifier(node, emit),
         Reader::ContactPoint => {
             if let Some(value) = member(node, "value") {
-                emit(token(or_empty(member(node, "use")), value, None));
+                emit(token(or_empty(member(node, "use")), value));
             }
         }
         Reader::Boolean => {
             if let Some(value) = node.bool() {
                 let code = if value { "true" } else { "false" };
-                emit(token(Cow::Borrowed(""), Cow::Borrowed(code), None));
+                emit(token(Cow::Borrowed(""), Cow::Borrowed(code)));
             }
         }
         Reader::Text => strings(Some(node), emit),
@@ -231,37 +227,56 @@ pub(super) fn convert<'a, S: AsRef<str>>(
     }
 }
 
-fn token<'a>(system: Cow<'a, str>, code: Cow<'a, str>, words: Option<Cow<'a, str>>) -> Value<'a> {
+fn token<'a>(system: Cow<'a, str>, code: Cow<'a, str>) -> Value<'a> {
     Value::Token {
         system: clip(system, CODE_BYTES_MAX),
         code: clip(code, CODE_BYTES_MAX),
-        text: words.map(|words| clip(words, STRING_BYTES_MAX)),
     }
 }
 
-fn coding<'a>(node: Node<'a>, concept: Option<&Cow<'a, str>>, emit: &mut impl FnMut(Value<'a>)) {
+fn coding<'a>(node: Node<'a>, emit: &mut impl FnMut(Value<'a>)) {
     let system = or_empty(member(node, "system"));
     let code = or_empty(member(node, "code"));
-    let words = member(node, "display").or_else(|| concept.cloned());
-    if !code.is_empty() || !system.is_empty() || words.is_some() {
-        emit(token(system, code, words));
+    if !code.is_empty() || !system.is_empty() {
+        emit(token(system, code));
+    }
+    words(node.get("display"), emit);
+}
+
+/// Each coding, and the text.
+fn concept<'a>(node: Node<'a>, emit: &mut impl FnMut(Value<'a>)) {
+    for item in items(node.get("coding")) {
+        coding(item, emit);
+    }
+    words(node.get("text"), emit);
+}
+
+/// The value in its system, and again with each type that it has.
+fn identifier<'a>(node: Node<'a>, emit: &mut impl FnMut(Value<'a>)) {
+    let ty = node.get("type");
+    words(ty.and_then(|ty| ty.get("text")), emit);
+    let Some(value) = member(node, "value") else {
+        return;
+    };
+    emit(token(or_empty(member(node, "system")), value.clone()));
+    for coding in items(ty.and_then(|ty| ty.get("coding"))) {
+        if let Some(code) = member(coding, "code") {
+            emit(Value::OfType {
+                system: clip(or_empty(member(coding, "system")), CODE_BYTES_MAX),
+                code: clip(code, CODE_BYTES_MAX),
+                value: clip(value.clone(), CODE_BYTES_MAX),
+            });
+        }
     }
 }
 
-/// Each coding, and the text alone when there is none.
-fn concept<'a>(node: Node<'a>, emit: &mut impl FnMut(Value<'a>)) {
-    let words = member(node, "text");
-    let mut found = false;
-    let mut found_emit = |value| {
-        found = true;
-        emit(value);
-    };
-    for item in items(node.get("coding")) {
-        coding(item, words.as_ref(), &mut found_emit);
-    }
-    if let (false, Some(words)) = (found, words) {
-        emit(token(Cow::Borrowed(""), Cow::Borrowed(""), Some(words)));
-    }
+/// What `:text` searches: <https://hl7.org/fhir/R4/search.html#token>.
+fn words<'a>(node: Option<Node<'a>>, emit: &mut impl FnMut(Value<'a>)) {
+    strings(node, &mut |value| {
+        if let Value::String { folded, .. } = value {
+            emit(Value::Words(folded));
+        }
+    });
 }
 
 /// The strings of an element or of a list of them.
@@ -360,6 +375,7 @@ fn reference<'a, S: AsRef<str>>(node: Node<'a>, own_bases: &[S], emit: &mut impl
         Some(Cow::Owned(literal)) => link(&literal, owned, own_bases, emit),
         None => {}
     }
+    words(node.get("display"), emit);
     let identifier = node.get("identifier");
     if let Some(value) = identifier.and_then(|it| member(it, "value")) {
         let system = or_empty(identifier.and_then(|it| member(it, "system")));

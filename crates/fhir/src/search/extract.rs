@@ -6,12 +6,12 @@
 //! that are no paths are evaluated as FHIRPath.
 //!
 //! `_id` and `_lastUpdated` give no values, since the store itself knows the
-//! id and time of a record, and both are assigned behind this. Composite and
-//! special parameters give none either: a composite is decided on the parts,
-//! within one element.
+//! id and time of a record, and both are assigned behind this. Special
+//! parameters give none either.
 
 use std::sync::OnceLock;
 
+use super::composite::Compound;
 use super::convert::{Reader, convert_or_present, items};
 #[cfg(test)]
 use super::lay::is_indexed;
@@ -36,6 +36,8 @@ pub struct Extractor {
     pub(super) computed: Vec<Computed>,
     pub(super) main_dates: Vec<u16>,
     pub(super) patients: Vec<u16>,
+    /// Parameters that are the union of others.
+    pub(super) unions: Vec<(u16, Vec<u16>)>,
 }
 
 /// One value of one parameter of a resource.
@@ -53,6 +55,7 @@ pub struct Entry<'a> {
 pub(super) struct Place {
     pub(super) edges: Vec<Edge>,
     pub(super) captures: Vec<Capture>,
+    pub(super) compounds: Vec<Compound>,
 }
 
 /// A member to go on with.
@@ -70,6 +73,7 @@ pub(super) struct Capture {
     pub(super) parameter: u16,
     pub(super) reader: Reader,
     pub(super) target: Option<&'static str>,
+    pub(super) keeps_words: bool,
 }
 
 /// A parameter whose expression is no path.
@@ -131,14 +135,17 @@ impl Extractor {
         let mut entries = Vec::with_capacity(48);
         let mut walk = Walk {
             extractor: self,
+            root: node,
             own_bases,
             entries: &mut entries,
+            too_many: false,
         };
+        walk.compounds(0, node);
         walk.members(0, node);
         for computed in &self.computed {
             walk.compute(computed, node);
         }
-        if entries.len() > VALUES_MAX {
+        if walk.too_many || entries.len() > VALUES_MAX {
             let limit = format!("more than {VALUES_MAX} values to index; split the resource");
             return Err(Issue::error(IssueType::TooCostly, self.ty, limit));
         }
@@ -158,6 +165,30 @@ impl Extractor {
         })
     }
 
+    /// The parameters under which the composite values of a parameter, and the
+    /// words for its `:text`, are given: itself, or those of which it is the
+    /// union.
+    pub fn kept_under(
+        &self,
+        parameter: &'static SearchParameter,
+    ) -> impl Iterator<Item = &'static SearchParameter> {
+        let is_it = |number: u16| {
+            let found = self.parameters.get(usize::from(number));
+            found.is_some_and(|found| found.code == parameter.code)
+        };
+        let union = self.unions.iter().find(|(number, _)| is_it(*number));
+        let members = union.map_or(&[][..], |(_, members)| members);
+        let own = members.is_empty().then_some(parameter);
+        let members = members.iter();
+        members
+            .filter_map(|number| self.parameters.get(usize::from(*number)))
+            .chain(own)
+    }
+
+    pub(super) fn is_union(&self, parameter: u16) -> bool {
+        self.unions.iter().any(|(number, _)| *number == parameter)
+    }
+
     /// Do values of this parameter put the resource in a patient's compartment?
     pub(crate) fn is_of_patient(&self, parameter: u16) -> bool {
         self.patients.contains(&parameter)
@@ -166,8 +197,10 @@ impl Extractor {
 
 struct Walk<'w, 'a, S> {
     extractor: &'static Extractor,
+    root: Node<'a>,
     own_bases: &'w [S],
     entries: &'w mut Vec<Entry<'a>>,
+    too_many: bool,
 }
 
 impl<'a, S: AsRef<str>> Walk<'_, 'a, S> {
@@ -196,12 +229,15 @@ impl<'a, S: AsRef<str>> Walk<'_, 'a, S> {
             }
             let entries = &mut *self.entries;
             convert_or_present(capture.reader, node, self.own_bases, &mut |value| {
-                entries.push(Entry {
-                    parameter: capture.parameter,
-                    value,
-                });
+                if capture.keeps_words || !matches!(value, Value::Words(_)) {
+                    entries.push(Entry {
+                        parameter: capture.parameter,
+                        value,
+                    });
+                }
             });
         }
+        self.compounds(place, node);
         if !here.edges.is_empty() && node.kind() == Kind::Object {
             self.members(place, node);
         }
@@ -209,6 +245,19 @@ impl<'a, S: AsRef<str>> Walk<'_, 'a, S> {
 }
 
 impl<'a, S: AsRef<str>> Walk<'_, 'a, S> {
+    fn compounds(&mut self, place: usize, node: Node<'a>) {
+        for compound in &self.extractor.places[place].compounds {
+            let entries = &mut *self.entries;
+            let fits = compound.values(self.root, node, self.own_bases, &mut |value| {
+                entries.push(Entry {
+                    parameter: compound.parameter,
+                    value,
+                });
+            });
+            self.too_many |= !fits;
+        }
+    }
+
     /// Evaluates an expression. One that fails, for example on more items than
     /// it can compare, gives nothing.
     fn compute(&mut self, computed: &'static Computed, node: Node<'a>) {
@@ -255,7 +304,6 @@ impl Computed {
             emit(Value::Token {
                 system: "".into(),
                 code: if truth { "true" } else { "false" }.into(),
-                text: None,
             });
         }
     }
@@ -317,11 +365,9 @@ fn drop_needless(entries: &mut Vec<Entry<'_>>) {
     if !entries.iter().any(is_present) {
         return;
     }
-    let counts =
-        |value: &Value<'_>| !matches!(value, Value::Present | Value::ReferenceIdentifier { .. });
     let valued: std::collections::HashSet<u16> = entries
         .iter()
-        .filter(|entry| counts(&entry.value))
+        .filter(|entry| entry.value.is_plain())
         .map(|entry| entry.parameter)
         .collect();
     entries.retain(|entry| !is_present(entry) || !valued.contains(&entry.parameter));

@@ -1,11 +1,14 @@
 //! Making an extractor: the paths of all parameters of a type laid into one
 //! tree of member names.
 
+use super::composite::{self, Compound};
 use super::convert::Reader;
 use super::extract::{Capture, Computed, Edge, Extractor, Place};
 use super::main_date;
 use super::path::{Path, Step, paths};
-use crate::definitions::{Definitions, ElementId, Parent, SearchKind, SearchParameter, Strength};
+use crate::definitions::{
+    Definitions, ElementId, Parent, SearchKind, SearchParameter, Strength, TypeId,
+};
 use crate::fhirpath::Expression;
 
 impl Extractor {
@@ -27,6 +30,7 @@ impl Extractor {
             computed: Vec::new(),
             main_dates: numbers(main_date::parameters(ty)),
             patients: numbers(definitions.compartment("Patient", ty)),
+            unions: unions(definitions, ty, parameters),
         };
         for (parameter, number) in parameters.iter().zip(0_u16..) {
             extractor.add(definitions, parameter, number);
@@ -35,6 +39,9 @@ impl Extractor {
     }
 
     fn add(&mut self, definitions: &'static Definitions, parameter: &SearchParameter, number: u16) {
+        if parameter.kind == SearchKind::Composite && !self.is_union(number) {
+            return self.add_composite(definitions, parameter, number);
+        }
         if !is_indexed(parameter) {
             return;
         }
@@ -48,8 +55,24 @@ impl Extractor {
         }
     }
 
-    /// Lays a path into the tree: one branch for each JSON name that an
-    /// element of several types may have.
+    fn add_composite(
+        &mut self,
+        definitions: &'static Definitions,
+        parameter: &SearchParameter,
+        number: u16,
+    ) {
+        let Some(own) = definitions.type_named(self.ty) else {
+            return;
+        };
+        for path in paths(parameter.expression).unwrap_or_default() {
+            for head in self.heads(definitions, &path) {
+                let compound = Compound::of(definitions, own, parameter, number, &head);
+                self.places[head.place].compounds.extend(compound);
+            }
+        }
+    }
+
+    /// Lays the path of a parameter.
     fn lay(
         &mut self,
         definitions: &'static Definitions,
@@ -57,57 +80,39 @@ impl Extractor {
         kind: SearchKind,
         parameter: u16,
     ) {
-        let Some(own) = definitions.type_named(self.ty) else {
-            return;
-        };
-        let root = definitions.type_named(path.root);
-        if !root.is_some_and(|root| definitions.is_subtype(own, root)) {
-            return;
-        }
-        let mut heads = vec![Head {
-            place: 0,
-            parent: Parent::Type(own),
-            ty: self.ty,
-            system: "",
-        }];
-        for step in &path.steps {
-            heads = heads
-                .iter()
-                .flat_map(|head| self.branch(definitions, head, step))
-                .collect();
-        }
-        for head in heads {
+        let keeps_words = !self.is_union(parameter);
+        for head in self.heads(definitions, path) {
             if let Some(reader) = Reader::of(kind, head.ty, head.system) {
                 self.places[head.place].captures.push(Capture {
                     parameter,
                     reader,
                     target: path.target,
+                    keeps_words,
                 });
             }
         }
     }
 
-    fn branch(
-        &mut self,
-        definitions: &'static Definitions,
-        from: &Head,
-        step: &Step<'static>,
-    ) -> Vec<Head> {
-        let mut heads = Vec::new();
-        for key in definitions.named(from.parent, step.name) {
-            let ty = definitions.ty(key.ty).name;
-            let Some(child) = definitions.child(from.parent, key.json) else {
-                continue;
-            };
-            if step.ty.is_some_and(|wanted| wanted != ty) {
-                continue;
+    /// Lays a path into the tree, one branch for each JSON name that an
+    /// element of several types may have: where it ends.
+    fn heads(&mut self, definitions: &'static Definitions, path: &Path<'static>) -> Vec<Head> {
+        let Some(own) = definitions.type_named(self.ty) else {
+            return Vec::new();
+        };
+        let root = definitions.type_named(path.root);
+        if !root.is_some_and(|root| definitions.is_subtype(own, root)) {
+            return Vec::new();
+        }
+        let mut heads = vec![Head::root(definitions, own)];
+        for step in &path.steps {
+            let mut next = Vec::new();
+            for head in &heads {
+                for (key, mut to) in branches(definitions, head, step) {
+                    to.place = self.edge(head.place, key, step);
+                    next.push(to);
+                }
             }
-            heads.push(Head {
-                place: self.edge(from.place, key.json, step),
-                parent: child.parent,
-                ty,
-                system: implied_system(definitions, key.element),
-            });
+            heads = next;
         }
         heads
     }
@@ -131,11 +136,80 @@ impl Extractor {
 }
 
 /// Where a path has got to while it is laid.
-struct Head {
+#[derive(Clone)]
+pub(super) struct Head {
     place: usize,
     parent: Parent,
-    ty: &'static str,
-    system: &'static str,
+    pub(super) ty: &'static str,
+    pub(super) system: &'static str,
+}
+
+impl Head {
+    /// The resource itself.
+    pub(super) fn root(definitions: &'static Definitions, own: TypeId) -> Self {
+        Self {
+            place: 0,
+            parent: Parent::Type(own),
+            ty: definitions.ty(own).name,
+            system: "",
+        }
+    }
+}
+
+/// The members to which a step leads, with their names in JSON. The place is
+/// that of the step's beginning.
+pub(super) fn branches(
+    definitions: &'static Definitions,
+    from: &Head,
+    step: &Step<'static>,
+) -> Vec<(&'static str, Head)> {
+    let mut heads = Vec::new();
+    for key in definitions.named(from.parent, step.name) {
+        let ty = definitions.ty(key.ty).name;
+        let Some(child) = definitions.child(from.parent, key.json) else {
+            continue;
+        };
+        if step.ty.is_some_and(|wanted| wanted != ty) {
+            continue;
+        }
+        let head = Head {
+            place: from.place,
+            parent: child.parent,
+            ty,
+            system: implied_system(definitions, key.element),
+        };
+        heads.push((key.json, head));
+    }
+    heads
+}
+
+/// The parameters whose every path is the whole expression of another one of
+/// the same kind, with those others: `combo-code` is `code` and
+/// `component-code`. What is kept for those need not be kept again.
+fn unions(
+    definitions: &'static Definitions,
+    ty: &str,
+    parameters: &'static [SearchParameter],
+) -> Vec<(u16, Vec<u16>)> {
+    let union = |(parameter, number): (&'static SearchParameter, u16)| {
+        let paths = paths(parameter.expression)?;
+        if paths.len() < 2 {
+            return None;
+        }
+        let member = |path: &Path<'_>| {
+            let mut all = parameters.iter().zip(0_u16..);
+            let is_it = |other: &SearchParameter| {
+                other.kind == parameter.kind
+                    && self::paths(other.expression).is_some_and(|own| own == [path.clone()])
+                    && composite::alike(definitions, ty, parameter, other)
+            };
+            all.find(|(other, _)| is_it(other))
+                .map(|(_, number)| number)
+        };
+        let members: Option<Vec<u16>> = paths.iter().map(member).collect();
+        Some((number, members?))
+    };
+    parameters.iter().zip(0_u16..).filter_map(union).collect()
 }
 
 pub(super) fn is_indexed(parameter: &SearchParameter) -> bool {

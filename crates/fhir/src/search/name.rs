@@ -2,8 +2,11 @@
 //! `_has` (<https://hl7.org/fhir/R4/search.html#modifiers>,
 //! <https://hl7.org/fhir/R4/search.html#chaining>).
 
+use std::cell::Cell;
+
+use super::composite;
 use super::operand::{self, ALTERNATIVES_MAX, Asking, Expected, Operand};
-use crate::definitions::{self, Component, SearchKind, SearchParameter};
+use crate::definitions::{self, SearchKind, SearchParameter};
 use crate::issue::{Issue, IssueType};
 
 /// A condition on a resource.
@@ -49,7 +52,7 @@ pub enum Modifier {
     Exact,
     /// `:contains` on strings.
     Contains,
-    /// `:text` on tokens, with [`Operand::Text`].
+    /// `:text` on tokens and references, with [`Operand::Text`].
     Text,
     /// `:not` on tokens.
     Not,
@@ -70,7 +73,11 @@ pub enum Modifier {
 }
 
 /// Most links of a chain.
-pub const CHAIN_MAX: usize = 8;
+pub const CHAIN_MAX: usize = 6;
+
+/// Most conditions that one parameter may stand for, when a chain has several
+/// types at each of its links.
+const CLAUSES_MAX: usize = 1000;
 
 /// Reads one parameter of a search for resources of type `ty`.
 pub(super) fn clause(
@@ -83,6 +90,7 @@ pub(super) fn clause(
         whole: name,
         value,
         asking,
+        clauses: Cell::new(0),
     }
     .clause(ty, name, 0)
 }
@@ -102,17 +110,19 @@ struct Reading<'r> {
     whole: &'r str,
     value: &'r str,
     asking: &'r Asking<'r>,
+    /// How many were read so far.
+    clauses: Cell<usize>,
 }
 
 impl Reading<'_> {
     fn clause(&self, ty: &'static str, name: &str, depth: usize) -> Result<Clause, Issue> {
         if depth > CHAIN_MAX {
-            let details = format!("a chain of more than {CHAIN_MAX} links");
-            return Err(Issue::error(
-                IssueType::TooCostly,
-                location(self.whole),
-                details,
-            ));
+            return Err(self.too_costly(format!("a chain of more than {CHAIN_MAX} links")));
+        }
+        self.clauses.set(self.clauses.get() + 1);
+        if self.clauses.get() > CLAUSES_MAX {
+            let details = "stands for too many chains; name the types, as in subject:Patient.name";
+            return Err(self.too_costly(details));
         }
         if let Some(rest) = name.strip_prefix("_has:") {
             return self.has(ty, rest, depth);
@@ -172,13 +182,14 @@ impl Reading<'_> {
         for target in candidates {
             match self.clause(target, rest, depth + 1) {
                 Ok(clause) => targets.push((target, clause)),
+                // A type without the parameter is no fault while another has it;
+                // a value that makes no sense is one for any type.
+                Err(issue) if issue.code != IssueType::NotSupported => return Err(issue),
                 Err(issue) => first_issue = first_issue.or(Some(issue)),
             }
         }
-        match (first_issue, targets.is_empty()) {
-            // A type without the parameter is no fault while another has it;
-            // a value that makes no sense is one for any type.
-            (Some(issue), empty) if empty || issue.code != IssueType::NotSupported => Err(issue),
+        match first_issue {
+            Some(issue) if targets.is_empty() => Err(issue),
             _ => Ok(Clause::Chain { reference, targets }),
         }
     }
@@ -223,12 +234,7 @@ impl Reading<'_> {
         let mut values = Vec::new();
         for text in operand::split(self.value, b',') {
             if values.len() == ALTERNATIVES_MAX {
-                let details = format!("more than {ALTERNATIVES_MAX} alternatives");
-                return Err(Issue::error(
-                    IssueType::TooCostly,
-                    location(self.whole),
-                    details,
-                ));
+                return Err(self.too_costly(format!("more than {ALTERNATIVES_MAX} alternatives")));
             }
             let value = self.value(ty, parameter, modifier, text);
             values.push(value.map_err(|expected| self.malformed(&expected))?);
@@ -298,7 +304,8 @@ impl Reading<'_> {
             .iter()
             .zip(parameter.components)
             .map(|(text, component)| {
-                let part = part(ty, component).ok_or("has a part that is not supported")?;
+                let part = composite::part(definitions::r4(), ty, component)
+                    .ok_or("has a part that is not supported")?;
                 operand::operand(part, text, self.asking)
             });
         Ok(Operand::Composite(parts.collect::<Result<_, _>>()?))
@@ -316,17 +323,14 @@ impl Reading<'_> {
         Issue::error(IssueType::NotSupported, location(self.whole), details)
     }
 
+    fn too_costly(&self, details: impl Into<Expected>) -> Issue {
+        Issue::error(IssueType::TooCostly, location(self.whole), details)
+    }
+
     fn malformed(&self, expected: &str) -> Issue {
         let details = format!("the value {expected}");
         Issue::error(IssueType::Value, location(self.whole), details)
     }
-}
-
-/// The parameter of a composite's component.
-fn part(ty: &'static str, component: &Component) -> Option<&'static SearchParameter> {
-    let definitions = definitions::r4();
-    let url = |p: &&SearchParameter| p.url == component.definition;
-    definitions.search_parameters(ty).iter().find(url)
 }
 
 fn leads_to(parameter: &SearchParameter, ty: &str) -> bool {
@@ -362,6 +366,7 @@ fn modifiers(kind: SearchKind) -> &'static [(&'static str, Modifier)] {
         SearchKind::Reference => &[
             ("missing", Modifier::Missing),
             ("identifier", Modifier::Identifier),
+            ("text", Modifier::Text),
             ("above", Modifier::Above),
             ("below", Modifier::Below),
         ],

@@ -14,8 +14,9 @@ use crate::issue::{Issue, IssueType};
 /// A search over one type of resource.
 #[derive(Clone, Debug, Default)]
 pub struct Search {
-    /// What a resource must satisfy: each of these.
-    pub clauses: Vec<Clause>,
+    /// What a resource must satisfy: each of these. With each, the place of its
+    /// parameter among those of the request, from 0.
+    pub clauses: Vec<(usize, Clause)>,
     /// How the result is to be given.
     pub control: Control,
 }
@@ -59,7 +60,7 @@ impl Search {
             let (name, value) = (name.as_ref(), value.as_ref());
             let read = match known {
                 Some(id) if at < PARAMETERS_MAX => {
-                    search.read(definitions::r4().ty(id).name, name, value, asking)
+                    search.read(definitions::r4().ty(id).name, (at, name), value, asking)
                 }
                 Some(_) => Err(too_many()),
                 None => Err(unknown_type(name)),
@@ -74,14 +75,15 @@ impl Search {
     fn read(
         &mut self,
         ty: &'static str,
-        name: &str,
+        (at, name): (usize, &str),
         value: &str,
         asking: &Asking<'_>,
     ) -> Result<(), Issue> {
         if control::is_control(name) {
             return self.control.read(ty, name, value);
         }
-        self.clauses.push(name::clause(ty, name, value, asking)?);
+        let clause = name::clause(ty, name, value, asking)?;
+        self.clauses.push((at, clause));
         Ok(())
     }
 }

@@ -27,16 +27,14 @@ fn show(value: &Value<'_>) -> String {
         ms => jiff::Timestamp::from_millisecond(ms).unwrap().to_string(),
     };
     match value {
-        Value::Token {
+        Value::Token { system, code } => format!("{system}|{code}"),
+        Value::Words(words) => format!("{words:?}"),
+        Value::OfType {
             system,
             code,
-            text: Some(text),
-        } => format!("{system}|{code} {text:?}"),
-        Value::Token {
-            system,
-            code,
-            text: None,
-        } => format!("{system}|{code}"),
+            value,
+        } => format!("{system}|{code}|{value}"),
+        Value::Composite(parts) => parts.iter().map(show).collect::<Vec<_>>().join(" $ "),
         Value::String { folded, exact } => format!("{folded}={exact}"),
         Value::Date(span) => format!("{}/{}", instant(span.from_ms), instant(span.to_ms)),
         Value::Number(number) => number.to_string(),
@@ -82,14 +80,16 @@ fn check(ty: &str, members: &str, code: &str, expected: &[&str]) {
 #[test]
 fn tokens_from_codings() {
     let code = r#""code":{"coding":[{"system":"http://loinc.org","code":"8480-6","display":"Systolic"},{"code":"x"}],"text":"BP"}"#;
-    let expected = ["http://loinc.org|8480-6 \"Systolic\"", "|x \"BP\""];
+    let expected = ["http://loinc.org|8480-6", "\"systolic\"", "|x", "\"bp\""];
     check("Observation", code, "code", &expected);
+    // Its words are those of `code` and `component-code`.
+    let expected = ["http://loinc.org|8480-6", "|x"];
     check("Observation", code, "combo-code", &expected);
     check(
         "Observation",
         r#""code":{"text":"only words"}"#,
         "code",
-        &["| \"only words\""],
+        &["\"only words\"", "present"],
     );
     check(
         "Observation",
@@ -110,14 +110,112 @@ fn tokens_from_codings() {
 
 #[test]
 fn tokens_from_identifiers_contacts_and_primitives() {
-    let identifier = r#""identifier":[{"system":"http://mrn","value":"7","type":{"text":"t"}},{"value":"8"},{"system":"http://none"}]"#;
-    check("Patient", identifier, "identifier", &["http://mrn|7", "|8"]);
+    let identifier = r#""identifier":[{"system":"http://mrn","value":"7","type":{"text":"A Number","coding":[{"system":"http://t","code":"MR"},{"code":"X"},{"system":"http://none"}]}},{"value":"8"},{"system":"http://none"}]"#;
+    let expected = [
+        "\"a number\"",
+        "http://mrn|7",
+        "http://t|MR|7",
+        "|X|7",
+        "|8",
+    ];
+    check("Patient", identifier, "identifier", &expected);
     let telecom = r#""telecom":[{"system":"phone","value":"555","use":"home"},{"system":"email","value":"a@b"}]"#;
     check("Patient", telecom, "telecom", &["home|555", "|a@b"]);
     check("Patient", telecom, "phone", &["home|555"]);
     check("Patient", telecom, "email", &["|a@b"]);
     check("Patient", r#""active":true"#, "active", &["|true"]);
     check("ValueSet", r#""version":"1.2""#, "version", &["|1.2"]);
+}
+
+#[test]
+fn composites_keep_together_what_is_of_one_element() {
+    let pressure = r#""status":"final","code":{"coding":[{"system":"http://l","code":"bp"},{"code":"y"}]},"component":[
+        {"code":{"coding":[{"code":"sys"}]},"valueQuantity":{"value":120,"unit":"mmHg","system":"http://u","code":"mm[Hg]"}},
+        {"code":{"coding":[{"code":"dia"}]},"valueQuantity":{"value":80,"code":"mm[Hg]"}},
+        {"code":{"coding":[{"code":"none"}]},"valueString":"x"}]"#;
+    let components = [
+        "|sys $ 120|http://u|mm[Hg]",
+        "|sys $ 120||mmHg",
+        "|dia $ 80||mm[Hg]",
+    ];
+    check(
+        "Observation",
+        pressure,
+        "component-code-value-quantity",
+        &components,
+    );
+    check("Observation", pressure, "code-value-quantity", &[]);
+    // It is the union of the two.
+    check("Observation", pressure, "combo-code-value-quantity", &[]);
+    let weight = r#""code":{"coding":[{"code":"w"},{"code":"v"}],"text":"Weight"},"valueQuantity":{"value":7}"#;
+    check(
+        "Observation",
+        weight,
+        "code-value-quantity",
+        &["|w $ 7||", "|v $ 7||"],
+    );
+    let dated = r#""code":{"coding":[{"code":"d"}]},"valueDateTime":"2020-01-01""#;
+    let day = "2020-01-01T00:00:00Z/2020-01-02T00:00:00Z";
+    check(
+        "Observation",
+        dated,
+        "code-value-date",
+        &[&format!("|d $ {day}")],
+    );
+    check(
+        "DocumentReference",
+        r#""relatesTo":[{"code":"replaces","target":{"reference":"DocumentReference/1"}}]"#,
+        "relationship",
+        &["DocumentReference/1 $ http://hl7.org/fhir/document-relationship-type|replaces"],
+    );
+    check(
+        "Group",
+        r#""characteristic":[{"code":{"coding":[{"code":"g"}]},"valueBoolean":true},{"code":{"coding":[{"code":"h"}]},"valueCodeableConcept":{"coding":[{"code":"i"}]}}]"#,
+        "characteristic-value",
+        &["|g $ |true", "|h $ |i"],
+    );
+    check(
+        "MolecularSequence",
+        r#""referenceSeq":{"chromosome":{"coding":[{"code":"1"}]},"windowStart":3,"windowEnd":9},"variant":[{"start":4,"end":5}]"#,
+        "chromosome-variant-coordinate",
+        &["|1 $ 4 $ 5"],
+    );
+}
+
+#[test]
+fn every_composite_can_have_values_or_is_a_union() {
+    let definitions = crate::definitions::r4();
+    let mut unions = Vec::new();
+    for ty in definitions.resource_types() {
+        let extractor = Extractor::for_type(ty.name).unwrap();
+        for (parameter, number) in extractor.parameters().iter().zip(0_u16..) {
+            let is_union = extractor.is_union(number);
+            if is_union {
+                let members: Vec<&str> = extractor.kept_under(parameter).map(|p| p.code).collect();
+                unions.push(format!("{} = {}", parameter.code, members.join(" | ")));
+            }
+            if parameter.kind == crate::definitions::SearchKind::Composite {
+                let compounds = extractor.places.iter().flat_map(|place| &place.compounds);
+                let has_values = compounds.clone().any(|it| it.parameter == number);
+                assert!(has_values != is_union, "{} {}", ty.name, parameter.code);
+            }
+        }
+    }
+    assert!(unions.contains(&"combo-code = code | component-code".to_owned()));
+    let combo = "combo-code-value-quantity = code-value-quantity | component-code-value-quantity";
+    assert!(unions.contains(&combo.to_owned()), "{unions:#?}");
+}
+
+#[test]
+fn too_many_tuples_are_refused() {
+    let codings = r#"{"code":"x"},"#.repeat(300);
+    let codings = codings.trim_end_matches(',');
+    let text = format!(
+        r#"{{"resourceType":"Observation","code":{{"coding":[{codings}]}},"valueCodeableConcept":{{"coding":[{codings}]}}}}"#
+    );
+    let document = document(&text);
+    let extractor = extractor(document.root());
+    assert!(extractor.extract(document.root(), OWN).is_err());
 }
 
 #[test]
@@ -424,7 +522,6 @@ fn what_has_nothing_to_compare_is_not_missing() {
             r#""subject":{"reference":"Patient?identifier=1"}"#,
             "subject",
         ),
-        (r#""subject":{"display":"A"}"#, "subject"),
         (r#""valueQuantity":{"unit":"mg"}"#, "value-quantity"),
         (r#""effectivePeriod":{"extension":[{"url":"u"}]}"#, "date"),
         (r#""code":{"coding":[{"userSelected":true}]}"#, "code"),
@@ -432,6 +529,8 @@ fn what_has_nothing_to_compare_is_not_missing() {
     ] {
         check("Observation", members, code, &["present"]);
     }
+    let words = r#""subject":{"display":"A"}"#;
+    check("Observation", words, "subject", &["\"a\"", "present"]);
     let two = r#""identifier":[{"system":"http://mrn"},{"value":"1"}]"#;
     check("Observation", two, "identifier", &["|1"]);
     check("Observation", r#""subject":{}"#, "subject", &[]);

@@ -13,10 +13,19 @@ pub enum Value<'a> {
     Token {
         /// The system, a URI, or empty.
         system: Cow<'a, str>,
-        /// The code, or empty when there are only words.
+        /// The code, or empty.
         code: Cow<'a, str>,
-        /// The words for it, for `:text`.
-        text: Option<Cow<'a, str>>,
+    },
+    /// Words beside a token or a reference, folded: for `:text`.
+    Words(Cow<'a, str>),
+    /// An identifier with a type of it: for `:of-type`.
+    OfType {
+        /// The system of the identifier's type.
+        system: Cow<'a, str>,
+        /// The code of the identifier's type.
+        code: Cow<'a, str>,
+        /// The identifier's value.
+        value: Cow<'a, str>,
     },
     /// Text, folded for matching and as written.
     String {
@@ -59,12 +68,36 @@ pub enum Value<'a> {
     },
     /// A URI.
     Uri(Cow<'a, str>),
+    /// Values of one element that belong together, one for each component of
+    /// a composite parameter, in their order.
+    Composite(Box<[Value<'a>]>),
     /// The element is there without anything that a search compares: for
     /// `:missing` only.
     Present,
 }
 
 impl Value<'_> {
+    /// Is it something that the parameter itself compares? The others are for
+    /// a modifier only.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        match self {
+            Self::Token { .. }
+            | Self::String { .. }
+            | Self::Date(_)
+            | Self::Number(_)
+            | Self::Quantity { .. }
+            | Self::Reference { .. }
+            | Self::ReferenceUri(_)
+            | Self::Uri(_)
+            | Self::Composite(_) => true,
+            Self::Words(_)
+            | Self::OfType { .. }
+            | Self::ReferenceIdentifier { .. }
+            | Self::Present => false,
+        }
+    }
+
     /// The span, if it is a date.
     #[must_use]
     pub fn as_date(&self) -> Option<Span> {

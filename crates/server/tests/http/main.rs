@@ -18,6 +18,8 @@ mod projects;
 mod rest;
 mod routes;
 mod search;
+mod search_results;
+mod search_values;
 mod serving;
 mod transaction;
 mod wire;

@@ -56,7 +56,7 @@ fn observation(id: &str, patient: &str, code: &str, date: &str, value: f64) -> V
 
 /// Searches by GET and by POST: the ids found, those that match first.
 #[track_caller]
-fn check(project: &Project, search: &str, expect: &[&str]) {
+pub(crate) fn check(project: &Project, search: &str, expect: &[&str]) {
     let (ty, query) = search.split_once('?').unwrap_or((search, ""));
     let get = project.get(search).expect(200);
     let post = project
@@ -242,7 +242,7 @@ fn updates_and_deletes_change_what_is_found() {
 
 /// The first issue of a refused search.
 #[track_caller]
-fn refused(project: &Project, search: &str) -> (String, String) {
+pub(crate) fn refused(project: &Project, search: &str) -> (String, String) {
     let outcome = project.get(search).expect(400).json();
     let issue = &outcome["issue"][0];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -279,8 +279,8 @@ fn what_is_not_understood_is_refused_with_what_would_be() {
         "Patient?_total=some",
         "Patient?active:missing=maybe",
         "Patient?identifier:what=x",
-        "Patient?_elements=name",
-        "Patient?_summary=true",
+        "Patient?_elements=nothing",
+        "Patient?_summary=some",
         "Patient?_has:Observation:subject:code=1",
         "Observation?subject.name=x",
         "RiskAssessment?probability=x",

@@ -20,7 +20,7 @@ use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::fhir::reply::{Reply, Status};
 use crate::fhir::rows;
-use crate::fhir::search::{Asked, Place, links, outcome};
+use crate::fhir::search::{Asked, Place, links, outcome, shown};
 use crate::fhir::types::ResourceType;
 use crate::fhir::writer::BundleWriter;
 
@@ -133,11 +133,12 @@ fn bundle(
         bundle.total(total);
     }
     bundle.links(&links(cx, asked, next));
+    let subset = asked.subset();
     for (seq, text) in &page.events {
         let ty = ResourceType::AUDIT_EVENT;
         let mut entry = bundle.begin_entry();
         entry.text("fullUrl", &format!("{}/{ty}/{}", cx.base, event::id(*seq)));
-        entry.json("resource", text.as_bytes());
+        entry.json("resource", &shown(text.as_bytes(), subset.as_ref()));
         entry.object("search", &[("mode", "match")]);
         entry.end();
     }

@@ -18,64 +18,112 @@ pub fn identifier_param(ty: &str, parameter: &SearchParameter) -> Param {
     Param::named(ty, &format!("{}:identifier", parameter.code))
 }
 
+/// The store's parameter for the words of tokens and references, by which
+/// `:text` searches.
+#[must_use]
+pub fn text_param(ty: &str, parameter: &SearchParameter) -> Param {
+    Param::named(ty, &format!("{}:text", parameter.code))
+}
+
+/// The store's parameter for identifiers with their types, by which
+/// `:of-type` searches.
+#[must_use]
+pub fn of_type_param(ty: &str, parameter: &SearchParameter) -> Param {
+    Param::named(ty, &format!("{}:of-type", parameter.code))
+}
+
+/// The code of an identifier with a type, in [`of_type_param`]. What stands
+/// between the two cannot stand in either.
+#[must_use]
+pub fn of_type_code(code: &str, value: &str) -> String {
+    format!("{code}\u{1f}{value}")
+}
+
+/// How a reference that names a version is kept, beside the one without.
+#[must_use]
+pub fn versioned(ty: &str, id: &str, version: &str) -> String {
+    format!("{ty}/{id}/_history/{version}")
+}
+
 /// The rows of a resource.
 pub(crate) fn rows(extractor: &Extractor, entries: &[Entry<'_>]) -> Vec<Row> {
-    let parameters = extractor.parameters();
+    let (parameters, ty) = (extractor.parameters(), extractor.ty());
     let mut rows = Vec::with_capacity(entries.len());
     for entry in entries {
         let Some(parameter) = parameters.get(usize::from(entry.parameter)) else {
             continue;
         };
-        let of = || param(extractor.ty(), parameter);
-        let (param, value) = match &entry.value {
-            Found::Token { system, code, .. } => (of(), token(system, code)),
-            Found::String { folded, exact } => {
-                let (folded, exact) = (folded.as_ref().into(), exact.as_ref().into());
-                (of(), Value::String { folded, exact })
-            }
-            Found::Date(span) => {
-                let (from_ms, to_ms) = (span.from_ms, span.to_ms);
-                (of(), Value::Date { from_ms, to_ms })
-            }
-            Found::Number(text) => match Decimal::parse(text) {
-                Some(number) => (of(), Value::Number(number)),
-                None => continue,
-            },
-            Found::Quantity {
-                value,
-                system,
-                code,
-                ..
-            } => match Decimal::parse(value) {
-                Some(value) => {
-                    let (system, code) = (system.as_ref().into(), code.as_ref().into());
-                    (
-                        of(),
-                        Value::Quantity {
-                            value,
-                            system,
-                            code,
-                        },
-                    )
-                }
-                None => continue,
-            },
-            Found::Reference { ty, id, .. } => {
-                let (kind, id) = (Kind::named(ty), id.as_ref().into());
-                (of(), Value::Reference { kind, id })
-            }
-            Found::ReferenceUri(uri) | Found::Uri(uri) => (of(), Value::Uri(uri.as_ref().into())),
-            // Nothing asks for an empty code in an empty system, but `:missing` finds it.
-            Found::Present => (of(), token("", "")),
-            Found::ReferenceIdentifier { system, value } => (
-                identifier_param(extractor.ty(), parameter),
-                token(system, value),
-            ),
+        let param = match &entry.value {
+            Found::Words(_) => text_param(ty, parameter),
+            Found::OfType { .. } => of_type_param(ty, parameter),
+            Found::ReferenceIdentifier { .. } => identifier_param(ty, parameter),
+            Found::Token { .. }
+            | Found::String { .. }
+            | Found::Date(_)
+            | Found::Number(_)
+            | Found::Quantity { .. }
+            | Found::Reference { .. }
+            | Found::ReferenceUri(_)
+            | Found::Uri(_)
+            | Found::Composite(_)
+            | Found::Present => param(ty, parameter),
         };
-        rows.push(Row { param, value });
+        if let Found::Reference {
+            ty,
+            id,
+            version: Some(version),
+        } = &entry.value
+        {
+            let value = Value::Uri(versioned(ty, id, version).into());
+            rows.push(Row { param, value });
+        }
+        rows.extend(value(&entry.value).map(|value| Row { param, value }));
     }
     Row::sort(&mut rows);
     rows
+}
+
+/// The value as the store keeps it; `None` for a number that is none.
+fn value(found: &Found<'_>) -> Option<Value> {
+    Some(match found {
+        Found::Token { system, code } => token(system, code),
+        Found::String { folded, exact } => Value::String {
+            folded: folded.as_ref().into(),
+            exact: exact.as_ref().into(),
+        },
+        Found::Date(span) => Value::Date {
+            from_ms: span.from_ms,
+            to_ms: span.to_ms,
+        },
+        Found::Number(text) => Value::Number(Decimal::parse(text)?),
+        Found::Quantity {
+            value,
+            system,
+            code,
+        } => Value::Quantity {
+            value: Decimal::parse(value)?,
+            system: system.as_ref().into(),
+            code: code.as_ref().into(),
+        },
+        Found::Reference { ty, id, .. } => Value::Reference {
+            kind: Kind::named(ty),
+            id: id.as_ref().into(),
+        },
+        Found::ReferenceUri(uri) | Found::Uri(uri) => Value::Uri(uri.as_ref().into()),
+        Found::ReferenceIdentifier { system, value } => token(system, value),
+        Found::Words(folded) => Value::String {
+            folded: folded.as_ref().into(),
+            exact: "".into(),
+        },
+        Found::OfType {
+            system,
+            code,
+            value,
+        } => token(system, &of_type_code(code, value)),
+        // Nothing asks for an empty code in an empty system, but `:missing` finds it.
+        Found::Present => token("", ""),
+        Found::Composite(_) => return None,
+    })
 }
 
 fn token(system: &str, code: &str) -> Value {

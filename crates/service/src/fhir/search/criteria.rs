@@ -2,9 +2,9 @@
 
 use salus_fhir::definitions::SearchKind;
 use salus_fhir::issue::{Issue, IssueType};
-use salus_fhir::search::{Clause, Criterion, Modifier, Operand, Prefix};
+use salus_fhir::search::{Clause, Criterion, Extractor, Modifier, Operand, Prefix};
 use salus_store::ordered::Decimal;
-use salus_store::{Comparison, Filter, Kind, Param, Test};
+use salus_store::{Comparison, Filter, Kind, Test};
 
 use crate::fhir::rows;
 use crate::fhir::types::ResourceType;
@@ -19,22 +19,15 @@ pub(super) fn filter(ty: ResourceType, clause: &Clause) -> Result<Filter, Issue>
 }
 
 fn own(ty: ResourceType, criterion: &Criterion) -> Result<Filter, Issue> {
-    let code = criterion.parameter.code;
-    let param = rows::param(ty.name, criterion.parameter);
     if let [Operand::Missing(missing)] = criterion.values[..] {
-        let present = Filter::Value(param, Test::Present);
-        return Ok(if missing {
-            Filter::Not(present.into())
-        } else {
-            present
-        });
+        return Ok(presence(ty, criterion, missing));
     }
     let mut alternatives = Vec::with_capacity(criterion.values.len());
     for operand in &criterion.values {
-        let filter = match code {
+        let filter = match criterion.parameter.code {
             "_id" => id(operand),
             "_lastUpdated" => updated(operand),
-            _ => value(ty, criterion, param, operand),
+            _ => value(ty, criterion, operand),
         };
         alternatives.push(filter.ok_or_else(|| unserved_form(criterion))?);
     }
@@ -42,6 +35,19 @@ fn own(ty: ResourceType, criterion: &Criterion) -> Result<Filter, Issue> {
     match criterion.modifier {
         Some(Modifier::Not) => Ok(Filter::Not(filter.into())),
         _ => Ok(filter),
+    }
+}
+
+/// `:missing`. Each record has an id and a time.
+fn presence(ty: ResourceType, criterion: &Criterion, missing: bool) -> Filter {
+    let present = match criterion.parameter.code {
+        "_id" | "_lastUpdated" => Filter::Everything,
+        _ => Filter::Value(rows::param(ty.name, criterion.parameter), Test::Present),
+    };
+    match (missing, present) {
+        (true, Filter::Everything) => Filter::Nothing,
+        (true, present) => Filter::Not(present.into()),
+        (false, present) => present,
     }
 }
 
@@ -83,18 +89,32 @@ fn updated(operand: &Operand) -> Option<Filter> {
     Some(Filter::Updated(comparison, span.from_ms, span.to_ms))
 }
 
-fn value(
-    ty: ResourceType,
-    criterion: &Criterion,
-    param: Param,
-    operand: &Operand,
-) -> Option<Filter> {
+fn value(ty: ResourceType, criterion: &Criterion, operand: &Operand) -> Option<Filter> {
     use Modifier as M;
+    let param = rows::param(ty.name, criterion.parameter);
     let test = match (operand, criterion.modifier) {
         (Operand::Token { system, code }, None | Some(M::Not)) => token(system, code),
         (Operand::Token { system, code }, Some(M::Identifier)) => {
             let param = rows::identifier_param(ty.name, criterion.parameter);
             return Some(Filter::Value(param, token(system, code)));
+        }
+        (
+            Operand::OfType {
+                system,
+                code,
+                value,
+            },
+            Some(M::OfType),
+        ) => {
+            let param = rows::of_type_param(ty.name, criterion.parameter);
+            let code = rows::of_type_code(code, value).into();
+            return Some(Filter::Value(
+                param,
+                token(&Some(system.clone()), &Some(code)),
+            ));
+        }
+        (Operand::Text { folded, .. }, Some(M::Text)) => {
+            return words(ty, criterion, folded);
         }
         (Operand::Text { folded, .. }, None) => Test::StringStarts(folded.clone()),
         (Operand::Text { folded, .. }, Some(M::Contains)) => Test::StringContains(folded.clone()),
@@ -127,6 +147,14 @@ fn value(
             system: system.clone(),
             code: code.clone(),
         },
+        (
+            Operand::Reference {
+                ty: Some(ty),
+                id,
+                version: Some(version),
+            },
+            None | Some(M::Type(_)),
+        ) => Test::UriIs(rows::versioned(ty, id, version).into()),
         (Operand::Reference { ty, id, .. }, None | Some(M::Type(_))) => Test::Reference {
             kind: ty.map(Kind::named),
             id: id.clone(),
@@ -137,6 +165,17 @@ fn value(
         _ => return None,
     };
     Some(Filter::Value(param, test))
+}
+
+/// `:text`, which is a search for a string among the words.
+fn words(ty: ResourceType, criterion: &Criterion, folded: &str) -> Option<Filter> {
+    let extractor = Extractor::for_type(ty.name)?;
+    let kept = extractor.kept_under(criterion.parameter);
+    let tests = kept.map(|parameter| {
+        let param = rows::text_param(ty.name, parameter);
+        Filter::Value(param, Test::StringStarts(folded.into()))
+    });
+    Some(any(tests.collect()))
 }
 
 fn of_uris(criterion: &Criterion) -> bool {
@@ -165,8 +204,20 @@ fn comparison(prefix: Prefix) -> Comparison {
 }
 
 fn unserved_form(criterion: &Criterion) -> Issue {
+    use Modifier as M;
     let location = format!("http.{}", criterion.parameter.code);
-    unserved(&location, "this form of the parameter is not served yet")
+    let details = match (criterion.parameter.kind, criterion.modifier) {
+        (SearchKind::Token, Some(M::In | M::NotIn | M::Above | M::Below)) => {
+            "this modifier needs a terminology service, which is not served yet; \
+             allowed: missing, not, of-type, text"
+        }
+        (SearchKind::Reference, Some(M::Above | M::Below)) => {
+            "this modifier is not served yet for references; \
+             allowed: identifier, missing, text, a type of target"
+        }
+        _ => "this form of the parameter is not served",
+    };
+    unserved(&location, details)
 }
 
 fn unserved(location: &str, details: &str) -> Issue {

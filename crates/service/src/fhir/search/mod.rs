@@ -9,11 +9,11 @@ mod include;
 mod page;
 pub mod served;
 
-pub(crate) use page::{links, outcome};
+pub(crate) use page::{links, outcome, shown};
 
 use salus_auth::{Action, Grant, Target};
 use salus_fhir::issue::{Issue, IssueType};
-use salus_fhir::search::{Asking, Control, Search, SortKey, Summary, Total};
+use salus_fhir::search::{Asking, Control, Problem, Search, SortKey, Subset, Summary, Total};
 use salus_store::{At, Filter, Position, Query, Seq, Snapshot, Sort};
 
 use super::reply::{Reply, Status};
@@ -120,21 +120,17 @@ impl Service {
         };
         let (search, mut problems) = Search::parse(ty.name, &parameters, &asking);
         let mut filters = Vec::with_capacity(search.clauses.len());
-        for clause in &search.clauses {
+        for (at, clause) in &search.clauses {
             match criteria::filter(ty, clause) {
                 Ok(filter) => filters.push(filter),
-                Err(problem) => problems.push(salus_fhir::search::Problem {
-                    at: parameters.len(),
-                    issue: problem,
-                }),
+                Err(issue) => problems.push(Problem { at: *at, issue }),
             }
         }
-        problems.extend(
-            unserved(&search.control).map(|issue| salus_fhir::search::Problem {
-                at: parameters.len(),
-                issue,
-            }),
-        );
+        let conflict = conflict(&search.control);
+        problems.extend(conflict.map(|issue| Problem {
+            at: parameters.len(),
+            issue,
+        }));
         let lenient = handling == Handling::Lenient && problems.iter().all(|p| p.is_ignorable());
         if !problems.is_empty() && !lenient {
             let issues = problems.into_iter().map(|problem| problem.issue);
@@ -266,6 +262,19 @@ impl Asked {
         self.control.count.unwrap_or(COUNT_DEFAULT).min(COUNT_MAX) as usize
     }
 
+    /// Which part of each match is given; `None` is all.
+    pub(crate) fn subset(&self) -> Option<Subset> {
+        match self.control.summary {
+            Some(Summary::True) => Some(Subset::Summary),
+            Some(Summary::Text) => Some(Subset::Text),
+            Some(Summary::Data) => Some(Subset::Data),
+            None | Some(Summary::Count | Summary::False) => {
+                let elements = &self.control.elements;
+                (!elements.is_empty()).then(|| Subset::Elements(elements.clone()))
+            }
+        }
+    }
+
     /// What was understood, as the part of a URL behind the `?`.
     pub(crate) fn text(&self) -> String {
         let mut text = form_urlencoded::Serializer::new(String::new());
@@ -302,25 +311,19 @@ fn sort(ty: ResourceType, key: &SortKey) -> Sort {
     }
 }
 
-/// What the definitions know and this server does not do yet.
-fn unserved(control: &Control) -> impl Iterator<Item = Issue> {
-    let summary = match control.summary {
-        None | Some(Summary::False | Summary::Count) => None,
-        Some(Summary::True | Summary::Text | Summary::Data) => {
-            Some(unsupported("http._summary", "allowed here: count, false"))
+/// What does not go together: <https://hl7.org/fhir/R4/search.html#summary>.
+fn conflict(control: &Control) -> Option<Issue> {
+    let includes = !control.includes.is_empty() || !control.reverse_includes.is_empty();
+    let details = match control.summary {
+        Some(Summary::Text) if includes => "text cannot be combined with _include or _revinclude",
+        Some(Summary::True | Summary::Text | Summary::Data | Summary::Count)
+            if !control.elements.is_empty() =>
+        {
+            "cannot be combined with _elements"
         }
+        _ => return None,
     };
-    let elements =
-        (!control.elements.is_empty()).then(|| unsupported("http._elements", "not served yet"));
-    summary.into_iter().chain(elements)
-}
-
-fn unsupported(location: &str, details: &str) -> Issue {
-    Issue::error(
-        IssueType::NotSupported,
-        location.to_owned(),
-        details.to_owned(),
-    )
+    Some(Issue::error(IssueType::Value, "http._summary", details))
 }
 
 fn as_warning(mut issue: Issue) -> Issue {

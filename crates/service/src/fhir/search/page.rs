@@ -1,7 +1,11 @@
 //! A page of a search as a Bundle: <https://hl7.org/fhir/R4/bundle.html#searchset>.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use salus_fhir::issue::{Issue, IssueType, operation_outcome};
+use salus_fhir::json::{Document, Limits};
+use salus_fhir::search::Subset;
 use salus_store::{Content, Found, Record};
 
 use super::Asked;
@@ -32,11 +36,14 @@ pub(super) fn searchset(
         bundle.total(total);
     }
     bundle.links(&links(cx, asked, next));
+    let subset = asked.subset();
     for record in records {
-        write(&mut bundle, cx, record, "match");
+        write(&mut bundle, cx, record, "match", subset.as_ref());
     }
+    // `_elements` are elements of the type searched.
+    let subset = subset.filter(|subset| !matches!(subset, Subset::Elements(_)));
     for record in &included.records {
-        write(&mut bundle, cx, record, "include");
+        write(&mut bundle, cx, record, "include", subset.as_ref());
     }
     outcome(&mut bundle, asked, included.cut);
     bundle.finish()
@@ -73,13 +80,28 @@ pub(crate) fn outcome(bundle: &mut BundleWriter, asked: &Asked, cut: bool) {
     }
 }
 
-fn write(bundle: &mut BundleWriter, cx: &Context, record: &Record, mode: &str) {
+/// A resource as the client wants it: the part asked for, or all of it.
+pub(crate) fn shown<'b>(body: &'b [u8], subset: Option<&Subset>) -> Cow<'b, [u8]> {
+    let part = subset.and_then(|subset| {
+        let document = Document::parse(body.to_vec(), &Limits::default()).ok()?;
+        Some(subset.of(document.root()))
+    });
+    part.map_or(Cow::Borrowed(body), |part| Cow::Owned(part.into_bytes()))
+}
+
+fn write(
+    bundle: &mut BundleWriter,
+    cx: &Context,
+    record: &Record,
+    mode: &str,
+    subset: Option<&Subset>,
+) {
     let (Some(ty), Content::Body(body)) = (ResourceType::of(record.kind), &record.content) else {
         return;
     };
     let mut entry = bundle.begin_entry();
     entry.text("fullUrl", &format!("{}/{}/{}", cx.base, ty.name, record.id));
-    entry.json("resource", body);
+    entry.json("resource", &shown(body, subset));
     entry.object("search", &[("mode", mode)]);
     entry.end();
 }
