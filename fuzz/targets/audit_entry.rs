@@ -7,7 +7,7 @@ use salus_service::audit::entry::Entry;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Some(entry) = Entry::decode(bytes) {
-        let again = entry.seal(Vec::new()).body;
+        let again = entry.clone().seal().body;
         assert_eq!(Entry::decode(&again), Some(entry));
     }
 });
