@@ -1,5 +1,6 @@
 //! One request, taken apart: who, where, which parameters, the body when asked for.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,15 +123,21 @@ const TOO_LARGE: Failure = Failure::Http(
 
 /// The pairs of a query or a form, decoded, in order; an encoding that is not UTF-8 is refused.
 pub(crate) fn pairs(text: &str) -> Result<Vec<(String, String)>, Failure> {
-    let mut pairs = Vec::new();
-    for (key, value) in form_urlencoded::parse(text.as_bytes()) {
+    let owned = |(key, value): (Cow<'_, str>, Cow<'_, str>)| (key.into_owned(), value.into_owned());
+    decoded(text).map(|pair| pair.map(owned)).collect()
+}
+
+/// The same, one by one, without copies of what is not encoded.
+pub(crate) fn decoded(
+    text: &str,
+) -> impl Iterator<Item = Result<(Cow<'_, str>, Cow<'_, str>), Failure>> {
+    form_urlencoded::parse(text.as_bytes()).map(|(key, value)| {
         if key.contains('\u{fffd}') || value.contains('\u{fffd}') {
             return Err(Failure::Http(
                 StatusCode::BAD_REQUEST,
                 "the parameters are not UTF-8",
             ));
         }
-        pairs.push((key.into_owned(), value.into_owned()));
-    }
-    Ok(pairs)
+        Ok((key, value))
+    })
 }

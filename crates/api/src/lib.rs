@@ -199,7 +199,7 @@ async fn handle(
     };
     let peer = parts.extensions.get::<Peer>().copied();
     let mut cx = Context {
-        subject: Service::anonymous(),
+        subject: app.service.anonymous(),
         scope: scope.unwrap_or(Service::NO_SCOPE),
         base: base(&app.settings, &parts.headers, slug),
         request_id,
@@ -268,7 +268,7 @@ fn base(settings: &Settings, headers: &http::HeaderMap, project: Option<&str>) -
         None => ("http://", host),
     };
     match project {
-        Some(slug) => format!("{scheme}{root}/p/{slug}/fhir").into(),
-        None => format!("{scheme}{root}/fhir").into(),
+        Some(slug) => [scheme, root, "/p/", slug, "/fhir"].concat().into(),
+        None => [scheme, root, "/fhir"].concat().into(),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use salus_auth::Subject;
 use salus_store::Scope;
@@ -33,10 +34,47 @@ impl std::fmt::Display for RequestId {
     }
 }
 
+/// Gives requests their names.
+pub(crate) struct RequestIds(AtomicU64);
+
+impl RequestIds {
+    pub(crate) fn new(world: &dyn World) -> Self {
+        let mut first = [0; 8];
+        world.random(&mut first);
+        Self(AtomicU64::new(u64::from_be_bytes(first)))
+    }
+
+    /// The next name. They count from a random number and are mixed one to
+    /// one (the finalizer of SplitMix64): none comes twice, none looks like
+    /// the one before, and no randomness is spent on what is no secret.
+    pub(crate) fn next(&self) -> RequestId {
+        let mut number = self.0.fetch_add(1, Ordering::Relaxed);
+        number = (number ^ number >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        number = (number ^ number >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        RequestId(number ^ number >> 31)
+    }
+}
+
 /// Where time and randomness come from, so that tests can bring their own.
 pub trait World: Send + Sync {
     /// Milliseconds since 1970 UTC.
     fn now_ms(&self) -> i64;
     /// Fills a buffer with bytes nobody can guess.
     fn random(&self, buffer: &mut [u8]);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_requests_have_one_name() {
+        let ids = RequestIds(AtomicU64::new(u64::MAX - 500));
+        let seen: HashSet<_> = (0..1000).map(|_| ids.next()).collect();
+        assert_eq!(seen.len(), 1000);
+        let (one, two) = (ids.next().0, ids.next().0);
+        assert!((one ^ two).count_ones() > 8, "{one:x} {two:x}");
+    }
 }

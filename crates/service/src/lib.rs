@@ -25,7 +25,7 @@ use salus_fhir::json;
 use salus_store::{At, Scope, Snapshot, Store};
 
 use audit::entry::What;
-use context::{Context, RequestId, World};
+use context::{Context, RequestId, RequestIds, World};
 use error::Error;
 
 /// What the use cases need to know of this deployment.
@@ -44,6 +44,7 @@ pub struct Service {
     pub(crate) projects: projects::Projects,
     pub(crate) sessions: sessions::Sessions,
     pub(crate) bundles: fhir::room::Room,
+    request_ids: RequestIds,
 }
 
 impl Service {
@@ -61,6 +62,7 @@ impl Service {
         cursor_key: SecretKey,
     ) -> Result<Self, Error> {
         let projects = projects::Projects::load(&*store).await?;
+        let request_ids = RequestIds::new(&*world);
         let service = Self {
             store,
             world,
@@ -69,6 +71,7 @@ impl Service {
             projects,
             sessions: sessions::Sessions::new(),
             bundles: fhir::room::Room::new(),
+            request_ids,
         };
         service.ensure_default_project().await?;
         Ok(service)
@@ -83,9 +86,7 @@ impl Service {
     /// A name for a request.
     #[must_use]
     pub fn new_request_id(&self) -> RequestId {
-        let mut bytes = [0; 8];
-        self.world.random(&mut bytes);
-        RequestId(u64::from_be_bytes(bytes))
+        self.request_ids.next()
     }
 
     /// Whether the store can take a write just now.
@@ -102,8 +103,8 @@ impl Service {
 
     /// The subject of a request that brings no credentials.
     #[must_use]
-    pub fn anonymous() -> Arc<Subject> {
-        Arc::new(Subject::anonymous())
+    pub fn anonymous(&self) -> Arc<Subject> {
+        self.sessions.anonymous()
     }
 
     pub(crate) async fn snapshot(&self, cx: &Context) -> Result<Box<dyn Snapshot>, Error> {

@@ -50,6 +50,7 @@ pub(crate) struct Sessions {
     ended: AtomicU64,
     hashing: Semaphore,
     operator: Arc<Subject>,
+    anonymous: Arc<Subject>,
 }
 
 #[derive(Clone)]
@@ -65,7 +66,12 @@ impl Sessions {
             ended: AtomicU64::new(0),
             hashing: Semaphore::new(HASHES_AT_ONCE),
             operator: Arc::new(Subject::operator()),
+            anonymous: Arc::new(Subject::anonymous()),
         }
+    }
+
+    pub(crate) fn anonymous(&self) -> Arc<Subject> {
+        Arc::clone(&self.anonymous)
     }
 
     /// Reads everything anew: something that decides over sessions changed.

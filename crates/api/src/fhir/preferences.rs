@@ -3,7 +3,7 @@
 
 use salus_service::fhir::{BundleOptions, Handling};
 
-use crate::call::Call;
+use crate::call::{Call, decoded};
 use crate::failure::Failure;
 use crate::media;
 
@@ -30,13 +30,11 @@ impl Preferences {
     /// Reads them, and refuses formats we do not have.
     pub(crate) fn of(call: &Call) -> Result<Self, Failure> {
         let (mut format, mut pretty) = (None, false);
-        if call.uri.query().is_some() {
-            for (key, value) in call.query_pairs()? {
-                match key.as_str() {
-                    "_format" => format = Some(value),
-                    "_pretty" => pretty = value == "true",
-                    _ => {}
-                }
+        for pair in decoded(call.uri.query().unwrap_or_default()) {
+            match pair? {
+                (key, value) if key == "_format" => format = Some(value),
+                (key, value) if key == "_pretty" => pretty = value == "true",
+                _ => {}
             }
         }
         media::check_wanted(&call.headers, format.as_deref())?;

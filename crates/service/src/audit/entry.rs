@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::io::Write;
 use std::net::IpAddr;
 
 use bytes::Bytes;
@@ -204,8 +205,7 @@ impl Entry {
         for text in [&self.agent, &self.rule, &self.ty, &self.query] {
             put_text(&mut out, text);
         }
-        let remote = self.remote.map(|ip| ip.to_string()).unwrap_or_default();
-        put_text(&mut out, &remote);
+        put_address(&mut out, self.remote);
         put_number(&mut out, self.entities.len() as u64);
         for entity in &self.entities {
             put_text(&mut out, &entity.ty);
@@ -251,6 +251,18 @@ impl Entry {
             about: Vec::new(),
         })
     }
+}
+
+/// Appends an address as a text, or an empty one.
+fn put_address(out: &mut Vec<u8>, address: Option<IpAddr>) {
+    let at = out.len();
+    // Its length, below 128, is one byte.
+    out.push(0);
+    if let Some(address) = address {
+        // Writing to a Vec cannot fail.
+        let _ = write!(out, "{address}");
+    }
+    out[at] = (out.len() - at - 1) as u8;
 }
 
 #[cfg(test)]

@@ -92,17 +92,18 @@ impl Service {
         Ok(grants)
     }
 
-    /// Prepares every version, and the answer for each entry.
+    /// Prepares every version, and the answer for each entry; or names the
+    /// faults of all of them.
     async fn write_all(
         &self,
         cx: &Context,
         decided: &Decided<'_>,
         grants: &[Option<Grant>],
     ) -> Result<Prepared, Error> {
+        let issues_max = validate::Limits::default().issues_max;
         let mut writes = Vec::with_capacity(decided.plans.len());
         let mut answers = Vec::with_capacity(decided.plans.len());
         let mut faults = Vec::new();
-        let issues_max = validate::Limits::default().issues_max;
         for (index, (plan, grant)) in decided.plans.iter().zip(grants).enumerate() {
             if index % ENTRIES_A_TURN == ENTRIES_A_TURN - 1 {
                 tokio::task::yield_now().await;
@@ -111,45 +112,65 @@ impl Service {
                 answers.push(None);
                 continue;
             };
-            answers.push(Some(match plan {
-                Plan::Store(planned) => match self.linked(cx, planned, &decided.links)? {
-                    Ok(stored) => {
-                        let reply = stored.reply(cx, planned.status);
-                        writes.push(Write::store(grant, stored));
-                        reply
-                    }
-                    Err(issues) => {
-                        faults.extend(issues.into_iter().map(|issue| in_entry(index, issue)));
-                        if faults.len() >= issues_max {
-                            break;
-                        }
-                        continue;
-                    }
-                },
-                Plan::Delete { ty, current } => {
-                    let version = current.version + 1;
-                    let seal = current.seal.clone();
-                    writes.push(Write::delete(grant, *ty, &current.id, version, seal));
-                    Reply {
-                        version: Some(version),
-                        ..Reply::with(Status::NoContent)
-                    }
+            match self.write(cx, grant, plan, decided) {
+                Ok((write, reply)) => {
+                    writes.extend(write);
+                    answers.push(Some(reply));
                 }
-                Plan::Existing { ty, record } => Reply {
-                    place: Some(Place {
-                        ty: *ty,
-                        id: record.id.clone(),
-                    }),
-                    ..super::read::shown(record.clone())
-                },
-                Plan::NothingToDelete { .. } | Plan::Get => Reply::with(Status::NoContent),
-            }));
+                Err(error) if error.kind() == Kind::Unprocessable => {
+                    let issues = error.issues().iter().cloned();
+                    faults.extend(issues.map(|issue| in_entry(index, issue)));
+                }
+                Err(error) => return Err(error),
+            }
+            if faults.len() >= issues_max {
+                break;
+            }
+        }
+        if faults.is_empty() {
+            return Ok((writes, answers));
         }
         faults.truncate(issues_max);
-        match faults.is_empty() {
-            true => Ok((writes, answers)),
-            false => Err(Error::with_issues(Kind::Unprocessable, faults)),
-        }
+        Err(Error::with_issues(Kind::Unprocessable, faults))
+    }
+
+    /// What to write for one entry, if anything, and what to answer.
+    fn write(
+        &self,
+        cx: &Context,
+        grant: &Grant,
+        plan: &Plan<'_>,
+        decided: &Decided<'_>,
+    ) -> Result<(Option<Write>, Reply), Error> {
+        Ok(match plan {
+            Plan::Store(planned) => {
+                let stored = self.linked(cx, planned, &decided.links)?;
+                let reply = stored.reply(cx, planned.status);
+                (Some(Write::store(grant, stored)), reply)
+            }
+            Plan::Delete { ty, current } => {
+                let version = current.version + 1;
+                let seal = current.seal.clone();
+                let reply = Reply {
+                    version: Some(version),
+                    ..Reply::with(Status::NoContent)
+                };
+                let write = Write::delete(grant, *ty, &current.id, version, seal);
+                (Some(write), reply)
+            }
+            Plan::Existing { ty, record } => {
+                let place = Place {
+                    ty: *ty,
+                    id: record.id.clone(),
+                };
+                let reply = Reply {
+                    place: Some(place),
+                    ..super::read::shown(record.clone())
+                };
+                (None, reply)
+            }
+            Plan::NothingToDelete { .. } | Plan::Get => (None, Reply::with(Status::NoContent)),
+        })
     }
 
     async fn answer(

@@ -7,6 +7,8 @@ use salus_fhir::json::write::string;
 /// Writes a Bundle; entries are appended as they come.
 pub(crate) struct BundleWriter {
     text: Vec<u8>,
+    /// The text that is being quoted, kept for the next.
+    quoted: String,
     entries: usize,
 }
 
@@ -17,7 +19,11 @@ impl BundleWriter {
         text.extend_from_slice(b"{\"resourceType\":\"Bundle\",\"type\":\"");
         text.extend_from_slice(ty.as_bytes());
         text.push(b'"');
-        Self { text, entries: 0 }
+        Self {
+            text,
+            quoted: String::new(),
+            entries: 0,
+        }
     }
 
     /// The total of a search or history.
@@ -63,9 +69,9 @@ impl BundleWriter {
     }
 
     fn string(&mut self, text: &str) {
-        let mut quoted = String::with_capacity(text.len() + 2);
-        string(&mut quoted, text);
-        self.raw(&quoted);
+        self.quoted.clear();
+        string(&mut self.quoted, text);
+        self.text.extend_from_slice(self.quoted.as_bytes());
     }
 }
 

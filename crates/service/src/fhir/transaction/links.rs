@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use salus_auth::{Action, Target};
-use salus_fhir::issue::Issue;
 use salus_fhir::json::{Document, Node};
 use salus_fhir::splice::{self, Splices};
 use salus_fhir::validate;
@@ -58,43 +57,34 @@ impl Service {
         Ok(())
     }
 
-    /// A resource with its links rewritten, ready for the store; or its faults.
+    /// A resource with its links rewritten, valid and ready for the store.
     pub(super) fn linked(
         &self,
         cx: &Context,
         planned: &Planned<'_>,
         links: &HashMap<String, String>,
-    ) -> Result<Result<Stored, Vec<Issue>>, Error> {
+    ) -> Result<Stored, Error> {
         let mut splices = Splices::new();
         let rewrite = |link: &str| links.get(link).cloned();
         splice::add_rewrites(planned.resource, rewrite, &mut splices);
         if splices.is_empty() {
-            return checked(cx, planned, planned.resource);
+            return planned.stored(cx, planned.resource);
         }
         let text = splices.apply(planned.resource);
         let document = Document::parse(text.into_bytes(), &self.settings.json);
         let document = document.map_err(|error| {
             Error::new(Kind::Internal, "the server failed on a link").caused_by(error)
         })?;
-        checked(cx, planned, document.root())
+        planned.stored(cx, document.root())
     }
 }
 
-fn checked(
-    cx: &Context,
-    planned: &Planned<'_>,
-    resource: Node<'_>,
-) -> Result<Result<Stored, Vec<Issue>>, Error> {
-    Ok(match validate::resource(resource) {
-        Ok(valid) => Ok(Stored::of(
-            cx,
-            planned.ty,
-            &planned.id,
-            planned.version,
-            &valid,
-        )?),
-        Err(issues) => Err(issues),
-    })
+impl Planned<'_> {
+    fn stored(&self, cx: &Context, resource: Node<'_>) -> Result<Stored, Error> {
+        let valid = validate::resource(resource)
+            .map_err(|issues| Error::with_issues(Kind::Unprocessable, issues))?;
+        Stored::of(cx, self.ty, &self.id, self.version, &valid)
+    }
 }
 
 /// The conditional references of a resource that are not resolved yet.
