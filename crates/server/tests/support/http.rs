@@ -35,12 +35,13 @@ impl Client {
         }
     }
 
-    /// Reads a path below `/fhir`.
+    /// Reads a path, as [`Self::send`] takes it.
     pub(crate) fn get(&mut self, path: &str) -> Result<Answer> {
         self.send("GET", path, &[], "")
     }
 
-    /// Sends a request to a path below `/fhir`; an error leaves open whether the server carried it out.
+    /// Sends a request to a path below `/fhir`, or to one that begins with `/` itself; an error
+    /// leaves open whether the server carried it out.
     pub(crate) fn send(
         &mut self,
         method: &str,
@@ -48,9 +49,13 @@ impl Client {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Result<Answer> {
-        let separator = if path.is_empty() { "" } else { "/" };
+        let below = match path {
+            "" => "/fhir",
+            path if path.starts_with('/') => "",
+            _ => "/fhir/",
+        };
         let mut request = format!(
-            "{method} /fhir{separator}{path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\
+            "{method} {below}{path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\
              Content-Type: application/fhir+json\r\nContent-Length: {}\r\n",
             self.address,
             self.token,
