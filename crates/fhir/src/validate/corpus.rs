@@ -1,6 +1,6 @@
 //! The published examples and the synthetic patients, where they are at hand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -199,7 +199,18 @@ const FAULTY: &[(&str, &str)] = &[
 /// that must be noticed.
 #[test]
 fn damage_to_any_member_is_noticed() {
-    let mut chosen: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    for (kind, text) in &one_of_each_type() {
+        let text = std::str::from_utf8(text).unwrap();
+        let document = Document::parse(text.into(), &Limits::default()).unwrap();
+        for index in 0..document.nodes_len() {
+            damage(kind, text, document.node(index).unwrap());
+        }
+    }
+}
+
+/// A right example of each type, as far as there are short ones.
+fn one_of_each_type() -> BTreeMap<String, Vec<u8>> {
+    let mut chosen = BTreeMap::new();
     let found = each_example(|name, text| {
         let kind = name.split('-').next().unwrap_or_default();
         if (500..6000).contains(&text.len())
@@ -210,12 +221,37 @@ fn damage_to_any_member_is_noticed() {
         }
     });
     assert!(!found || chosen.len() > 100, "{}", chosen.len());
-    for (kind, text) in &chosen {
+    chosen
+}
+
+/// Without any one of its members an example may break invariants. Those that
+/// the members decide are evaluated too in tests, and must come out the same.
+#[test]
+fn what_members_decide_is_what_evaluation_finds() {
+    let mut broken = BTreeSet::new();
+    let chosen = one_of_each_type();
+    for text in chosen.values() {
         let text = std::str::from_utf8(text).unwrap();
         let document = Document::parse(text.into(), &Limits::default()).unwrap();
-        for index in 0..document.nodes_len() {
-            damage(kind, text, document.node(index).unwrap());
+        let members = (0..document.nodes_len()).filter_map(|index| document.node(index));
+        for member in members.filter(|node| node.key().is_some()) {
+            let found = faults(without(text, member).into_bytes(), false);
+            let rules = found
+                .iter()
+                .filter_map(|fault| fault.split_once("invariant "));
+            broken.extend(rules.map(|(_, rule)| rule.to_owned()));
         }
+    }
+    assert!(chosen.is_empty() || broken.len() > 30, "{broken:#?}");
+}
+
+fn without(text: &str, member: Node<'_>) -> String {
+    let span = member.member_span();
+    let (before, after) = (text[..span.start].trim_end(), text[span.end..].trim_start());
+    match (before.strip_suffix(','), after.strip_prefix(',')) {
+        (Some(before), _) => format!("{before}{after}"),
+        (None, Some(after)) => format!("{before}{after}"),
+        (None, None) => format!("{before}{after}"),
     }
 }
 

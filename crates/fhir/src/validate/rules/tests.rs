@@ -94,6 +94,25 @@ fn rules_of_a_base_hold_for_what_is_derived() {
 }
 
 #[test]
+fn what_cannot_be_resolved_is_not_held_against_a_resource() {
+    let participant = |member: &str| {
+        let organization = r#""onBehalfOf":{"reference":"Organization/1"}"#;
+        format!(r#""participant":[{{{member}{organization}}}]"#)
+    };
+    check("CareTeam", &participant(""), &[]);
+    let member = |reference: &str| format!(r#""member":{{"reference":"{reference}"}},"#);
+    check("CareTeam", &participant(&member("Practitioner/1")), &[]);
+    check("CareTeam", &participant(&member("urn:uuid:1")), &[]);
+    let contained = |ty: &str| {
+        let participant = participant(&member("#a"));
+        format!(r#""contained":[{{"resourceType":"{ty}","id":"a"}}],{participant}"#)
+    };
+    check("CareTeam", &contained("Practitioner"), &[]);
+    let broken = &["CareTeam.participant[0] ctm-1"];
+    check("CareTeam", &contained("Patient"), broken);
+}
+
+#[test]
 fn rules_hold_for_content_that_is_shared() {
     let item =
         r#"{"linkId":"1","type":"group","item":[{"linkId":"2","type":"display","readOnly":true}]}"#;
