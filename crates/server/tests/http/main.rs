@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test, helpers included
 
 mod audit;
+mod bad_bodies;
 mod bad_input;
 mod conditions;
 mod fidelity;
