@@ -3,10 +3,11 @@
 use salus_store::Error;
 
 use crate::core::read_count;
+use crate::gather::distinct;
 use crate::keys;
 use crate::plan::ALL;
 use crate::row::Entry;
-use crate::search::{Search, distinct};
+use crate::search::Search;
 
 impl Search<'_> {
     pub(crate) fn count(&mut self) -> Result<u64, Error> {
@@ -25,6 +26,9 @@ impl Search<'_> {
                 None => self.collect(&driver.access)?,
             };
             (seqs, filtered)
+        } else if let Some(access) = self.resolve_rather_than_read_all()? {
+            let filtered = self.is_filtered(&access);
+            (self.collect(&access)?, filtered)
         } else {
             return self.count_current();
         };
@@ -35,7 +39,7 @@ impl Search<'_> {
         for seq in seqs {
             self.touch()?;
             let entry = self.entry(seq)?;
-            count += u64::from(self.passes(&Entry::read(&entry)?.candidate(seq)?));
+            count += u64::from(self.passes(&Entry::read(&entry)?.candidate(seq)?)?);
         }
         Ok(count)
     }
@@ -71,7 +75,7 @@ impl Search<'_> {
             let seq = keys::last_number(key);
             self.touch()?;
             let candidate = Entry::read(&entry)?.candidate(seq)?;
-            count += u64::from(self.shows(seq) && self.passes(&candidate));
+            count += u64::from(self.shows(seq) && self.passes(&candidate)?);
         }
         Ok(count)
     }

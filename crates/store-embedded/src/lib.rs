@@ -19,10 +19,12 @@ mod collect;
 mod commit;
 mod core;
 mod count;
+mod gather;
 mod hash;
 mod index;
 mod keys;
 mod kv;
+mod links;
 mod main_date;
 mod newest;
 mod plan;
@@ -34,6 +36,7 @@ mod row;
 mod search;
 mod space;
 mod superseded;
+mod turns;
 mod walk;
 mod walks;
 
@@ -60,6 +63,7 @@ use crate::kv::wait_for;
 use crate::prepare::Prepared;
 use crate::queue::Queue;
 use crate::reader::{Reader, ready};
+use crate::turns::Turns;
 
 /// How a store is opened.
 #[derive(Clone)]
@@ -101,6 +105,7 @@ impl Options {
 pub struct Embedded {
     core: Arc<Core>,
     queue: Arc<Queue<Job>>,
+    turns: Turns,
     closed: Mutex<bool>,
     stop: Arc<Stop>,
     working: Mutex<Option<(task::JoinHandle<()>, thread::JoinHandle<()>)>>,
@@ -130,6 +135,7 @@ impl Embedded {
         Ok(Arc::new(Self {
             core,
             queue,
+            turns: Turns::default(),
             closed: Mutex::new(false),
             stop,
             working: Mutex::new(Some((commits, collects))),
@@ -148,7 +154,8 @@ impl Embedded {
 
     async fn commit_prepared(&self, batch: Batch) -> Result<Committed, Error> {
         self.core.ready()?;
-        let prepared = Prepared::new(&self.core, batch)?;
+        let mut prepared = Prepared::new(&self.core, batch)?;
+        prepared.turn = Some(self.turns.take(&prepared).await);
         let (job, answered) = Job::new(prepared);
         self.queue.push(job).await?;
         answered.await.map_err(|_| closed())?

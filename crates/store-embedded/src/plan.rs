@@ -4,11 +4,14 @@
 //! are read a little, then a little more; the first that comes to its end is
 //! the driver, and has been read already.
 
-use salus_store::{Error, Filter, Kind, Scope, Sort};
+use salus_store::{Error, Filter, Test};
 
-use crate::index::{Access, Index, KeyTest};
+use crate::core::read_count;
+use crate::index::{Access, KeyTest};
 use crate::keys;
-use crate::kv::{Cursor, View};
+use crate::kv::Cursor;
+use crate::reader::Reader;
+use crate::search::Search;
 use crate::walk::next_wanted;
 
 /// Entries read of each condition in the first rounds. A driver with fewer is
@@ -21,10 +24,15 @@ pub(crate) const ALL: &[usize] = &[64, 512, COLLECT_MAX];
 /// So many records are rather collected and sorted than walked to for long.
 pub(crate) const COLLECT_MAX: usize = 4096;
 
+/// More references than these are not merged by their dates.
+const MERGED_MAX: usize = 256;
+
 /// What a query asks, taken apart.
 pub(crate) struct Conditions<'a> {
-    /// Each of them must hold.
+    /// Each of them must hold. Those that look at other records are last.
     pub(crate) all: Vec<&'a Filter>,
+    /// Some look at other records.
+    pub(crate) linked: bool,
     /// None can hold.
     pub(crate) impossible: bool,
 }
@@ -34,26 +42,18 @@ pub(crate) struct Driver {
     pub(crate) access: Access,
     /// The seqs of its entries, if it came to its end; in no order, some perhaps twice.
     pub(crate) seqs: Option<Vec<u64>>,
-    /// Entries read while choosing.
-    pub(crate) touched: u64,
-}
-
-/// What is being read.
-pub(crate) struct Reading<'v> {
-    pub(crate) view: &'v View,
-    pub(crate) index: &'v Index,
-    pub(crate) of: (Scope, Kind),
-    /// What hints must show.
-    pub(crate) wanted: &'v [Vec<u8>],
 }
 
 impl<'a> Conditions<'a> {
     pub(crate) fn of(filter: &'a Filter) -> Self {
         let mut conditions = Self {
             all: Vec::new(),
+            linked: false,
             impossible: false,
         };
         conditions.add(filter);
+        conditions.all.sort_by_key(|filter| filter.is_linked());
+        conditions.linked = conditions.all.last().is_some_and(|last| last.is_linked());
         conditions
     }
 
@@ -67,9 +67,12 @@ impl<'a> Conditions<'a> {
                 [one] => self.add(one),
                 _ => self.all.push(filter),
             },
-            Filter::Not(_) | Filter::Value(..) | Filter::Ids(_) | Filter::Updated(..) => {
-                self.all.push(filter);
-            }
+            Filter::Not(_)
+            | Filter::Value(..)
+            | Filter::Ids(_)
+            | Filter::Updated(..)
+            | Filter::Refers { .. }
+            | Filter::Referred { .. } => self.all.push(filter),
         }
     }
 
@@ -83,75 +86,134 @@ impl<'a> Conditions<'a> {
             | Filter::Any(_)
             | Filter::Not(_)
             | Filter::Value(..)
-            | Filter::Updated(..) => None,
+            | Filter::Updated(..)
+            | Filter::Refers { .. }
+            | Filter::Referred { .. } => None,
+        })
+    }
+}
+
+impl<'a> Search<'a> {
+    /// The condition that fewest entries satisfy, among those that an index answers.
+    pub(crate) fn driver(&mut self, rounds: &[usize]) -> Result<Option<Driver>, Error> {
+        let mut probes = Vec::new();
+        let mut ended = None;
+        self.add_probes(&mut probes);
+        for &most in rounds {
+            ended = self.first_to_end(&mut probes, most)?;
+            if ended.is_none() && self.resolve(most)? {
+                self.add_probes(&mut probes);
+                ended = self.first_to_end(&mut probes, most)?;
+            }
+            if ended.is_some() {
+                break;
+            }
+        }
+        self.links.touched += probes.iter().map(|probe| probe.touched as u64).sum::<u64>();
+        let at = ended.unwrap_or(0);
+        if at >= probes.len() {
+            return Ok(None);
+        }
+        let Probe {
+            access, mut seqs, ..
+        } = probes.swap_remove(at);
+        seqs.retain(|seq| self.shows(*seq));
+        let seqs = ended.map(|_| seqs);
+        Ok(Some(Driver { access, seqs }))
+    }
+
+    /// Where nothing else drives: if linked conditions can be resolved by
+    /// reading less than all records of the kind, what they become.
+    pub(crate) fn resolve_rather_than_read_all(&mut self) -> Result<Option<Access>, Error> {
+        if !self.conditions.linked {
+            return Ok(None);
+        }
+        let reader = self.reader;
+        let all = read_count(&reader.view, reader.scope, self.query.kind)?;
+        let all = usize::try_from(all).unwrap_or(usize::MAX);
+        self.resolve(all)?;
+        let mut probes = Vec::new();
+        self.add_probes(&mut probes);
+        Ok(probes.into_iter().next().map(|probe| probe.access))
+    }
+
+    /// A condition whose entries lie in the order of main dates.
+    pub(crate) fn dated_access(&self) -> Option<Access> {
+        let all = self.conditions.all.iter();
+        let mut accesses = all.filter_map(|filter| self.access(filter));
+        accesses.find(|access| {
+            access.by_date && access.given.is_empty() && access.spans.len() <= MERGED_MAX
         })
     }
 
-    /// The condition that fewest entries satisfy, among those that an index answers.
-    pub(crate) fn driver(
-        &self,
-        reading: &Reading<'_>,
-        rounds: &[usize],
-    ) -> Result<Option<Driver>, Error> {
-        let mut accesses = self.accesses(reading);
-        // References first: they are selective more often than not.
-        accesses.sort_by_key(|access| (!access.by_date, !access.single));
-        let probes = accesses.iter().map(Probe::new);
-        let mut probes: Vec<_> = probes.collect();
-        let mut ended = None;
-        'rounds: for &most in rounds {
-            for (at, probe) in probes.iter_mut().enumerate() {
-                if probe.read(reading, most)? {
-                    ended = Some((at, std::mem::take(&mut probe.seqs)));
-                    break 'rounds;
-                }
+    /// Those of conditions that have none and can have one; references first:
+    /// they are selective more often than not.
+    fn add_probes(&self, probes: &mut Vec<Probe<'a>>) {
+        let conditions = self.conditions.all.iter().enumerate();
+        for (condition, filter) in conditions {
+            let has = probes.iter().any(|probe| probe.condition == condition);
+            let access = if has { None } else { self.access(filter) };
+            probes.extend(access.map(|access| Probe::new(condition, access)));
+        }
+        probes.sort_by_key(|probe| (!probe.access.by_date, !probe.access.single));
+    }
+
+    /// Reads on in each until one comes to its end.
+    fn first_to_end(&self, probes: &mut [Probe<'a>], most: usize) -> Result<Option<usize>, Error> {
+        for (at, probe) in probes.iter_mut().enumerate() {
+            if probe.read(self.reader, self.wanted, most)? {
+                return Ok(Some(at));
             }
         }
-        let touched = probes.iter().map(|probe| probe.touched as u64).sum();
-        drop(probes);
-        let (at, seqs) = match ended {
-            Some((at, seqs)) => (at, Some(seqs)),
-            None => (0, None),
-        };
-        if at >= accesses.len() {
-            return Ok(None);
-        }
-        let access = accesses.swap_remove(at);
-        Ok(Some(Driver {
-            access,
-            seqs,
-            touched,
-        }))
+        Ok(None)
     }
 
-    /// A condition whose entries lie in the order asked for, if `is_main_date` says so.
-    pub(crate) fn in_order(
-        &self,
-        reading: &Reading<'_>,
-        sort: &[Sort],
-        is_main_date: impl Fn(salus_store::Param) -> bool,
-    ) -> Option<(Access, bool)> {
-        let [Sort::Value { param, descending }, ..] = sort else {
-            return None;
-        };
-        if !is_main_date(*param) {
-            return None;
+    /// How an index answers a condition, if one does.
+    fn access(&self, filter: &Filter) -> Option<Access> {
+        let index = &self.reader.core.index;
+        let scope = self.reader.scope;
+        match filter {
+            Filter::Value(param, test) => Some(index.access(scope, self.query.kind, *param, test)),
+            Filter::Any(filters) => {
+                let all = filters.iter().map(|one| self.access(one));
+                Some(Access::any(all.collect::<Option<_>>()?))
+            }
+            Filter::All(filters) => {
+                let one = filters.iter().find_map(|one| self.access(one))?;
+                Some(Access {
+                    exact: one.exact && filters.len() == 1,
+                    ..one
+                })
+            }
+            Filter::Refers {
+                param,
+                kind: to,
+                filter,
+            } => {
+                let ids = self.links.targets(filter)?;
+                let spans = ids.iter().map(|id| {
+                    let (kind, id) = (Some(*to), id.clone());
+                    let test = Test::Reference { kind, id };
+                    index.access(scope, self.query.kind, *param, &test)
+                });
+                Some(Access::any(spans.collect()))
+            }
+            Filter::Referred { filter, .. } => Some(Access {
+                given: self.links.referred(filter)?.to_vec(),
+                single: true,
+                ..Access::any(Vec::new())
+            }),
+            Filter::Nothing => Some(Access::any(Vec::new())),
+            Filter::Everything | Filter::Not(_) | Filter::Ids(_) | Filter::Updated(..) => None,
         }
-        let mut accesses = self.accesses(reading).into_iter();
-        let by_date = accesses.find(|access| access.by_date)?;
-        Some((by_date, *descending))
-    }
-
-    fn accesses(&self, reading: &Reading<'_>) -> Vec<Access> {
-        let all = self.all.iter();
-        all.filter_map(|filter| access(reading.index, reading.of, filter))
-            .collect()
     }
 }
 
 /// A condition that is being read.
 struct Probe<'a> {
-    access: &'a Access,
+    /// Its place among all.
+    condition: usize,
+    access: Access,
     span: usize,
     cursor: Option<Cursor<'a>>,
     touched: usize,
@@ -159,27 +221,28 @@ struct Probe<'a> {
 }
 
 impl<'a> Probe<'a> {
-    fn new(access: &'a Access) -> Self {
+    fn new(condition: usize, access: Access) -> Self {
         Self {
-            access,
+            condition,
             span: 0,
             cursor: None,
-            touched: 0,
-            seqs: Vec::new(),
+            touched: access.given.len(),
+            seqs: access.given.clone(),
+            access,
         }
     }
 
     /// Reads on until so many entries were read; says whether it came to its end before.
-    fn read(&mut self, reading: &Reading<'a>, most: usize) -> Result<bool, Error> {
-        let wanted = if self.access.hinted {
-            reading.wanted
-        } else {
-            &[]
-        };
+    fn read(&mut self, reader: &'a Reader, wanted: &[Vec<u8>], most: usize) -> Result<bool, Error> {
+        let wanted = if self.access.hinted { wanted } else { &[] };
         while let Some(span) = self.access.spans.get(self.span) {
             let cursor = match &mut self.cursor {
                 Some(cursor) => cursor,
-                none => none.insert(reading.view.forward(&span.start, &span.end)?),
+                none => {
+                    // Going to a place costs about as much as reading an entry.
+                    self.touched += 1;
+                    none.insert(reader.view.forward(&span.start, &span.end)?)
+                }
             };
             loop {
                 if self.touched >= most {
@@ -197,43 +260,5 @@ impl<'a> Probe<'a> {
             self.span += 1;
         }
         Ok(true)
-    }
-}
-
-/// How an index answers a condition, if one does.
-fn access(index: &Index, (scope, kind): (Scope, Kind), filter: &Filter) -> Option<Access> {
-    match filter {
-        Filter::Value(param, test) => Some(index.access(scope, kind, *param, test)),
-        Filter::Any(filters) => {
-            let all = filters.iter().map(|one| access(index, (scope, kind), one));
-            let all: Vec<_> = all.collect::<Option<_>>()?;
-            Some(Access {
-                exact: all.iter().all(|one| one.exact),
-                hinted: all.iter().all(|one| one.hinted),
-                spans: all.into_iter().flat_map(|one| one.spans).collect(),
-                single: false,
-                by_seq: false,
-                by_date: false,
-            })
-        }
-        Filter::All(filters) => {
-            let mut some = filters
-                .iter()
-                .filter_map(|one| access(index, (scope, kind), one));
-            let one = some.next()?;
-            Some(Access {
-                exact: one.exact && filters.len() == 1,
-                ..one
-            })
-        }
-        Filter::Nothing => Some(Access {
-            spans: Vec::new(),
-            exact: true,
-            single: true,
-            by_seq: false,
-            by_date: false,
-            hinted: false,
-        }),
-        Filter::Everything | Filter::Not(_) | Filter::Ids(_) | Filter::Updated(..) => None,
     }
 }

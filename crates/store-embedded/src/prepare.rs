@@ -9,6 +9,7 @@ use salus_store::{
 use crate::body::NewVersion;
 use crate::core::Core;
 use crate::index::Hints;
+use crate::turns::Turn;
 use crate::{audit, row};
 
 /// A batch, ready to be written.
@@ -18,6 +19,8 @@ pub(crate) struct Prepared {
     pub(crate) preconditions: Vec<Precondition>,
     pub(crate) puts: Vec<PreparedPut>,
     pub(crate) audit: Vec<PreparedAudit>,
+    /// Given back when it is decided.
+    pub(crate) turn: Option<Turn>,
 }
 
 /// A version, ready to be written.
@@ -87,6 +90,7 @@ impl Prepared {
             preconditions,
             puts,
             audit: audit.collect::<Result<_, _>>()?,
+            turn: None,
         })
     }
 

@@ -66,6 +66,20 @@ impl Reader {
         opened.record(&self.core.codec)
     }
 
+    /// What is kept beside a version of a kind, if it shows.
+    pub(crate) fn entry(&self, kind: Kind, seq: u64) -> Result<Arc<[u8]>, Error> {
+        self.core.cache.rows(seq, || {
+            let key = keys::of_kind_at(keys::CURRENT, self.scope, kind, seq);
+            let entry = self.view.get(&key)?;
+            entry.ok_or_else(|| Error::Damaged(format!("the rows of version {seq} are missing")))
+        })
+    }
+
+    /// Whether index entries of a version count at this point.
+    pub(crate) fn shows(&self, seq: u64) -> bool {
+        self.core.superseded.shows(seq, self.at)
+    }
+
     fn body(&self, seq: u64) -> Result<Vec<u8>, Error> {
         let bytes = self.view.get(&keys::at(keys::BODY, seq))?;
         bytes.ok_or_else(|| Error::Damaged(format!("version {seq} is missing")))

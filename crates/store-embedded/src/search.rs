@@ -4,18 +4,16 @@
 //! [`Sort::put_key`], so each page may go its own way: a position is only the
 //! last record of the page before.
 
-use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use salus_store::{Candidate, Error, Filter, Found, Hit, Query, Row, Sort};
+use salus_store::{Candidate, Error, Filter, Found, Hit, Kind, Param, Position, Query, Row, Sort};
 
-use crate::index::{Access, Hints, Span};
+use crate::index::{Access, Hints};
 use crate::kv::Cursor;
-use crate::newest::Newest;
-use crate::plan::{COLLECT_MAX, Conditions, Driver, FEW, MANY, Reading};
+use crate::links::{Among, Links};
+use crate::plan::{COLLECT_MAX, Conditions, Driver, FEW, MANY};
 use crate::reader::Reader;
 use crate::row::Entry;
-use crate::walk::next_wanted;
 use crate::{index, keys, position};
 
 /// Rows that a walk may look at before the driver's entries are counted further,
@@ -25,8 +23,9 @@ const LONG_WALK: u64 = 8 * COLLECT_MAX as u64;
 
 impl Reader {
     pub(crate) fn find_now(&self, query: &Query) -> Result<Found, Error> {
-        let wanted = hints(query);
-        let mut search = Search::new(self, query, &wanted);
+        query.validate()?;
+        let wanted = hints(&query.filter);
+        let mut search = Search::new(self, Asked::of(query), &wanted);
         let mut chosen = search.page(query.limit)?;
         let more = chosen.len() > query.limit;
         chosen.truncate(query.limit);
@@ -46,16 +45,9 @@ impl Reader {
 
     /// The ids of records that match, so many at most, in no order that means anything.
     pub(crate) fn ids(&self, query: &Query, limit: usize) -> Result<Vec<Box<str>>, Error> {
-        let unsorted = Query {
-            kind: query.kind,
-            filter: query.filter.clone(),
-            sort: Vec::new(),
-            limit,
-            after: None,
-            rows: Vec::new(),
-        };
-        let wanted = hints(&unsorted);
-        let mut search = Search::new(self, &unsorted, &wanted);
+        let wanted = hints(&query.filter);
+        let asked = Asked::any_order(query.kind, &query.filter);
+        let mut search = Search::new(self, asked, &wanted);
         let mut chosen = search.page(limit)?;
         chosen.truncate(limit);
         let mut ids = Vec::with_capacity(chosen.len());
@@ -67,8 +59,9 @@ impl Reader {
     }
 
     pub(crate) fn count_now(&self, query: &Query) -> Result<u64, Error> {
-        let wanted = hints(query);
-        let mut search = Search::new(self, query, &wanted);
+        query.validate()?;
+        let wanted = hints(&query.filter);
+        let mut search = Search::new(self, Asked::of(query), &wanted);
         match search.conditions.all.as_slice() {
             [] => search.count(),
             _ => self.core.aside.run(|| search.count()),
@@ -76,21 +69,54 @@ impl Reader {
     }
 }
 
-/// What the conditions of a query want to see in hints.
-fn hints(query: &Query) -> Vec<Vec<u8>> {
-    let conditions = Conditions::of(&query.filter);
+/// What the conditions of a filter want to see in hints.
+pub(crate) fn hints(filter: &Filter) -> Vec<Vec<u8>> {
+    let conditions = Conditions::of(filter);
     let wanted = conditions.all.iter().filter_map(|one| Hints::wanted(one));
     wanted.collect()
 }
 
+/// A query, or a part of one.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) filter: &'a Filter,
+    pub(crate) sort: &'a [Sort],
+    after: Option<&'a Position>,
+    rows: &'a [Param],
+}
+
+impl<'a> Asked<'a> {
+    fn of(query: &'a Query) -> Self {
+        Self {
+            kind: query.kind,
+            filter: &query.filter,
+            sort: &query.sort,
+            after: query.after.as_ref(),
+            rows: &query.rows,
+        }
+    }
+
+    /// All records of a kind that a filter describes.
+    pub(crate) fn any_order(kind: Kind, filter: &'a Filter) -> Self {
+        Self {
+            kind,
+            filter,
+            sort: &[],
+            after: None,
+            rows: &[],
+        }
+    }
+}
+
 pub(crate) struct Search<'a> {
     pub(crate) reader: &'a Reader,
-    pub(crate) query: &'a Query,
+    pub(crate) query: Asked<'a>,
     pub(crate) conditions: Conditions<'a>,
     /// What the hints of a record must show.
     pub(crate) wanted: &'a [Vec<u8>],
-    /// Rows looked at.
-    pub(crate) touched: u64,
+    /// What was looked at so far.
+    pub(crate) links: Links,
 }
 
 /// A record that belongs on the page.
@@ -109,13 +135,13 @@ pub(crate) struct After {
 }
 
 impl<'a> Search<'a> {
-    pub(crate) fn new(reader: &'a Reader, query: &'a Query, wanted: &'a [Vec<u8>]) -> Self {
+    pub(crate) fn new(reader: &'a Reader, query: Asked<'a>, wanted: &'a [Vec<u8>]) -> Self {
         Self {
             reader,
             query,
-            conditions: Conditions::of(&query.filter),
+            conditions: Conditions::of(query.filter),
             wanted,
-            touched: 0,
+            links: Links::new(reader.core.rows_max),
         }
     }
 
@@ -125,78 +151,126 @@ impl<'a> Search<'a> {
         if limit == 0 || self.conditions.impossible {
             return Ok(Vec::new());
         }
-        let wanted = limit.saturating_add(1);
+        let (after, wanted) = (after.as_ref(), limit.saturating_add(1));
         if let Some(ids) = self.conditions.ids() {
             let seqs = self.seqs_of_ids(ids)?;
-            return self.sorted(seqs, true, after.as_ref(), wanted);
+            return self.sorted(seqs, true, after, wanted);
         }
-        if let Some((access, descending)) = self.in_order()
-            && let Some(page) = self.by_main_date(&access, descending, after.as_ref(), wanted)?
-        {
+        if let Some(page) = self.in_order(after, wanted)? {
             return Ok(page);
         }
         let driver = match self.driver(FEW)? {
             Some(Driver {
                 access,
                 seqs: Some(seqs),
-                ..
-            }) => return self.by_few(&access, seqs, after.as_ref(), wanted),
-            Some(Driver { access, .. }) if access.by_seq && self.query.sort.is_empty() => {
-                return self.by_seq(&access, after.as_ref(), wanted);
-            }
+            }) => return self.by_few(&access, seqs, after, wanted),
             driver => driver,
         };
-        let walk_max = driver.as_ref().map_or(u64::MAX, |_| SHORT_WALK);
-        if let Some(page) = self.walk(after.as_ref(), wanted, walk_max)? {
+        // There is another way if this one is long.
+        let choice = driver.is_some() || self.conditions.linked;
+        let walk_max = if choice { SHORT_WALK } else { u64::MAX };
+        if let Some(page) = self.short_walk(driver.as_ref(), after, wanted, walk_max)? {
             return Ok(page);
         }
-        let driver = match driver {
-            Some(_) => self.driver(MANY)?,
-            None => None,
+        let core = &self.reader.core;
+        core.aside.run(|| self.long_way(choice, after, wanted))
+    }
+
+    /// The first ways to try once nothing is known to be few.
+    fn short_walk(
+        &mut self,
+        driver: Option<&Driver>,
+        after: Option<&After>,
+        wanted: usize,
+        rows_max: u64,
+    ) -> Result<Option<Vec<Chosen>>, Error> {
+        // Linked conditions may have become references.
+        if self.conditions.linked
+            && let Some(page) = self.in_order(after, wanted)?
+        {
+            return Ok(Some(page));
+        }
+        match driver {
+            Some(driver) if driver.access.by_seq && self.query.sort.is_empty() => {
+                let alone = self.conditions.all.len() == 1;
+                let rows_max = if alone { u64::MAX } else { rows_max };
+                self.by_seq(&driver.access, after, wanted, rows_max)
+            }
+            _ => self.walk(after, wanted, rows_max),
+        }
+    }
+
+    /// What is left when a short walk has not filled the page.
+    fn long_way(
+        &mut self,
+        choice: bool,
+        after: Option<&After>,
+        wanted: usize,
+    ) -> Result<Vec<Chosen>, Error> {
+        let driver = match choice {
+            true => self.driver(MANY)?,
+            false => None,
         };
         match driver {
             Some(Driver {
                 access,
                 seqs: Some(seqs),
-                ..
-            }) => self.by_few(&access, seqs, after.as_ref(), wanted),
-            driver => {
-                let access = driver.map(|driver| driver.access);
-                let core = &self.reader.core;
-                core.aside
-                    .run(|| self.by_many(access.as_ref(), after.as_ref(), wanted))
+            }) => self.by_few(&access, seqs, after, wanted),
+            Some(Driver { access, .. }) => {
+                let page = match access.by_seq && self.query.sort.is_empty() {
+                    true => self.by_seq(&access, after, wanted, u64::MAX)?,
+                    false => self.walk(after, wanted, LONG_WALK)?,
+                };
+                match page {
+                    Some(page) => Ok(page),
+                    None => self.by_many(&access, after, wanted),
+                }
+            }
+            None => self.without_driver(choice, after, wanted),
+        }
+    }
+
+    /// No index answers any condition, or those that are linked to too many.
+    fn without_driver(
+        &mut self,
+        choice: bool,
+        after: Option<&After>,
+        wanted: usize,
+    ) -> Result<Vec<Chosen>, Error> {
+        if choice {
+            if let Some(page) = self.walk(after, wanted, LONG_WALK)? {
+                return Ok(page);
+            }
+            if let Some(access) = self.resolve_rather_than_read_all()? {
+                return self.by_many(&access, after, wanted);
+            }
+            if let Some(page) = self.walk(after, wanted, u64::MAX)? {
+                return Ok(page);
             }
         }
+        let seqs = self.collect_current()?;
+        self.sorted(seqs, true, after, wanted)
     }
 
-    pub(crate) fn reading(&self) -> Reading<'a> {
-        Reading {
-            view: &self.reader.view,
-            index: &self.reader.core.index,
-            of: (self.reader.scope, self.query.kind),
-            wanted: self.wanted,
+    /// Along references that lie in the order asked for, if there are.
+    fn in_order(
+        &mut self,
+        after: Option<&After>,
+        wanted: usize,
+    ) -> Result<Option<Vec<Chosen>>, Error> {
+        let [Sort::Value { param, descending }, ..] = *self.query.sort else {
+            return Ok(None);
+        };
+        let of = (self.reader.scope, self.query.kind);
+        let main_dates = &self.reader.core.main_dates;
+        let is_main = main_dates.read().get(&of).is_some_and(|it| it.is(param));
+        if !is_main {
+            return Ok(None);
         }
-    }
-
-    pub(crate) fn driver(&mut self, rounds: &[usize]) -> Result<Option<Driver>, Error> {
-        let mut driver = self.conditions.driver(&self.reading(), rounds)?;
-        if let Some(driver) = &mut driver {
-            self.touched += driver.touched;
-            if let Some(seqs) = &mut driver.seqs {
-                seqs.retain(|seq| self.shows(*seq));
-            }
+        match self.dated_access() {
+            Some(access) => self.by_main_date(&access, descending, after, wanted),
+            None => Ok(None),
         }
-        Ok(driver)
-    }
-
-    /// References to one record, if their order is the order asked for.
-    pub(crate) fn in_order(&self) -> Option<(Access, bool)> {
-        let main_dates = self.reader.core.main_dates.read();
-        let main_date = main_dates.get(&(self.reader.scope, self.query.kind))?;
-        self.conditions
-            .in_order(&self.reading(), &self.query.sort, |param| {
-                main_date.is(param)
-            })
     }
 
     /// Whether the records that an index gives have to be looked at.
@@ -205,7 +279,7 @@ impl<'a> Search<'a> {
     }
 
     pub(crate) fn after(&mut self) -> Result<Option<After>, Error> {
-        let Some(after) = &self.query.after else {
+        let Some(after) = self.query.after else {
             return Ok(None);
         };
         let seq = position::read(after)?;
@@ -216,8 +290,8 @@ impl<'a> Search<'a> {
         };
         let mut key = Vec::new();
         let candidate = Entry::read(&entry)?.candidate(seq)?;
-        let fits = self.query.filter.matches(&candidate);
-        Sort::put_key(&self.query.sort, &candidate, &mut key);
+        let fits = !self.conditions.impossible && self.passes(&candidate)?;
+        Sort::put_key(self.query.sort, &candidate, &mut key);
         if !fits || !self.shows(seq) {
             return Err(foreign);
         }
@@ -236,22 +310,14 @@ impl<'a> Search<'a> {
         self.sorted(seqs, filtered, after, wanted)
     }
 
-    /// Many entries, or no driver: walk for long, and if that does not fill the page, collect.
-    pub(crate) fn by_many(
+    /// All that an index gives, whatever it is, sorted.
+    fn by_many(
         &mut self,
-        driver: Option<&Access>,
+        access: &Access,
         after: Option<&After>,
         wanted: usize,
     ) -> Result<Vec<Chosen>, Error> {
-        if driver.is_some()
-            && let Some(page) = self.walk(after, wanted, LONG_WALK)?
-        {
-            return Ok(page);
-        }
-        let seqs = match driver {
-            Some(driver) => self.collect(driver)?,
-            None => self.collect_current()?,
-        };
+        let seqs = self.collect(access)?;
         self.sorted(seqs, true, after, wanted)
     }
 
@@ -263,8 +329,8 @@ impl<'a> Search<'a> {
         wanted: usize,
         rows_max: u64,
     ) -> Result<Option<Vec<Chosen>>, Error> {
-        let rows_max = self.touched.saturating_add(rows_max);
-        match self.query.sort.as_slice() {
+        let rows_max = self.links.touched.saturating_add(rows_max);
+        match self.query.sort {
             [] => self.by_current(after, wanted, rows_max),
             [Sort::Updated { descending: true }] => self.by_time(after, wanted, rows_max),
             [Sort::Value { param, descending }, ..] if self.can_walk(*param)? => {
@@ -272,99 +338,6 @@ impl<'a> Search<'a> {
             }
             _ => Ok(None),
         }
-    }
-
-    /// These records, filtered and sorted.
-    pub(crate) fn sorted(
-        &mut self,
-        mut seqs: Vec<u64>,
-        filtered: bool,
-        after: Option<&After>,
-        wanted: usize,
-    ) -> Result<Vec<Chosen>, Error> {
-        seqs.sort_unstable_by(|a, b| b.cmp(a));
-        seqs.dedup();
-        if self.query.sort.is_empty() {
-            let mut page = Vec::new();
-            for seq in seqs {
-                if after.is_some_and(|after| after.seq <= seq) {
-                    continue;
-                }
-                page.extend(self.choose(seq, filtered)?);
-                if page.len() >= wanted {
-                    break;
-                }
-            }
-            return Ok(page);
-        }
-        let mut top = Top::new(wanted);
-        for seq in seqs {
-            self.touch()?;
-            let entry = self.entry(seq)?;
-            let candidate = Entry::read(&entry)?.candidate(seq)?;
-            if filtered && !self.passes(&candidate) {
-                continue;
-            }
-            let key = self.sort_key(&candidate);
-            if after.is_none_or(|after| after.key < key) {
-                top.add(key, seq);
-            }
-        }
-        Ok(top.into_chosen())
-    }
-
-    /// The visible records of a driver, each once, in no order.
-    pub(crate) fn collect(&mut self, access: &Access) -> Result<Vec<u64>, Error> {
-        let mut seqs = Vec::new();
-        for span in &access.spans {
-            self.collect_span(span, access.hinted, &mut seqs)?;
-        }
-        Ok(if access.single { seqs } else { distinct(seqs) })
-    }
-
-    pub(crate) fn collect_span(
-        &mut self,
-        span: &Span,
-        hinted: bool,
-        seqs: &mut Vec<u64>,
-    ) -> Result<(), Error> {
-        let reader = self.reader;
-        let wanted = if hinted { self.wanted } else { &[] };
-        let mut cursor = reader.view.forward(&span.start, &span.end)?;
-        while let Some(key) = next_wanted(&mut cursor, wanted)? {
-            self.touch()?;
-            let seq = keys::last_number(key);
-            if span.test.passes(key) && self.shows(seq) {
-                seqs.push(seq);
-            }
-        }
-        Ok(())
-    }
-
-    pub(crate) fn collect_current(&mut self) -> Result<Vec<u64>, Error> {
-        let mut seqs = Vec::new();
-        let mut cursor = self.current(self.reader.at.saturating_add(1))?;
-        while let Some(key) = cursor.next_key()? {
-            self.touch()?;
-            let seq = keys::last_number(key);
-            if self.shows(seq) {
-                seqs.push(seq);
-            }
-        }
-        Ok(seqs)
-    }
-
-    pub(crate) fn seqs_of_ids(&mut self, ids: &[Box<str>]) -> Result<Vec<u64>, Error> {
-        let mut seqs = Vec::with_capacity(ids.len());
-        for id in ids {
-            self.touch()?;
-            let newest = self.reader.newest(self.query.kind, id)?;
-            let current = newest.filter(|newest: &Newest| !newest.deleted);
-            seqs.extend(current.map(|newest| newest.seq));
-        }
-        seqs.sort_unstable();
-        seqs.dedup();
-        Ok(seqs)
     }
 
     /// The current list below a seq, newest first.
@@ -378,10 +351,7 @@ impl<'a> Search<'a> {
     }
 
     pub(crate) fn entry(&self, seq: u64) -> Result<Arc<[u8]>, Error> {
-        self.reader.core.cache.rows(seq, || {
-            let entry = self.reader.view.get(&self.current_key(seq))?;
-            entry.ok_or_else(|| Error::Damaged(format!("the rows of version {seq} are missing")))
-        })
+        self.reader.entry(self.query.kind, seq)
     }
 
     pub(crate) fn choose(&mut self, seq: u64, filtered: bool) -> Result<Option<Chosen>, Error> {
@@ -390,21 +360,31 @@ impl<'a> Search<'a> {
         }
         self.touch()?;
         let entry = self.entry(seq)?;
-        let passes = self.passes(&Entry::read(&entry)?.candidate(seq)?);
+        let passes = self.passes(&Entry::read(&entry)?.candidate(seq)?)?;
         Ok(passes.then_some(Chosen {
             seq,
             entry: Some(entry),
         }))
     }
 
-    pub(crate) fn passes(&self, candidate: &Candidate<'_>) -> bool {
-        let mut all = self.conditions.all.iter();
-        all.all(|filter: &&Filter| filter.matches(candidate))
+    /// Whether a record satisfies all conditions.
+    pub(crate) fn passes(&mut self, candidate: &Candidate<'_>) -> Result<bool, Error> {
+        let all = self.conditions.all.iter();
+        if !self.conditions.linked {
+            return Ok(all.copied().all(|filter| filter.matches(candidate)));
+        }
+        let mut others = Among::new(self.reader, &mut self.links);
+        for filter in all {
+            if !filter.matches_among(self.query.kind, candidate, &mut others)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     pub(crate) fn sort_key(&self, candidate: &Candidate<'_>) -> Vec<u8> {
         let mut key = Vec::with_capacity(32);
-        Sort::put_key(&self.query.sort, candidate, &mut key);
+        Sort::put_key(self.query.sort, candidate, &mut key);
         key
     }
 
@@ -416,7 +396,7 @@ impl<'a> Search<'a> {
     pub(crate) fn run_key(
         &self,
         prefix: &[u8],
-        param: salus_store::Param,
+        param: Param,
         descending: bool,
         candidate: &Candidate<'_>,
     ) -> Option<Vec<u8>> {
@@ -435,9 +415,9 @@ impl<'a> Search<'a> {
     }
 
     /// Whether the index of a parameter is in the order of its values.
-    pub(crate) fn can_walk(&self, param: salus_store::Param) -> Result<bool, Error> {
+    pub(crate) fn can_walk(&self, param: Param) -> Result<bool, Error> {
         let prefix = keys::of_param(keys::INDEX, self.reader.scope, self.query.kind, param);
-        for tag in [index::TOKEN, index::REFERENCE] {
+        for tag in [index::TOKEN, index::REFERENCE, index::COMPOSITE] {
             let mut start = prefix.clone();
             start.push(tag);
             let end = keys::after_prefix(&start);
@@ -450,17 +430,12 @@ impl<'a> Search<'a> {
     }
 
     pub(crate) fn shows(&self, seq: u64) -> bool {
-        self.reader.core.superseded.shows(seq, self.reader.at)
+        self.reader.shows(seq)
     }
 
     /// Counts a row against what one query may cost.
     pub(crate) fn touch(&mut self) -> Result<u64, Error> {
-        self.touched += 1;
-        let rows_max = self.reader.core.rows_max;
-        if self.touched > rows_max {
-            return Err(Error::TooCostly { rows_max });
-        }
-        Ok(self.touched)
+        self.links.touch()
     }
 
     pub(crate) fn rows(&self, chosen: &Chosen) -> Result<Vec<Row>, Error> {
@@ -468,51 +443,8 @@ impl<'a> Search<'a> {
             return Ok(Vec::new());
         }
         match &chosen.entry {
-            Some(entry) => Entry::read(entry)?.pick(&self.query.rows),
-            None => Entry::read(&self.entry(chosen.seq)?)?.pick(&self.query.rows),
+            Some(entry) => Entry::read(entry)?.pick(self.query.rows),
+            None => Entry::read(&self.entry(chosen.seq)?)?.pick(self.query.rows),
         }
-    }
-}
-
-pub(crate) fn distinct(mut seqs: Vec<u64>) -> Vec<u64> {
-    seqs.sort_unstable();
-    seqs.dedup();
-    seqs
-}
-
-/// The least keys of many.
-pub(crate) struct Top {
-    wanted: usize,
-    heap: BinaryHeap<(Vec<u8>, u64)>,
-}
-
-impl Top {
-    pub(crate) fn new(wanted: usize) -> Self {
-        Self {
-            wanted,
-            heap: BinaryHeap::new(),
-        }
-    }
-
-    pub(crate) fn add(&mut self, key: Vec<u8>, seq: u64) {
-        if self.is_full() && self.heap.peek().is_some_and(|(last, _)| *last < key) {
-            return;
-        }
-        self.heap.push((key, seq));
-        if self.heap.len() > self.wanted {
-            self.heap.pop();
-        }
-    }
-
-    pub(crate) fn is_full(&self) -> bool {
-        self.heap.len() >= self.wanted
-    }
-
-    pub(crate) fn into_chosen(self) -> Vec<Chosen> {
-        let sorted = self.heap.into_sorted_vec();
-        let chosen = sorted
-            .into_iter()
-            .map(|(_, seq)| Chosen { seq, entry: None });
-        chosen.collect()
     }
 }

@@ -5,6 +5,9 @@
 //! order between runs; within one the rows decide, since keys hold values cut
 //! short and later sort keys not at all.
 
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
 use salus_store::Error;
 
 use crate::index::Hints;
@@ -74,6 +77,89 @@ impl<'a> Walk<'a> {
         Ok(Some(Run { key, seqs }))
     }
 }
+
+/// Several walks along references, as one by their dates.
+pub(crate) struct Merged<'a> {
+    walks: Vec<Walk<'a>>,
+    /// The next run of each walk that has one.
+    heads: BinaryHeap<Head>,
+    descending: bool,
+}
+
+/// A run and the walk that it comes from.
+struct Head {
+    /// The date, or its complement: the greatest comes first.
+    rank: u64,
+    walk: usize,
+    run: Run,
+}
+
+impl<'a> Merged<'a> {
+    pub(crate) fn new(walks: Vec<Walk<'a>>, descending: bool) -> Result<Self, Error> {
+        let mut merged = Self {
+            heads: BinaryHeap::with_capacity(walks.len()),
+            walks,
+            descending,
+        };
+        for walk in 0..merged.walks.len() {
+            merged.advance(walk)?;
+        }
+        Ok(merged)
+    }
+
+    /// The entries of the next date.
+    pub(crate) fn next(&mut self) -> Result<Option<Run>, Error> {
+        let Some(Head {
+            rank,
+            walk,
+            mut run,
+        }) = self.heads.pop()
+        else {
+            return Ok(None);
+        };
+        self.advance(walk)?;
+        while self.heads.peek().is_some_and(|head| head.rank == rank)
+            && let Some(same) = self.heads.pop()
+        {
+            run.seqs.extend(same.run.seqs);
+            self.advance(same.walk)?;
+        }
+        // One that refers to several is in the walks of all of them.
+        run.seqs.sort_unstable_by(|a, b| b.cmp(a));
+        run.seqs.dedup();
+        Ok(Some(run))
+    }
+
+    fn advance(&mut self, walk: usize) -> Result<(), Error> {
+        let next = self.walks.get_mut(walk).map(Walk::next).transpose()?;
+        if let Some(run) = next.flatten() {
+            let date = keys::last_number(&run.key);
+            let rank = if self.descending { date } else { !date };
+            self.heads.push(Head { rank, walk, run });
+        }
+        Ok(())
+    }
+}
+
+impl Ord for Head {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.rank, self.walk).cmp(&(other.rank, other.walk))
+    }
+}
+
+impl PartialOrd for Head {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Head {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Head {}
 
 /// The key of the next entry whose hints show what is wanted.
 pub(crate) fn next_wanted<'a>(

@@ -5,20 +5,23 @@ use std::collections::BinaryHeap;
 
 use salus_store::{Error, Param};
 
-use crate::index::Access;
+use crate::gather::Top;
+use crate::index::{Access, Span};
 use crate::row::Entry;
-use crate::search::{After, Chosen, SHORT_WALK, Search, Top};
-use crate::walk::{Run, Walk};
+use crate::search::{After, Chosen, SHORT_WALK, Search};
+use crate::walk::{Merged, Run, Walk};
 use crate::{index, keys};
 
 impl Search<'_> {
-    /// Entries of one index key, newest first.
+    /// Entries of one index key, newest first; `None` if it takes too long.
     pub(crate) fn by_seq(
         &mut self,
         access: &Access,
         after: Option<&After>,
         wanted: usize,
-    ) -> Result<Vec<Chosen>, Error> {
+        rows_max: u64,
+    ) -> Result<Option<Vec<Chosen>>, Error> {
+        let rows_max = self.links.touched.saturating_add(rows_max);
         let filtered = self.is_filtered(access);
         let mut page = Vec::new();
         for span in &access.spans {
@@ -32,13 +35,15 @@ impl Search<'_> {
                     break;
                 };
                 let seq = keys::last_number(key);
-                self.touch()?;
+                if self.touch()? > rows_max {
+                    return Ok(None);
+                }
                 if self.shows(seq) {
                     page.extend(self.choose(seq, filtered)?);
                 }
             }
         }
-        Ok(page)
+        Ok(Some(page))
     }
 
     /// All current records, newest first; `None` if it takes too long.
@@ -59,7 +64,7 @@ impl Search<'_> {
             if self.touch()? > rows_max {
                 return Ok(None);
             }
-            if self.shows(seq) && self.passes(&Entry::read(&entry)?.candidate(seq)?) {
+            if self.shows(seq) && self.passes(&Entry::read(&entry)?.candidate(seq)?)? {
                 let entry = Some(entry.into());
                 page.push(Chosen { seq, entry });
             }
@@ -99,7 +104,7 @@ impl Search<'_> {
                 continue;
             }
             let candidate = entry.candidate(seq)?;
-            if self.is_behind(after, &candidate) && self.passes(&candidate) {
+            if self.is_behind(after, &candidate) && self.passes(&candidate)? {
                 waiting.push((entry.time_ms, seq));
             }
         }
@@ -140,7 +145,7 @@ impl Search<'_> {
             {
                 let chosen = self.choose_run(run, Some((&prefix, param, descending)), after)?;
                 page.extend(chosen);
-                if self.touched > rows_max {
+                if self.links.touched > rows_max {
                     return Ok(None);
                 }
             }
@@ -156,7 +161,7 @@ impl Search<'_> {
         Ok(Some(page))
     }
 
-    /// References to one record, in the order of main dates; `None` if it takes too long.
+    /// References to certain records, in the order of main dates; `None` if it takes too long.
     pub(crate) fn by_main_date(
         &mut self,
         access: &Access,
@@ -164,36 +169,31 @@ impl Search<'_> {
         after: Option<&After>,
         wanted: usize,
     ) -> Result<Option<Vec<Chosen>>, Error> {
-        let reader = self.reader;
-        let rows_max = self.touched.saturating_add(SHORT_WALK);
+        let rows_max = self.links.touched.saturating_add(SHORT_WALK);
+        let date = match after {
+            Some(after) => Some(Entry::read(&after.entry)?.main_date_ms),
+            None => None,
+        };
         let mut page = Vec::new();
-        for span in &access.spans {
-            // Those without a date are at the beginning, and belong at the end.
-            let mut dated = span.start.clone();
-            dated.extend_from_slice(&1_u64.to_be_bytes());
-            let mut spans = [
-                (dated.clone(), span.end.clone()),
-                (span.start.clone(), dated),
-            ];
-            if let Some(after) = after {
-                let date = Entry::read(&after.entry)?.main_date_ms;
-                let mut key = span.start.clone();
-                key.extend_from_slice(&index::main_date_bytes(date));
-                match (date, descending) {
-                    (None, _) => spans[0].1 = spans[0].0.clone(),
-                    (Some(_), true) => spans[0].1 = keys::after_prefix(&key),
-                    (Some(_), false) => spans[0].0 = key,
-                }
+        // Those without a date are at the beginning, and belong at the end.
+        for dated in [true, false] {
+            if page.len() >= wanted || (dated && date == Some(None)) {
+                continue;
             }
-            for (start, end) in spans {
-                let mut walk = Walk::new(&reader.view, &start, &end, descending, self.wanted)?;
-                while page.len() < wanted
-                    && let Some(run) = walk.next()?
-                {
-                    page.extend(self.choose_run(run, None, after)?);
-                    if self.touched > rows_max {
-                        return Ok(None);
-                    }
+            let (reader, hints) = (self.reader, self.wanted);
+            let mut walks = Vec::with_capacity(access.spans.len());
+            for span in &access.spans {
+                self.touch()?;
+                let (start, end) = dates_of(span, dated, descending, date.flatten());
+                walks.push(Walk::new(&reader.view, &start, &end, descending, hints)?);
+            }
+            let mut merged = Merged::new(walks, descending)?;
+            while page.len() < wanted
+                && let Some(run) = merged.next()?
+            {
+                page.extend(self.choose_run(run, None, after)?);
+                if self.links.touched > rows_max {
+                    return Ok(None);
                 }
             }
         }
@@ -222,7 +222,7 @@ impl Search<'_> {
                 // It has another value that comes first.
                 continue;
             }
-            if !self.passes(&candidate) {
+            if !self.passes(&candidate)? {
                 continue;
             }
             let key = self.sort_key(&candidate);
@@ -252,7 +252,7 @@ impl Search<'_> {
             }
             let candidate = Entry::read(&bytes)?.candidate(seq)?;
             let lacks = candidate.rows.values(param).next().is_none();
-            if !lacks || !self.shows(seq) || !self.passes(&candidate) {
+            if !lacks || !self.shows(seq) || !self.passes(&candidate)? {
                 continue;
             }
             let key = self.sort_key(&candidate);
@@ -265,5 +265,19 @@ impl Search<'_> {
             }
         }
         Ok(Some(top.into_chosen()))
+    }
+}
+
+/// The references of a span that have a date, or have none, from a date on.
+fn dates_of(span: &Span, dated: bool, descending: bool, from: Option<i64>) -> (Vec<u8>, Vec<u8>) {
+    let first = [&span.start[..], &1_u64.to_be_bytes()].concat();
+    if !dated {
+        return (span.start.clone(), first);
+    }
+    let from = from.map(|date| [&span.start[..], &index::main_date_bytes(Some(date))].concat());
+    match from {
+        Some(key) if descending => (first, keys::after_prefix(&key)),
+        Some(key) => (key, span.end.clone()),
+        None => (first, span.end.clone()),
     }
 }

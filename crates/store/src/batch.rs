@@ -95,7 +95,8 @@ impl Batch {
     ///
     /// # Errors
     /// [`Error::Misuse`] if an id is not legal, a record is put twice, a
-    /// version is 0 or a deletion has rows.
+    /// version is 0, a deletion has rows, a composite is none, or a query is
+    /// one that [`Query::validate`] refuses.
     pub fn validate(&self) -> Result<(), Error> {
         let mut seen = HashSet::with_capacity(self.puts.len());
         for put in &self.puts {
@@ -109,10 +110,16 @@ impl Batch {
             if put.content == Content::Deleted && !put.rows.is_empty() {
                 return Err(Error::Misuse("a deletion with rows"));
             }
+            if !put.rows.iter().all(|row| row.value.is_valid()) {
+                return Err(Error::Misuse(
+                    "a composite of other than 2 or 3 plain values",
+                ));
+            }
         }
         for precondition in &self.preconditions {
-            if let Precondition::VersionIs { id, .. } = precondition {
-                check_id(id)?;
+            match precondition {
+                Precondition::VersionIs { id, .. } => check_id(id)?,
+                Precondition::NoneMatch(query) => query.validate()?,
             }
         }
         let mut about = self.audit.iter().flat_map(|entry| &entry.about);

@@ -34,8 +34,10 @@
 mod choice;
 mod commits;
 mod comparisons;
+mod composites;
 mod data;
 mod filters;
+mod links;
 mod logs;
 mod many;
 mod pages;
@@ -164,6 +166,20 @@ cases! { $
         filters_combine
         rows_of_older_versions_are_not_searched
         hits_carry_the_rows_asked_for;
+    composites:
+        composites_match_within_one_tuple
+        composites_are_of_any_types
+        composites_sort_by_their_components
+        impossible_composites_are_misuse;
+    links:
+        records_are_found_by_what_they_refer_to
+        records_are_found_by_what_refers_to_them
+        links_nest_and_combine
+        links_see_the_state_of_the_snapshot
+        links_stay_in_their_scope
+        linked_records_come_in_order
+        links_that_go_too_far_are_misuse
+        preconditions_look_at_other_records;
     sorts:
         strings_and_tokens_sort_by_their_text
         tokens_sort_by_code_then_system
@@ -192,6 +208,7 @@ cases! { $
         a_record_may_have_many_and_long_values;
     together:
         of_many_conditional_creates_one_wins
+        of_many_linked_conditional_creates_one_wins
         of_many_updates_of_one_version_one_wins
         independent_commits_all_succeed
         no_reader_sees_half_a_batch

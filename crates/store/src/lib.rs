@@ -29,14 +29,14 @@ use std::pin::Pin;
 
 pub use batch::{AuditEntry, Batch, Committed, Precondition, Put, SealKey};
 pub use error::Error;
-pub use matcher::Candidate;
+pub use matcher::{Candidate, Others};
 pub use name::{Kind, Param, Scope, Seq};
 pub use query::{
     AuditQuery, Comparison, Filter, Found, History, HistoryOf, Hit, Position, Query, Sort, Test,
 };
 pub use record::{AuditRecord, Change, Content, Record};
 pub use row::{Row, Value, ValueRef};
-pub use stored::Rows;
+pub use stored::{Components, Rows};
 
 /// A reply that may wait for a disk or a network.
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
@@ -98,7 +98,8 @@ pub trait Snapshot: Send + Sync {
     /// Versions, newest first.
     fn history<'a>(&'a self, query: &'a History) -> Reply<'a, Found>;
 
-    /// Current, undeleted records that a query describes, one page.
+    /// Current, undeleted records that a query describes, one page. A query
+    /// that [`Query::validate`] refuses is refused here and by `count`.
     fn find<'a>(&'a self, query: &'a Query) -> Reply<'a, Found>;
 
     /// How many records a query describes; `sort`, `limit`, `after` and `rows` have no effect.

@@ -6,7 +6,7 @@
 
 use std::cmp::Ordering;
 
-use crate::{Comparison, Filter, Param, Rows, Seq, Sort, Test, ValueRef, ordered};
+use crate::{Comparison, Filter, Kind, Param, Rows, Seq, Sort, Test, ValueRef, ordered};
 
 /// What there is to know about a version of a record when it is matched.
 #[derive(Clone, Copy, Debug)]
@@ -21,25 +21,122 @@ pub struct Candidate<'a> {
     pub rows: Rows<'a>,
 }
 
+/// The other records of a scope at a point, as [`Filter::matches_among`] asks about them.
+pub trait Others {
+    /// Why there is no answer.
+    type Error;
+
+    /// Whether the current record of this kind and id satisfies a filter;
+    /// false if there is none.
+    ///
+    /// # Errors
+    /// As the implementation says.
+    fn satisfies(&mut self, kind: Kind, id: &str, filter: &Filter) -> Result<bool, Self::Error>;
+
+    /// Whether a current record of a kind has a reference of a parameter to
+    /// the record `to`, and satisfies a filter.
+    ///
+    /// # Errors
+    /// As the implementation says.
+    fn referrer_satisfies(
+        &mut self,
+        to: (Kind, &str),
+        kind: Kind,
+        param: Param,
+        filter: &Filter,
+    ) -> Result<bool, Self::Error>;
+}
+
+/// When nothing is known of other records.
+struct Unknown;
+
+impl Others for Unknown {
+    type Error = Self;
+
+    fn satisfies(&mut self, _: Kind, _: &str, _: &Filter) -> Result<bool, Self> {
+        Err(Self)
+    }
+
+    fn referrer_satisfies(
+        &mut self,
+        _: (Kind, &str),
+        _: Kind,
+        _: Param,
+        _: &Filter,
+    ) -> Result<bool, Self> {
+        Err(Self)
+    }
+}
+
 impl Filter {
-    /// Says whether a record satisfies this.
+    /// Says whether a record satisfies this, whatever other records there
+    /// are: never, if that has to be known.
     #[must_use]
     pub fn matches(&self, candidate: &Candidate<'_>) -> bool {
+        // The kind matters only to those who refer to it.
+        let matches = self.matches_among(Kind(0), candidate, &mut Unknown);
+        matches.unwrap_or(false)
+    }
+
+    /// Says whether a record of a kind satisfies this among others.
+    ///
+    /// # Errors
+    /// Those of [`Others`].
+    pub fn matches_among<O: Others>(
+        &self,
+        kind: Kind,
+        candidate: &Candidate<'_>,
+        others: &mut O,
+    ) -> Result<bool, O::Error> {
         match self {
-            Self::Everything => true,
-            Self::Nothing => false,
-            Self::All(filters) => filters.iter().all(|filter| filter.matches(candidate)),
-            Self::Any(filters) => filters.iter().any(|filter| filter.matches(candidate)),
-            Self::Not(filter) => !filter.matches(candidate),
+            Self::Everything => Ok(true),
+            Self::Nothing => Ok(false),
+            Self::All(filters) => {
+                for filter in filters {
+                    if !filter.matches_among(kind, candidate, others)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            Self::Any(filters) => {
+                for filter in filters {
+                    if filter.matches_among(kind, candidate, others)? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+            Self::Not(filter) => Ok(!filter.matches_among(kind, candidate, others)?),
             Self::Value(param, test) => {
                 let mut values = candidate.rows.values(*param);
-                values.any(|value| test.accepts(&value))
+                Ok(values.any(|value| test.accepts(&value)))
             }
-            Self::Ids(ids) => ids.iter().any(|id| **id == *candidate.id),
+            Self::Ids(ids) => Ok(ids.iter().any(|id| **id == *candidate.id)),
             Self::Updated(comparison, from, to) => {
                 let at = candidate.time_ms;
-                comparison.holds_for_span((at, at.saturating_add(1)), (*from, *to))
+                Ok(comparison.holds_for_span((at, at.saturating_add(1)), (*from, *to)))
             }
+            Self::Refers {
+                param,
+                kind: of,
+                filter,
+            } => {
+                for value in candidate.rows.values(*param) {
+                    if let ValueRef::Reference { kind, id } = value
+                        && kind == *of
+                        && others.satisfies(kind, id, filter)?
+                    {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+            Self::Referred {
+                kind: of,
+                param,
+                filter,
+            } => others.referrer_satisfies((kind, candidate.id), *of, *param, filter),
         }
     }
 }
@@ -74,6 +171,12 @@ impl Test {
             (Self::UriIs(asked), ValueRef::Uri(uri)) => **asked == *uri,
             (Self::UriBelow(asked), ValueRef::Uri(uri)) => is_below(uri, asked),
             (Self::UriAbove(asked), ValueRef::Uri(uri)) => is_below(asked, uri),
+            (Self::Composite(tests), ValueRef::Composite(components)) => {
+                let mut components = components.iter();
+                let mut tests = tests.iter();
+                tests.all(|test| components.next().is_some_and(|value| test.accepts(&value)))
+                    && components.next().is_none()
+            }
             (
                 Self::Token { .. }
                 | Self::StringStarts(_)
@@ -85,7 +188,8 @@ impl Test {
                 | Self::Reference { .. }
                 | Self::UriIs(_)
                 | Self::UriBelow(_)
-                | Self::UriAbove(_),
+                | Self::UriAbove(_)
+                | Self::Composite(_),
                 _,
             ) => false,
         }

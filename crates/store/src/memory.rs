@@ -4,12 +4,13 @@
 //! every record. It keeps nothing on disk.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::{
     At, AuditEntry, AuditQuery, AuditRecord, Batch, Candidate, Change, Committed, Content, Error,
-    Filter, Found, History, HistoryOf, Hit, Kind, Position, Precondition, Put, Query, Record,
-    Reply, Row, Rows, Scope, Seq, Snapshot, Sort, Store,
+    Filter, Found, History, HistoryOf, Hit, Kind, Others, Param, Position, Precondition, Put,
+    Query, Record, Reply, Row, Rows, Scope, Seq, Snapshot, Sort, Store, Test,
 };
 
 /// A store in memory. A clone is another handle of the same store.
@@ -160,7 +161,8 @@ impl State {
                 self.newest_version(scope, *kind, id) == *version
             }
             Precondition::NoneMatch(query) => self
-                .matching(scope, self.newest, query.kind, &query.filter)
+                .at(scope, self.newest)
+                .matching(query.kind, &query.filter)
                 .is_empty(),
         }
     }
@@ -198,23 +200,80 @@ impl State {
         self.newest
     }
 
-    /// The undeleted records of a kind, as they were at a point, that a filter describes.
-    fn matching(&self, scope: Scope, at: Seq, kind: Kind, filter: &Filter) -> Vec<&Version> {
-        let records = self.records.range((scope, kind, "".into())..);
-        records
-            .take_while(|((s, k, _), _)| (*s, *k) == (scope, kind))
-            .filter_map(|(_, versions)| newest_at(versions, at))
-            .filter(|version| version.record.content != Content::Deleted)
-            .filter(|version| filter.matches(&version.candidate()))
-            .collect()
+    fn at(&self, scope: Scope, at: Seq) -> Past<'_> {
+        Past {
+            state: self,
+            scope,
+            at,
+        }
     }
 }
 
-fn newest_at(versions: &[Version], at: Seq) -> Option<&Version> {
-    versions
-        .iter()
-        .rev()
-        .find(|version| version.record.seq <= at)
+/// The current, undeleted records of a scope as they were at a point.
+#[derive(Clone, Copy)]
+struct Past<'a> {
+    state: &'a State,
+    scope: Scope,
+    at: Seq,
+}
+
+impl<'a> Past<'a> {
+    fn all(self, kind: Kind) -> impl Iterator<Item = &'a Version> {
+        let records = self.state.records.range((self.scope, kind, "".into())..);
+        records
+            .take_while(move |((s, k, _), _)| (*s, *k) == (self.scope, kind))
+            .filter_map(move |(_, versions)| self.shown(versions))
+    }
+
+    fn one(self, kind: Kind, id: &str) -> Option<&'a Version> {
+        let versions = self.state.records.get(&(self.scope, kind, id.into()))?;
+        self.shown(versions)
+    }
+
+    fn shown(self, versions: &'a [Version]) -> Option<&'a Version> {
+        let mut newest = versions.iter().rev();
+        let newest = newest.find(|version| version.record.seq <= self.at);
+        newest.filter(|version| version.record.content != Content::Deleted)
+    }
+
+    /// Those of a kind that a filter describes.
+    fn matching(self, kind: Kind, filter: &Filter) -> Vec<&'a Version> {
+        let all = self.all(kind);
+        all.filter(|version| self.satisfies_one(version, filter))
+            .collect()
+    }
+
+    fn satisfies_one(mut self, version: &Version, filter: &Filter) -> bool {
+        let matches = filter.matches_among(version.record.kind, &version.candidate(), &mut self);
+        matches.unwrap_or_else(|never| match never {})
+    }
+}
+
+impl Others for Past<'_> {
+    type Error = Infallible;
+
+    fn satisfies(&mut self, kind: Kind, id: &str, filter: &Filter) -> Result<bool, Infallible> {
+        let one = self.one(kind, id);
+        Ok(one.is_some_and(|version| self.satisfies_one(version, filter)))
+    }
+
+    fn referrer_satisfies(
+        &mut self,
+        (to, id): (Kind, &str),
+        kind: Kind,
+        param: Param,
+        filter: &Filter,
+    ) -> Result<bool, Infallible> {
+        let refers = Test::Reference {
+            kind: Some(to),
+            id: id.into(),
+        };
+        let refers = Filter::Value(param, refers);
+        let mut all = self.all(kind);
+        Ok(all.any(|version| {
+            refers.matches(&version.candidate()) && self.satisfies_one(version, filter)
+        }))
+    }
 }
 
 impl Version {
@@ -272,8 +331,13 @@ impl Snapshot for View {
     }
 
     fn find<'a>(&'a self, query: &'a Query) -> Reply<'a, Found> {
+        if let Err(error) = query.validate() {
+            return reply(Err(error));
+        }
         let hits = self.store.read(|state| {
-            let mut found = state.matching(self.scope, self.seq, query.kind, &query.filter);
+            let mut found = state
+                .at(self.scope, self.seq)
+                .matching(query.kind, &query.filter);
             found.sort_by(|a, b| Sort::compare(&query.sort, &a.candidate(), &b.candidate()));
             let hits = found.into_iter().map(|version| Hit {
                 record: version.record.clone(),
@@ -285,10 +349,12 @@ impl Snapshot for View {
     }
 
     fn count<'a>(&'a self, query: &'a Query) -> Reply<'a, u64> {
+        if let Err(error) = query.validate() {
+            return reply(Err(error));
+        }
         let count = self.store.read(|state| {
-            state
-                .matching(self.scope, self.seq, query.kind, &query.filter)
-                .len()
+            let past = state.at(self.scope, self.seq);
+            past.matching(query.kind, &query.filter).len()
         });
         reply(Ok(count as u64))
     }

@@ -1,7 +1,7 @@
 //! Queries: what to find, said once, understood by every engine.
 
 use crate::ordered::Decimal;
-use crate::{Kind, Param, Record, Row, Seq};
+use crate::{Error, Kind, Param, Record, Row, Seq};
 
 /// A search over the current records of one kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +39,28 @@ pub enum Filter {
     Ids(Vec<Box<str>>),
     /// The millisecond of the record's version against a span, as a date.
     Updated(Comparison, i64, i64),
+    /// The record refers to one that satisfies a filter: some reference of
+    /// `param` points to a record of `kind` that is current in the snapshot,
+    /// in the same scope, and does.
+    Refers {
+        /// The parameter whose references are followed.
+        param: Param,
+        /// The kind pointed to; references to others are not followed.
+        kind: Kind,
+        /// What the record pointed to must satisfy.
+        filter: Box<Filter>,
+    },
+    /// The record is referred to by one that satisfies a filter: some record
+    /// of `kind`, current in the snapshot and in the same scope, has a
+    /// reference of `param` to this one, and does.
+    Referred {
+        /// The kind that refers.
+        kind: Kind,
+        /// The parameter of its references.
+        param: Param,
+        /// What the record that refers must satisfy.
+        filter: Box<Filter>,
+    },
 }
 
 /// A test of one value.
@@ -95,6 +117,59 @@ pub enum Test {
     UriBelow(Box<str>),
     /// The URI is this or above it in the hierarchy of paths.
     UriAbove(Box<str>),
+    /// A composite with as many components as there are tests here, each of
+    /// which accepts the component at its place.
+    Composite(Vec<Test>),
+}
+
+/// How often references may be followed, one inside the other.
+const LINKS_MAX: usize = 8;
+
+impl Query {
+    /// Refuses what no store need answer; every engine asks this first.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] if references are followed more than 8 times, one
+    /// inside the other.
+    pub fn validate(&self) -> Result<(), Error> {
+        if self.filter.links() > LINKS_MAX {
+            return Err(Error::Misuse("references are followed too far"));
+        }
+        Ok(())
+    }
+}
+
+impl Filter {
+    /// Whether this looks at other records than the one it is asked about.
+    #[must_use]
+    pub fn is_linked(&self) -> bool {
+        match self {
+            Self::Refers { .. } | Self::Referred { .. } => true,
+            Self::All(filters) | Self::Any(filters) => filters.iter().any(Self::is_linked),
+            Self::Not(filter) => filter.is_linked(),
+            Self::Everything
+            | Self::Nothing
+            | Self::Value(..)
+            | Self::Ids(_)
+            | Self::Updated(..) => false,
+        }
+    }
+
+    /// How often references are followed, one inside the other.
+    fn links(&self) -> usize {
+        match self {
+            Self::Refers { filter, .. } | Self::Referred { filter, .. } => 1 + filter.links(),
+            Self::All(filters) | Self::Any(filters) => {
+                filters.iter().map(Self::links).max().unwrap_or(0)
+            }
+            Self::Not(filter) => filter.links(),
+            Self::Everything
+            | Self::Nothing
+            | Self::Value(..)
+            | Self::Ids(_)
+            | Self::Updated(..) => 0,
+        }
+    }
 }
 
 /// How a value's span `[a, b)` relates to the span of the query `[x, y)`,

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::ordered::{self, Decimal};
-use crate::{Kind, Param};
+use crate::{Components, Kind, Param};
 
 /// One value of one search parameter of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +64,8 @@ pub enum Value {
     },
     /// A URI, or a reference that is not to a record of this scope.
     Uri(Box<str>),
+    /// Two or three values that belong together, none of them a composite.
+    Composite(Box<[Value]>),
 }
 
 impl Value {
@@ -89,6 +91,26 @@ impl Value {
             },
             Self::Reference { kind, id } => ValueRef::Reference { kind: *kind, id },
             Self::Uri(uri) => ValueRef::Uri(uri),
+            Self::Composite(values) => ValueRef::Composite(Components::of(values)),
+        }
+    }
+
+    /// Whether it is what it may be: only a composite may be something else.
+    pub(crate) fn is_valid(&self) -> bool {
+        match self {
+            Self::Composite(values) => {
+                COMPONENTS.contains(&values.len())
+                    && !values
+                        .iter()
+                        .any(|value| matches!(value, Self::Composite(_)))
+            }
+            Self::Token { .. }
+            | Self::String { .. }
+            | Self::Date { .. }
+            | Self::Number(_)
+            | Self::Quantity { .. }
+            | Self::Reference { .. }
+            | Self::Uri(_) => true,
         }
     }
 
@@ -135,7 +157,12 @@ pub enum ValueRef<'a> {
     Reference { kind: Kind, id: &'a str },
     /// See [`Value::Uri`].
     Uri(&'a str),
+    /// See [`Value::Composite`].
+    Composite(Components<'a>),
 }
+
+/// How many components a composite has.
+pub(crate) const COMPONENTS: std::ops::RangeInclusive<usize> = 2..=3;
 
 impl ValueRef<'_> {
     /// The value with its own copy of the text; `None` if a number is none.
@@ -166,6 +193,12 @@ impl ValueRef<'_> {
                 id: id.into(),
             },
             Self::Uri(uri) => Value::Uri(uri.into()),
+            Self::Composite(components) => Value::Composite(
+                components
+                    .iter()
+                    .map(Self::to_value)
+                    .collect::<Option<_>>()?,
+            ),
         })
     }
 
@@ -200,6 +233,11 @@ impl ValueRef<'_> {
                 ordered::put_text(key, id);
             }
             Self::Uri(uri) => ordered::put_text(key, uri),
+            Self::Composite(components) => {
+                components.iter().for_each(|value| value.put_key(key));
+                // Below the number of any variant.
+                key.push(0);
+            }
         }
     }
 
@@ -213,6 +251,7 @@ impl ValueRef<'_> {
             Self::Quantity { .. } => 5,
             Self::Reference { .. } => 6,
             Self::Uri(_) => 7,
+            Self::Composite(_) => 8,
         }
     }
 }

@@ -4,12 +4,17 @@
 //! format; the parameter in 4 bytes, high byte first; the length of what
 //! follows, in LEB128; and the fields of the value. Text that is the last
 //! field runs to the end, other text has its length in front. Rows of a record
-//! lie one behind the other in the order of parameters.
+//! lie one behind the other in the order of parameters. A composite has for
+//! each component its tag, the length of what follows, and its fields.
+
+use std::cmp::Ordering;
 
 use crate::ordered::{self, Decimal};
-use crate::{Error, Kind, Param, Row, ValueRef};
+use crate::row::COMPONENTS;
+use crate::{Error, Kind, Param, Row, Value, ValueRef};
 
 const FORMAT: u8 = 0x10;
+const COMPOSITE: u8 = 8;
 
 impl Row {
     /// Appends the row in its stored format.
@@ -143,6 +148,74 @@ impl<'a> Iterator for Run<'a> {
     }
 }
 
+/// The values of a composite: as values, or as they are stored.
+#[derive(Clone, Copy, Debug)]
+pub struct Components<'a>(Parts<'a>);
+
+#[derive(Clone, Copy, Debug)]
+enum Parts<'a> {
+    Values(&'a [Value]),
+    Stored(&'a [u8]),
+}
+
+impl<'a> Components<'a> {
+    pub(crate) fn of(values: &'a [Value]) -> Self {
+        Self(Parts::Values(values))
+    }
+
+    /// Those that lie here one behind the other; `None` if they cannot be read.
+    fn stored(bytes: &'a [u8]) -> Option<Self> {
+        let (mut rest, mut count) = (bytes, 0);
+        while !rest.is_empty() {
+            take_component(&mut rest)?;
+            count += 1;
+        }
+        COMPONENTS
+            .contains(&count)
+            .then_some(Self(Parts::Stored(bytes)))
+    }
+
+    /// The components in their order.
+    pub fn iter(self) -> impl Iterator<Item = ValueRef<'a>> {
+        let (values, mut stored) = match self.0 {
+            Parts::Values(values) => (values, &[][..]),
+            Parts::Stored(bytes) => (&[][..], bytes),
+        };
+        let values = values.iter().map(Value::borrow);
+        values.chain(std::iter::from_fn(move || take_component(&mut stored)))
+    }
+}
+
+impl Ord for Components<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.iter().cmp(other.iter())
+    }
+}
+
+impl PartialOrd for Components<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Components<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Components<'_> {}
+
+fn take_component<'a>(bytes: &mut &'a [u8]) -> Option<ValueRef<'a>> {
+    let (tag, rest) = bytes.split_first()?;
+    *bytes = rest;
+    let length = take_length(bytes)?;
+    let (body, rest) = bytes.split_at_checked(length)?;
+    *bytes = rest;
+    // A composite has no composites inside.
+    take_body(*tag, body).filter(|_| *tag != COMPOSITE)
+}
+
 /// A row whose value is not yet read.
 struct Frame<'a> {
     tag: u8,
@@ -202,6 +275,7 @@ fn take_body(tag: u8, mut body: &[u8]) -> Option<ValueRef<'_>> {
             id: take_last_text(body)?,
         },
         7 => ValueRef::Uri(take_last_text(body)?),
+        COMPOSITE => ValueRef::Composite(Components::stored(std::mem::take(body))?),
         _ => return None,
     };
     body.is_empty().then_some(value)
@@ -221,6 +295,11 @@ fn body_length(value: &ValueRef<'_>) -> usize {
         } => value.len() + text(code) + system.len(),
         ValueRef::Reference { id, .. } => 4 + id.len(),
         ValueRef::Uri(uri) => uri.len(),
+        ValueRef::Composite(components) => components
+            .iter()
+            .map(|value| body_length(&value))
+            .map(|length| 1 + length_of_length(length) + length)
+            .sum(),
     }
 }
 
@@ -246,6 +325,13 @@ fn put_body(bytes: &mut Vec<u8>, value: &ValueRef<'_>) {
             bytes.extend_from_slice(id.as_bytes());
         }
         ValueRef::Uri(uri) => bytes.extend_from_slice(uri.as_bytes()),
+        ValueRef::Composite(components) => {
+            for value in components.iter() {
+                bytes.push(value.tag());
+                put_length(bytes, body_length(&value));
+                put_body(bytes, &value);
+            }
+        }
     }
 }
 

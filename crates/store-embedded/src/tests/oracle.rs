@@ -19,6 +19,7 @@ const PERIOD: Param = Param(4);
 const SUBJECT: Param = Param(5);
 const NAME: Param = Param(6);
 const VALUE: Param = Param(7);
+const PAIR: Param = Param(8);
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -73,6 +74,9 @@ fn put(numbers: &mut Numbers, id: u64, version: u64) -> Put {
     }
     let number = format!("{}.{}", numbers.below(30), numbers.below(4));
     rows.push(row(VALUE, Value::Number(Decimal::parse(&number).unwrap())));
+    for _ in 0..numbers.below(3) {
+        rows.push(row(PAIR, pair(numbers)));
+    }
     Put {
         kind: KIND,
         id: format!("r{id}").into(),
@@ -81,6 +85,28 @@ fn put(numbers: &mut Numbers, id: u64, version: u64) -> Put {
         rows,
         main_date_ms: dated.then_some(from_ms),
         seal: SealKey::Scope,
+    }
+}
+
+/// A code and a number that belong together.
+fn pair(numbers: &mut Numbers) -> Value {
+    let code = numbers.below(4).to_string().into();
+    let system = "http://s".into();
+    let number = Decimal::parse(&numbers.below(50).to_string()).unwrap();
+    let value = Value::Quantity {
+        value: number,
+        system: "u".into(),
+        code: "g".into(),
+    };
+    Value::Composite([Value::Token { system, code }, value].into())
+}
+
+fn patient(numbers: &mut Numbers, id: u64, version: u64) -> Put {
+    let put = put(numbers, id, version);
+    Put {
+        kind: PATIENT,
+        id: format!("p{id}").into(),
+        ..put
     }
 }
 
@@ -107,7 +133,27 @@ fn filter(numbers: &mut Numbers) -> Filter {
         system: None,
         code: Some(code.into()),
     };
-    match numbers.below(12) {
+    match numbers.below(14) {
+        12 => {
+            let number = |n: u64| Decimal::parse(&n.to_string()).unwrap();
+            let from = numbers.below(50);
+            let system = (numbers.below(3) > 0).then(|| "http://s".into());
+            let code = (numbers.below(3) > 0).then(|| numbers.below(4).to_string().into());
+            let quantity = Test::Quantity {
+                comparison,
+                from: number(from),
+                to: number(from + 2),
+                system: None,
+                code: Some("g".into()),
+            };
+            let token = Test::Token { system, code };
+            Filter::Value(PAIR, Test::Composite(vec![token, quantity]))
+        }
+        13 => Filter::Refers {
+            param: SUBJECT,
+            kind: PATIENT,
+            filter: Box::new(filter(numbers)),
+        },
         0 => Filter::Everything,
         1 | 2 => Filter::Value(STATUS, code(numbers.below(3).to_string())),
         3 => Filter::Value(RARE, code(numbers.below(300).to_string())),
@@ -132,8 +178,26 @@ fn filter(numbers: &mut Numbers) -> Filter {
     }
 }
 
+/// Patients of whom such records are, at times of those of patients.
+fn referred(numbers: &mut Numbers) -> Filter {
+    let filters = (0..1 + numbers.below(2)).map(|_| filter(numbers)).collect();
+    Filter::Referred {
+        kind: KIND,
+        param: SUBJECT,
+        filter: Box::new(Filter::All(filters)),
+    }
+}
+
 fn query(numbers: &mut Numbers) -> Query {
-    let filters = (0..1 + numbers.below(3)).map(|_| filter(numbers)).collect();
+    let mut filters: Vec<_> = (0..1 + numbers.below(3)).map(|_| filter(numbers)).collect();
+    let kind = match numbers.below(5) {
+        0 => {
+            filters.truncate(1);
+            filters.push(referred(numbers));
+            PATIENT
+        }
+        _ => KIND,
+    };
     let sort = (0..numbers.below(3)).map(|_| {
         let descending = numbers.below(2) == 0;
         let param = [DATE, DATE, NAME, VALUE, PERIOD, STATUS, SUBJECT][numbers.below(7) as usize];
@@ -144,7 +208,7 @@ fn query(numbers: &mut Numbers) -> Query {
         }
     });
     Query {
-        kind: KIND,
+        kind,
         sort: sort.collect(),
         filter: Filter::All(filters),
         limit: 1 + numbers.below(30) as usize,
@@ -206,6 +270,11 @@ fn every_way_through_the_planner_gives_what_the_twin_gives() {
                     put.rows.clear();
                 }
                 puts.push(put);
+            }
+            match round {
+                0 => puts.extend((0..60).map(|id| patient(&mut numbers, id, 1))),
+                65 => puts.extend((7..20).map(|id| patient(&mut numbers, id, 2))),
+                _ => {}
             }
             let batch = Batch {
                 scope: SCOPE,

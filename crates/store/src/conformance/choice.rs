@@ -4,19 +4,35 @@ use super::data::*;
 use crate::{Comparison, Filter, Kind, Param, Row, Sort, Test, Value};
 
 /// A generator of numbers (SplitMix64), and of the small things made from them.
-pub(super) struct Choice(u64);
+pub(super) struct Choice {
+    state: u64,
+    /// Texts and numbers are the first two of their lists, so that tuples share some.
+    narrow: bool,
+}
 
 /// Parameters, each with the type of its values; the last has all types.
-const PARAMS: [(Param, u64); 8] = [
+/// Composites are there often, so that a record has several.
+const PARAMS: [(Param, u64); 11] = [
     (Param(0), 0),
     (CODE, 0),
     (NAME, 1),
     (DATE, 2),
     (Param(4), 3),
     (Param(5), 4),
-    (Param(6), 5),
-    (Param(u32::MAX), 7),
+    (REFERENCE, 5),
+    (COMPOSITE, 7),
+    (COMPOSITE, 7),
+    (COMPOSITE, 7),
+    (Param(u32::MAX), 8),
 ];
+const REFERENCE: Param = Param(6);
+const COMPOSITE: Param = Param(7);
+/// The types of the components of composites.
+const COMPOSITES: [&[u64]; 6] = [&[0, 4], &[0, 0], &[0, 4], &[0, 2], &[0, 3, 3], &[5, 1]];
+/// Kinds that references point to.
+const KINDS: [Kind; 3] = [PATIENT, OBSERVATION, Kind(0)];
+/// Ids that references point to, more often than to others.
+const IDS: [&str; 4] = ["a", "b", "c", "aa"];
 const TEXTS: [&str; 12] = [
     "",
     "a",
@@ -49,12 +65,15 @@ const COMPARISONS: [Comparison; 9] = [
 
 impl Choice {
     pub(super) fn new(seed: u64) -> Self {
-        Self(seed)
+        Self {
+            state: seed,
+            narrow: false,
+        }
     }
 
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         mixed ^ (mixed >> 31)
     }
@@ -101,11 +120,21 @@ impl Choice {
     }
 
     fn text(&mut self) -> Box<str> {
-        (*self.of(&TEXTS)).into()
+        let texts = if self.narrow { &TEXTS[1..3] } else { &TEXTS };
+        (*self.of(texts)).into()
+    }
+
+    fn id(&mut self) -> Box<str> {
+        if self.one_in(3) {
+            return self.text();
+        }
+        (*self.of(&IDS)).into()
     }
 
     fn number(&mut self) -> crate::ordered::Decimal {
-        decimal(NUMBERS[self.below(12) as usize])
+        let numbers = if self.narrow { &NUMBERS[..2] } else { &NUMBERS };
+        let number: &&str = self.of(numbers);
+        decimal(number)
     }
 
     fn span(&mut self) -> (i64, i64) {
@@ -134,12 +163,13 @@ impl Choice {
                 code: self.text(),
             },
             5 => Value::Reference {
-                kind: Kind(self.below(2) as u32),
-                id: self.text(),
+                kind: *self.of(&KINDS),
+                id: self.id(),
             },
             6 => Value::Uri((*self.of(&URIS)).into()),
+            7 => Value::Composite(self.components(Self::value).into()),
             _ => {
-                let any = self.below(7);
+                let any = self.below(8);
                 self.value(any)
             }
         }
@@ -178,8 +208,8 @@ impl Choice {
                 }
             }
             5 => Test::Reference {
-                kind: self.one_in(2).then(|| Kind(self.below(2) as u32)),
-                id: self.text(),
+                kind: self.one_in(2).then(|| *self.of(&KINDS)),
+                id: self.id(),
             },
             6 => {
                 let uri = (*self.of(&URIS)).into();
@@ -189,11 +219,21 @@ impl Choice {
                     _ => Test::UriAbove(uri),
                 }
             }
+            7 => Test::Composite(self.components(Self::test)),
             _ => {
-                let any = self.below(7);
+                let any = self.below(8);
                 self.test(any)
             }
         }
+    }
+
+    /// Of each component's type what is made for it.
+    fn components<T>(&mut self, mut make: impl FnMut(&mut Self, u64) -> T) -> Vec<T> {
+        let kinds = self.of(&COMPOSITES);
+        self.narrow = true;
+        let made = kinds.iter().map(|kind| make(self, *kind)).collect();
+        self.narrow = false;
+        made
     }
 
     fn maybe_text(&mut self) -> Option<Box<str>> {
@@ -211,7 +251,7 @@ impl Choice {
 
     /// A filter at most so deep.
     pub(super) fn filter(&mut self, ids: &[&str], depth: u64) -> Filter {
-        match self.below(if depth == 0 { 10 } else { 16 }) {
+        match self.below(if depth == 0 { 10 } else { 20 }) {
             0 => Filter::Everything,
             1 => Filter::Ids(self.some(4, |choice| (*choice.of(ids)).into())),
             2 => {
@@ -224,8 +264,25 @@ impl Choice {
             }
             10..13 => Filter::All(self.some(3, |choice| choice.filter(ids, depth - 1))),
             13..15 => Filter::Any(self.some(3, |choice| choice.filter(ids, depth - 1))),
-            _ => Filter::Not(Box::new(self.filter(ids, depth - 1))),
+            15 => Filter::Not(Box::new(self.filter(ids, depth - 1))),
+            16 | 17 => Filter::Refers {
+                param: self.reference(),
+                kind: *self.of(&KINDS),
+                filter: Box::new(self.filter(ids, depth - 1)),
+            },
+            _ => Filter::Referred {
+                kind: *self.of(&KINDS),
+                param: self.reference(),
+                filter: Box::new(self.filter(ids, depth - 1)),
+            },
         }
+    }
+
+    fn reference(&mut self) -> Param {
+        if self.one_in(4) {
+            return self.param();
+        }
+        REFERENCE
     }
 
     pub(super) fn sort(&mut self) -> Vec<Sort> {

@@ -12,7 +12,8 @@ use crate::{Batch, Comparison, Filter, Kind, Param, Put, Query, Row, Seq, Sort, 
 
 const RECORDS: u64 = 1_000;
 const SUBJECT: Param = Param::named("Observation", "subject");
-const QUERIES: u64 = 150;
+const QUERIES: u64 = 200;
+const PATIENTS: u64 = 44;
 
 pub(super) fn many_records_are_searched_as_in_memory(subject: &Subject<'_>) {
     let seed = number_from("SALUS_STORE_SEED").unwrap_or(SEED);
@@ -52,7 +53,7 @@ fn fill(choice: &mut Choice, both: [&Subject<'_>; 2]) -> Vec<Seq> {
     let mut versions = vec![0; RECORDS as usize];
     let mut points = Vec::new();
     for round in 0..15 {
-        let mut puts = Vec::new();
+        let mut puts = some_patients(choice, round);
         for n in 0..100 {
             // Ten rounds create, five change what happens to be chosen.
             let n = if round < 10 {
@@ -78,6 +79,25 @@ fn fill(choice: &mut Choice, both: [&Subject<'_>; 2]) -> Vec<Seq> {
         }
     }
     points
+}
+
+/// All but the last few, and in later rounds some of them again.
+fn some_patients(choice: &mut Choice, round: u64) -> Vec<Put> {
+    let (numbers, version) = match round {
+        0 => (0..PATIENTS - 4, 1),
+        12 => (5..15, 2),
+        _ => return Vec::new(),
+    };
+    let put = |n| {
+        let id = format!("p{n}");
+        if version > 1 && n % 4 == 0 {
+            return deletion(&id, version);
+        }
+        let mut rows = choice.some(3, Choice::row);
+        rows.push(row(CODE, token("s", &format!("c{}", choice.below(8)))));
+        patient_with(&id, version, rows)
+    };
+    numbers.map(put).collect()
 }
 
 fn observation(choice: &mut Choice, id: &str, version: u64) -> Put {
@@ -111,9 +131,66 @@ fn reference(number: u64) -> Row {
     row(SUBJECT, Value::Reference { kind, id })
 }
 
-/// A patient's records of a code in a span of time, in the order of their dates; or anything else.
+/// A patient's records of a code in a span of time, in the order of their
+/// dates; those of patients with a code; patients with such records; or
+/// anything else.
 fn query_like(choice: &mut Choice) -> Query {
+    let filter = filter_like(choice);
+    let sort = match choice.below(3) {
+        0 => choice.sort(),
+        _ => {
+            let descending = choice.one_in(2);
+            let param = if choice.one_in(4) { CODE } else { DATE };
+            vec![Sort::Value { param, descending }]
+        }
+    };
+    let (kind, filter) = match choice.below(4) {
+        0 => {
+            let other = patient_like(choice);
+            (PATIENT, Filter::All(vec![referred(filter), other]))
+        }
+        _ => (OBSERVATION, filter),
+    };
+    Query {
+        sort,
+        rows: vec![DATE],
+        ..query(kind, filter)
+    }
+}
+
+fn patient_like(choice: &mut Choice) -> Filter {
+    let codes = choice.some(4, |choice| has_code(&format!("c{}", choice.below(8))));
+    match choice.below(5) {
+        0 => Filter::Everything,
+        1 => Filter::Not(Box::new(Filter::Any(codes))),
+        2 => referred(has_code(&format!("c{}", choice.below(8)))),
+        _ => Filter::Any(codes),
+    }
+}
+
+fn referred(filter: Filter) -> Filter {
+    Filter::Referred {
+        kind: OBSERVATION,
+        param: SUBJECT,
+        filter: Box::new(filter),
+    }
+}
+
+fn filter_like(choice: &mut Choice) -> Filter {
     let mut filters = Vec::new();
+    if choice.one_in(3) {
+        let refers = Filter::Refers {
+            param: SUBJECT,
+            kind: PATIENT,
+            filter: Box::new(patient_like(choice)),
+        };
+        let not = choice.one_in(5);
+        filters.push(if not {
+            Filter::Not(Box::new(refers))
+        } else {
+            refers
+        });
+    }
     if choice.one_in(2) {
         let kind: Option<Kind> = choice.one_in(2).then_some(PATIENT);
         let id = format!("p{}", choice.below(8)).into();
@@ -140,17 +217,5 @@ fn query_like(choice: &mut Choice) -> Query {
         let ids = ["r1", "r27", "r333", "r999", "r1000"];
         filters.push(choice.filter(&ids, 2));
     }
-    let sort = match choice.below(3) {
-        0 => choice.sort(),
-        _ => {
-            let descending = choice.one_in(2);
-            let param = if choice.one_in(4) { CODE } else { DATE };
-            vec![Sort::Value { param, descending }]
-        }
-    };
-    Query {
-        sort,
-        rows: vec![DATE],
-        ..query(OBSERVATION, Filter::All(filters))
-    }
+    Filter::All(filters)
 }

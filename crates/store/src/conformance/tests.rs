@@ -33,6 +33,9 @@ enum Fault {
     SkipsAChange,
     ForgetsAudit,
     CountsAPage,
+    FollowsToNothing,
+    ForgetsTheInnerFilter,
+    MixesTuples,
 }
 
 struct Faulty(Fault);
@@ -156,7 +159,10 @@ impl FaultySnapshot {
         match fault {
             Fault::IgnoresTheSort => query.sort.clear(),
             Fault::IgnoresThePosition => query.after = None,
-            Fault::FoldsExactText => query.filter = fold(query.filter),
+            Fault::FoldsExactText
+            | Fault::FollowsToNothing
+            | Fault::ForgetsTheInnerFilter
+            | Fault::MixesTuples => query.filter = mistake(fault, query.filter),
             Fault::LosesRows => drop(query.rows.pop()),
             Fault::ShowsTheNewestState => {
                 let now = self.store.inner.snapshot(self.scope, At::Now).await?;
@@ -184,13 +190,42 @@ impl FaultySnapshot {
     }
 }
 
-fn fold(filter: Filter) -> Filter {
-    match filter {
-        Filter::Value(param, Test::StringIs(text)) => {
+/// The filter as an engine with a fault understands it.
+fn mistake(fault: Fault, filter: Filter) -> Filter {
+    let each = |filters: Vec<Filter>| {
+        let filters = filters.into_iter().map(|filter| mistake(fault, filter));
+        filters.collect()
+    };
+    match (fault, filter) {
+        (_, Filter::All(filters)) => Filter::All(each(filters)),
+        (_, Filter::Any(filters)) => Filter::Any(each(filters)),
+        (_, Filter::Not(filter)) => Filter::Not(Box::new(mistake(fault, *filter))),
+        (Fault::FoldsExactText, Filter::Value(param, Test::StringIs(text))) => {
             let text = text.to_lowercase();
             Filter::Value(param, Test::StringStarts(text.into()))
         }
-        other => other,
+        (Fault::FollowsToNothing, Filter::Refers { param, filter, .. })
+            if *filter == Filter::Everything =>
+        {
+            Filter::Value(param, Test::Present)
+        }
+        (Fault::ForgetsTheInnerFilter, Filter::Referred { kind, param, .. }) => {
+            let filter = Box::new(Filter::Everything);
+            Filter::Referred {
+                kind,
+                param,
+                filter,
+            }
+        }
+        (Fault::MixesTuples, Filter::Value(param, Test::Composite(tests))) => {
+            let alone = |at: usize| {
+                let mut alone = vec![Test::Present; tests.len()];
+                alone[at] = tests[at].clone();
+                Filter::Value(param, Test::Composite(alone))
+            };
+            Filter::All((0..tests.len()).map(alone).collect())
+        }
+        (_, other) => other,
     }
 }
 
@@ -330,4 +365,16 @@ fn faults_of_searches_are_caught() {
     );
     check(Fault::LosesRows, &["hits_carry_the_rows_asked_for", RANDOM]);
     check(Fault::CountsAPage, &["a_limit_of_zero_gives_nothing"]);
+    check(
+        Fault::FollowsToNothing,
+        &["records_are_found_by_what_they_refer_to", RANDOM],
+    );
+    check(
+        Fault::ForgetsTheInnerFilter,
+        &["records_are_found_by_what_refers_to_them", RANDOM],
+    );
+    check(
+        Fault::MixesTuples,
+        &["composites_match_within_one_tuple", RANDOM],
+    );
 }

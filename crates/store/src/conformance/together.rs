@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::Subject;
 use super::data::*;
-use crate::{Batch, Error, Filter, HistoryOf, Precondition, Seq};
+use crate::{Batch, Error, Filter, HistoryOf, Precondition, Seq, Value};
 
 const THREADS: usize = 8;
 const ROUNDS: usize = 25;
@@ -28,6 +28,45 @@ pub(super) fn of_many_conditional_creates_one_wins(subject: &Subject<'_>) {
         assert_eq!(view.count(&patients(code)), 1);
     }
     assert_eq!(view.seq(), Seq(ROUNDS as u64));
+}
+
+/// The condition of each looks at what all others commit together with theirs.
+pub(super) fn of_many_linked_conditional_creates_one_wins(subject: &Subject<'_>) {
+    let wins = race(subject, |thread, round| {
+        let code = format!("round-{round}");
+        let id = format!("{round}-{thread}");
+        let rows = vec![row(CODE, token("", &code))];
+        let to = Value::Reference {
+            kind: PATIENT,
+            id: (&*id).into(),
+        };
+        let observation = patient_with(&id, 1, vec![row(NAME, to)]);
+        let filter = Filter::Refers {
+            param: NAME,
+            kind: PATIENT,
+            filter: Box::new(has_code(&code)),
+        };
+        // Every other one is without condition, and in the way.
+        let condition = Precondition::NoneMatch(query(OBSERVATION, filter));
+        let other = patient(&format!("other-{id}"), 1);
+        match thread % 2 {
+            0 => Batch {
+                preconditions: vec![condition],
+                ..batch(
+                    10,
+                    vec![
+                        patient_with(&id, 1, rows),
+                        of_kind(OBSERVATION, observation),
+                    ],
+                )
+            },
+            _ => batch(10, vec![other]),
+        }
+    });
+    assert_eq!(wins, [1 + THREADS / 2; ROUNDS]);
+    let view = subject.now(ONE);
+    let created = view.count(&query(OBSERVATION, Filter::Everything));
+    assert_eq!(created, ROUNDS as u64);
 }
 
 pub(super) fn of_many_updates_of_one_version_one_wins(subject: &Subject<'_>) {

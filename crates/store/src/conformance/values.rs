@@ -2,7 +2,7 @@
 
 use super::data::*;
 use super::{Subject, View};
-use crate::{Comparison, Filter, Kind, Param, Test, Value};
+use crate::{Comparison, Filter, Kind, Param, Query, Test, Value};
 
 pub(super) const VALUE: Param = Param::named("Patient", "value");
 
@@ -25,9 +25,15 @@ pub(super) fn one(value: Value) -> Vec<Value> {
 /// Asked in several ways: alone, counted, negated, with others that change nothing.
 #[track_caller]
 pub(super) fn check(view: &View<'_>, filter: Filter, expected: &str) {
+    check_of(view, PATIENT, filter, expected);
+}
+
+/// The same for the records of a kind.
+#[track_caller]
+pub(super) fn check_of(view: &View<'_>, kind: Kind, filter: Filter, expected: &str) {
     let mut expected: Vec<&str> = expected.split_whitespace().collect();
     expected.sort_unstable();
-    let everything = view.find(&patients(Filter::Everything));
+    let everything = view.find(&query(kind, Filter::Everything));
     let mut others = ids(&everything);
     others.retain(|id| !expected.contains(id));
     others.sort_unstable();
@@ -40,20 +46,19 @@ pub(super) fn check(view: &View<'_>, filter: Filter, expected: &str) {
         Filter::Any(vec![Filter::Nothing, filter.clone()]),
     ];
     for same in same {
-        check_once(view, same, &expected);
+        check_once(view, query(kind, same), &expected);
     }
     let opposite = [
         not(&filter),
         Filter::All(vec![not(&filter), Filter::Everything]),
     ];
     for opposite in opposite {
-        check_once(view, opposite, &others);
+        check_once(view, query(kind, opposite), &others);
     }
 }
 
 #[track_caller]
-fn check_once(view: &View<'_>, filter: Filter, expected: &[&str]) {
-    let query = patients(filter);
+fn check_once(view: &View<'_>, query: Query, expected: &[&str]) {
     let found = view.find(&query);
     let mut found = ids(&found);
     found.sort_unstable();

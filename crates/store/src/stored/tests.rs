@@ -21,6 +21,11 @@ fn decimal() -> impl Strategy<Value = Decimal> {
 }
 
 fn value() -> impl Strategy<Value = Value> {
+    let composite = vec(plain(), 2..4).prop_map(|values| Value::Composite(values.into()));
+    prop_oneof![7 => plain(), 1 => composite]
+}
+
+fn plain() -> impl Strategy<Value = Value> {
     prop_oneof![
         (text(), text()).prop_map(|(system, code)| Value::Token { system, code }),
         (text(), text()).prop_map(|(folded, exact)| Value::String { folded, exact }),
@@ -60,6 +65,22 @@ fn bytes_never_change() {
         bytes,
         [0x15, 1, 2, 3, 4, 7, 0xC2, 25, 100, 2, b'm', b'g', b'u']
     );
+}
+
+#[test]
+fn bytes_of_composites_never_change() {
+    let mut bytes = Vec::new();
+    let token = Value::Token {
+        system: "s".into(),
+        code: "ab".into(),
+    };
+    let value = Value::Composite([token, Value::Uri("u".into())].into());
+    let param = Param(0x0102_0304);
+    Row { param, value }.write(&mut bytes);
+    let token = [1, 4, 2, b'a', b'b', b's'];
+    let uri = [7, 1, b'u'];
+    assert_eq!(bytes[..6], [0x18, 1, 2, 3, 4, 9]);
+    assert_eq!(bytes[6..], [&token[..], &uri].concat());
 }
 
 #[test]
