@@ -109,6 +109,14 @@ fn references_between_entries_become_references_to_what_is_stored() {
     assert!(!stored.body.contains("urn:uuid:"), "{}", stored.body);
     let third = project.get(&format!("Basic/{third}")).expect(200).json();
     assert_eq!(third["subject"]["reference"], format!("Patient/{there}"));
+    // A question mark may be escaped.
+    let entry = json!({"resource": basic("Patient?identifier=urn:s|x"), "request": request("POST", "Basic")});
+    let escaped = bundle("transaction", json!([entry])).to_string();
+    let escaped = escaped.replace('?', "\\u003f");
+    let request = project.request("POST", "").body(escaped);
+    let made = location_id(&project.send(request).expect(200), 0);
+    let made = project.get(&format!("Basic/{made}")).expect(200).json();
+    assert_eq!(made["subject"]["reference"], format!("Patient/{there}"));
     assert_eq!(
         project
             .get(&format!("Basic?subject=Patient/{target}"))

@@ -65,8 +65,10 @@ impl Service {
         links: &HashMap<String, String>,
     ) -> Result<Stored, Error> {
         let mut splices = Splices::new();
-        let rewrite = |link: &str| links.get(link).cloned();
-        splice::add_rewrites(planned.resource, rewrite, &mut splices);
+        if !links.is_empty() {
+            let rewrite = |link: &str| links.get(link).cloned();
+            splice::add_rewrites(planned.resource, rewrite, &mut splices);
+        }
         if splices.is_empty() {
             return planned.stored(cx, planned.resource);
         }
@@ -93,6 +95,11 @@ pub(super) fn conditional_links(
     known: &HashMap<String, String>,
 ) -> Vec<String> {
     let mut found = Vec::new();
+    // Many resources hold no question mark, nor one that JSON escapes, and a
+    // search of the text is quick.
+    if !resource.raw().contains(['?', '\\']) {
+        return found;
+    }
     let look = |link: &str| {
         if let Some((name, _)) = link.split_once('?')
             && !known.contains_key(link)
