@@ -76,11 +76,11 @@ impl Decimal {
                 return None;
             }
             at += 1;
-            if byte & 1 == 0 {
-                return Some(at);
-            }
             if at - first > DIGITS_MAX / 2 {
                 return None;
+            }
+            if byte & 1 == 0 {
+                return Some(at);
             }
         }
     }

@@ -126,6 +126,18 @@ fn what_is_not_a_number_is_refused() {
 }
 
 #[test]
+fn bytes_of_too_many_digits_are_no_number() {
+    let longest = decimal(&format!("0.{}", "1".repeat(2_000)));
+    let longest = longest.as_bytes().to_vec();
+    assert_eq!(Decimal::length(&longest), Some(longest.len()));
+    // One more pair of digits before the last.
+    let mut longer = longest.clone();
+    longer.insert(1, longest[1]);
+    assert_eq!(Decimal::length(&longer), None);
+    assert_eq!(Decimal::from_bytes(&longer), None);
+}
+
+#[test]
 fn prints_as_a_number() {
     for (text, printed) in [
         ("0.0", "0"),
