@@ -19,7 +19,7 @@ use crate::pipeline::Write;
 use crate::projects::DEFAULT;
 
 /// Sessions kept in memory; others are read from the store.
-const SESSIONS_KEPT: u64 = 10_000;
+const SESSIONS_KEPT: usize = 10_000;
 /// Passwords hashed at once: each takes 19 MiB and a core.
 const HASHES_AT_ONCE: usize = 2;
 
@@ -47,7 +47,7 @@ pub struct SignedIn {
 
 /// Sessions seen lately.
 pub(crate) struct Sessions {
-    seen: moka::sync::Cache<Box<str>, Seen>,
+    seen: quick_cache::sync::Cache<Box<str>, Seen>,
     /// Counts what ended sessions, so that one read just before is not kept.
     ended: AtomicU64,
     hashing: Semaphore,
@@ -64,7 +64,7 @@ struct Seen {
 impl Sessions {
     pub(crate) fn new() -> Self {
         Self {
-            seen: moka::sync::Cache::new(SESSIONS_KEPT),
+            seen: quick_cache::sync::Cache::new(SESSIONS_KEPT),
             ended: AtomicU64::new(0),
             hashing: Semaphore::new(HASHES_AT_ONCE),
             operator: Arc::new(Subject::operator()),
@@ -79,19 +79,19 @@ impl Sessions {
     /// Reads everything anew: something that decides over sessions changed.
     pub(crate) fn forget_all(&self) {
         self.ended.fetch_add(1, Ordering::SeqCst);
-        self.seen.invalidate_all();
+        self.seen.clear();
     }
 
     fn forget(&self, id: &str) {
         self.ended.fetch_add(1, Ordering::SeqCst);
-        self.seen.invalidate(id);
+        self.seen.remove(id);
     }
 
     /// Keeps what was read when `ended` was this; nothing if a session ended since.
     fn keep(&self, id: &str, seen: Seen, ended: u64) {
         self.seen.insert(id.into(), seen);
         if self.ended.load(Ordering::SeqCst) != ended {
-            self.seen.invalidate(id);
+            self.seen.remove(id);
         }
     }
 }
