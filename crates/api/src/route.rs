@@ -101,6 +101,8 @@ pub static ROUTES: &[Route] = {
 
         GET    Fhir    "/metadata"                      "capabilities"      Public                  fhir::capabilities;
         POST   Fhir    ""                               "transaction"       Token(Batch)            fhir::bundle;
+        GET    Fhir    ""                               "search-system"     Token(Search)           fhir::search_system;
+        POST   Fhir    "/_search"                       "search-system-post" Token(Search)          fhir::search_system_post;
         GET    Fhir    "/_history"                      "history-system"    Token(HistorySystem)    fhir::history_system;
         GET    Fhir    "/{type}"                        "search-type"       Token(Search)           fhir::search;
         POST   Fhir    "/{type}/_search"                "search-type-post"  Token(Search)           fhir::search_post;
@@ -109,6 +111,8 @@ pub static ROUTES: &[Route] = {
         GET    Fhir    "/{type}/{id}"                   "read"              Token(Read)             fhir::read;
         PUT    Fhir    "/{type}/{id}"                   "update"            Token(Update)           fhir::update;
         DELETE Fhir    "/{type}/{id}"                   "delete"            Token(Delete)           fhir::delete;
+        GET    Fhir    "/{type}/{id}/{member}"          "search-compartment" Token(Search)          fhir::search_compartment;
+        POST   Fhir    "/{type}/{id}/{member}/_search"  "search-compartment-post" Token(Search)     fhir::search_compartment_post;
         GET    Fhir    "/{type}/{id}/_history"          "history-instance"  Token(HistoryInstance)  fhir::history_instance;
         GET    Fhir    "/{type}/{id}/_history/{vid}"    "vread"             Token(Vread)            fhir::vread;
     }

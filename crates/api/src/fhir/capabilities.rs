@@ -60,6 +60,7 @@ fn statement(base: &str) -> Value {
             }]}]},
             "resource": resources,
             "interaction": served(&OF_SYSTEM),
+            "compartment": compartments(),
         }],
     })
 }
@@ -80,6 +81,17 @@ fn served(codes: &[&str]) -> Vec<Value> {
                 .any(|route| route.mount == Mount::Fhir && route.name == name)
         })
         .map(|code| json!({"code": code}))
+        .collect()
+}
+
+/// <https://hl7.org/fhir/R4/compartmentdefinition.html>
+fn compartments() -> Vec<String> {
+    let names = salus_service::fhir::search::compartments().iter();
+    names
+        .map(|name| {
+            let name = name.to_lowercase();
+            format!("http://hl7.org/fhir/CompartmentDefinition/{name}")
+        })
         .collect()
 }
 

@@ -115,18 +115,77 @@ pub(crate) async fn bundle(call: &mut Call) -> Result<Response, Failure> {
 
 /// `GET [base]/[type]?…`
 pub(crate) async fn search(call: &mut Call) -> Result<Response, Failure> {
-    let wanted = Preferences::of(call)?;
     let parameters = call.query_pairs()?;
-    let reply = call
+    search_type(call, parameters).await
+}
+
+/// `POST [base]/[type]/_search`
+pub(crate) async fn search_post(call: &mut Call) -> Result<Response, Failure> {
+    let parameters = posted_pairs(call).await?;
+    search_type(call, parameters).await
+}
+
+async fn search_type(call: &mut Call, parameters: Pairs) -> Result<Response, Failure> {
+    let wanted = Preferences::of(call)?;
+    let ty = call.param("type");
+    let found = call
         .service()
-        .search(&call.cx, call.param("type"), parameters, wanted.handling)
-        .await?;
+        .search(&call.cx, ty, parameters, wanted.handling);
+    let reply = found.await?;
     finish(call, &wanted, reply)
 }
 
-/// `POST [base]/[type]/_search`: parameters in the body, and behind the `?` too.
-pub(crate) async fn search_post(call: &mut Call) -> Result<Response, Failure> {
+/// `GET [base]?…`
+pub(crate) async fn search_system(call: &mut Call) -> Result<Response, Failure> {
+    let parameters = call.query_pairs()?;
+    search_all(call, parameters).await
+}
+
+/// `POST [base]/_search`
+pub(crate) async fn search_system_post(call: &mut Call) -> Result<Response, Failure> {
+    let parameters = posted_pairs(call).await?;
+    search_all(call, parameters).await
+}
+
+async fn search_all(call: &mut Call, parameters: Pairs) -> Result<Response, Failure> {
     let wanted = Preferences::of(call)?;
+    let found = call
+        .service()
+        .search_system(&call.cx, parameters, wanted.handling);
+    let reply = found.await?;
+    finish(call, &wanted, reply)
+}
+
+/// `GET [base]/[compartment]/[id]/[type]?…`
+pub(crate) async fn search_compartment(call: &mut Call) -> Result<Response, Failure> {
+    let parameters = call.query_pairs()?;
+    search_members(call, parameters).await
+}
+
+/// `POST [base]/[compartment]/[id]/[type]/_search`
+pub(crate) async fn search_compartment_post(call: &mut Call) -> Result<Response, Failure> {
+    let parameters = posted_pairs(call).await?;
+    search_members(call, parameters).await
+}
+
+async fn search_members(call: &mut Call, parameters: Pairs) -> Result<Response, Failure> {
+    let wanted = Preferences::of(call)?;
+    let compartment = (call.param("type"), call.param("id"));
+    let found = call.service().search_compartment(
+        &call.cx,
+        compartment,
+        call.param("member"),
+        parameters,
+        wanted.handling,
+    );
+    let reply = found.await?;
+    finish(call, &wanted, reply)
+}
+
+type Pairs = Vec<(String, String)>;
+
+/// The parameters of a search by POST: in the body, and behind the `?` too.
+async fn posted_pairs(call: &mut Call) -> Result<Pairs, Failure> {
     let form = call
         .header(header::CONTENT_TYPE)
         .is_some_and(|ty| ty.starts_with("application/x-www-form-urlencoded"));
@@ -145,11 +204,7 @@ pub(crate) async fn search_post(call: &mut Call) -> Result<Response, Failure> {
         )
     })?;
     parameters.extend(pairs(text)?);
-    let reply = call
-        .service()
-        .search(&call.cx, call.param("type"), parameters, wanted.handling)
-        .await?;
-    finish(call, &wanted, reply)
+    Ok(parameters)
 }
 
 /// `GET [base]/[type]/[id]/_history`

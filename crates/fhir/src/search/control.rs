@@ -212,6 +212,10 @@ impl At<'_> {
     /// `_revinclude`: to the resources found, and to others only with `:iterate`.
     fn reverse(&self, value: &str, iterate: bool) -> Result<Include, Issue> {
         let include = self.link(value, iterate)?;
+        if include.source.is_none() {
+            let details = "the value must name the type that refers: Type:* or Type:parameter";
+            return Err(self.malformed(details.to_owned()));
+        }
         let reaches = |parameter: &SearchParameter| {
             let definitions = definitions::r4();
             let mut names = parameter.targets.iter().map(|id| definitions.ty(*id).name);

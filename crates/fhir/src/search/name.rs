@@ -6,6 +6,7 @@ use std::cell::Cell;
 
 use super::composite;
 use super::operand::{self, ALTERNATIVES_MAX, Asking, Expected, Operand};
+use super::path::paths;
 use crate::definitions::{self, SearchKind, SearchParameter};
 use crate::issue::{Issue, IssueType};
 
@@ -196,8 +197,7 @@ impl Reading<'_> {
 
     /// The types that a reference may lead to.
     fn targets(&self, reference: &SearchParameter) -> Result<Vec<&'static str>, Issue> {
-        let definitions = definitions::r4();
-        let names = reference.targets.iter().map(|id| definitions.ty(*id).name);
+        let names = targets(reference).into_iter();
         let names: Vec<_> = names.filter_map(operand::type_name).collect();
         if names.is_empty() {
             let code = reference.code;
@@ -211,9 +211,7 @@ impl Reading<'_> {
     fn target(&self, reference: &SearchParameter, name: &str) -> Result<&'static str, Issue> {
         let ty = operand::type_name(name).filter(|ty| leads_to(reference, ty));
         ty.ok_or_else(|| {
-            let definitions = definitions::r4();
-            let names = reference.targets.iter().map(|id| definitions.ty(*id).name);
-            let allowed = names.collect::<Vec<_>>().join(", ");
+            let allowed = targets(reference).join(", ");
             self.unsupported(format!("unknown type of target; allowed: {allowed}"))
         })
     }
@@ -333,9 +331,23 @@ impl Reading<'_> {
     }
 }
 
+/// The names of the types that a reference may lead to. `patient` says in its
+/// expression that it leads to a Patient only, whatever the element allows.
+pub(super) fn targets(parameter: &SearchParameter) -> Vec<&'static str> {
+    let paths = paths(parameter.expression).unwrap_or_default();
+    let mut only: Vec<&'static str> = paths.iter().filter_map(|path| path.target).collect();
+    if only.is_empty() || only.len() < paths.len() {
+        let definitions = definitions::r4();
+        let names = parameter.targets.iter().map(|id| definitions.ty(*id).name);
+        return names.collect();
+    }
+    only.sort_unstable();
+    only.dedup();
+    only
+}
+
 fn leads_to(parameter: &SearchParameter, ty: &str) -> bool {
-    let definitions = definitions::r4();
-    let mut targets = parameter.targets.iter().map(|id| definitions.ty(*id).name);
+    let mut targets = targets(parameter).into_iter();
     parameter.kind == SearchKind::Reference && targets.any(|name| name == ty || name == "Resource")
 }
 

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use super::decimal::Number;
 use super::fold::fold;
+use super::name;
 use super::span::Span;
 use super::value::{CODE_BYTES_MAX, STRING_BYTES_MAX, clip};
 use crate::definitions::{self, SearchKind, SearchParameter};
@@ -312,8 +313,8 @@ pub(super) fn typed_reference(
 }
 
 fn only_target(parameter: &SearchParameter) -> Option<&'static str> {
-    match parameter.targets {
-        [only] => type_name(definitions::r4().ty(*only).name),
+    match name::targets(parameter)[..] {
+        [only] => type_name(only),
         _ => None,
     }
 }

@@ -306,13 +306,21 @@ fn the_capability_statement_is_valid_and_true() {
         .iter()
         .filter(|r| r.mount == salus_api::route::Mount::Fhir);
     let mut of_type: Vec<&str> = served
-        .filter(|route| route.path.starts_with("/{type}") && route.name != "search-type-post")
+        .filter(|route| route.path.starts_with("/{type}") && !route.name.ends_with("-post"))
+        // No interaction of a type: the statement has a list of compartments.
+        .filter(|route| route.name != "search-compartment")
         .map(|route| route.name)
         .collect();
     of_type.sort();
     assert_eq!(names(&patient["interaction"], "code"), of_type);
     let system = names(&statement["rest"][0]["interaction"], "code");
-    assert_eq!(system, ["batch", "history-system", "transaction"]);
+    assert_eq!(
+        system,
+        ["batch", "history-system", "search-system", "transaction"]
+    );
+    let compartments = &statement["rest"][0]["compartment"];
+    let patients = "http://hl7.org/fhir/CompartmentDefinition/patient";
+    assert!(compartments.as_array().unwrap().contains(&patients.into()));
     resources
         .iter()
         .for_each(|resource| check_taken(&project, resource));
@@ -323,15 +331,29 @@ fn the_capability_statement_is_valid_and_true() {
 fn check_taken(project: &Project, resource: &Value) {
     let ty = resource["type"].as_str().unwrap();
     let list = |name: &str| resource[name].as_array().cloned().unwrap_or_default();
-    let parameters = list("searchParam").into_iter().map(|parameter| {
-        let value = match parameter["type"].as_str().unwrap() {
-            "date" => "2020",
-            "reference" => "urn:x",
-            "number" | "quantity" => "1",
-            "uri" => "urn:x",
-            _ => "x",
-        };
-        format!("{}={value}", parameter["name"].as_str().unwrap())
+    let value = |kind: &str| match kind {
+        "date" => "2020",
+        "reference" => "urn:x",
+        "number" | "quantity" => "1",
+        "uri" => "urn:x",
+        _ => "x",
+    };
+    let parameters = list("searchParam");
+    let kind = |url: &str| {
+        let part = parameters.iter().find(|part| part["definition"] == url);
+        part.unwrap()["type"].as_str().unwrap()
+    };
+    let parameters = parameters.iter().map(|parameter| {
+        let name = parameter["name"].as_str().unwrap();
+        let definition = salus_fhir::definitions::r4().search_parameter(ty, name);
+        let components = definition.unwrap().components.iter();
+        let mut values: Vec<&str> = components
+            .map(|part| value(kind(part.definition)))
+            .collect();
+        if values.is_empty() {
+            values.push(value(parameter["type"].as_str().unwrap()));
+        }
+        format!("{name}={}", values.join("$"))
     });
     let includes = list("searchInclude")
         .into_iter()

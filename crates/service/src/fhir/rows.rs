@@ -122,7 +122,9 @@ fn value(found: &Found<'_>) -> Option<Value> {
         } => token(system, &of_type_code(code, value)),
         // Nothing asks for an empty code in an empty system, but `:missing` finds it.
         Found::Present => token("", ""),
-        Found::Composite(_) => return None,
+        Found::Composite(parts) => {
+            Value::Composite(parts.iter().map(value).collect::<Option<_>>()?)
+        }
     })
 }
 

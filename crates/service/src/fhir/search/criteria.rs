@@ -1,21 +1,111 @@
 //! Criteria of a search as a filter of the store.
 
-use salus_fhir::definitions::SearchKind;
+use salus_auth::{Action, Target};
+use salus_fhir::definitions::{SearchKind, SearchParameter};
 use salus_fhir::issue::{Issue, IssueType};
 use salus_fhir::search::{Clause, Criterion, Extractor, Modifier, Operand, Prefix};
 use salus_store::ordered::Decimal;
 use salus_store::{Comparison, Filter, Kind, Test};
 
+use crate::context::Context;
 use crate::fhir::rows;
 use crate::fhir::types::ResourceType;
 
-/// The filter for one clause, or why it is not served.
-pub(super) fn filter(ty: ResourceType, clause: &Clause) -> Result<Filter, Issue> {
-    match clause {
-        Clause::Own(criterion) => own(ty, criterion),
-        Clause::Chain { .. } => Err(unserved("http", "chained parameters are not served yet")),
-        Clause::Has { .. } => Err(unserved("http._has", "_has is not served yet")),
+/// Makes filters of criteria, within what the one asking may search.
+pub(super) struct Criteria<'c> {
+    cx: &'c Context,
+    /// Types on which a condition was, and that the one asking may not search.
+    denied: Vec<&'static str>,
+}
+
+impl<'c> Criteria<'c> {
+    pub(super) fn of(cx: &'c Context) -> Self {
+        Self {
+            cx,
+            denied: Vec::new(),
+        }
     }
+
+    /// The filter for one clause, or why it is not served.
+    pub(super) fn filter(&mut self, ty: ResourceType, clause: &Clause) -> Result<Filter, Issue> {
+        match clause {
+            Clause::Own(criterion) => own(ty, criterion),
+            Clause::Chain { reference, targets } => self.chain(ty, reference, targets),
+            Clause::Has {
+                ty: from,
+                reference,
+                clause,
+            } => {
+                let from = linked_type(from, reference)?;
+                linked_type(ty.name, reference)?;
+                Ok(Filter::Referred {
+                    kind: from.kind,
+                    param: rows::param(from.name, reference),
+                    filter: self.within(from, clause)?.into(),
+                })
+            }
+        }
+    }
+
+    /// What the one asking should know of conditions that match nothing.
+    pub(super) fn notices(&self) -> impl Iterator<Item = Issue> {
+        self.denied.iter().map(|ty| {
+            let details = format!("you may not search {ty}: a condition on it matches nothing");
+            Issue::warning(IssueType::Suppressed, "http", details)
+        })
+    }
+
+    /// A reference to several types leads to any of them.
+    fn chain(
+        &mut self,
+        ty: ResourceType,
+        reference: &SearchParameter,
+        targets: &[(&'static str, Clause)],
+    ) -> Result<Filter, Issue> {
+        let from = linked_type(ty.name, reference)?;
+        let param = rows::param(from.name, reference);
+        let mut alternatives = Vec::with_capacity(targets.len());
+        for (target, clause) in targets {
+            let target = linked_type(target, reference)?;
+            alternatives.push(Filter::Refers {
+                param,
+                kind: target.kind,
+                filter: self.within(target, clause)?.into(),
+            });
+        }
+        Ok(any(alternatives))
+    }
+
+    /// A condition on another resource holds for those only that the one
+    /// asking may find: what is hidden cannot be inferred.
+    fn within(&mut self, ty: ResourceType, clause: &Clause) -> Result<Filter, Issue> {
+        let filter = self.filter(ty, clause)?;
+        let (subject, target) = (&self.cx.subject, Target::Type(ty.name));
+        let Ok(grant) = salus_auth::authorize(subject, self.cx.scope, Action::Search, target)
+        else {
+            if !self.denied.contains(&ty.name) {
+                self.denied.push(ty.name);
+            }
+            return Ok(Filter::Nothing);
+        };
+        let visible = grant.filter();
+        if *visible == Filter::Everything {
+            return Ok(filter);
+        }
+        Ok(Filter::All(vec![visible.clone(), filter]))
+    }
+}
+
+/// A type whose records can be followed to, and from.
+fn linked_type(name: &str, reference: &SearchParameter) -> Result<ResourceType, Issue> {
+    let known = ResourceType::named(name).filter(|ty| ty.name != ResourceType::AUDIT_EVENT);
+    known.ok_or_else(|| {
+        let location = format!("http.{}", reference.code);
+        unserved(
+            &location,
+            "audit events are not searched through references",
+        )
+    })
 }
 
 fn own(ty: ResourceType, criterion: &Criterion) -> Result<Filter, Issue> {
@@ -91,11 +181,13 @@ fn updated(operand: &Operand) -> Option<Filter> {
 
 fn value(ty: ResourceType, criterion: &Criterion, operand: &Operand) -> Option<Filter> {
     use Modifier as M;
-    let param = rows::param(ty.name, criterion.parameter);
+    let parameter = criterion.parameter;
+    let param = rows::param(ty.name, parameter);
     let test = match (operand, criterion.modifier) {
-        (Operand::Token { system, code }, None | Some(M::Not)) => token(system, code),
+        (Operand::Composite(parts), None) => return composite(ty, parameter, parts),
+        (_, None | Some(M::Not | M::Type(_))) => plain(operand)?,
         (Operand::Token { system, code }, Some(M::Identifier)) => {
-            let param = rows::identifier_param(ty.name, criterion.parameter);
+            let param = rows::identifier_param(ty.name, parameter);
             return Some(Filter::Value(param, token(system, code)));
         }
         (
@@ -106,17 +198,12 @@ fn value(ty: ResourceType, criterion: &Criterion, operand: &Operand) -> Option<F
             },
             Some(M::OfType),
         ) => {
-            let param = rows::of_type_param(ty.name, criterion.parameter);
+            let param = rows::of_type_param(ty.name, parameter);
             let code = rows::of_type_code(code, value).into();
-            return Some(Filter::Value(
-                param,
-                token(&Some(system.clone()), &Some(code)),
-            ));
+            let test = token(&Some(system.clone()), &Some(code));
+            return Some(Filter::Value(param, test));
         }
-        (Operand::Text { folded, .. }, Some(M::Text)) => {
-            return words(ty, criterion, folded);
-        }
-        (Operand::Text { folded, .. }, None) => Test::StringStarts(folded.clone()),
+        (Operand::Text { folded, .. }, Some(M::Text)) => return words(ty, parameter, folded),
         (Operand::Text { folded, .. }, Some(M::Contains)) => Test::StringContains(folded.clone()),
         (Operand::Text { folded, exact }, Some(M::Exact)) => {
             // The index is in the order of folded texts: where to look, then what to find.
@@ -124,53 +211,68 @@ fn value(ty: ResourceType, criterion: &Criterion, operand: &Operand) -> Option<F
             let same = Filter::Value(param, Test::StringIs(exact.clone()));
             return Some(Filter::All(vec![near, same]));
         }
-        (Operand::Date(prefix, span), None) => {
-            Test::Date(comparison(*prefix), span.from_ms, span.to_ms)
-        }
-        (Operand::Number(prefix, number), None) => Test::Number(
+        (Operand::Uri(uri), Some(M::Below)) if of_uris(parameter) => Test::UriBelow(uri.clone()),
+        (Operand::Uri(uri), Some(M::Above)) if of_uris(parameter) => Test::UriAbove(uri.clone()),
+        _ => return None,
+    };
+    Some(Filter::Value(param, test))
+}
+
+/// How a value is tested without a modifier; `None` if it has no such meaning.
+fn plain(operand: &Operand) -> Option<Test> {
+    Some(match operand {
+        Operand::Token { system, code } => token(system, code),
+        Operand::Text { folded, .. } => Test::StringStarts(folded.clone()),
+        Operand::Date(prefix, span) => Test::Date(comparison(*prefix), span.from_ms, span.to_ms),
+        Operand::Number(prefix, number) => Test::Number(
             comparison(*prefix),
             Decimal::parse(&number.from)?,
             Decimal::parse(&number.to)?,
         ),
-        (
-            Operand::Quantity {
-                prefix,
-                number,
-                system,
-                code,
-            },
-            None,
-        ) => Test::Quantity {
+        Operand::Quantity {
+            prefix,
+            number,
+            system,
+            code,
+        } => Test::Quantity {
             comparison: comparison(*prefix),
             from: Decimal::parse(&number.from)?,
             to: Decimal::parse(&number.to)?,
             system: system.clone(),
             code: code.clone(),
         },
-        (
-            Operand::Reference {
-                ty: Some(ty),
-                id,
-                version: Some(version),
-            },
-            None | Some(M::Type(_)),
-        ) => Test::UriIs(rows::versioned(ty, id, version).into()),
-        (Operand::Reference { ty, id, .. }, None | Some(M::Type(_))) => Test::Reference {
+        Operand::Reference {
+            ty: Some(ty),
+            id,
+            version: Some(version),
+        } => Test::UriIs(rows::versioned(ty, id, version).into()),
+        Operand::Reference { ty, id, .. } => Test::Reference {
             kind: ty.map(Kind::named),
             id: id.clone(),
         },
-        (Operand::Uri(uri), None | Some(M::Type(_))) => Test::UriIs(uri.clone()),
-        (Operand::Uri(uri), Some(M::Below)) if of_uris(criterion) => Test::UriBelow(uri.clone()),
-        (Operand::Uri(uri), Some(M::Above)) if of_uris(criterion) => Test::UriAbove(uri.clone()),
-        _ => return None,
-    };
-    Some(Filter::Value(param, test))
+        Operand::Uri(uri) => Test::UriIs(uri.clone()),
+        Operand::Missing(_) | Operand::OfType { .. } | Operand::Composite(_) => return None,
+    })
+}
+
+/// All parts hold for values of one element.
+fn composite(
+    ty: ResourceType,
+    parameter: &'static SearchParameter,
+    parts: &[Operand],
+) -> Option<Filter> {
+    let tests: Vec<Test> = parts.iter().map(plain).collect::<Option<_>>()?;
+    let kept = Extractor::for_type(ty.name)?.kept_under(parameter);
+    let filters = kept.map(|parameter| {
+        let param = rows::param(ty.name, parameter);
+        Filter::Value(param, Test::Composite(tests.clone()))
+    });
+    Some(any(filters.collect()))
 }
 
 /// `:text`, which is a search for a string among the words.
-fn words(ty: ResourceType, criterion: &Criterion, folded: &str) -> Option<Filter> {
-    let extractor = Extractor::for_type(ty.name)?;
-    let kept = extractor.kept_under(criterion.parameter);
+fn words(ty: ResourceType, parameter: &'static SearchParameter, folded: &str) -> Option<Filter> {
+    let kept = Extractor::for_type(ty.name)?.kept_under(parameter);
     let tests = kept.map(|parameter| {
         let param = rows::text_param(ty.name, parameter);
         Filter::Value(param, Test::StringStarts(folded.into()))
@@ -178,8 +280,8 @@ fn words(ty: ResourceType, criterion: &Criterion, folded: &str) -> Option<Filter
     Some(any(tests.collect()))
 }
 
-fn of_uris(criterion: &Criterion) -> bool {
-    criterion.parameter.kind == SearchKind::Uri
+fn of_uris(parameter: &SearchParameter) -> bool {
+    parameter.kind == SearchKind::Uri
 }
 
 fn token(system: &Option<Box<str>>, code: &Option<Box<str>>) -> Test {

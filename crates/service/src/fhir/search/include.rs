@@ -62,6 +62,7 @@ impl Service {
             .map(|hit| (hit.record.kind, hit.record.id.clone()))
             .collect();
         let mut sources: Vec<Source> = found.hits.iter().map(source).collect();
+        let iterates = includes.iter().chain(reverse).any(|it| it.iterate);
         for round in 0..ROUNDS_MAX {
             let applies = |include: &&Include| round == 0 || include.iterate;
             let mut queries = targets(includes.iter().filter(applies), &sources, &seen);
@@ -71,18 +72,21 @@ impl Service {
             sources.clear();
             for (ty, filter) in queries {
                 let room = INCLUDED_MAX - included.records.len();
-                let found = self.related(cx, asked, snapshot, ty, filter, room).await?;
-                included.cut |= found.next.is_some();
-                for hit in found.hits {
+                // Without room, one more tells that there is more.
+                let limit = room.max(1);
+                let found = self.related(cx, asked, snapshot, ty, filter, limit).await?;
+                included.cut |= found.next.is_some() || room == 0 && !found.hits.is_empty();
+                for hit in found.hits.into_iter().take(room) {
                     if seen.insert((hit.record.kind, hit.record.id.clone())) {
                         sources.push(source(&hit));
                         included.records.push(hit.record);
                     }
                 }
             }
-            if sources.is_empty() || included.records.len() >= INCLUDED_MAX {
+            if sources.is_empty() || !iterates || included.cut {
                 break;
             }
+            included.cut = round + 1 == ROUNDS_MAX;
         }
         Ok(included)
     }

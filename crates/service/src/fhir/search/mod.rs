@@ -7,10 +7,16 @@
 mod criteria;
 mod include;
 mod page;
+mod range;
 pub mod served;
+mod several;
+mod streams;
 
 pub(crate) use page::{links, outcome, shown};
+pub use range::compartments;
 
+use criteria::Criteria;
+use range::Range;
 use salus_auth::{Action, Grant, Target};
 use salus_fhir::issue::{Issue, IssueType};
 use salus_fhir::search::{Asking, Control, Problem, Search, SortKey, Subset, Summary, Total};
@@ -36,11 +42,13 @@ const PURPOSE: &str = "search";
 
 /// A search as it was understood.
 pub(crate) struct Asked {
+    /// Where it was asked, below the endpoint: `Patient`, or `Patient/1/Observation`.
+    pub(crate) path: String,
     pub(crate) ty: ResourceType,
     pub(crate) filters: Vec<Filter>,
     pub(crate) control: Control,
-    /// What a lenient client sent in vain.
-    pub(crate) ignored: Vec<Issue>,
+    /// What the client should know: what it sent in vain.
+    pub(crate) notices: Vec<Issue>,
     /// What was understood, as the client wrote it.
     pub(crate) pairs: Vec<(String, String)>,
 }
@@ -60,27 +68,55 @@ impl Service {
         parameters: Vec<(String, String)>,
         handling: Handling,
     ) -> Result<Reply, Error> {
-        let ty = resource_type(ty)?;
-        let target = Target::Type(ty.name);
+        let range = Range::of_type(resource_type(ty)?);
+        self.search_range(cx, range, parameters, handling).await
+    }
+
+    async fn search_range(
+        &self,
+        cx: &Context,
+        range: Range,
+        parameters: Vec<(String, String)>,
+        handling: Handling,
+    ) -> Result<Reply, Error> {
+        let ty = range.ty.name;
+        let target = Target::Type(ty);
         let grant = self
             .authorize(cx, What::Search, Action::Search, target)
             .await?;
         let work = async {
-            let (parameters, place) = self.place(cx, ty, parameters)?;
-            let asked = self.understand(cx, ty, parameters, handling)?;
-            if ty.name == ResourceType::AUDIT_EVENT {
-                return self.search_audit(cx, &grant, asked, place).await;
-            }
-            self.search_granted(cx, &grant, asked, place).await
+            let (parameters, place) = self.place(cx, &range.path, parameters)?;
+            self.search_placed(cx, &grant, range, parameters, place, handling)
+                .await
         };
-        self.attempt(cx, &grant, What::Search, ty.name, work).await
+        self.attempt(cx, &grant, What::Search, ty, work).await
+    }
+
+    /// A page of resources of one type.
+    async fn search_placed(
+        &self,
+        cx: &Context,
+        grant: &Grant,
+        range: Range,
+        parameters: Vec<(String, String)>,
+        place: Place,
+        handling: Handling,
+    ) -> Result<Reply, Error> {
+        let mut asked = self.understand(cx, range.ty, parameters, handling)?;
+        asked.path = range.path;
+        asked.filters.extend(range.within);
+        asked.pairs.extend(range.listed);
+        if asked.ty.name == ResourceType::AUDIT_EVENT {
+            return self.search_audit(cx, grant, asked, place).await;
+        }
+        self.search_granted(cx, grant, asked, place).await
     }
 
     /// Reads a link's cursor, or begins a new search.
     fn place(
         &self,
         cx: &Context,
-        ty: ResourceType,
+        path: &str,
         parameters: Vec<(String, String)>,
     ) -> Result<(Vec<(String, String)>, Place), Error> {
         let Some((_, text)) = parameters.iter().find(|(name, _)| name == CURSOR) else {
@@ -91,10 +127,10 @@ impl Service {
             return Ok((parameters, place));
         };
         let cursor = Cursor::open(&self.cursor_key, cx, PURPOSE, text)?;
-        let (name, query) = cursor.request.split_once('?').unwrap_or_default();
+        let (asked, query) = cursor.request.split_once('?').unwrap_or_default();
         let other =
             |(name, _): &(String, String)| !matches!(name.as_str(), CURSOR | "_format" | "_pretty");
-        if name != ty.name || parameters.iter().any(other) {
+        if asked != path || parameters.iter().any(other) {
             return Err(Error::invalid(
                 "a cursor holds its whole search; follow the link as it is",
             ));
@@ -114,41 +150,16 @@ impl Service {
         parameters: Vec<(String, String)>,
         handling: Handling,
     ) -> Result<Asked, Error> {
-        let asking = Asking {
-            own_bases: &[&cx.base],
-            now_ms: cx.now_ms,
-        };
-        let (search, mut problems) = Search::parse(ty.name, &parameters, &asking);
-        let mut filters = Vec::with_capacity(search.clauses.len());
-        for (at, clause) in &search.clauses {
-            match criteria::filter(ty, clause) {
-                Ok(filter) => filters.push(filter),
-                Err(issue) => problems.push(Problem { at: *at, issue }),
-            }
-        }
-        let conflict = conflict(&search.control);
-        problems.extend(conflict.map(|issue| Problem {
-            at: parameters.len(),
-            issue,
-        }));
-        let lenient = handling == Handling::Lenient && problems.iter().all(|p| p.is_ignorable());
-        if !problems.is_empty() && !lenient {
-            let issues = problems.into_iter().map(|problem| problem.issue);
-            return Err(Error::with_issues(Kind::Invalid, issues.collect()));
-        }
-        let ignored: Vec<usize> = problems.iter().map(|problem| problem.at).collect();
-        let pairs = parameters
-            .into_iter()
-            .enumerate()
-            .filter(|(at, _)| !ignored.contains(at))
-            .map(|(_, pair)| pair);
-        Ok(Asked {
-            ty,
-            filters,
-            control: search.control,
-            pairs: pairs.collect(),
-            ignored: problems.into_iter().map(|p| as_warning(p.issue)).collect(),
-        })
+        let (mut asked, problems) = read(cx, ty, &parameters);
+        let ignored = lenient(problems, handling)?;
+        let is_ignored = |at: usize| ignored.iter().any(|problem| problem.at == at);
+        let pairs = parameters.into_iter().enumerate();
+        asked.pairs = pairs
+            .filter(|(at, _)| !is_ignored(*at))
+            .map(|(_, pair)| pair)
+            .collect();
+        asked.ignore(ignored);
+        Ok(asked)
     }
 
     async fn search_granted(
@@ -181,8 +192,10 @@ impl Service {
             Some(position) => Some(self.next(cx, &asked, snapshot.seq(), position.clone())?),
             None => None,
         };
+        let subset = asked.subset();
+        let shown = found.hits.iter().map(|hit| (&hit.record, subset.as_ref()));
         Ok(Reply {
-            body: Some(page::searchset(cx, &asked, total, next, &found, &included)),
+            body: Some(page::searchset(cx, &asked, total, next, shown, &included)),
             ..Reply::with(Status::Ok)
         })
     }
@@ -215,15 +228,70 @@ impl Service {
     ) -> Result<String, Error> {
         let cursor = Cursor {
             seq,
-            request: format!("{}?{}", asked.ty.name, asked.text()),
+            request: format!("{}?{}", asked.path, asked.text()),
             position,
         };
         let text = cursor.seal(&self.cursor_key, cx, PURPOSE)?;
-        Ok(format!("{}/{}?{CURSOR}={text}", cx.base, asked.ty.name))
+        Ok(format!("{}?{CURSOR}={text}", asked.url(cx)))
     }
 }
 
+/// What is asked of a type, and what of it is not understood.
+fn read(cx: &Context, ty: ResourceType, parameters: &[(String, String)]) -> (Asked, Vec<Problem>) {
+    let asking = Asking {
+        own_bases: &[&cx.base],
+        now_ms: cx.now_ms,
+    };
+    let (search, mut problems) = Search::parse(ty.name, parameters, &asking);
+    let mut criteria = Criteria::of(cx);
+    let mut filters = Vec::with_capacity(search.clauses.len());
+    for (at, clause) in &search.clauses {
+        match criteria.filter(ty, clause) {
+            Ok(filter) => filters.push(filter),
+            Err(issue) => problems.push(Problem { at: *at, issue }),
+        }
+    }
+    let conflict = conflict(&search.control);
+    problems.extend(conflict.map(|issue| Problem {
+        at: parameters.len(),
+        issue,
+    }));
+    let asked = Asked {
+        path: ty.name.to_owned(),
+        ty,
+        filters,
+        control: search.control,
+        pairs: Vec::new(),
+        notices: criteria.notices().collect(),
+    };
+    (asked, problems)
+}
+
+/// The problems that a lenient client wants ignored; others are an error.
+fn lenient(problems: Vec<Problem>, handling: Handling) -> Result<Vec<Problem>, Error> {
+    let ignored = handling == Handling::Lenient && problems.iter().all(Problem::is_ignorable);
+    if problems.is_empty() || ignored {
+        return Ok(problems);
+    }
+    let issues = problems.into_iter().map(|problem| problem.issue);
+    Err(Error::with_issues(Kind::Invalid, issues.collect()))
+}
+
 impl Asked {
+    /// Adds what a lenient client sent in vain to what it is told.
+    fn ignore(&mut self, problems: Vec<Problem>) {
+        let issues = problems
+            .into_iter()
+            .map(|problem| as_warning(problem.issue));
+        self.notices.extend(issues);
+    }
+
+    /// The URL where it was asked, without parameters.
+    pub(crate) fn url(&self, cx: &Context) -> String {
+        let slash = if self.path.is_empty() { "" } else { "/" };
+        format!("{}{slash}{}", cx.base, self.path)
+    }
+
     /// Whether anything but the result's form was asked.
     pub(crate) fn has_criteria(&self) -> bool {
         !self.filters.is_empty()

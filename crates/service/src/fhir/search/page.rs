@@ -6,7 +6,7 @@ use bytes::Bytes;
 use salus_fhir::issue::{Issue, IssueType, operation_outcome};
 use salus_fhir::json::{Document, Limits};
 use salus_fhir::search::Subset;
-use salus_store::{Content, Found, Record};
+use salus_store::{Content, Record};
 
 use super::Asked;
 use super::include::Included;
@@ -14,17 +14,18 @@ use crate::context::Context;
 use crate::fhir::types::ResourceType;
 use crate::fhir::writer::BundleWriter;
 
-/// Writes the bundle of a page.
-pub(super) fn searchset(
+/// Writes the bundle of a page: the matches, each with the part of it that is
+/// given, and what is included.
+pub(super) fn searchset<'r>(
     cx: &Context,
     asked: &Asked,
     total: Option<u64>,
     next: Option<String>,
-    found: &Found,
+    matches: impl Iterator<Item = (&'r Record, Option<&'r Subset>)> + Clone,
     included: &Included,
 ) -> Bytes {
-    let records = found.hits.iter().map(|hit| &hit.record);
-    let bytes = records.clone().chain(&included.records).map(|record| {
+    let records = matches.clone().map(|(record, _)| record);
+    let bytes = records.chain(&included.records).map(|record| {
         let body = match &record.content {
             Content::Body(body) => body.len(),
             Content::Deleted => 0,
@@ -36,11 +37,11 @@ pub(super) fn searchset(
         bundle.total(total);
     }
     bundle.links(&links(cx, asked, next));
-    let subset = asked.subset();
-    for record in records {
-        write(&mut bundle, cx, record, "match", subset.as_ref());
+    for (record, subset) in matches {
+        write(&mut bundle, cx, record, "match", subset);
     }
     // `_elements` are elements of the type searched.
+    let subset = asked.subset();
     let subset = subset.filter(|subset| !matches!(subset, Subset::Elements(_)));
     for record in &included.records {
         write(&mut bundle, cx, record, "include", subset.as_ref());
@@ -57,14 +58,14 @@ pub(crate) fn links(
 ) -> Vec<(&'static str, String)> {
     let text = asked.text();
     let question = if text.is_empty() { "" } else { "?" };
-    let own = format!("{}/{}{question}{text}", cx.base, asked.ty.name);
+    let own = format!("{}{question}{text}", asked.url(cx));
     let next = next.map(|url| ("next", url));
     [("self", own)].into_iter().chain(next).collect()
 }
 
 /// What the client should know of its own search.
 pub(crate) fn outcome(bundle: &mut BundleWriter, asked: &Asked, cut: bool) {
-    let mut issues = asked.ignored.clone();
+    let mut issues = asked.notices.clone();
     if cut {
         issues.push(Issue::warning(
             IssueType::Incomplete,

@@ -63,7 +63,7 @@ fn references(ty: ResourceType) -> impl Iterator<Item = &'static SearchParameter
     parameters.filter(|parameter| parameter.kind == SearchKind::Reference)
 }
 
-/// Composite and special parameters are not served yet.
+/// Special parameters are not served yet.
 fn kind(kind: SearchKind) -> Option<&'static str> {
     match kind {
         SearchKind::Token => Some("token"),
@@ -73,6 +73,7 @@ fn kind(kind: SearchKind) -> Option<&'static str> {
         SearchKind::Number => Some("number"),
         SearchKind::Quantity => Some("quantity"),
         SearchKind::Uri => Some("uri"),
-        SearchKind::Composite | SearchKind::Special => None,
+        SearchKind::Composite => Some("composite"),
+        SearchKind::Special => None,
     }
 }

@@ -1,0 +1,124 @@
+//! What a search is over: a type, a compartment, several types
+//! (<https://hl7.org/fhir/R4/search.html#context>).
+
+use salus_fhir::definitions;
+use salus_store::{Filter, Test};
+
+use crate::error::Error;
+use crate::fhir::types::ResourceType;
+use crate::fhir::{check_id, resource_type, rows};
+
+/// The resources of one type that a search is over.
+#[derive(Clone)]
+pub(super) struct Range {
+    /// Where it was asked, below the endpoint.
+    pub(super) path: String,
+    pub(super) ty: ResourceType,
+    /// The compartment.
+    pub(super) within: Option<Filter>,
+    /// `_type`, when that chose the type.
+    pub(super) listed: Option<(String, String)>,
+}
+
+impl Range {
+    /// All resources of a type.
+    pub(super) fn of_type(ty: ResourceType) -> Self {
+        Self {
+            path: ty.name.to_owned(),
+            ty,
+            within: None,
+            listed: None,
+        }
+    }
+
+    /// All resources of all types, but for audit events, which are kept apart.
+    pub(super) fn everything() -> Vec<Self> {
+        let all = ResourceType::all().into_iter();
+        all.filter(|ty| ty.name != ResourceType::AUDIT_EVENT)
+            .map(|ty| Self {
+                path: String::new(),
+                ..Self::of_type(ty)
+            })
+            .collect()
+    }
+}
+
+/// The names of the compartments that can be searched.
+#[must_use]
+pub fn compartments() -> &'static [&'static str] {
+    definitions::r4().compartments()
+}
+
+/// The resources of a compartment: <https://hl7.org/fhir/R4/compartmentdefinition.html>.
+pub(super) struct Compartment<'a> {
+    /// Such as `Patient`.
+    name: &'static str,
+    /// Of which one.
+    id: &'a str,
+}
+
+impl<'a> Compartment<'a> {
+    /// The compartment that a URL names.
+    pub(super) fn of(name: &str, id: &'a str) -> Result<Self, Error> {
+        resource_type(name)?;
+        let all = compartments();
+        let name = all.iter().find(|known| **known == name).ok_or_else(|| {
+            let known = all.join(", ");
+            Error::not_found(format!("only these have a compartment: {known}"))
+        })?;
+        check_id(id)?;
+        Ok(Self { name, id })
+    }
+
+    /// Those of one type.
+    pub(super) fn range(&self, ty: ResourceType) -> Result<Range, Error> {
+        let within = self.filter(ty).ok_or_else(|| {
+            let (ty, name) = (ty.name, self.name);
+            Error::not_found(format!("{ty} is not in the compartment of a {name}"))
+        })?;
+        Ok(Range {
+            path: format!("{}/{}/{}", self.name, self.id, ty.name),
+            ty,
+            within: Some(within),
+            listed: None,
+        })
+    }
+
+    /// Those of all types, but for audit events, which are kept apart.
+    pub(super) fn ranges(&self) -> Vec<Range> {
+        let all = Range::everything().into_iter();
+        all.filter_map(|range| {
+            Some(Range {
+                path: format!("{}/{}/*", self.name, self.id),
+                within: Some(self.filter(range.ty)?),
+                ..range
+            })
+        })
+        .collect()
+    }
+
+    /// One is in its own compartment. `None` if the type is never in it.
+    fn filter(&self, ty: ResourceType) -> Option<Filter> {
+        let definitions = definitions::r4();
+        let codes = definitions.compartment(self.name, ty.name);
+        let mut filters: Vec<Filter> = Vec::with_capacity(codes.len());
+        if ty.name == self.name {
+            filters.push(Filter::Ids(vec![self.id.into()]));
+        }
+        let parameters = codes
+            .iter()
+            .filter_map(|code| definitions.search_parameter(ty.name, code));
+        for parameter in parameters {
+            let test = Test::Reference {
+                kind: ResourceType::named(self.name).map(|ty| ty.kind),
+                id: self.id.into(),
+            };
+            filters.push(Filter::Value(rows::param(ty.name, parameter), test));
+        }
+        match filters.len() {
+            0 => None,
+            1 => filters.pop(),
+            _ => Some(Filter::Any(filters)),
+        }
+    }
+}
