@@ -69,7 +69,9 @@ impl Search<'_> {
         let reader = self.reader;
         let wanted = if hinted { self.wanted } else { &[] };
         let mut cursor = reader.view.forward(&span.start, &span.end)?;
-        while let Some(key) = next_wanted(&mut cursor, wanted)? {
+        let mut skipped = 0;
+        while let Some(key) = next_wanted(&mut cursor, wanted, &mut skipped)? {
+            self.links.skip(std::mem::take(&mut skipped));
             self.touch()?;
             let seq = keys::last_number(key);
             if span.test.passes(key) && self.shows(seq) {

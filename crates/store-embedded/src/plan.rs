@@ -10,6 +10,7 @@ use crate::core::read_count;
 use crate::index::{Access, KeyTest};
 use crate::keys;
 use crate::kv::Cursor;
+use crate::links::cost_of;
 use crate::reader::Reader;
 use crate::search::Search;
 use crate::walk::next_wanted;
@@ -24,8 +25,10 @@ pub(crate) const ALL: &[usize] = &[64, 512, COLLECT_MAX];
 /// So many records are rather collected and sorted than walked to for long.
 pub(crate) const COLLECT_MAX: usize = 4096;
 
-/// More references than these are not merged by their dates.
+/// References to more records than these are not merged by their dates.
 const MERGED_MAX: usize = 256;
+/// Going to a place costs about as much as reading so many entries.
+const SEEK: usize = 8;
 
 /// What a query asks, taken apart.
 pub(crate) struct Conditions<'a> {
@@ -109,7 +112,10 @@ impl<'a> Search<'a> {
                 break;
             }
         }
-        self.links.touched += probes.iter().map(|probe| probe.touched as u64).sum::<u64>();
+        for probe in &probes {
+            self.links.touched += probe.touched as u64;
+            self.links.skip(probe.skipped);
+        }
         let at = ended.unwrap_or(0);
         if at >= probes.len() {
             return Ok(None);
@@ -217,6 +223,7 @@ struct Probe<'a> {
     span: usize,
     cursor: Option<Cursor<'a>>,
     touched: usize,
+    skipped: u64,
     seqs: Vec<u64>,
 }
 
@@ -227,6 +234,7 @@ impl<'a> Probe<'a> {
             span: 0,
             cursor: None,
             touched: access.given.len(),
+            skipped: 0,
             seqs: access.given.clone(),
             access,
         }
@@ -235,20 +243,19 @@ impl<'a> Probe<'a> {
     /// Reads on until so many entries were read; says whether it came to its end before.
     fn read(&mut self, reader: &'a Reader, wanted: &[Vec<u8>], most: usize) -> Result<bool, Error> {
         let wanted = if self.access.hinted { wanted } else { &[] };
+        if self.access.spans.len() > 1 && self.access.spans.len() * SEEK > most * 2 {
+            return Ok(false);
+        }
         while let Some(span) = self.access.spans.get(self.span) {
             let cursor = match &mut self.cursor {
                 Some(cursor) => cursor,
-                none => {
-                    // Going to a place costs about as much as reading an entry.
-                    self.touched += 1;
-                    none.insert(reader.view.forward(&span.start, &span.end)?)
-                }
+                none => none.insert(reader.view.forward(&span.start, &span.end)?),
             };
             loop {
-                if self.touched >= most {
+                if self.touched as u64 + cost_of(self.skipped) >= most as u64 {
                     return Ok(false);
                 }
-                let Some(key) = next_wanted(cursor, wanted)? else {
+                let Some(key) = next_wanted(cursor, wanted, &mut self.skipped)? else {
                     break;
                 };
                 self.touched += 1;

@@ -11,15 +11,10 @@ use salus_store::{Candidate, Error, Filter, Found, Hit, Kind, Param, Position, Q
 use crate::index::{Access, Hints};
 use crate::kv::Cursor;
 use crate::links::{Among, Links};
-use crate::plan::{COLLECT_MAX, Conditions, Driver, FEW, MANY};
+use crate::plan::Conditions;
 use crate::reader::Reader;
 use crate::row::Entry;
 use crate::{index, keys, position};
-
-/// Rows that a walk may look at before the driver's entries are counted further,
-pub(crate) const SHORT_WALK: u64 = 1024;
-/// and before they are collected after all.
-const LONG_WALK: u64 = 8 * COLLECT_MAX as u64;
 
 impl Reader {
     pub(crate) fn find_now(&self, query: &Query) -> Result<Found, Error> {
@@ -145,134 +140,6 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The page, and one more record if there is one.
-    pub(crate) fn page(&mut self, limit: usize) -> Result<Vec<Chosen>, Error> {
-        let after = self.after()?;
-        if limit == 0 || self.conditions.impossible {
-            return Ok(Vec::new());
-        }
-        let (after, wanted) = (after.as_ref(), limit.saturating_add(1));
-        if let Some(ids) = self.conditions.ids() {
-            let seqs = self.seqs_of_ids(ids)?;
-            return self.sorted(seqs, true, after, wanted);
-        }
-        if let Some(page) = self.in_order(after, wanted)? {
-            return Ok(page);
-        }
-        let driver = match self.driver(FEW)? {
-            Some(Driver {
-                access,
-                seqs: Some(seqs),
-            }) => return self.by_few(&access, seqs, after, wanted),
-            driver => driver,
-        };
-        // There is another way if this one is long.
-        let choice = driver.is_some() || self.conditions.linked;
-        let walk_max = if choice { SHORT_WALK } else { u64::MAX };
-        if let Some(page) = self.short_walk(driver.as_ref(), after, wanted, walk_max)? {
-            return Ok(page);
-        }
-        let core = &self.reader.core;
-        core.aside.run(|| self.long_way(choice, after, wanted))
-    }
-
-    /// The first ways to try once nothing is known to be few.
-    fn short_walk(
-        &mut self,
-        driver: Option<&Driver>,
-        after: Option<&After>,
-        wanted: usize,
-        rows_max: u64,
-    ) -> Result<Option<Vec<Chosen>>, Error> {
-        // Linked conditions may have become references.
-        if self.conditions.linked
-            && let Some(page) = self.in_order(after, wanted)?
-        {
-            return Ok(Some(page));
-        }
-        match driver {
-            Some(driver) if driver.access.by_seq && self.query.sort.is_empty() => {
-                let alone = self.conditions.all.len() == 1;
-                let rows_max = if alone { u64::MAX } else { rows_max };
-                self.by_seq(&driver.access, after, wanted, rows_max)
-            }
-            _ => self.walk(after, wanted, rows_max),
-        }
-    }
-
-    /// What is left when a short walk has not filled the page.
-    fn long_way(
-        &mut self,
-        choice: bool,
-        after: Option<&After>,
-        wanted: usize,
-    ) -> Result<Vec<Chosen>, Error> {
-        let driver = match choice {
-            true => self.driver(MANY)?,
-            false => None,
-        };
-        match driver {
-            Some(Driver {
-                access,
-                seqs: Some(seqs),
-            }) => self.by_few(&access, seqs, after, wanted),
-            Some(Driver { access, .. }) => {
-                let page = match access.by_seq && self.query.sort.is_empty() {
-                    true => self.by_seq(&access, after, wanted, u64::MAX)?,
-                    false => self.walk(after, wanted, LONG_WALK)?,
-                };
-                match page {
-                    Some(page) => Ok(page),
-                    None => self.by_many(&access, after, wanted),
-                }
-            }
-            None => self.without_driver(choice, after, wanted),
-        }
-    }
-
-    /// No index answers any condition, or those that are linked to too many.
-    fn without_driver(
-        &mut self,
-        choice: bool,
-        after: Option<&After>,
-        wanted: usize,
-    ) -> Result<Vec<Chosen>, Error> {
-        if choice {
-            if let Some(page) = self.walk(after, wanted, LONG_WALK)? {
-                return Ok(page);
-            }
-            if let Some(access) = self.resolve_rather_than_read_all()? {
-                return self.by_many(&access, after, wanted);
-            }
-            if let Some(page) = self.walk(after, wanted, u64::MAX)? {
-                return Ok(page);
-            }
-        }
-        let seqs = self.collect_current()?;
-        self.sorted(seqs, true, after, wanted)
-    }
-
-    /// Along references that lie in the order asked for, if there are.
-    fn in_order(
-        &mut self,
-        after: Option<&After>,
-        wanted: usize,
-    ) -> Result<Option<Vec<Chosen>>, Error> {
-        let [Sort::Value { param, descending }, ..] = *self.query.sort else {
-            return Ok(None);
-        };
-        let of = (self.reader.scope, self.query.kind);
-        let main_dates = &self.reader.core.main_dates;
-        let is_main = main_dates.read().get(&of).is_some_and(|it| it.is(param));
-        if !is_main {
-            return Ok(None);
-        }
-        match self.dated_access() {
-            Some(access) => self.by_main_date(&access, descending, after, wanted),
-            None => Ok(None),
-        }
-    }
-
     /// Whether the records that an index gives have to be looked at.
     pub(crate) fn is_filtered(&self, access: &Access) -> bool {
         !(access.exact && self.conditions.all.len() == 1)
@@ -296,48 +163,6 @@ impl<'a> Search<'a> {
             return Err(foreign);
         }
         Ok(Some(After { seq, entry, key }))
-    }
-
-    /// All that the driver gives, sorted.
-    pub(crate) fn by_few(
-        &mut self,
-        access: &Access,
-        seqs: Vec<u64>,
-        after: Option<&After>,
-        wanted: usize,
-    ) -> Result<Vec<Chosen>, Error> {
-        let filtered = self.is_filtered(access);
-        self.sorted(seqs, filtered, after, wanted)
-    }
-
-    /// All that an index gives, whatever it is, sorted.
-    fn by_many(
-        &mut self,
-        access: &Access,
-        after: Option<&After>,
-        wanted: usize,
-    ) -> Result<Vec<Chosen>, Error> {
-        let seqs = self.collect(access)?;
-        self.sorted(seqs, true, after, wanted)
-    }
-
-    /// Goes through records in the order asked for, if there is a way, until
-    /// the page is full; `None` if there is none or it takes too many rows.
-    pub(crate) fn walk(
-        &mut self,
-        after: Option<&After>,
-        wanted: usize,
-        rows_max: u64,
-    ) -> Result<Option<Vec<Chosen>>, Error> {
-        let rows_max = self.links.touched.saturating_add(rows_max);
-        match self.query.sort {
-            [] => self.by_current(after, wanted, rows_max),
-            [Sort::Updated { descending: true }] => self.by_time(after, wanted, rows_max),
-            [Sort::Value { param, descending }, ..] if self.can_walk(*param)? => {
-                self.by_value(*param, *descending, after, wanted, rows_max)
-            }
-            _ => Ok(None),
-        }
     }
 
     /// The current list below a seq, newest first.

@@ -1,5 +1,6 @@
 //! The conformance suite on this engine, and what only this engine promises.
 
+mod budget;
 mod crash;
 mod disk;
 mod oracle;

@@ -21,6 +21,8 @@ pub(crate) struct Walk<'a> {
     wanted: &'a [Vec<u8>],
     /// The first entry of the next run.
     next: Option<Vec<u8>>,
+    /// Entries passed over.
+    skipped: u64,
 }
 
 /// Entries that agree in all but their seq.
@@ -47,6 +49,7 @@ impl<'a> Walk<'a> {
             cursor,
             wanted,
             next: None,
+            skipped: 0,
         };
         walk.next = walk.next_key()?.map(<[u8]>::to_vec);
         Ok(walk)
@@ -54,7 +57,7 @@ impl<'a> Walk<'a> {
 
     /// The next entry whose hints show what is wanted.
     fn next_key(&mut self) -> Result<Option<&[u8]>, Error> {
-        next_wanted(&mut self.cursor, self.wanted)
+        next_wanted(&mut self.cursor, self.wanted, &mut self.skipped)
     }
 
     /// The next run.
@@ -65,7 +68,7 @@ impl<'a> Walk<'a> {
         let mut seqs = vec![keys::last_number(&first)];
         let mut key = first;
         key.truncate(key.len().saturating_sub(keys::SEQ_LEN));
-        while let Some(other) = next_wanted(&mut self.cursor, self.wanted)? {
+        while let Some(other) = next_wanted(&mut self.cursor, self.wanted, &mut self.skipped)? {
             if other.len() == key.len() + keys::SEQ_LEN && other.starts_with(&key) {
                 seqs.push(keys::last_number(other));
             } else {
@@ -130,6 +133,12 @@ impl<'a> Merged<'a> {
         Ok(Some(run))
     }
 
+    /// How many entries were passed over since this was asked before.
+    pub(crate) fn skipped(&mut self) -> u64 {
+        let walks = self.walks.iter_mut();
+        walks.map(|walk| std::mem::take(&mut walk.skipped)).sum()
+    }
+
     fn advance(&mut self, walk: usize) -> Result<(), Error> {
         let next = self.walks.get_mut(walk).map(Walk::next).transpose()?;
         if let Some(run) = next.flatten() {
@@ -161,10 +170,12 @@ impl PartialEq for Head {
 
 impl Eq for Head {}
 
-/// The key of the next entry whose hints show what is wanted.
+/// The key of the next entry whose hints show what is wanted; those passed
+/// over are added to `skipped`.
 pub(crate) fn next_wanted<'a>(
     cursor: &'a mut Cursor<'_>,
     wanted: &[Vec<u8>],
+    skipped: &mut u64,
 ) -> Result<Option<&'a [u8]>, Error> {
     if wanted.is_empty() {
         return cursor.next_key();
@@ -173,7 +184,7 @@ pub(crate) fn next_wanted<'a>(
         match cursor.next()? {
             None => return Ok(None),
             Some((_, hints)) if Hints::may_match(&hints, wanted) => break,
-            Some(_) => {}
+            Some(_) => *skipped += 1,
         }
     }
     Ok(cursor.key())

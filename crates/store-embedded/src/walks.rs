@@ -7,8 +7,9 @@ use salus_store::{Error, Param};
 
 use crate::gather::Top;
 use crate::index::{Access, Span};
+use crate::page::SHORT_WALK;
 use crate::row::Entry;
-use crate::search::{After, Chosen, SHORT_WALK, Search};
+use crate::search::{After, Chosen, Search};
 use crate::walk::{Merged, Run, Walk};
 use crate::{index, keys};
 
@@ -169,7 +170,7 @@ impl Search<'_> {
         after: Option<&After>,
         wanted: usize,
     ) -> Result<Option<Vec<Chosen>>, Error> {
-        let rows_max = self.links.touched.saturating_add(SHORT_WALK);
+        let mut rows_left = SHORT_WALK;
         let date = match after {
             Some(after) => Some(Entry::read(&after.entry)?.main_date_ms),
             None => None,
@@ -191,11 +192,14 @@ impl Search<'_> {
             while page.len() < wanted
                 && let Some(run) = merged.next()?
             {
+                rows_left = rows_left.saturating_sub(run.seqs.len() as u64);
                 page.extend(self.choose_run(run, None, after)?);
-                if self.links.touched > rows_max {
+                if rows_left == 0 {
+                    self.links.skip(merged.skipped());
                     return Ok(None);
                 }
             }
+            self.links.skip(merged.skipped());
         }
         page.truncate(wanted);
         Ok(Some(page))

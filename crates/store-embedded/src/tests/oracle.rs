@@ -20,6 +20,7 @@ const SUBJECT: Param = Param(5);
 const NAME: Param = Param(6);
 const VALUE: Param = Param(7);
 const PAIR: Param = Param(8);
+const LAST: Param = Param(9);
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -102,7 +103,12 @@ fn pair(numbers: &mut Numbers) -> Value {
 }
 
 fn patient(numbers: &mut Numbers, id: u64, version: u64) -> Put {
-    let put = put(numbers, id, version);
+    let mut put = put(numbers, id, version);
+    for _ in 0..numbers.below(4) {
+        let id = format!("r{}", numbers.below(6_000)).into();
+        put.rows
+            .push(row(LAST, Value::Reference { kind: KIND, id }));
+    }
     Put {
         kind: PATIENT,
         id: format!("p{id}").into(),
@@ -133,7 +139,17 @@ fn filter(numbers: &mut Numbers) -> Filter {
         system: None,
         code: Some(code.into()),
     };
-    match numbers.below(14) {
+    match numbers.below(16) {
+        14 => Filter::Refers {
+            param: LAST,
+            kind: KIND,
+            filter: Box::new(filter(numbers)),
+        },
+        15 => Filter::Referred {
+            kind: PATIENT,
+            param: LAST,
+            filter: Box::new(filter(numbers)),
+        },
         12 => {
             let number = |n: u64| Decimal::parse(&n.to_string()).unwrap();
             let from = numbers.below(50);

@@ -1,0 +1,208 @@
+//! Choosing the way to a page.
+//!
+//! First what is surely short: a few records by an index, references in the
+//! order asked for. Then a short walk in that order, which often fills the
+//! page. Then more is read to know which conditions have few records, and at
+//! last all of them are collected.
+
+use salus_store::{Error, Sort};
+
+use crate::index::Access;
+use crate::plan::{COLLECT_MAX, Driver, FEW, MANY};
+use crate::search::{After, Chosen, Search};
+
+/// Rows that a walk may look at before the driver's entries are counted further,
+pub(crate) const SHORT_WALK: u64 = 1024;
+/// or rather these, if the conditions look at other records,
+const LINKED_WALK: u64 = 256;
+/// and before they are collected after all.
+const LONG_WALK: u64 = 8 * COLLECT_MAX as u64;
+
+impl Search<'_> {
+    /// The page, and one more record if there is one.
+    pub(crate) fn page(&mut self, limit: usize) -> Result<Vec<Chosen>, Error> {
+        let after = self.after()?;
+        if limit == 0 || self.conditions.impossible {
+            return Ok(Vec::new());
+        }
+        let (after, wanted) = (after.as_ref(), limit.saturating_add(1));
+        if let Some(ids) = self.conditions.ids() {
+            let seqs = self.seqs_of_ids(ids)?;
+            return self.sorted(seqs, true, after, wanted);
+        }
+        if let Some(page) = self.in_order(after, wanted)? {
+            return Ok(page);
+        }
+        let driver = match self.driver(FEW)? {
+            Some(Driver {
+                access,
+                seqs: Some(seqs),
+            }) => return self.by_few(&access, seqs, after, wanted),
+            driver => driver,
+        };
+        // There is another way if this one is long.
+        let choice = driver.is_some() || self.conditions.linked;
+        let walk_max = match choice {
+            true if self.conditions.linked => LINKED_WALK,
+            true => SHORT_WALK,
+            false => u64::MAX,
+        };
+        if let Some(page) = self.short_walk(driver.as_ref(), after, wanted, walk_max)? {
+            return Ok(page);
+        }
+        let core = &self.reader.core;
+        core.aside.run(|| self.long_way(choice, after, wanted))
+    }
+
+    /// The first ways to try once nothing is known to be few.
+    fn short_walk(
+        &mut self,
+        driver: Option<&Driver>,
+        after: Option<&After>,
+        wanted: usize,
+        rows_max: u64,
+    ) -> Result<Option<Vec<Chosen>>, Error> {
+        // Linked conditions may have become references.
+        if self.conditions.linked
+            && let Some(page) = self.in_order(after, wanted)?
+        {
+            return Ok(Some(page));
+        }
+        match driver {
+            Some(driver) if driver.access.by_seq && self.query.sort.is_empty() => {
+                let alone = self.conditions.all.len() == 1;
+                let rows_max = if alone { u64::MAX } else { rows_max };
+                self.by_seq(&driver.access, after, wanted, rows_max)
+            }
+            _ => self.walk(after, wanted, rows_max),
+        }
+    }
+
+    /// What is left when a short walk has not filled the page.
+    fn long_way(
+        &mut self,
+        choice: bool,
+        after: Option<&After>,
+        wanted: usize,
+    ) -> Result<Vec<Chosen>, Error> {
+        let alone = self.conditions.all.len() == 1;
+        if alone
+            && self.resolve(COLLECT_MAX)?
+            && let Some(page) = self.short_walk(None, after, wanted, SHORT_WALK)?
+        {
+            // What is pointed to is known: each row is soon decided.
+            return Ok(page);
+        }
+        let driver = match choice {
+            true => self.driver(MANY)?,
+            false => None,
+        };
+        match driver {
+            Some(Driver {
+                access,
+                seqs: Some(seqs),
+            }) => self.by_few(&access, seqs, after, wanted),
+            Some(Driver { access, .. }) => {
+                if self.conditions.linked
+                    && let Some(page) = self.in_order(after, wanted)?
+                {
+                    return Ok(page);
+                }
+                let page = match access.by_seq && self.query.sort.is_empty() {
+                    true => self.by_seq(&access, after, wanted, u64::MAX)?,
+                    false => self.walk(after, wanted, LONG_WALK)?,
+                };
+                match page {
+                    Some(page) => Ok(page),
+                    None => self.by_many(&access, after, wanted),
+                }
+            }
+            None => self.without_driver(choice, after, wanted),
+        }
+    }
+
+    /// No index answers any condition, or those that are linked to too many.
+    fn without_driver(
+        &mut self,
+        choice: bool,
+        after: Option<&After>,
+        wanted: usize,
+    ) -> Result<Vec<Chosen>, Error> {
+        if choice {
+            if let Some(page) = self.walk(after, wanted, LONG_WALK)? {
+                return Ok(page);
+            }
+            if let Some(access) = self.resolve_rather_than_read_all()? {
+                return self.by_many(&access, after, wanted);
+            }
+            if let Some(page) = self.walk(after, wanted, u64::MAX)? {
+                return Ok(page);
+            }
+        }
+        let seqs = self.collect_current()?;
+        self.sorted(seqs, true, after, wanted)
+    }
+
+    /// Along references that lie in the order asked for, if there are.
+    fn in_order(
+        &mut self,
+        after: Option<&After>,
+        wanted: usize,
+    ) -> Result<Option<Vec<Chosen>>, Error> {
+        let [Sort::Value { param, descending }, ..] = *self.query.sort else {
+            return Ok(None);
+        };
+        let of = (self.reader.scope, self.query.kind);
+        let main_dates = &self.reader.core.main_dates;
+        let is_main = main_dates.read().get(&of).is_some_and(|it| it.is(param));
+        if !is_main {
+            return Ok(None);
+        }
+        match self.dated_access() {
+            Some(access) => self.by_main_date(&access, descending, after, wanted),
+            None => Ok(None),
+        }
+    }
+
+    /// All that the driver gives, sorted.
+    pub(crate) fn by_few(
+        &mut self,
+        access: &Access,
+        seqs: Vec<u64>,
+        after: Option<&After>,
+        wanted: usize,
+    ) -> Result<Vec<Chosen>, Error> {
+        let filtered = self.is_filtered(access);
+        self.sorted(seqs, filtered, after, wanted)
+    }
+
+    /// All that an index gives, whatever it is, sorted.
+    fn by_many(
+        &mut self,
+        access: &Access,
+        after: Option<&After>,
+        wanted: usize,
+    ) -> Result<Vec<Chosen>, Error> {
+        let seqs = self.collect(access)?;
+        self.sorted(seqs, true, after, wanted)
+    }
+
+    /// Goes through records in the order asked for, if there is a way, until
+    /// the page is full; `None` if there is none or it takes too many rows.
+    pub(crate) fn walk(
+        &mut self,
+        after: Option<&After>,
+        wanted: usize,
+        rows_max: u64,
+    ) -> Result<Option<Vec<Chosen>>, Error> {
+        let rows_max = self.links.touched.saturating_add(rows_max);
+        match self.query.sort {
+            [] => self.by_current(after, wanted, rows_max),
+            [Sort::Updated { descending: true }] => self.by_time(after, wanted, rows_max),
+            [Sort::Value { param, descending }, ..] if self.can_walk(*param)? => {
+                self.by_value(*param, *descending, after, wanted, rows_max)
+            }
+            _ => Ok(None),
+        }
+    }
+}
