@@ -329,4 +329,11 @@ fn conditions_on_types_that_one_may_not_search_match_nothing() {
             .expect(200);
         assert_eq!(total.json()["total"], 0, "{hidden}");
     }
+    // As the condition of a write it would hold whatever is there.
+    let writer = project.with(&project.client("writer", "system/Basic.cs"));
+    let new = json!({"resourceType": "Basic", "code": {"text": "x"}});
+    let request = writer
+        .request("POST", "Basic")
+        .header("If-None-Exist", "patient.name=love");
+    writer.send(request.body(new.to_string())).expect(403);
 }

@@ -131,3 +131,111 @@ fn parts_that_make_no_sense_are_refused() {
     let (text, _) = refused(&project, "Patient?_elements=name,nothing");
     assert!(text.contains("no element of Patient"), "{text}");
 }
+
+/// The ids of what is found and included, and the text of the outcome entry.
+fn with_outcome(project: &Project, search: &str) -> (Vec<String>, Option<String>) {
+    let answer = project.get(search).expect(200);
+    let mut found = answer.found();
+    let outcome = found
+        .iter()
+        .position(|id| id.starts_with("OperationOutcome"));
+    let text = outcome.map(|at| {
+        let entry = &answer.json()["entry"][at];
+        assert_eq!(entry["search"]["mode"], "outcome");
+        let text = &entry["resource"]["issue"][0]["details"]["text"];
+        text.as_str().unwrap().to_owned()
+    });
+    found.retain(|id| !id.starts_with("OperationOutcome"));
+    found.sort_unstable();
+    (found, text)
+}
+
+#[test]
+fn includes_follow_canonical_urls() {
+    let project = project("search-canonical-includes");
+    let questionnaire = |id: &str, version: &str| {
+        json!({
+            "resourceType": "Questionnaire", "id": id, "status": "active",
+            "url": "http://example.org/q", "version": version,
+        })
+    };
+    let answers = |id: &str, of: &str| {
+        json!({
+            "resourceType": "QuestionnaireResponse", "id": id, "status": "completed", "questionnaire": of,
+        })
+    };
+    for resource in [
+        questionnaire("q1", "1"),
+        questionnaire("q2", "2"),
+        answers("any", "http://example.org/q"),
+        answers("first", "http://example.org/q|1"),
+        answers("other", "http://example.org/none"),
+    ] {
+        project.put(&resource).expect(201);
+    }
+    let check = |id: &str, expect: &[&str]| {
+        let include = "_include=QuestionnaireResponse:questionnaire";
+        let search = format!("QuestionnaireResponse?_id={id}&{include}");
+        assert_eq!(with_outcome(&project, &search).0, expect, "{id}");
+    };
+    let any = [
+        "Questionnaire/q1",
+        "Questionnaire/q2",
+        "QuestionnaireResponse/any",
+    ];
+    check("any", &any);
+    check(
+        "first",
+        &["Questionnaire/q1", "QuestionnaireResponse/first"],
+    );
+    check("other", &["QuestionnaireResponse/other"]);
+}
+
+#[test]
+fn includes_that_are_cut_say_so() {
+    let project = project("search-cut-includes");
+    let organization = |number: usize| {
+        let mut resource =
+            json!({"resourceType": "Organization", "id": format!("o{number}"), "name": "x"});
+        if number > 0 {
+            resource["partOf"] = json!({"reference": format!("Organization/o{}", number - 1)});
+        }
+        resource
+    };
+    let put = |resource: Value| {
+        let url = format!(
+            "{}/{}",
+            resource["resourceType"].as_str().unwrap(),
+            resource["id"].as_str().unwrap()
+        );
+        json!({"resource": resource, "request": {"method": "PUT", "url": url}})
+    };
+    let flat = (0..1002).map(|number| {
+        put(json!({
+            "resourceType": "Basic", "id": format!("b{number}"), "code": {"text": "x"},
+            "subject": {"reference": "Organization/o0"},
+        }))
+    });
+    let entries: Vec<Value> = (0..12)
+        .map(|number| put(organization(number)))
+        .chain(flat)
+        .collect();
+    let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": entries});
+    project.post("", &bundle).expect(200);
+    let (found, text) = with_outcome(&project, "Organization?_id=o0&_revinclude=Basic:subject");
+    assert_eq!(found.len(), 1001);
+    assert!(text.unwrap().contains("more to include"));
+    // One round without :iterate, eight with it.
+    let (found, text) = with_outcome(&project, "Organization?_id=o9&_include=Organization:partof");
+    assert_eq!((found.len(), text), (2, None));
+    let iterate = "&_include:iterate=Organization:partof";
+    let (found, text) = with_outcome(&project, &format!("Organization?_id=o11{iterate}"));
+    assert_eq!(found.len(), 9);
+    assert!(text.unwrap().contains("more to include"));
+    let (found, text) = with_outcome(&project, &format!("Organization?_id=o4{iterate}"));
+    assert_eq!((found.len(), text), (5, None));
+    let (found, _) = with_outcome(&project, "Basic?_id=b1&_include=*");
+    assert_eq!(found, ["Basic/b1", "Organization/o0"]);
+    let (text, _) = refused(&project, "Organization?_revinclude=*");
+    assert!(text.contains("Type:*"), "{text}");
+}

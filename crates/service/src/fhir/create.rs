@@ -12,7 +12,7 @@ use super::reply::{Place, Reply, Status};
 use super::settle::Decision;
 use super::stored::Stored;
 use super::types::ResourceType;
-use super::{Handling, check_writable, incoming, resource_type};
+use super::{check_writable, incoming, resource_type};
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
@@ -93,8 +93,7 @@ impl Service {
         ty: ResourceType,
         text: &str,
     ) -> Result<Query, Error> {
-        let pairs = super::search::pairs(text);
-        let asked = self.understand(cx, ty, pairs, Handling::Strict)?;
+        let asked = self.understand_condition(cx, ty, text)?;
         if !asked.has_criteria() {
             return Err(Error::new(
                 Kind::Precondition,

@@ -3,7 +3,7 @@
 //! References are followed by index rows, without reading bodies twice. What
 //! the caller may not search is not included either.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use salus_auth::{Action, Target};
 use salus_fhir::definitions::{self, SearchKind, SearchParameter};
@@ -66,6 +66,7 @@ impl Service {
         for round in 0..ROUNDS_MAX {
             let applies = |include: &&Include| round == 0 || include.iterate;
             let mut queries = targets(includes.iter().filter(applies), &sources, &seen);
+            queries.extend(canonicals(includes.iter().filter(applies), &sources));
             for include in reverse.iter().filter(applies) {
                 queries.extend(referring(include, &sources));
             }
@@ -187,6 +188,78 @@ fn targets<'i>(
         .collect();
     queries.sort_by_key(|(ty, _)| ty.name);
     queries
+}
+
+/// What the sources name by a canonical URL, by type.
+fn canonicals<'i>(
+    includes: impl Iterator<Item = &'i Include>,
+    sources: &[Source],
+) -> Vec<(ResourceType, Filter)> {
+    let mut wanted: BTreeMap<&'static str, Vec<Filter>> = BTreeMap::new();
+    for include in includes {
+        for source in sources {
+            let Some(ty) = ResourceType::of(source.kind) else {
+                continue;
+            };
+            for parameter in meant(include, ty) {
+                let param = index::param(ty.name, parameter);
+                let rows = source.rows.iter().filter(|row| row.param == param);
+                let uris: Vec<&str> = rows.filter_map(|row| uri(&row.value)).collect();
+                for target in with_urls(include, parameter) {
+                    let filters = uris.iter().filter_map(|uri| named(target, uri, &uris));
+                    wanted.entry(target.name).or_default().extend(filters);
+                }
+            }
+        }
+    }
+    let queries = wanted.into_iter().filter(|(_, any)| !any.is_empty());
+    queries
+        .filter_map(|(ty, any)| Some((ResourceType::named(ty)?, Filter::Any(any))))
+        .collect()
+}
+
+fn uri(value: &Value) -> Option<&str> {
+    if let Value::Uri(uri) = value {
+        Some(uri)
+    } else {
+        None
+    }
+}
+
+/// The types to which a reference may lead by a canonical URL.
+fn with_urls(include: &Include, parameter: &SearchParameter) -> Vec<ResourceType> {
+    let definitions = definitions::r4();
+    let names = parameter.targets.iter().map(|id| definitions.ty(*id).name);
+    let names = names.filter(|name| include.target.is_none_or(|target| target == *name));
+    names
+        .filter(|name| definitions.search_parameter(name, "url").is_some())
+        .filter_map(ResourceType::named)
+        .collect()
+}
+
+/// The resource of a canonical URL, with the version if it names one. One with
+/// a version is among the `others` without it too, and means the one with it.
+fn named(ty: ResourceType, canonical: &str, others: &[&str]) -> Option<Filter> {
+    let is_with_version = |other: &&str| {
+        let rest = other.strip_prefix(canonical);
+        rest.is_some_and(|rest| rest.starts_with('|'))
+    };
+    if others.iter().any(is_with_version) {
+        return None;
+    }
+    let (url, version) = match canonical.split_once('|') {
+        Some((url, version)) => (url, Some(version)),
+        None => (canonical, None),
+    };
+    let is_url = Test::UriIs(url.into());
+    let url = Filter::Value(Param::named(ty.name, "url"), is_url);
+    let Some(version) = version else {
+        return Some(url);
+    };
+    let code = Some(version.into());
+    let is_version = Test::Token { system: None, code };
+    let version = Filter::Value(Param::named(ty.name, "version"), is_version);
+    Some(Filter::All(vec![url, version]))
 }
 
 /// What refers to the sources by the include's parameters.

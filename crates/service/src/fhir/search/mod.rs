@@ -6,6 +6,8 @@
 
 mod criteria;
 mod include;
+#[cfg(test)]
+mod oracle;
 mod page;
 mod range;
 pub mod served;
@@ -18,7 +20,7 @@ pub use range::compartments;
 use criteria::Criteria;
 use range::Range;
 use salus_auth::{Action, Grant, Target};
-use salus_fhir::issue::{Issue, IssueType};
+use salus_fhir::issue::{Issue, IssueType, Severity};
 use salus_fhir::search::{Asking, Control, Problem, Search, SortKey, Subset, Summary, Total};
 use salus_store::{At, Filter, Position, Query, Seq, Snapshot, Sort};
 
@@ -159,6 +161,25 @@ impl Service {
             .map(|(_, pair)| pair)
             .collect();
         asked.ignore(ignored);
+        Ok(asked)
+    }
+
+    /// Understands the search that is the condition of a write. One on what the
+    /// caller may not search would hold whatever is there, so it is refused.
+    pub(crate) fn understand_condition(
+        &self,
+        cx: &Context,
+        ty: ResourceType,
+        text: &str,
+    ) -> Result<Asked, Error> {
+        let asked = self.understand(cx, ty, pairs(text), Handling::Strict)?;
+        if !asked.notices.is_empty() {
+            let issues = asked.notices.into_iter().map(|notice| Issue {
+                severity: Severity::Error,
+                ..notice
+            });
+            return Err(Error::with_issues(Kind::Forbidden, issues.collect()));
+        }
         Ok(asked)
     }
 
@@ -395,6 +416,6 @@ fn conflict(control: &Control) -> Option<Issue> {
 }
 
 fn as_warning(mut issue: Issue) -> Issue {
-    issue.severity = salus_fhir::issue::Severity::Warning;
+    issue.severity = Severity::Warning;
     issue
 }

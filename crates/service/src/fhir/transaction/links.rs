@@ -13,10 +13,10 @@ use crate::Service;
 use crate::audit::entry::What;
 use crate::context::Context;
 use crate::error::{Error, Kind};
+use crate::fhir::resource_type;
 use crate::fhir::settle::only_match;
 use crate::fhir::stored::Stored;
 use crate::fhir::types::ResourceType;
-use crate::fhir::{Handling, resource_type, search};
 
 impl Service {
     /// Finds the one resource that a conditional reference means; the commit
@@ -35,7 +35,7 @@ impl Service {
         let grant = self
             .authorize(cx, What::Search, Action::Search, target)
             .await?;
-        let asked = self.understand(cx, ty, search::pairs(query), Handling::Strict)?;
+        let asked = self.understand_condition(cx, ty, query)?;
         let refuse = |reason| {
             let message = format!("Bundle.entry[{index}]: a conditional reference {reason}");
             Error::new(Kind::Precondition, message)

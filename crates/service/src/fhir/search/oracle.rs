@@ -1,0 +1,371 @@
+//! Searches made at random, against a reading of the same question on the
+//! resources in memory that knows no index, no filter and no store.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use salus_auth::record::{Client, Status};
+use salus_auth::{Action, Scopes, Subject, Target};
+use salus_fhir::json::{Document, Limits};
+use salus_fhir::search::Extractor;
+use salus_store::memory::Memory;
+use salus_store::{At, Batch, Content, Put, Scope, SealKey, Store};
+
+use super::read;
+use crate::context::{Context, RequestId};
+use crate::fhir::rows;
+use crate::fhir::types::ResourceType;
+
+const SCOPE: Scope = Scope(7);
+const TYPES: [&str; 4] = ["Organization", "Patient", "Encounter", "Observation"];
+/// Links by type: the parameter, where they are in a resource, and the types
+/// that the parameter leads to.
+const LINKS: [(&str, &str, &str, &[&str]); 6] = [
+    ("Organization", "partof", "partOf", &["Organization"]),
+    (
+        "Patient",
+        "organization",
+        "managingOrganization",
+        &["Organization"],
+    ),
+    (
+        "Patient",
+        "general-practitioner",
+        "generalPractitioner",
+        &["Organization"],
+    ),
+    ("Encounter", "patient", "subject", &["Patient"]),
+    ("Observation", "patient", "subject", &["Patient"]),
+    ("Observation", "encounter", "encounter", &["Encounter"]),
+];
+
+/// A generator of numbers (SplitMix64).
+struct Choice(u64);
+
+impl Choice {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % end
+    }
+
+    fn of<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len() as u64) as usize]
+    }
+}
+
+/// What matters of a resource.
+struct Thing {
+    ty: &'static str,
+    id: String,
+    code: Option<u64>,
+    /// Codes and numbers of components.
+    pairs: Vec<(u64, u64)>,
+    /// By parameter: the type and id of the target.
+    links: Vec<(&'static str, &'static str, String)>,
+}
+
+impl Thing {
+    fn at_random(choice: &mut Choice, ty: &'static str, id: String) -> Self {
+        let mut links = Vec::new();
+        for (_, parameter, _, targets) in LINKS.iter().filter(|(of, ..)| *of == ty) {
+            if choice.below(4) > 0 {
+                let target = choice.of(targets);
+                // The last of them are not there.
+                links.push((*parameter, target, format!("{}", choice.below(9))));
+            }
+        }
+        let pairs = if ty == "Observation" {
+            choice.below(4)
+        } else {
+            0
+        };
+        Self {
+            ty,
+            id,
+            code: (choice.below(5) > 0).then(|| choice.below(4)),
+            pairs: (0..pairs)
+                .map(|_| (choice.below(3), choice.below(5)))
+                .collect(),
+            links,
+        }
+    }
+
+    fn json(&self) -> String {
+        let mut text = format!(r#"{{"resourceType":"{}","id":"{}""#, self.ty, self.id);
+        let code = self
+            .code
+            .map(|code| format!(r#"{{"coding":[{{"system":"urn:s","code":"c{code}"}}]}}"#));
+        if let Some(code) = code {
+            text += &match self.ty {
+                "Patient" => format!(r#","communication":[{{"language":{code}}}]"#),
+                "Observation" => format!(r#","code":{code}"#),
+                _ => format!(r#","type":[{code}]"#),
+            };
+        }
+        for (parameter, target, id) in &self.links {
+            let link = LINKS
+                .iter()
+                .find(|link| link.0 == self.ty && link.1 == *parameter);
+            let reference = format!(r#"{{"reference":"{target}/{id}"}}"#);
+            let reference = match *parameter {
+                "general-practitioner" => format!("[{reference}]"),
+                _ => reference,
+            };
+            text += &format!(r#","{}":{reference}"#, link.unwrap().2);
+        }
+        let pair = |(code, number): &(u64, u64)| {
+            format!(
+                r#"{{"code":{{"coding":[{{"code":"c{code}"}}]}},"valueQuantity":{{"value":{number}}}}}"#
+            )
+        };
+        let pairs: Vec<String> = self.pairs.iter().map(pair).collect();
+        if !pairs.is_empty() {
+            text += &format!(r#","component":[{}]"#, pairs.join(","));
+        }
+        text + "}"
+    }
+}
+
+/// A question.
+enum Ask {
+    Id(Vec<u64>),
+    Code {
+        not: bool,
+        codes: Vec<u64>,
+    },
+    Missing(&'static str, bool),
+    Link(&'static str, &'static str, u64),
+    /// A component of this code with a number that is at least so great.
+    Pair(u64, u64),
+    Chain(&'static str, &'static str, bool, Box<Ask>),
+    Has(&'static str, &'static str, Box<Ask>),
+}
+
+impl Ask {
+    fn at_random(choice: &mut Choice, ty: &'static str, depth: u64) -> Self {
+        let links: Vec<_> = LINKS.iter().filter(|link| link.0 == ty).collect();
+        let into: Vec<_> = LINKS.iter().filter(|link| link.3.contains(&ty)).collect();
+        loop {
+            match choice.below(if depth == 0 { 6 } else { 14 }) {
+                0 => return Self::Id((0..=choice.below(3)).map(|_| choice.below(8)).collect()),
+                1 | 2 => {
+                    let codes = (0..=choice.below(2)).map(|_| choice.below(4)).collect();
+                    let not = choice.below(3) == 0;
+                    return Self::Code { not, codes };
+                }
+                3 if !links.is_empty() => {
+                    return Self::Missing(choice.of(&links).1, choice.below(2) == 0);
+                }
+                4 if !links.is_empty() => {
+                    let link = choice.of(&links);
+                    return Self::Link(link.1, choice.of(link.3), choice.below(9));
+                }
+                5 if ty == "Observation" => return Self::Pair(choice.below(3), choice.below(5)),
+                6..10 if !links.is_empty() => {
+                    let (_, parameter, _, targets) = choice.of(&links);
+                    let target = choice.of(targets);
+                    let ask = Self::at_random(choice, target, depth - 1).into();
+                    return Self::Chain(parameter, target, choice.below(2) == 0, ask);
+                }
+                10.. if !into.is_empty() => {
+                    let (from, parameter, ..) = choice.of(&into);
+                    let ask = Self::at_random(choice, from, depth - 1).into();
+                    return Self::Has(from, parameter, ask);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// As a client writes it.
+    fn text(&self, ty: &str) -> (String, String) {
+        let list = |codes: &[u64], of: &dyn Fn(u64) -> String| {
+            let all: Vec<String> = codes.iter().map(|code| of(*code)).collect();
+            all.join(",")
+        };
+        match self {
+            Self::Id(ids) => ("_id".to_owned(), list(ids, &|id| id.to_string())),
+            Self::Code { not, codes } => {
+                let name = match ty {
+                    "Patient" => "language",
+                    "Observation" => "code",
+                    _ => "type",
+                };
+                let modifier = if *not { ":not" } else { "" };
+                (
+                    format!("{name}{modifier}"),
+                    list(codes, &|code| format!("urn:s|c{code}")),
+                )
+            }
+            Self::Missing(parameter, missing) => {
+                (format!("{parameter}:missing"), missing.to_string())
+            }
+            Self::Link(parameter, target, id) => {
+                ((*parameter).to_owned(), format!("{target}/{id}"))
+            }
+            Self::Pair(code, number) => (
+                "component-code-value-quantity".to_owned(),
+                format!("c{code}$ge{number}"),
+            ),
+            Self::Chain(parameter, target, named, ask) => {
+                let (name, value) = ask.text(target);
+                // Where a parameter leads to several types the type is named.
+                let named = *named || *parameter == "general-practitioner";
+                let ty = if named {
+                    format!(":{target}")
+                } else {
+                    String::new()
+                };
+                (format!("{parameter}{ty}.{name}"), value)
+            }
+            Self::Has(from, parameter, ask) => {
+                let (name, value) = ask.text(from);
+                (format!("_has:{from}:{parameter}:{name}"), value)
+            }
+        }
+    }
+
+    /// Read plainly; what is hidden is not there.
+    fn holds(&self, world: &[Thing], visible: &[&str], thing: &Thing) -> bool {
+        let leads = |thing: &Thing, parameter: &str, ty: &str, id: &str| {
+            let mut links = thing.links.iter();
+            links.any(|link| link.0 == parameter && link.1 == ty && link.2 == id)
+        };
+        let mut others = world.iter().filter(|other| visible.contains(&other.ty));
+        match self {
+            Self::Id(ids) => ids.iter().any(|id| id.to_string() == thing.id),
+            Self::Code { not, codes } => {
+                thing.code.is_some_and(|code| codes.contains(&code)) != *not
+            }
+            Self::Missing(parameter, missing) => {
+                thing.links.iter().any(|link| link.0 == *parameter) != *missing
+            }
+            Self::Link(parameter, target, id) => leads(thing, parameter, target, &id.to_string()),
+            Self::Pair(code, number) => thing
+                .pairs
+                .iter()
+                .any(|pair| pair.0 == *code && pair.1 >= *number),
+            Self::Chain(parameter, target, _, ask) => others.any(|other| {
+                other.ty == *target
+                    && leads(thing, parameter, target, &other.id)
+                    && ask.holds(world, visible, other)
+            }),
+            Self::Has(from, parameter, ask) => others.any(|other| {
+                other.ty == *from
+                    && leads(other, parameter, thing.ty, &thing.id)
+                    && ask.holds(world, visible, other)
+            }),
+        }
+    }
+}
+
+fn world(choice: &mut Choice) -> Vec<Thing> {
+    let ids = TYPES
+        .iter()
+        .flat_map(|ty| (0..7).map(move |id| (*ty, id.to_string())));
+    ids.map(|(ty, id)| Thing::at_random(choice, ty, id))
+        .collect()
+}
+
+fn stored(world: &[Thing]) -> Memory {
+    let own: [&str; 0] = [];
+    let put = |thing: &Thing| {
+        let document = Document::parse(thing.json().into_bytes(), &Limits::default()).unwrap();
+        let extractor = Extractor::for_type(thing.ty).unwrap();
+        let entries = extractor.extract(document.root(), &own).unwrap();
+        Put {
+            kind: ResourceType::named(thing.ty).unwrap().kind,
+            id: thing.id.as_str().into(),
+            version: 1,
+            content: Content::Body(thing.json().into()),
+            rows: rows::rows(extractor, &entries),
+            main_date_ms: None,
+            seal: SealKey::Scope,
+        }
+    };
+    let store = Memory::new();
+    let batch = Batch {
+        scope: SCOPE,
+        time_ms: 1,
+        preconditions: Vec::new(),
+        puts: world.iter().map(put).collect(),
+        audit: Vec::new(),
+    };
+    store.commit(batch).now_or_never().unwrap().unwrap();
+    store
+}
+
+/// Someone who may search these types.
+fn one_who_sees(visible: &[&str]) -> Context {
+    let scopes: Vec<String> = visible.iter().map(|ty| format!("system/{ty}.s")).collect();
+    let scopes = Scopes::parse(&scopes.join(" ")).unwrap();
+    let client = Client {
+        name: "One".to_owned(),
+        secret: salus_auth::credentials::client_secret(&[0; 32]).1,
+        scopes: scopes.clone(),
+        status: Status::Active,
+        created_ms: 1,
+    };
+    Context {
+        subject: Arc::new(Subject::client(SCOPE, "one", &client, &scopes)),
+        scope: SCOPE,
+        base: "http://localhost/fhir".into(),
+        request_id: RequestId(1),
+        now_ms: 1,
+        remote: None,
+    }
+}
+
+#[test]
+fn random_searches_find_what_a_plain_reading_finds() {
+    let (mut some, mut none) = (0, 0);
+    for seed in 0..250 {
+        let choice = &mut Choice(seed);
+        let world = world(choice);
+        let store = stored(&world);
+        let snapshot = store
+            .snapshot(SCOPE, At::Now)
+            .now_or_never()
+            .unwrap()
+            .unwrap();
+        for _ in 0..20 {
+            let ty = choice.of(&TYPES);
+            let hidden = choice.of(&["", "", "Patient", "Encounter", "Organization"]);
+            let seen = |seen: &&&str| **seen != hidden || **seen == ty;
+            let visible: Vec<&str> = TYPES.iter().filter(seen).copied().collect();
+            let asks: Vec<Ask> = (0..=choice.below(2))
+                .map(|_| Ask::at_random(choice, ty, 3))
+                .collect();
+            let expected: BTreeSet<&str> = world
+                .iter()
+                .filter(|thing| thing.ty == ty)
+                .filter(|thing| asks.iter().all(|ask| ask.holds(&world, &visible, thing)))
+                .map(|thing| thing.id.as_str())
+                .collect();
+            let text: Vec<_> = asks.iter().map(|ask| ask.text(ty)).collect();
+            let cx = one_who_sees(&visible);
+            let (asked, problems) = read(&cx, ResourceType::named(ty).unwrap(), &text);
+            assert!(
+                problems.is_empty(),
+                "seed {seed} {ty}?{text:?}: {problems:?}"
+            );
+            let grant = salus_auth::authorize(&cx.subject, SCOPE, Action::Search, Target::Type(ty));
+            let query = asked.query(&grant.unwrap(), 100);
+            let found = snapshot.find(&query).now_or_never().unwrap().unwrap();
+            let found: BTreeSet<&str> = found.hits.iter().map(|hit| &*hit.record.id).collect();
+            assert_eq!(found, expected, "seed {seed} {ty}?{text:?} for {visible:?}");
+            let count = snapshot.count(&query).now_or_never().unwrap().unwrap();
+            assert_eq!(count as usize, expected.len(), "seed {seed} {ty}?{text:?}");
+            if expected.is_empty() {
+                none += 1
+            } else {
+                some += 1
+            }
+        }
+    }
+    // The questions are neither trivial nor vain.
+    assert!(some > 1000 && none > 500, "{some} {none}");
+}
