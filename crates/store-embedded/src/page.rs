@@ -143,7 +143,8 @@ impl Search<'_> {
         self.sorted(seqs, true, after, wanted)
     }
 
-    /// Along references that lie in the order asked for, if there are.
+    /// Along references that lie in the order asked for, if there are that
+    /// were not tried before.
     fn in_order(
         &mut self,
         after: Option<&After>,
@@ -158,10 +159,11 @@ impl Search<'_> {
         if !is_main {
             return Ok(None);
         }
-        match self.dated_access() {
-            Some(access) => self.by_main_date(&access, descending, after, wanted),
-            None => Ok(None),
-        }
+        let Some((condition, access)) = self.dated_access() else {
+            return Ok(None);
+        };
+        self.walked.push(condition);
+        self.by_main_date(&access, descending, after, wanted)
     }
 
     /// All that the driver gives, sorted.

@@ -143,11 +143,14 @@ impl<'a> Search<'a> {
         Ok(probes.into_iter().next().map(|probe| probe.access))
     }
 
-    /// A condition whose entries lie in the order of main dates.
-    pub(crate) fn dated_access(&self) -> Option<Access> {
-        let all = self.conditions.all.iter();
-        let mut accesses = all.filter_map(|filter| self.access(filter));
-        accesses.find(|access| {
+    /// The place of a condition whose entries lie in the order of main dates,
+    /// and were not walked along before.
+    pub(crate) fn dated_access(&self) -> Option<(usize, Access)> {
+        let all = self.conditions.all.iter().enumerate();
+        let rest = all.filter(|(condition, _)| !self.walked.contains(condition));
+        let mut accesses =
+            rest.filter_map(|(condition, filter)| Some((condition, self.access(filter)?)));
+        accesses.find(|(_, access)| {
             access.by_date && access.given.is_empty() && access.spans.len() <= MERGED_MAX
         })
     }

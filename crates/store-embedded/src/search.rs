@@ -112,6 +112,8 @@ pub(crate) struct Search<'a> {
     pub(crate) wanted: &'a [Vec<u8>],
     /// What was looked at so far.
     pub(crate) links: Links,
+    /// Conditions along whose references a walk has not filled the page.
+    pub(crate) walked: Vec<usize>,
 }
 
 /// A record that belongs on the page.
@@ -137,6 +139,7 @@ impl<'a> Search<'a> {
             conditions: Conditions::of(query.filter),
             wanted,
             links: Links::new(reader.core.rows_max),
+            walked: Vec::new(),
         }
     }
 
