@@ -27,8 +27,8 @@ pub(crate) const COLLECT_MAX: usize = 4096;
 
 /// References to more records than these are not merged by their dates.
 const MERGED_MAX: usize = 256;
-/// Going to a place costs about as much as reading so many entries.
-const SEEK: usize = 8;
+/// Going to a span counts as reading so many entries, lest many be gone to in vain.
+const SEEK: usize = 2;
 
 /// What a query asks, taken apart.
 pub(crate) struct Conditions<'a> {
@@ -136,8 +136,8 @@ impl<'a> Search<'a> {
         }
         let reader = self.reader;
         let all = read_count(&reader.view, reader.scope, self.query.kind)?;
-        let all = usize::try_from(all).unwrap_or(usize::MAX);
-        self.resolve(all)?;
+        let most = all.min(reader.core.rows_max);
+        self.resolve(usize::try_from(most).unwrap_or(usize::MAX))?;
         let mut probes = Vec::new();
         self.add_probes(&mut probes);
         Ok(probes.into_iter().next().map(|probe| probe.access))
@@ -246,7 +246,7 @@ impl<'a> Probe<'a> {
     /// Reads on until so many entries were read; says whether it came to its end before.
     fn read(&mut self, reader: &'a Reader, wanted: &[Vec<u8>], most: usize) -> Result<bool, Error> {
         let wanted = if self.access.hinted { wanted } else { &[] };
-        if self.access.spans.len() > 1 && self.access.spans.len() * SEEK > most * 2 {
+        if self.access.spans.len().saturating_mul(SEEK) > most {
             return Ok(false);
         }
         while let Some(span) = self.access.spans.get(self.span) {

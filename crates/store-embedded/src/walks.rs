@@ -13,7 +13,7 @@ use crate::search::{After, Chosen, Search};
 use crate::walk::{Merged, Run, Walk};
 use crate::{index, keys};
 
-impl Search<'_> {
+impl<'a> Search<'a> {
     /// Entries of one index key, newest first; `None` if it takes too long.
     pub(crate) fn by_seq(
         &mut self,
@@ -181,28 +181,39 @@ impl Search<'_> {
             if page.len() >= wanted || (dated && date == Some(None)) {
                 continue;
             }
-            let (reader, hints) = (self.reader, self.wanted);
-            let mut walks = Vec::with_capacity(access.spans.len());
-            for span in &access.spans {
-                self.touch()?;
-                let (start, end) = dates_of(span, dated, descending, date.flatten());
-                walks.push(Walk::new(&reader.view, &start, &end, descending, hints)?);
-            }
-            let mut merged = Merged::new(walks, descending)?;
+            let mut merged = self.merged(access, descending, dated, date.flatten())?;
             while page.len() < wanted
+                && rows_left > 0
                 && let Some(run) = merged.next()?
             {
                 rows_left = rows_left.saturating_sub(run.seqs.len() as u64);
                 page.extend(self.choose_run(run, None, after)?);
-                if rows_left == 0 {
-                    self.links.skip(merged.skipped());
-                    return Ok(None);
-                }
             }
             self.links.skip(merged.skipped());
+            if rows_left == 0 && page.len() < wanted {
+                return Ok(None);
+            }
         }
         page.truncate(wanted);
         Ok(Some(page))
+    }
+
+    /// The references that have a date, or those that have none, from a date on.
+    fn merged(
+        &mut self,
+        access: &Access,
+        descending: bool,
+        dated: bool,
+        from: Option<i64>,
+    ) -> Result<Merged<'a>, Error> {
+        let view = &self.reader.view;
+        let mut walks = Vec::with_capacity(access.spans.len());
+        for span in &access.spans {
+            self.touch()?;
+            let (start, end) = dates_of(span, dated, descending, from);
+            walks.push(Walk::new(view, &start, &end, descending, self.wanted)?);
+        }
+        Merged::new(walks, descending)
     }
 
     /// The records of a run that belong behind the position, in order.
