@@ -27,7 +27,8 @@ pub(crate) struct Access {
 
 impl Access {
     /// Where the records lie that lie in any of these.
-    pub(crate) fn any(all: Vec<Self>) -> Self {
+    pub(crate) fn any(mut all: Vec<Self>) -> Self {
+        all.retain(|one| !one.spans.is_empty() || !one.given.is_empty());
         let mut any = Self {
             exact: all.iter().all(|one| one.exact),
             by_date: !all.is_empty() && all.iter().all(|one| one.by_date),
