@@ -136,7 +136,9 @@ impl Control {
         }
     }
 
+    /// All keys or none: a part of an order is another order.
     fn sort(&mut self, at: &At<'_>, value: &str) -> Result<(), Issue> {
+        let mut keys = self.sort.clone();
         for key in value.split(',') {
             let (code, descending) = match key.strip_prefix('-') {
                 Some(code) => (code, true),
@@ -151,22 +153,25 @@ impl Control {
                 parameter,
                 descending,
             };
-            at.add(&mut self.sort, key)?;
+            at.add(&mut keys, key)?;
         }
+        self.sort = keys;
         Ok(())
     }
 
     fn elements(&mut self, at: &At<'_>, value: &str) -> Result<(), Issue> {
         let definitions = definitions::r4();
         let parent = definitions.resource_named(at.ty).map(Parent::Type);
+        let mut elements = self.elements.clone();
         for name in value.split(',') {
             let keys = parent.map_or(&[][..], |parent| definitions.named(parent, name.trim()));
             let Some(key) = keys.first() else {
                 let details = format!("the value names no element of {}", at.ty);
                 return Err(at.malformed(details));
             };
-            at.add(&mut self.elements, definitions.element(key.element).name)?;
+            at.add(&mut elements, definitions.element(key.element).name)?;
         }
+        self.elements = elements;
         Ok(())
     }
 }

@@ -15,6 +15,7 @@ use super::composite::Compound;
 use super::convert::{Reader, convert_or_present, items};
 #[cfg(test)]
 use super::lay::is_indexed;
+use super::name::Modifier;
 use super::span::Span;
 use super::value::{VALUES_MAX, Value};
 use crate::definitions::{self, SearchKind, SearchParameter};
@@ -183,6 +184,38 @@ impl Extractor {
         members
             .filter_map(|number| self.parameters.get(usize::from(*number)))
             .chain(own)
+    }
+
+    /// Can a modifier that looks at values of its own find any for a parameter?
+    /// A code has no words, and a coding no type of an identifier.
+    pub(super) fn has_values_for(&self, parameter: &SearchParameter, modifier: Modifier) -> bool {
+        let wanted: &[Reader] = match modifier {
+            Modifier::OfType => &[Reader::Identifier],
+            Modifier::Text => &[
+                Reader::Coding,
+                Reader::CodeableConcept,
+                Reader::Identifier,
+                Reader::Reference,
+            ],
+            Modifier::Missing
+            | Modifier::Exact
+            | Modifier::Contains
+            | Modifier::Not
+            | Modifier::Above
+            | Modifier::Below
+            | Modifier::In
+            | Modifier::NotIn
+            | Modifier::Identifier
+            | Modifier::Type(_) => return true,
+        };
+        let number = self
+            .parameters
+            .iter()
+            .position(|p| p.code == parameter.code);
+        let is_it = |other: u16| Some(usize::from(other)) == number;
+        let mut captures = self.places.iter().flat_map(|place| &place.captures);
+        captures.any(|it| is_it(it.parameter) && wanted.contains(&it.reader))
+            || self.computed.iter().any(|it| is_it(it.parameter))
     }
 
     pub(super) fn is_union(&self, parameter: u16) -> bool {

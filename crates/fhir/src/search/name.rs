@@ -5,6 +5,7 @@
 use std::cell::Cell;
 
 use super::composite;
+use super::extract::Extractor;
 use super::operand::{self, ALTERNATIVES_MAX, Asking, Expected, Operand};
 use super::path::paths;
 use crate::definitions::{self, SearchKind, SearchParameter};
@@ -226,7 +227,7 @@ impl Reading<'_> {
             return Err(self.unsupported("this parameter is not supported"));
         }
         let modifier = match modifier {
-            Some(modifier) => Some(self.modifier(parameter, modifier)?),
+            Some(modifier) => Some(self.modifier(ty, parameter, modifier)?),
             None => None,
         };
         let mut values = Vec::new();
@@ -244,8 +245,16 @@ impl Reading<'_> {
         })
     }
 
-    fn modifier(&self, parameter: &SearchParameter, name: &str) -> Result<Modifier, Issue> {
-        let allowed = modifiers(parameter.kind);
+    fn modifier(
+        &self,
+        ty: &str,
+        parameter: &SearchParameter,
+        name: &str,
+    ) -> Result<Modifier, Issue> {
+        let mut allowed = modifiers(parameter.kind).to_vec();
+        if let Some(extractor) = Extractor::for_type(ty) {
+            allowed.retain(|(_, modifier)| extractor.has_values_for(parameter, *modifier));
+        }
         if let Some((_, modifier)) = allowed.iter().find(|(known, _)| *known == name) {
             return Ok(*modifier);
         }

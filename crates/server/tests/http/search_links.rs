@@ -298,6 +298,11 @@ fn links_that_make_no_sense_say_what_would() {
     contains(&long, &["more than 6 links"]);
     let most = format!("Organization?{}name=x", "partof.".repeat(6));
     check(&project, &most, &[]);
+    contains("AuditEvent?patient.name=x", &["audit events"]);
+    contains(
+        "Patient?_has:AuditEvent:patient:action=R",
+        &["audit events"],
+    );
     // Of all types in between, too many.
     contains(
         "Task?owner.organization.endpoint.organization.partof.partof.partof.name=x",

@@ -411,6 +411,32 @@ fn composites() {
 }
 
 #[test]
+fn modifiers_are_for_what_has_values_for_them() {
+    check("Condition?code:text=x", "code:Text x=x");
+    check(
+        "Patient?identifier:of-type=s|c|v",
+        "identifier:OfType s|c|v",
+    );
+    check("Condition?subject:text=x", "subject:Text x=x");
+    let refuse = |request, words| refuse(request, IssueType::NotSupported, words);
+    refuse(
+        "Patient?gender:text=x",
+        "allowed: missing, not, above, below, in, not-in",
+    );
+    refuse(
+        "Condition?code:of-type=s|c|v",
+        "allowed: missing, text, not",
+    );
+    refuse("ValueSet?version:text=x", "allowed: missing, not");
+}
+
+#[test]
+fn an_order_is_taken_whole_or_not_at_all() {
+    let (search, problems) = Search::parse("Patient", &[("_sort", "family,nothing")], &ASKING);
+    assert!(search.control.sort.is_empty() && problems[0].is_ignorable());
+}
+
+#[test]
 fn what_is_unknown_is_named_with_what_is_allowed() {
     refuse("Patient?nome=x", IssueType::NotSupported, "birthdate, ");
     refuse(

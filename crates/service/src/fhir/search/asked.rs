@@ -1,0 +1,184 @@
+//! A search as it was understood, and as a query of the store.
+
+use salus_auth::Grant;
+use salus_fhir::issue::{Issue, IssueType, Severity};
+use salus_fhir::search::{Asking, Control, Problem, Search, SortKey, Subset, Summary};
+use salus_store::{Filter, Query, Sort};
+
+use super::criteria::Criteria;
+use crate::context::Context;
+use crate::error::{Error, Kind};
+use crate::fhir::types::ResourceType;
+use crate::fhir::{Handling, rows};
+
+/// Matches on a page, when the client does not say.
+const COUNT_DEFAULT: u32 = 20;
+/// Matches on a page at most.
+const COUNT_MAX: u32 = 1000;
+/// A search as it was understood.
+pub(crate) struct Asked {
+    /// Where it was asked, below the endpoint: `Patient`, or `Patient/1/Observation`.
+    pub(crate) path: String,
+    pub(crate) ty: ResourceType,
+    pub(crate) filters: Vec<Filter>,
+    pub(crate) control: Control,
+    /// What the client should know: what it sent in vain.
+    pub(crate) notices: Vec<Issue>,
+    /// What was understood, as the client wrote it.
+    pub(crate) pairs: Vec<(String, String)>,
+}
+
+/// What is asked of a type, and what of it is not understood.
+pub(super) fn read(
+    cx: &Context,
+    ty: ResourceType,
+    parameters: &[(String, String)],
+) -> (Asked, Vec<Problem>) {
+    let asking = Asking {
+        own_bases: &[&cx.base],
+        now_ms: cx.now_ms,
+    };
+    let (search, mut problems) = Search::parse(ty.name, parameters, &asking);
+    let mut criteria = Criteria::of(cx);
+    let mut filters = Vec::with_capacity(search.clauses.len());
+    for (at, clause) in &search.clauses {
+        match criteria.filter(ty, clause) {
+            Ok(filter) => filters.push(filter),
+            Err(issue) => problems.push(Problem { at: *at, issue }),
+        }
+    }
+    let conflict = conflict(&search.control);
+    problems.extend(conflict.map(|issue| Problem {
+        at: parameters.len(),
+        issue,
+    }));
+    let asked = Asked {
+        path: ty.name.to_owned(),
+        ty,
+        filters,
+        control: search.control,
+        pairs: Vec::new(),
+        notices: criteria.notices().collect(),
+    };
+    (asked, problems)
+}
+
+/// The problems that a lenient client wants ignored; others are an error.
+pub(super) fn lenient(problems: Vec<Problem>, handling: Handling) -> Result<Vec<Problem>, Error> {
+    let ignored = handling == Handling::Lenient && problems.iter().all(Problem::is_ignorable);
+    if problems.is_empty() || ignored {
+        return Ok(problems);
+    }
+    let issues = problems.into_iter().map(|problem| problem.issue);
+    Err(Error::with_issues(Kind::Invalid, issues.collect()))
+}
+
+impl Asked {
+    /// Adds what a lenient client sent in vain to what it is told.
+    pub(super) fn ignore(&mut self, problems: Vec<Problem>) {
+        let issues = problems
+            .into_iter()
+            .map(|problem| as_warning(problem.issue));
+        self.notices.extend(issues);
+    }
+
+    /// The URL where it was asked, without parameters.
+    pub(crate) fn url(&self, cx: &Context) -> String {
+        let slash = if self.path.is_empty() { "" } else { "/" };
+        format!("{}{slash}{}", cx.base, self.path)
+    }
+
+    /// Whether anything but the result's form was asked.
+    pub(crate) fn has_criteria(&self) -> bool {
+        !self.filters.is_empty()
+    }
+
+    /// The query, within what the grant lets see.
+    pub(crate) fn query(&self, grant: &Grant, limit: usize) -> Query {
+        let mut filters = self.filters.clone();
+        if *grant.filter() != Filter::Everything {
+            filters.push(grant.filter().clone());
+        }
+        Query {
+            kind: self.ty.kind,
+            filter: match filters.len() {
+                0 => Filter::Everything,
+                1 => filters.remove(0),
+                _ => Filter::All(filters),
+            },
+            sort: self
+                .control
+                .sort
+                .iter()
+                .map(|key| sort(self.ty, key))
+                .collect(),
+            limit,
+            after: None,
+            rows: Vec::new(),
+        }
+    }
+
+    /// Matches on a page.
+    pub(crate) fn count(&self) -> usize {
+        if self.control.summary == Some(Summary::Count) {
+            return 0;
+        }
+        self.control.count.unwrap_or(COUNT_DEFAULT).min(COUNT_MAX) as usize
+    }
+
+    /// Which part of each match is given; `None` is all.
+    pub(crate) fn subset(&self) -> Option<Subset> {
+        match self.control.summary {
+            Some(Summary::True) => Some(Subset::Summary),
+            Some(Summary::Text) => Some(Subset::Text),
+            Some(Summary::Data) => Some(Subset::Data),
+            None | Some(Summary::Count | Summary::False) => {
+                let elements = &self.control.elements;
+                (!elements.is_empty()).then(|| Subset::Elements(elements.clone()))
+            }
+        }
+    }
+
+    /// What was understood, as the part of a URL behind the `?`.
+    pub(crate) fn text(&self) -> String {
+        let mut text = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in &self.pairs {
+            if !matches!(name.as_str(), "_format" | "_pretty") {
+                text.append_pair(name, value);
+            }
+        }
+        text.finish()
+    }
+}
+
+fn sort(ty: ResourceType, key: &SortKey) -> Sort {
+    let descending = key.descending;
+    match key.parameter.code {
+        "_id" => Sort::Id { descending },
+        "_lastUpdated" => Sort::Updated { descending },
+        _ => Sort::Value {
+            param: rows::param(ty.name, key.parameter),
+            descending,
+        },
+    }
+}
+
+/// What does not go together: <https://hl7.org/fhir/R4/search.html#summary>.
+fn conflict(control: &Control) -> Option<Issue> {
+    let includes = !control.includes.is_empty() || !control.reverse_includes.is_empty();
+    let details = match control.summary {
+        Some(Summary::Text) if includes => "text cannot be combined with _include or _revinclude",
+        Some(Summary::True | Summary::Text | Summary::Data | Summary::Count)
+            if !control.elements.is_empty() =>
+        {
+            "cannot be combined with _elements"
+        }
+        _ => return None,
+    };
+    Some(Issue::error(IssueType::Value, "http._summary", details))
+}
+
+fn as_warning(mut issue: Issue) -> Issue {
+    issue.severity = Severity::Warning;
+    issue
+}
