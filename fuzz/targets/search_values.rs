@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use salus_fhir::compartment;
 use salus_fhir::json::{Document, Limits};
 use salus_fhir::resource::Resource;
-use salus_fhir::search::Extractor;
+use salus_fhir::search::{Extractor, Subset};
 
 fuzz_target!(|text: &[u8]| {
     let Ok(document) = Document::parse(text.to_vec(), &Limits::default()) else {
@@ -19,6 +19,10 @@ fuzz_target!(|text: &[u8]| {
     let Some(extractor) = Extractor::for_type(resource.type_name()) else {
         return;
     };
+    for subset in [Subset::Summary, Subset::Text, Subset::Data] {
+        let part = subset.of(document.root()).into_bytes();
+        assert!(Document::parse(part, &Limits::default()).is_ok());
+    }
     let own: [&str; 1] = ["http://localhost/fhir"];
     let Ok(entries) = extractor.extract(document.root(), &own) else {
         return;

@@ -81,18 +81,24 @@ pub const CHAIN_MAX: usize = 6;
 /// types at each of its links.
 const CLAUSES_MAX: usize = 1000;
 
-/// Reads one parameter of a search for resources of type `ty`.
+/// Most values of a search, those of a chain counted for each of its types.
+const VALUES_MAX: usize = 20_000;
+
+/// Reads one parameter of a search for resources of type `ty`. `values` are
+/// those that the search has so far.
 pub(super) fn clause(
     ty: &'static str,
     name: &str,
     value: &str,
     asking: &Asking<'_>,
+    values: &Cell<usize>,
 ) -> Result<Clause, Issue> {
     Reading {
         whole: name,
         value,
         asking,
         clauses: Cell::new(0),
+        values,
     }
     .clause(ty, name, 0)
 }
@@ -114,6 +120,7 @@ struct Reading<'r> {
     asking: &'r Asking<'r>,
     /// How many were read so far.
     clauses: Cell<usize>,
+    values: &'r Cell<usize>,
 }
 
 impl Reading<'_> {
@@ -234,6 +241,11 @@ impl Reading<'_> {
         for text in operand::split(self.value, b',') {
             if values.len() == ALTERNATIVES_MAX {
                 return Err(self.too_costly(format!("more than {ALTERNATIVES_MAX} alternatives")));
+            }
+            self.values.set(self.values.get() + 1);
+            if self.values.get() > VALUES_MAX {
+                let details = format!("the search has more than {VALUES_MAX} values");
+                return Err(self.too_costly(details));
             }
             let value = self.value(ty, parameter, modifier, text);
             values.push(value.map_err(|expected| self.malformed(&expected))?);

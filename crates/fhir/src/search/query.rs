@@ -5,6 +5,8 @@
 //! part and lists what is allowed, and the caller decides, after the client's
 //! `Prefer: handling`, whether to go on without it.
 
+use std::cell::Cell;
+
 use super::control::{self, Control};
 use super::name::{self, Clause};
 use super::operand::Asking;
@@ -56,12 +58,16 @@ impl Search {
         let mut search = Self::default();
         let mut problems = Vec::new();
         let known = definitions::r4().resource_named(ty);
+        let values = Cell::new(0);
         for (at, (name, value)) in parameters.iter().enumerate() {
             let (name, value) = (name.as_ref(), value.as_ref());
             let read = match known {
-                Some(id) if at < PARAMETERS_MAX => {
-                    search.read(definitions::r4().ty(id).name, (at, name), value, asking)
-                }
+                Some(id) if at < PARAMETERS_MAX => search.read(
+                    definitions::r4().ty(id).name,
+                    (at, name),
+                    value,
+                    (asking, &values),
+                ),
                 Some(_) => Err(too_many()),
                 None => Err(unknown_type(name)),
             };
@@ -77,12 +83,12 @@ impl Search {
         ty: &'static str,
         (at, name): (usize, &str),
         value: &str,
-        asking: &Asking<'_>,
+        (asking, values): (&Asking<'_>, &Cell<usize>),
     ) -> Result<(), Issue> {
         if control::is_control(name) {
             return self.control.read(ty, name, value);
         }
-        let clause = name::clause(ty, name, value, asking)?;
+        let clause = name::clause(ty, name, value, asking, values)?;
         self.clauses.push((at, clause));
         Ok(())
     }

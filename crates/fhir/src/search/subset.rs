@@ -42,10 +42,12 @@ impl Subset {
         writing.out.push('{');
         for member in resource.children() {
             let Some(key) = member.key() else { continue };
-            if key == "meta" && member.is_object() {
-                has_meta = true;
-                members.begin(&mut writing.out, "meta");
-                writing.meta(member);
+            if key == "meta" {
+                if member.is_object() {
+                    has_meta = true;
+                    members.begin(&mut writing.out, "meta");
+                    writing.meta(member);
+                }
                 continue;
             }
             let child = id.and_then(|id| child(definitions, Parent::Type(id), key));
@@ -242,7 +244,7 @@ mod tests {
         );
         check(
             &Subset::Elements(Vec::new()),
-            r#"{"resourceType":"Patient","name":[]}"#,
+            r#"{"resourceType":"Patient","meta":7,"name":[]}"#,
             r#"{"resourceType":"Patient","meta":{TAG}}"#,
         );
     }

@@ -242,6 +242,7 @@ fn what_several_types_do_not_share_is_refused() {
     refused("_type=Patient,Observation&_sort=-date", "_lastUpdated");
     refused("_type=Patient,Observation&_include=*", "_type");
     refused("_type=Patient&_cursor=x", "cursor");
+    refused(&format!("_id={}", "a,".repeat(400)), "so many types");
     let lenient = project
         .request(
             "GET",

@@ -495,6 +495,13 @@ fn requests_are_bounded() {
         IssueType::TooCostly,
         "alternatives",
     );
+    // Each value counts for each type that a chain may lead to.
+    let many = vec!["a"; ALTERNATIVES_MAX].join(",");
+    let chains = vec![("owner.name", many.as_str()); 5];
+    let (search, problems) = Search::parse("Task", &chains, &ASKING);
+    assert!((1..5).contains(&search.clauses.len()));
+    let is_bound = |problem: &Problem| problem.issue.to_string().contains("20000 values");
+    assert!(problems.iter().all(is_bound), "{problems:?}");
 }
 
 #[track_caller]

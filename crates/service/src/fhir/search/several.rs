@@ -24,6 +24,8 @@ use crate::fhir::types::ResourceType;
 use crate::fhir::{Handling, resource_type};
 
 const TYPE: &str = "_type";
+/// Most values of a search, counted for each of its types.
+const VALUES_MAX: usize = 50_000;
 
 /// What several types are asked for.
 struct Request {
@@ -251,6 +253,12 @@ fn streams(
     mut parameters: Vec<(String, String)>,
     handling: Handling,
 ) -> Result<Vec<Stream>, Error> {
+    let values = parameters.iter().map(|(_, value)| value.split(',').count());
+    if values.sum::<usize>() * granted.len() > VALUES_MAX {
+        let details = "too many values for so many types; name the types with _type";
+        let issue = Issue::error(IssueType::TooCostly, "http", details);
+        return Err(Error::with_issues(ErrorKind::Invalid, vec![issue]));
+    }
     let read_all = |parameters: &[(String, String)]| {
         let mut problems: Vec<Problem> = Vec::new();
         let mut all = Vec::with_capacity(granted.len());
