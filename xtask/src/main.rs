@@ -9,6 +9,7 @@ mod definitions;
 mod dictionary;
 mod fuzz;
 mod tidy;
+mod ucum;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -43,6 +44,11 @@ const COMMANDS: &[Command] = &[
         name: "tidy",
         help: "check what the compiler does not know about this repository [CHECK...]",
         run: tidy::run,
+    },
+    Command {
+        name: "ucum",
+        help: "derive crates/fhir/definitions/ucum from the published table [--check] [--from FILE]",
+        run: ucum::run,
     },
 ];
 

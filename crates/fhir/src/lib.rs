@@ -11,5 +11,6 @@ pub mod reference;
 pub mod resource;
 pub mod search;
 pub mod splice;
+pub mod ucum;
 pub mod validate;
 mod xhtml;
