@@ -43,6 +43,7 @@ pub(crate) async fn read(call: &mut Call) -> Result<Response, Failure> {
         if_modified_since_ms: call
             .header(header::IF_MODIFIED_SINCE)
             .and_then(reply::http_date_ms),
+        parameters: call.query_pairs()?,
     };
     let reply = call
         .service()

@@ -118,6 +118,21 @@ fn a_part_of_each_resource_says_that_it_is_one() {
 }
 
 #[test]
+fn a_read_gives_a_part_too() {
+    let project = shelf("search-subset-read");
+    let part = project.get("Patient/ada?_elements=name").expect(200);
+    assert!(part.body.contains("SUBSETTED") && part.body.contains("Lovelace"));
+    assert!(!part.body.contains("birthDate"));
+    assert_eq!(part.header("etag"), Some("W/\"1\""));
+    let text = project.get("Patient/ada?_summary=text").expect(200);
+    assert!(text.body.contains("Ada</div>") && !text.body.contains("Lovelace"));
+    let whole = project.get("Patient/ada?_summary=false").expect(200);
+    assert_eq!(whole.body, project.get("Patient/ada").expect(200).body);
+    project.get("Patient/ada?_summary=count").expect(400);
+    project.get("Patient/ada?_elements=nothing").expect(400);
+}
+
+#[test]
 fn parts_that_make_no_sense_are_refused() {
     let project = shelf("search-subsets-refused");
     let (text, place) = refused(

@@ -7,7 +7,7 @@ use salus_store::{Content, Record};
 
 use super::reply::{Reply, Status};
 use super::types::ResourceType;
-use super::{check_id, resource_type};
+use super::{check_id, resource_type, search};
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
@@ -20,6 +20,8 @@ pub struct ReadConditions {
     pub if_none_match: Option<Versions>,
     /// The time of `If-Modified-Since`, in milliseconds since 1970 UTC, to the second.
     pub if_modified_since_ms: Option<i64>,
+    /// What stands behind the `?`: `_summary` and `_elements` ask for a part.
+    pub parameters: Vec<(String, String)>,
 }
 
 /// What an `If-None-Match` names (RFC 9110, 13.1.2).
@@ -79,8 +81,17 @@ impl Service {
             .await?;
         let work = async {
             check_id(id)?;
+            let subset = search::part(ty, &conditions.parameters)?;
             let record = self.snapshot(cx).await?.get(ty.kind, id).await?;
-            self.show(cx, &grant, What::Read, record, conditions).await
+            let whole = self.show(cx, &grant, What::Read, record, conditions);
+            let reply = whole.await?;
+            Ok(Reply {
+                body: reply.body.map(|body| match &subset {
+                    Some(subset) => search::shown(&body, Some(subset)).into_owned().into(),
+                    None => body,
+                }),
+                ..reply
+            })
         };
         self.attempt_on(cx, &grant, What::Read, (ty.name, id), work)
             .await

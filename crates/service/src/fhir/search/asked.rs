@@ -63,6 +63,46 @@ pub(super) fn read(
     (asked, problems)
 }
 
+/// The part that a read asks for: `_summary` and `_elements` mean what they
+/// mean in a search, and other parameters mean nothing there.
+pub(crate) fn part(
+    ty: ResourceType,
+    parameters: &[(String, String)],
+) -> Result<Option<Subset>, Error> {
+    let is_about = |(name, _): &&(String, String)| {
+        let plain = name.split_once(':').map_or(&**name, |(plain, _)| plain);
+        matches!(plain, "_summary" | "_elements")
+    };
+    let wanted: Vec<_> = parameters.iter().filter(is_about).cloned().collect();
+    let asking = Asking {
+        own_bases: &[],
+        now_ms: 0,
+    };
+    let (search, problems) = Search::parse(ty.name, &wanted, &asking);
+    let issues = problems.into_iter().map(|problem| problem.issue);
+    let mut issues: Vec<Issue> = issues.chain(conflict(&search.control)).collect();
+    if search.control.summary == Some(Summary::Count) {
+        let details = "one resource has no count; allowed: true, text, data, false";
+        issues.push(Issue::error(IssueType::Value, "http._summary", details));
+    }
+    if issues.is_empty() {
+        return Ok(subset(&search.control));
+    }
+    Err(Error::with_issues(Kind::Invalid, issues))
+}
+
+fn subset(control: &Control) -> Option<Subset> {
+    match control.summary {
+        Some(Summary::True) => Some(Subset::Summary),
+        Some(Summary::Text) => Some(Subset::Text),
+        Some(Summary::Data) => Some(Subset::Data),
+        None | Some(Summary::Count | Summary::False) => {
+            let elements = &control.elements;
+            (!elements.is_empty()).then(|| Subset::Elements(elements.clone()))
+        }
+    }
+}
+
 /// The problems that a lenient client wants ignored; others are an error.
 pub(super) fn lenient(problems: Vec<Problem>, handling: Handling) -> Result<Vec<Problem>, Error> {
     let ignored = handling == Handling::Lenient && problems.iter().all(Problem::is_ignorable);
@@ -128,15 +168,7 @@ impl Asked {
 
     /// Which part of each match is given; `None` is all.
     pub(crate) fn subset(&self) -> Option<Subset> {
-        match self.control.summary {
-            Some(Summary::True) => Some(Subset::Summary),
-            Some(Summary::Text) => Some(Subset::Text),
-            Some(Summary::Data) => Some(Subset::Data),
-            None | Some(Summary::Count | Summary::False) => {
-                let elements = &self.control.elements;
-                (!elements.is_empty()).then(|| Subset::Elements(elements.clone()))
-            }
-        }
+        subset(&self.control)
     }
 
     /// What was understood, as the part of a URL behind the `?`.

@@ -15,7 +15,7 @@ pub mod served;
 mod several;
 mod streams;
 
-pub(crate) use asked::Asked;
+pub(crate) use asked::{Asked, part};
 pub(crate) use page::{links, outcome, shown};
 pub use range::compartments;
 
