@@ -62,11 +62,16 @@ impl Search<'_> {
         wanted: usize,
         rows_max: u64,
     ) -> Result<Option<Vec<Chosen>>, Error> {
-        // Linked conditions may have become references.
-        if self.conditions.linked
-            && let Some(page) = self.in_order(after, wanted)?
-        {
-            return Ok(Some(page));
+        if self.conditions.linked {
+            // Linked conditions may have become references.
+            if let Some(rows_max) = self.walk_worth(wanted)?
+                && let Some(page) = self.walk(after, wanted, rows_max)?
+            {
+                return Ok(Some(page));
+            }
+            if let Some(page) = self.in_order(after, wanted)? {
+                return Ok(Some(page));
+            }
         }
         match driver {
             Some(driver) if driver.access.by_seq && self.query.sort.is_empty() => {

@@ -26,7 +26,11 @@ pub(crate) const ALL: &[usize] = &[64, 512, COLLECT_MAX];
 pub(crate) const COLLECT_MAX: usize = 4096;
 
 /// References to more records than these are not merged by their dates.
-const MERGED_MAX: usize = 256;
+const MERGED_MAX: usize = 1024;
+/// Going to a place costs about as much as reading so many rows here and there,
+const ROWS_OF_SEEK: u64 = 8;
+/// and so many that lie side by side.
+const NEIGHBOURS_OF_SEEK: u64 = 64;
 /// Going to a span counts as reading so many entries, lest many be gone to in vain.
 const SEEK: usize = 2;
 
@@ -153,6 +157,28 @@ impl<'a> Search<'a> {
         accesses.find(|(_, access)| {
             access.by_date && access.given.is_empty() && access.spans.len() <= MERGED_MAX
         })
+    }
+
+    /// How long a walk in the order asked for may be, if it probably is shorter
+    /// than going to the references to each of many records.
+    pub(crate) fn walk_worth(&self, wanted: usize) -> Result<Option<u64>, Error> {
+        let [Filter::Refers { kind, filter, .. }] = self.conditions.all[..] else {
+            return Ok(None);
+        };
+        let Some(targets) = self.links.targets(filter) else {
+            return Ok(None);
+        };
+        let reader = self.reader;
+        let all = read_count(&reader.view, reader.scope, *kind)?;
+        let targets = targets.len() as u64;
+        // As if all of the kind were referred to as often.
+        let rows = all.saturating_mul(wanted as u64) / targets.max(1);
+        let of_seek = match self.query.sort {
+            [] => NEIGHBOURS_OF_SEEK,
+            _ => ROWS_OF_SEEK,
+        };
+        let worth = rows < targets.saturating_mul(of_seek);
+        Ok(worth.then(|| rows.saturating_mul(4)))
     }
 
     /// Those of conditions that have none and can have one; references first:
