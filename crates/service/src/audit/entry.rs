@@ -1,6 +1,6 @@
 //! An audit entry in its stored form, version 1.
 //!
-//! One byte of version, then fields in order, [packed](crate::packed). The time is the store's own; see
+//! One byte of version, then fields in order, packed as in `packed.rs`. The time is the store's own; see
 //! `event` for the entry as FHIR shows it. Entries are written on
 //! every request, so they are small and cheap to make.
 
