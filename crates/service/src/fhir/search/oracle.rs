@@ -10,9 +10,10 @@ use salus_auth::{Action, Scopes, Subject, Target};
 use salus_fhir::json::{Document, Limits};
 use salus_fhir::search::Extractor;
 use salus_store::memory::Memory;
-use salus_store::{At, Batch, Content, Put, Scope, SealKey, Store};
+use salus_store::{At, Batch, Content, Put, Record, Scope, SealKey, Snapshot, Store};
 
 use super::read;
+use super::streams::{Stream, in_turn, merged};
 use crate::context::{Context, RequestId};
 use crate::fhir::rows;
 use crate::fhir::types::ResourceType;
@@ -368,4 +369,74 @@ fn random_searches_find_what_a_plain_reading_finds() {
     }
     // The questions are neither trivial nor vain.
     assert!(some > 1000 && none > 500, "{some} {none}");
+}
+
+/// All pages of several types, each with at most so many.
+#[track_caller]
+fn pages(streams: &[Stream], snapshot: &dyn Snapshot, limit: usize, sorted: bool) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut after = None;
+    loop {
+        let page = if sorted {
+            merged(streams, snapshot, limit, after).now_or_never()
+        } else {
+            in_turn(streams, snapshot, limit, after).now_or_never()
+        };
+        let page = page.unwrap().unwrap();
+        assert!(page.records.len() <= limit);
+        let name = |(at, record): &(usize, Record)| format!("{}/{}", TYPES[*at], record.id);
+        found.extend(page.records.iter().map(name));
+        if page.next.is_none() {
+            return found;
+        }
+        assert_eq!(page.records.len(), limit, "only the last page has room");
+        after = page.next;
+    }
+}
+
+#[test]
+fn pages_of_several_types_make_the_whole() {
+    let cx = one_who_sees(&TYPES);
+    for seed in 0..10 {
+        let choice = &mut Choice(seed);
+        let store = stored(&world(choice));
+        let snapshot = store
+            .snapshot(SCOPE, At::Now)
+            .now_or_never()
+            .unwrap()
+            .unwrap();
+        for sort in ["", "_id", "-_id", "_lastUpdated", "-_lastUpdated,_id"] {
+            let ids: Vec<u64> = (0..7).filter(|_| choice.below(4) > 0).collect();
+            let list: Vec<String> = ids.iter().map(u64::to_string).collect();
+            let mut parameters = vec![("_id".to_owned(), format!("x,{}", list.join(",")))];
+            if !sort.is_empty() {
+                parameters.push(("_sort".to_owned(), sort.to_owned()));
+            }
+            let stream = |ty: &&'static str| {
+                let (asked, problems) = read(&cx, ResourceType::named(ty).unwrap(), &parameters);
+                assert!(problems.is_empty());
+                let target = Target::Type(ty);
+                let grant = salus_auth::authorize(&cx.subject, SCOPE, Action::Search, target);
+                Stream {
+                    asked,
+                    grant: grant.unwrap(),
+                }
+            };
+            let streams: Vec<Stream> = TYPES.iter().map(stream).collect();
+            let all = |limit| pages(&streams, &*snapshot, limit, !sort.is_empty());
+            let whole = all(100);
+            assert_eq!(whole.len(), ids.len() * TYPES.len(), "seed {seed} {sort}");
+            let id = |name: &String| name.split_once('/').unwrap().1.to_owned();
+            if sort.ends_with("_id") {
+                let ordered = whole.iter().map(id).is_sorted_by(|a, b| match sort {
+                    "-_id" => a >= b,
+                    _ => a <= b,
+                });
+                assert!(ordered, "seed {seed} {sort}: {whole:?}");
+            }
+            for limit in 1..9 {
+                assert_eq!(all(limit), whole, "seed {seed} {sort} {limit}");
+            }
+        }
+    }
 }
