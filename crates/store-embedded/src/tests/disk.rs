@@ -205,11 +205,15 @@ fn a_disk_that_is_full_in_the_middle_of_a_write_loses_nothing() {
     std::fs::write(disk.ballast(), vec![1; 6 << 20]).unwrap();
     let store = room.open();
     let batches = fill(&room, &store);
-    assert!(room.runtime.block_on(store.ready()).is_err());
+    // Most often the log met the full disk: what its failed write left behind is not known, not
+    // until it is opened again. If it was the keyring, nothing was written, and it goes on.
+    let goes_on = room.runtime.block_on(store.ready()).is_ok();
     check_filled(&room, &store, batches);
     std::fs::remove_file(disk.ballast()).unwrap();
-    // What the failed write left behind is not known: not until it is opened again.
-    assert!(room.commit(&store, put("again", 1, "1")).is_err());
+    let after = room.commit(&store, put("after", 1, "1"));
+    let still_goes_on = room.runtime.block_on(store.ready()).is_ok();
+    assert_eq!(after.is_ok(), still_goes_on);
+    assert!(goes_on || !still_goes_on);
     drop(store);
     let store = room.open();
     check_filled(&room, &store, batches);
