@@ -30,7 +30,7 @@ pub use decimal::Number;
 pub use extract::{Entry, Extractor};
 pub use fold::fold;
 pub use name::{CHAIN_MAX, Clause, Criterion, Modifier};
-pub use operand::{ALTERNATIVES_MAX, Asking, Operand, Prefix};
+pub use operand::{ALTERNATIVES_MAX, Amount, Asking, Operand, Prefix};
 pub use query::{PARAMETERS_MAX, Problem, Search};
 pub use span::Span;
 pub use subset::Subset;

@@ -34,7 +34,8 @@ fn show(code: &str, value: &Value<'_>) -> String {
         } => {
             format!("{code} {} {system}|{unit}", same(value))
         }
-        Value::String { .. }
+        Value::Amount { .. }
+        | Value::String { .. }
         | Value::Date(_)
         | Value::Reference { .. }
         | Value::ReferenceUri(_)

@@ -10,6 +10,7 @@ use super::value::{CODE_BYTES_MAX, STRING_BYTES_MAX, Value, clip};
 use crate::definitions::SearchKind;
 use crate::json::{Kind, Node};
 use crate::reference::{Canonical, Reference};
+use crate::ucum::{self, Unit};
 
 /// How to read an element of one type for a parameter of one type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -346,6 +347,10 @@ fn money<'a>(node: Node<'a>, emit: &mut impl FnMut(Value<'a>)) {
 /// `5.4||mg` asks for the code or for the unit in words
 /// (<https://hl7.org/fhir/R4/search.html#quantity>), `5.4|system|mg` for the
 /// code alone: so the words are a second value, which has no system.
+///
+/// Of a unit of UCUM the second value is the amount in base units. All that
+/// asks for the code finds that, with the code in it, so the other is kept
+/// for `5.4` and for the words: two values, as before.
 fn quantity<'a>(value: Option<Node<'a>>, unit: Node<'a>, emit: &mut impl FnMut(Value<'a>)) {
     let Some(value) = value.and_then(Node::number) else {
         return;
@@ -359,6 +364,21 @@ fn quantity<'a>(value: Option<Node<'a>>, unit: Node<'a>, emit: &mut impl FnMut(V
             code,
         });
     };
+    if system == ucum::SYSTEM
+        && let Some((number, unit)) = amount(value, &code)
+    {
+        let words = if words.is_empty() {
+            code.clone()
+        } else {
+            words
+        };
+        of(Cow::Borrowed(""), words);
+        return emit(Value::Amount {
+            value: number,
+            unit,
+            code,
+        });
+    }
     let is_coded = !system.is_empty() || !code.is_empty();
     let has_own_words = !words.is_empty() && words != code;
     if is_coded || !has_own_words {
@@ -367,6 +387,12 @@ fn quantity<'a>(value: Option<Node<'a>>, unit: Node<'a>, emit: &mut impl FnMut(V
     if has_own_words {
         of(Cow::Borrowed(""), words);
     }
+}
+
+fn amount(number: &str, code: &str) -> Option<(Box<str>, Box<str>)> {
+    let unit = Unit::parse(code).ok()?;
+    let number = unit.canonical(number)?;
+    Some((number.into(), unit.dimension().to_string().into()))
 }
 
 fn reference<'a, S: AsRef<str>>(node: Node<'a>, own_bases: &[S], emit: &mut impl FnMut(Value<'a>)) {

@@ -11,6 +11,7 @@ use super::span::Span;
 use super::value::{CODE_BYTES_MAX, STRING_BYTES_MAX, clip};
 use crate::definitions::{self, SearchKind, SearchParameter};
 use crate::reference::{self, Reference};
+use crate::ucum::{self, Unit};
 
 /// One value of a criterion.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +55,8 @@ pub enum Operand {
         system: Option<Box<str>>,
         /// The unit's code, or the unit in words.
         code: Option<Box<str>>,
+        /// The same in base units, if the code may be one of UCUM.
+        amount: Option<Box<Amount>>,
     },
     /// A record of this server.
     Reference {
@@ -68,6 +71,19 @@ pub enum Operand {
     Uri(Box<str>),
     /// The parts of a composite, in the order of its components.
     Composite(Vec<Operand>),
+}
+
+/// What a quantity with a unit of UCUM asks of amounts in base units.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Amount {
+    /// The number of base units, as the prefix means it.
+    pub number: Number,
+    /// The base units.
+    pub unit: Box<str>,
+    /// With `value||code`, only amounts that are written in this unit, beside
+    /// those that have it in words. With `value|system|code` nothing: amounts
+    /// in any unit of the dimension, and they are all there is to find.
+    pub code: Option<Box<str>>,
 }
 
 /// How a value compares: <https://hl7.org/fhir/R4/search.html#prefix>.
@@ -249,17 +265,41 @@ fn quantity(text: &str) -> Result<Operand, Expected> {
     let parts: Vec<&str> = split(text, b'|').collect();
     let (value, system, code) = match parts[..] {
         [value] => (value, None, None),
-        [value, system, code] => (value, Some(system), Some(code)),
+        [value, system, code] if system.is_empty() || !code.is_empty() => {
+            (value, Some(system), Some(code))
+        }
         _ => return Err("must be number, number|system|code or number||code".into()),
     };
     let (prefix, rest) = prefixed(value)?;
+    let number = number(prefix, rest)?;
     // `||code` asks for the unit in any system.
     let told = |part: &&str| !part.is_empty();
+    let system = system.filter(told).map(code_text);
+    let code = code.filter(told).map(code_text);
     Ok(Operand::Quantity {
+        amount: amount(&number, system.as_deref(), code.as_deref()).map(Box::new),
         prefix,
-        number: number(prefix, rest)?,
-        system: system.filter(told).map(code_text),
-        code: code.filter(told).map(code_text),
+        number,
+        system,
+        code,
+    })
+}
+
+/// The ends of what is asked are scaled as the values are: `5.4` in mg, which
+/// is 5.35 up to 5.45 mg, is 0.00535 up to 0.00545 g.
+fn amount(number: &Number, system: Option<&str>, code: Option<&str>) -> Option<Amount> {
+    if system.is_some_and(|system| system != ucum::SYSTEM) {
+        return None;
+    }
+    let code = code?;
+    let unit = Unit::parse(code).ok()?;
+    Some(Amount {
+        number: Number {
+            from: unit.canonical(&number.from)?.into(),
+            to: unit.canonical(&number.to)?.into(),
+        },
+        unit: unit.dimension().to_string().into(),
+        code: system.is_none().then(|| code.into()),
     })
 }
 

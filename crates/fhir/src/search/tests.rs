@@ -43,6 +43,7 @@ fn show(value: &Value<'_>) -> String {
             system,
             code,
         } => format!("{value}|{system}|{code}"),
+        Value::Amount { value, unit, code } => format!("{value} {unit} as {code}"),
         Value::Reference {
             ty,
             id,
@@ -341,7 +342,21 @@ fn numbers_and_quantities_keep_their_text() {
         "Observation",
         quantity,
         "value-quantity",
-        &["120.0|http://unitsofmeasure.org|mm[Hg]", "120.0||mmHg"],
+        &["120.0||mmHg", "1599864e1 m-1.s-2.g as mm[Hg]"],
+    );
+    let same = r#""valueQuantity":{"value":1,"system":"http://unitsofmeasure.org","code":"kg"}"#;
+    check(
+        "Observation",
+        same,
+        "value-quantity",
+        &["1||kg", "1e3 g as kg"],
+    );
+    let unknown = r#""valueQuantity":{"value":1,"unit":"boxes","system":"http://unitsofmeasure.org","code":"bx"}"#;
+    check(
+        "Observation",
+        unknown,
+        "value-quantity",
+        &["1|http://unitsofmeasure.org|bx", "1||boxes"],
     );
     let unit = r#""valueQuantity":{"value":1,"unit":"mg"}"#;
     check("Observation", unit, "value-quantity", &["1||mg"]);
@@ -373,7 +388,7 @@ fn numbers_and_quantities_keep_their_text() {
         "Condition",
         age,
         "onset-age",
-        &["52|http://unitsofmeasure.org|a"],
+        &["52||a", "16409952e2 s as a"],
     );
 }
 

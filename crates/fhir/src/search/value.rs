@@ -45,7 +45,18 @@ pub enum Value<'a> {
         /// The system of the unit's code, or empty.
         system: Cow<'a, str>,
         /// The unit's code, or empty. The unit in words, where it is not the
-        /// code, is a value of its own without a system.
+        /// code, is a value of its own without a system. Beside a
+        /// [`Value::Amount`] there is only one, also without a system.
+        code: Cow<'a, str>,
+    },
+    /// A number with a unit of UCUM, so that all units of one dimension can
+    /// be compared.
+    Amount {
+        /// The number of base units: see [`crate::ucum::Unit::canonical`].
+        value: Box<str>,
+        /// The base units: a [`crate::ucum::Dimension`], printed.
+        unit: Box<str>,
+        /// The unit's code, as written.
         code: Cow<'a, str>,
     },
     /// A reference to a record of this server.
@@ -87,6 +98,7 @@ impl Value<'_> {
             | Self::Date(_)
             | Self::Number(_)
             | Self::Quantity { .. }
+            | Self::Amount { .. }
             | Self::Reference { .. }
             | Self::ReferenceUri(_)
             | Self::Uri(_)

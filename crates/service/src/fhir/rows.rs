@@ -32,6 +32,19 @@ pub fn of_type_param(ty: &str, parameter: &SearchParameter) -> Param {
     Param::named(ty, &format!("{}:of-type", parameter.code))
 }
 
+/// The store's parameter for quantities in base units, by which those with a
+/// unit of UCUM are found. They are apart from [`param`], where a number
+/// without a unit would find them.
+///
+/// Each has the unit's code as written in the place of its system. So
+/// `value|system|code` asks here for any unit of the dimension, `value||code`
+/// for that unit, and the rows of [`param`] need only hold the number as
+/// written and the unit in words, for `value||words` and `value`.
+#[must_use]
+pub fn amount_param(ty: &str, parameter: &SearchParameter) -> Param {
+    Param::named(ty, &format!("{}:amount", parameter.code))
+}
+
 /// The code of an identifier with a type, in [`of_type_param`]. What stands
 /// between the two cannot stand in either.
 #[must_use]
@@ -57,11 +70,13 @@ pub(crate) fn rows(extractor: &Extractor, entries: &[Entry<'_>]) -> Vec<Row> {
             Found::Words(_) => text_param(ty, parameter),
             Found::OfType { .. } => of_type_param(ty, parameter),
             Found::ReferenceIdentifier { .. } => identifier_param(ty, parameter),
+            found if is_amount(found) => amount_param(ty, parameter),
             Found::Token { .. }
             | Found::String { .. }
             | Found::Date(_)
             | Found::Number(_)
             | Found::Quantity { .. }
+            | Found::Amount { .. }
             | Found::Reference { .. }
             | Found::ReferenceUri(_)
             | Found::Uri(_)
@@ -81,6 +96,26 @@ pub(crate) fn rows(extractor: &Extractor, entries: &[Entry<'_>]) -> Vec<Row> {
     }
     Row::sort(&mut rows);
     rows
+}
+
+/// Is it in base units, or a tuple with something that is?
+fn is_amount(found: &Found<'_>) -> bool {
+    match found {
+        Found::Amount { .. } => true,
+        Found::Composite(parts) => parts.iter().any(is_amount),
+        Found::Words(_)
+        | Found::OfType { .. }
+        | Found::ReferenceIdentifier { .. }
+        | Found::Token { .. }
+        | Found::String { .. }
+        | Found::Date(_)
+        | Found::Number(_)
+        | Found::Quantity { .. }
+        | Found::Reference { .. }
+        | Found::ReferenceUri(_)
+        | Found::Uri(_)
+        | Found::Present => false,
+    }
 }
 
 /// The value as the store keeps it; `None` for a number that is none.
@@ -104,6 +139,11 @@ fn value(found: &Found<'_>) -> Option<Value> {
             value: Decimal::parse(value)?,
             system: system.as_ref().into(),
             code: code.as_ref().into(),
+        },
+        Found::Amount { value, unit, code } => Value::Quantity {
+            value: Decimal::parse(value)?,
+            system: code.as_ref().into(),
+            code: unit.clone(),
         },
         Found::Reference { ty, id, .. } => Value::Reference {
             kind: Kind::named(ty),

@@ -40,14 +40,14 @@ fn operand(operand: &Operand) -> String {
             number: n,
             system,
             code,
+            amount,
         } => {
-            format!(
-                "{prefix:?} {}..{} {}|{}",
-                n.from,
-                n.to,
-                part(system),
-                part(code)
-            )
+            let plain = format!("{}..{} {}|{}", n.from, n.to, part(system), part(code));
+            let amount = amount.as_ref().map_or(String::new(), |m| {
+                let (from, to) = (&m.number.from, &m.number.to);
+                format!(" or {from}..{to} {} as {}", m.unit, part(&m.code))
+            });
+            format!("{prefix:?} {plain}{amount}")
         }
         Operand::Reference { ty, id, version } => {
             let version = version.as_ref().map_or(String::new(), |v| format!("@{v}"));
@@ -254,11 +254,23 @@ fn numbers_and_quantities() {
     );
     check(
         "Observation?value-quantity=5.4|http://unitsofmeasure.org|mg",
-        "value-quantity Eq 535e-2..545e-2 http://unitsofmeasure.org|mg",
+        "value-quantity Eq 535e-2..545e-2 http://unitsofmeasure.org|mg or 535e-5..545e-5 g as *",
+    );
+    check(
+        "Observation?value-quantity=gt98.6|http://unitsofmeasure.org|[degF]",
+        "value-quantity Gt 986e-1..986e-1 http://unitsofmeasure.org|[degF] or 31015e-2..31015e-2 K as *",
+    );
+    check(
+        "Observation?value-quantity=5|http://unitsofmeasure.org|no-unit",
+        "value-quantity Eq 45e-1..55e-1 http://unitsofmeasure.org|no-unit",
+    );
+    check(
+        "Observation?value-quantity=5|http://other.org|mg",
+        "value-quantity Eq 45e-1..55e-1 http://other.org|mg",
     );
     check(
         "Observation?value-quantity=le5.4||mg",
-        "value-quantity Le 54e-1..54e-1 *|mg",
+        "value-quantity Le 54e-1..54e-1 *|mg or 54e-4..54e-4 g as mg",
     );
     check(
         "Observation?value-quantity=ne5",
@@ -273,6 +285,11 @@ fn numbers_and_quantities() {
         "RiskAssessment?probability=eq1.2.3",
         IssueType::Value,
         "number",
+    );
+    refuse(
+        "Observation?value-quantity=5.4|http://unitsofmeasure.org|",
+        IssueType::Value,
+        "number||code",
     );
     refuse(
         "Observation?value-quantity=5.4|mg",

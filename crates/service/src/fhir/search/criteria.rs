@@ -3,7 +3,7 @@
 use salus_auth::{Action, Target};
 use salus_fhir::definitions::{SearchKind, SearchParameter};
 use salus_fhir::issue::{Issue, IssueType};
-use salus_fhir::search::{Clause, Criterion, Extractor, Modifier, Operand, Prefix};
+use salus_fhir::search::{Clause, Criterion, Extractor, Modifier, Number, Operand, Prefix};
 use salus_store::ordered::Decimal;
 use salus_store::{Comparison, Filter, Kind, Test};
 
@@ -185,6 +185,12 @@ fn value(ty: ResourceType, criterion: &Criterion, operand: &Operand) -> Option<F
     let param = rows::param(ty.name, parameter);
     let test = match (operand, criterion.modifier) {
         (Operand::Composite(parts), None) => return composite(ty, parameter, parts),
+        (Operand::Quantity { .. }, None) => {
+            let filters = forms(operand)?
+                .into_iter()
+                .map(|form| form.filter(ty, parameter));
+            return Some(any(filters.collect()));
+        }
         (_, None | Some(M::Not | M::Type(_))) => plain(operand)?,
         (Operand::Token { system, code }, Some(M::Identifier)) => {
             let param = rows::identifier_param(ty.name, parameter);
@@ -234,13 +240,8 @@ fn plain(operand: &Operand) -> Option<Test> {
             number,
             system,
             code,
-        } => Test::Quantity {
-            comparison: comparison(*prefix),
-            from: Decimal::parse(&number.from)?,
-            to: Decimal::parse(&number.to)?,
-            system: system.clone(),
-            code: code.clone(),
-        },
+            ..
+        } => quantity(*prefix, number, system.clone(), code.clone())?,
         Operand::Reference {
             ty: Some(ty),
             id,
@@ -255,19 +256,88 @@ fn plain(operand: &Operand) -> Option<Test> {
     })
 }
 
+fn quantity(
+    prefix: Prefix,
+    number: &Number,
+    system: Option<Box<str>>,
+    code: Option<Box<str>>,
+) -> Option<Test> {
+    Some(Test::Quantity {
+        comparison: comparison(prefix),
+        from: Decimal::parse(&number.from)?,
+        to: Decimal::parse(&number.to)?,
+        system,
+        code,
+    })
+}
+
+/// A test, and whether it is of values in base units.
+#[derive(Clone)]
+struct Form {
+    is_amount: bool,
+    test: Test,
+}
+
+impl Form {
+    fn filter(self, ty: ResourceType, parameter: &SearchParameter) -> Filter {
+        let param = match self.is_amount {
+            true => rows::amount_param(ty.name, parameter),
+            false => rows::param(ty.name, parameter),
+        };
+        Filter::Value(param, self.test)
+    }
+}
+
+/// The tests of which a value passes one, without a modifier. They are
+/// several only for quantities: see [`rows::amount_param`].
+fn forms(operand: &Operand) -> Option<Vec<Form>> {
+    let written = |is_amount, test| Form { is_amount, test };
+    let Operand::Quantity {
+        prefix,
+        amount: Some(amount),
+        ..
+    } = operand
+    else {
+        return Some(vec![written(false, plain(operand)?)]);
+    };
+    let unit = Some(amount.unit.clone());
+    let test = quantity(*prefix, &amount.number, amount.code.clone(), unit)?;
+    let mut forms = vec![written(true, test)];
+    if amount.code.is_some() {
+        forms.push(written(false, plain(operand)?));
+    }
+    Some(forms)
+}
+
 /// All parts hold for values of one element.
 fn composite(
     ty: ResourceType,
     parameter: &'static SearchParameter,
     parts: &[Operand],
 ) -> Option<Filter> {
-    let tests: Vec<Test> = parts.iter().map(plain).collect::<Option<_>>()?;
-    let kept = Extractor::for_type(ty.name)?.kept_under(parameter);
-    let filters = kept.map(|parameter| {
-        let param = rows::param(ty.name, parameter);
-        Filter::Value(param, Test::Composite(tests.clone()))
-    });
-    Some(any(filters.collect()))
+    let mut tuples: Vec<(bool, Vec<Test>)> = vec![(false, Vec::new())];
+    for part in parts {
+        let forms = forms(part)?;
+        let with = |(is_amount, tests): &(bool, Vec<Test>), form: &Form| {
+            let longer = tests.iter().chain([&form.test]).cloned().collect();
+            (is_amount | form.is_amount, longer)
+        };
+        tuples = tuples
+            .iter()
+            .flat_map(|tuple| forms.iter().map(move |form| with(tuple, form)))
+            .collect();
+    }
+    let mut filters = Vec::new();
+    for parameter in Extractor::for_type(ty.name)?.kept_under(parameter) {
+        filters.extend(tuples.iter().map(|(is_amount, tests)| {
+            let form = Form {
+                is_amount: *is_amount,
+                test: Test::Composite(tests.clone()),
+            };
+            form.filter(ty, parameter)
+        }));
+    }
+    Some(any(filters))
 }
 
 /// `:text`, which is a search for a string among the words.
