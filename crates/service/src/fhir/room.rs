@@ -8,8 +8,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// What is counted.
 const UNIT_BYTES: usize = 1024;
-/// So many units are under way at once: 4 MiB, or one bundle that is longer.
-const UNITS: u32 = 4096;
+/// So many units are under way at once: 2 MiB, or one bundle that is longer.
+const UNITS: u32 = 2048;
 
 /// The bundles under way.
 pub(crate) struct Room(Semaphore);
