@@ -17,7 +17,7 @@ mod types;
 mod values;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::Outcome;
 use package::Package;
@@ -63,7 +63,7 @@ const FILES: &[Derived] = &[
 /// Runs the command: writes the files, or with `--check` says whether they
 /// are what the packages say.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
-    let (from, check) = options(arguments)?;
+    let (from, check) = crate::options(arguments, "data/fhir-packages", "a folder")?;
     let path = from.join(PACKAGE);
     if !path.is_file() {
         return absent(check, &path);
@@ -80,20 +80,6 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         println!("{FOLDER}/{name}: {} bytes", text.len());
     }
     Ok(())
-}
-
-fn options(arguments: &[String]) -> Result<(PathBuf, bool), String> {
-    let mut from = crate::shared().join("data/fhir-packages");
-    let mut check = false;
-    let mut rest = arguments.iter();
-    while let Some(argument) = rest.next() {
-        match argument.as_str() {
-            "--check" => check = true,
-            "--from" => from = rest.next().ok_or("--from needs a folder")?.into(),
-            other => return Err(format!("unknown option {other}")),
-        }
-    }
-    Ok((from, check))
 }
 
 fn absent(check: bool, path: &Path) -> Outcome {

@@ -87,3 +87,20 @@ fn shared() -> PathBuf {
         None => root().join("../shared"),
     }
 }
+
+/// The options of a command that derives facts: from where, `default` in the
+/// published data unless `--from` names another `what`, and whether to compare
+/// only (`--check`).
+fn options(arguments: &[String], default: &str, what: &str) -> Result<(PathBuf, bool), String> {
+    let mut from = shared().join(default);
+    let mut check = false;
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        match argument.as_str() {
+            "--check" => check = true,
+            "--from" => from = rest.next().ok_or(format!("--from needs {what}"))?.into(),
+            other => return Err(format!("unknown option {other}")),
+        }
+    }
+    Ok((from, check))
+}

@@ -5,7 +5,7 @@
 //! stand there, in the same order. Names, symbols, properties and notes are
 //! left out, and so are the codes without case: FHIR uses the others.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use aws_lc_rs::digest;
 use roxmltree::{Document, Node};
@@ -29,7 +29,7 @@ const NOTICE: &[&str] = &[
 /// Runs the command: writes the table, or with `--check` says whether it is
 /// what the source says.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
-    let (from, check) = options(arguments)?;
+    let (from, check) = crate::options(arguments, SOURCE, "a file")?;
     if !from.is_file() {
         return absent(check, &from);
     }
@@ -46,20 +46,6 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     std::fs::write(file, &text)?;
     println!("{FILE}: {} bytes", text.len());
     Ok(())
-}
-
-fn options(arguments: &[String]) -> Result<(PathBuf, bool), String> {
-    let mut from = crate::shared().join(SOURCE);
-    let mut check = false;
-    let mut rest = arguments.iter();
-    while let Some(argument) = rest.next() {
-        match argument.as_str() {
-            "--check" => check = true,
-            "--from" => from = rest.next().ok_or("--from needs a file")?.into(),
-            other => return Err(format!("unknown option {other}")),
-        }
-    }
-    Ok((from, check))
 }
 
 fn absent(check: bool, path: &Path) -> Outcome {

@@ -43,7 +43,9 @@ pub fn text<const N: usize>() -> Result<String, Error> {
     Ok(crate::base64url(&*raw))
 }
 
-fn uuid_text(raw: &[u8; 16]) -> String {
+/// A UUID as text: lower case, with hyphens (RFC 9562, 4).
+#[must_use]
+pub fn uuid_text(raw: &[u8; 16]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = String::with_capacity(36);
     for (i, byte) in raw.iter().enumerate() {

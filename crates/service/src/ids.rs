@@ -5,9 +5,11 @@
 //! id of ours from one that a client chose, though it be a UUID too: history
 //! says `POST` for one and `PUT` for the other, and nothing else depends on it.
 
+use salus_crypto::random::uuid_text;
+
 /// The id made of this time and these random bytes.
 pub(crate) fn mint(now_ms: i64, random: [u8; 16]) -> Box<str> {
-    text(stamp(random, now_ms)).into()
+    uuid_text(&stamp(random, now_ms)).into()
 }
 
 /// Whether the server gave this id at this time.
@@ -16,7 +18,7 @@ pub(crate) fn is_ours(id: &str, time_ms: i64) -> bool {
         return false;
     };
     let bytes = number.to_be_bytes();
-    stamp(bytes, time_ms) == bytes && text(bytes) == id
+    stamp(bytes, time_ms) == bytes && uuid_text(&bytes) == id
 }
 
 /// Time, version, variant and sum, in the places where they belong.
@@ -30,19 +32,6 @@ fn stamp(mut bytes: [u8; 16], now_ms: i64) -> [u8; 16] {
     });
     bytes[14..].copy_from_slice(&sum.to_be_bytes());
     bytes
-}
-
-fn text(bytes: [u8; 16]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(36);
-    for (i, byte) in bytes.iter().enumerate() {
-        if matches!(i, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
-    text
 }
 
 #[cfg(test)]
