@@ -10,6 +10,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Instant;
 
+/// So many bundles, and the first and the last tenth of them are measured by themselves.
+const BUNDLES_OF_TENTHS: usize = 100;
+
 /// The population as its clients share it: borrowed between waits, never across one.
 pub(crate) type Shared = Rc<RefCell<Population>>;
 
@@ -20,46 +23,64 @@ pub(crate) async fn run(run: &Rc<Run>, resources: usize) -> Result<Shared, Error
         run.seed,
         run.serial,
     )));
+    let bundles = population.borrow().bundles();
     let next = Rc::new(Cell::new(0));
     let ready = Rc::new(tokio::sync::Semaphore::new(0));
-    let client = |phase, number| {
-        load(
-            phase,
-            number,
-            Rc::clone(&population),
-            Rc::clone(&next),
-            Rc::clone(&ready),
-        )
-    };
-    measure(run, "load", Limits::NONE, client).await;
+    for (name, until) in parts(bundles) {
+        let client = |phase, number| {
+            load(
+                phase,
+                number,
+                Rc::clone(&population),
+                (Rc::clone(&next), until),
+                Rc::clone(&ready),
+            )
+        };
+        measure(run, name, Limits::NONE, client).await;
+        failure(run)?;
+    }
+    Ok(population)
+}
+
+/// The phases of a load, each with the bundle before which it ends.
+fn parts(bundles: usize) -> Vec<(&'static str, usize)> {
+    match bundles {
+        BUNDLES_OF_TENTHS.. => vec![
+            ("load first", bundles / 10),
+            ("load", bundles - bundles / 10),
+            ("load last", bundles),
+        ],
+        _ => vec![("load", bundles)],
+    }
+}
+
+/// The first reason why something in the last phase was not written.
+fn failure(run: &Run) -> Result<(), Error> {
     let first_reason = run.phases.borrow().last().and_then(|phase| {
         phase
             .tally
             .classes()
             .find_map(|(_, class)| class.reasons.first().cloned())
     });
-    match first_reason {
-        Some(reason) => Err(Error::Load(reason)),
-        None => Ok(population),
-    }
+    first_reason.map_or(Ok(()), |reason| Err(Error::Load(reason)))
 }
 
-/// The first client creates what all patients share; then all take bundles.
+/// The first client creates what all patients share, once; then all take bundles.
 async fn load(
     phase: Rc<Phase>,
     client: usize,
     population: Shared,
-    next: Rc<Cell<usize>>,
+    (next, until): (Rc<Cell<usize>>, usize),
     ready: Rc<tokio::sync::Semaphore>,
 ) {
     let mut session = phase.session();
-    if client == 0 {
+    if client == 0 && !ready.is_closed() {
         share(&phase, &mut session, &population).await;
         ready.close();
     }
     // Nobody ever releases a permit: closing the semaphore is the signal.
     let _ = ready.acquire().await;
-    while next.get() < population.borrow().bundles() {
+    while next.get() < until {
         let positions = population.borrow().bundle(next.replace(next.get() + 1));
         let ask = population.borrow().transaction(positions.clone());
         let started = Instant::now();
