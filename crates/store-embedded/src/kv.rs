@@ -262,6 +262,18 @@ pub(crate) struct Cursor<'a> {
 }
 
 impl Cursor<'_> {
+    /// Goes forward, so that the next entry is the first one from this key on.
+    pub(crate) fn seek(&mut self, key: &[u8]) -> Result<(), Error> {
+        let Some(inner) = &mut self.inner else {
+            return Ok(());
+        };
+        match inner.seek(key).map_err(|e| fault(&e))? {
+            true => self.fresh = true,
+            false => self.inner = None,
+        }
+        Ok(())
+    }
+
     /// Goes to the next entry and gives its key; `None` behind the last one.
     pub(crate) fn next_key(&mut self) -> Result<Option<&[u8]>, Error> {
         let Some(inner) = &mut self.inner else {

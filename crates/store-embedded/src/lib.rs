@@ -26,6 +26,7 @@ mod keys;
 mod kv;
 mod links;
 mod main_date;
+mod narrow;
 mod newest;
 mod page;
 mod plan;

@@ -41,7 +41,7 @@ impl Search<'_> {
             driver => driver,
         };
         // There is another way if this one is long.
-        let choice = driver.is_some() || self.conditions.linked;
+        let choice = driver.is_some() || self.conditions.linked || self.conditions.sets;
         let walk_max = match choice {
             true if self.conditions.linked => LINKED_WALK,
             true => SHORT_WALK,

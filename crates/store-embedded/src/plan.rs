@@ -11,6 +11,7 @@ use crate::index::{Access, KeyTest};
 use crate::keys;
 use crate::kv::Cursor;
 use crate::links::cost_of;
+use crate::narrow::has_sets;
 use crate::reader::Reader;
 use crate::search::Search;
 use crate::walk::next_wanted;
@@ -32,7 +33,7 @@ const ROWS_OF_SEEK: u64 = 8;
 /// and so many that lie side by side.
 const NEIGHBOURS_OF_SEEK: u64 = 64;
 /// Going to a span counts as reading so many entries, lest many be gone to in vain.
-const SEEK: usize = 2;
+pub(crate) const SEEK: usize = 2;
 
 /// What a query asks, taken apart.
 pub(crate) struct Conditions<'a> {
@@ -40,6 +41,8 @@ pub(crate) struct Conditions<'a> {
     pub(crate) all: Vec<&'a Filter>,
     /// Some look at other records.
     pub(crate) linked: bool,
+    /// Some are large sets of tokens.
+    pub(crate) sets: bool,
     /// None can hold.
     pub(crate) impossible: bool,
 }
@@ -56,11 +59,13 @@ impl<'a> Conditions<'a> {
         let mut conditions = Self {
             all: Vec::new(),
             linked: false,
+            sets: false,
             impossible: false,
         };
         conditions.add(filter);
         conditions.all.sort_by_key(|filter| filter.is_linked());
         conditions.linked = conditions.all.last().is_some_and(|last| last.is_linked());
+        conditions.sets = conditions.all.iter().any(|filter| has_sets(filter));
         conditions
     }
 
@@ -108,7 +113,7 @@ impl<'a> Search<'a> {
         self.add_probes(&mut probes);
         for &most in rounds {
             ended = self.first_to_end(&mut probes, most)?;
-            if ended.is_none() && self.resolve(most)? {
+            if ended.is_none() && (self.narrow(most)? | self.resolve(most)?) {
                 self.add_probes(&mut probes);
                 ended = self.first_to_end(&mut probes, most)?;
             }
@@ -135,13 +140,15 @@ impl<'a> Search<'a> {
     /// Where nothing else drives: if linked conditions can be resolved by
     /// reading less than all records of the kind, what they become.
     pub(crate) fn resolve_rather_than_read_all(&mut self) -> Result<Option<Access>, Error> {
-        if !self.conditions.linked {
+        if !self.conditions.linked && !self.conditions.sets {
             return Ok(None);
         }
         let reader = self.reader;
         let all = read_count(&reader.view, reader.scope, self.query.kind)?;
         let most = all.min(reader.core.rows_max);
-        self.resolve(usize::try_from(most).unwrap_or(usize::MAX))?;
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        self.narrow(most)?;
+        self.resolve(most)?;
         let mut probes = Vec::new();
         self.add_probes(&mut probes);
         Ok(probes.into_iter().next().map(|probe| probe.access))
@@ -208,6 +215,7 @@ impl<'a> Search<'a> {
         let index = &self.reader.core.index;
         let scope = self.reader.scope;
         match filter {
+            Filter::Value(param, Test::Tokens(tokens)) => self.of_tokens(*param, tokens),
             Filter::Value(param, test) => Some(index.access(scope, self.query.kind, *param, test)),
             Filter::Any(filters) => {
                 let all = filters.iter().map(|one| self.access(one));

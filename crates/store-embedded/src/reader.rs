@@ -234,6 +234,20 @@ impl Reader {
         Ok(())
     }
 
+    /// Every version is in the list of current or of past ones, or in both.
+    fn changed_now(&self, kinds: &[Kind]) -> Result<Option<Seq>, Error> {
+        let mut newest = None;
+        for kind in kinds {
+            for space in [keys::CURRENT, keys::PAST] {
+                let start = keys::of_kind(space, self.scope, *kind);
+                let end = keys::of_kind_at(space, self.scope, *kind, self.at.saturating_add(1));
+                let mut list = self.view.backward(&start, &end)?;
+                newest = newest.max(list.next_key()?.map(keys::last_number));
+            }
+        }
+        Ok(newest.map(Seq))
+    }
+
     fn audit_now(&self, query: &AuditQuery) -> Result<Vec<AuditRecord>, Error> {
         crate::audit_log::page(self, query)
     }
@@ -297,6 +311,10 @@ impl Snapshot for Reader {
 
     fn count<'a>(&'a self, query: &'a Query) -> Reply<'a, u64> {
         ready(self.count_now(query))
+    }
+
+    fn changed<'a>(&'a self, kinds: &'a [Kind]) -> Reply<'a, Option<Seq>> {
+        ready(self.changed_now(kinds))
     }
 
     fn audit<'a>(&'a self, query: &'a AuditQuery) -> Reply<'a, Vec<AuditRecord>> {

@@ -11,6 +11,7 @@ use salus_store::{Candidate, Error, Filter, Found, Hit, Kind, Param, Position, Q
 use crate::index::{Access, Hints};
 use crate::kv::Cursor;
 use crate::links::{Among, Links};
+use crate::narrow::Sets;
 use crate::plan::Conditions;
 use crate::reader::Reader;
 use crate::row::Entry;
@@ -112,6 +113,8 @@ pub(crate) struct Search<'a> {
     pub(crate) wanted: &'a [Vec<u8>],
     /// What was looked at so far.
     pub(crate) links: Links,
+    /// Large sets of tokens, compared with the index.
+    pub(crate) sets: Sets,
     /// Conditions along whose references a walk has not filled the page.
     pub(crate) walked: Vec<usize>,
 }
@@ -139,6 +142,7 @@ impl<'a> Search<'a> {
             conditions: Conditions::of(query.filter),
             wanted,
             links: Links::new(reader.core.rows_max),
+            sets: Sets::new(),
             walked: Vec::new(),
         }
     }

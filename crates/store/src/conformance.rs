@@ -152,6 +152,7 @@ cases! { $
     values:
         tokens_match_by_system_and_code
         tokens_of_odd_characters_are_kept_apart
+        sets_of_tokens_match_any_of_theirs
         strings_match_folded_or_exactly
         references_match_by_id_and_kind
         uris_match_in_their_hierarchy
@@ -196,6 +197,7 @@ cases! { $
     logs:
         the_history_of_a_record_is_newest_first
         the_history_of_kinds_is_newest_first
+        the_newest_version_of_kinds_is_known_at_any_point
         history_since_a_time_leaves_out_what_is_older
         history_pages_stay_whole_while_others_write
         changes_come_in_commit_order_of_all_scopes
@@ -327,6 +329,12 @@ impl View<'_> {
     fn count(&self, query: &Query) -> u64 {
         let count = self.subject.wait(self.snapshot.count(query));
         count.expect("count")
+    }
+
+    #[track_caller]
+    fn changed(&self, kinds: &[Kind]) -> Option<Seq> {
+        let changed = self.subject.wait(self.snapshot.changed(kinds));
+        changed.expect("changed")
     }
 
     #[track_caller]

@@ -20,6 +20,7 @@ mod query;
 mod record;
 mod row;
 mod stored;
+mod tokens;
 
 pub mod memory;
 pub mod ordered;
@@ -37,6 +38,7 @@ pub use query::{
 pub use record::{AuditRecord, Change, Content, Record};
 pub use row::{Row, Value, ValueRef};
 pub use stored::{Components, Rows};
+pub use tokens::Tokens;
 
 /// A reply that may wait for a disk or a network.
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
@@ -104,6 +106,11 @@ pub trait Snapshot: Send + Sync {
 
     /// How many records a query describes; `sort`, `limit`, `after` and `rows` have no effect.
     fn count<'a>(&'a self, query: &'a Query) -> Reply<'a, u64>;
+
+    /// The point of the newest version of any record of these kinds, deletions
+    /// included; `None` if there never was one. What depends on such records
+    /// alone is the same at two points for which this is.
+    fn changed<'a>(&'a self, kinds: &'a [Kind]) -> Reply<'a, Option<Seq>>;
 
     /// Audit entries of this scope, one page.
     fn audit<'a>(&'a self, query: &'a AuditQuery) -> Reply<'a, Vec<AuditRecord>>;

@@ -151,6 +151,9 @@ impl Test {
             (Self::Token { system, code }, ValueRef::Token { code: c, system: s }) => {
                 is_any_or(system, s) && is_any_or(code, c)
             }
+            (Self::Tokens(tokens), ValueRef::Token { code, system }) => {
+                tokens.contains(system, code)
+            }
             (Self::StringStarts(start), ValueRef::String { folded, .. }) => {
                 folded.starts_with(&**start)
             }
@@ -179,6 +182,7 @@ impl Test {
             }
             (
                 Self::Token { .. }
+                | Self::Tokens(_)
                 | Self::StringStarts(_)
                 | Self::StringContains(_)
                 | Self::StringIs(_)

@@ -295,6 +295,15 @@ impl Snapshot for View {
         reply(Ok(count as u64))
     }
 
+    fn changed<'a>(&'a self, kinds: &'a [Kind]) -> Reply<'a, Option<Seq>> {
+        let is = |entry: &LogEntry| entry.scope == self.scope && kinds.contains(&entry.record.kind);
+        reply(Ok(self.store.read(|state| {
+            let mut newest_first = state.log.range(..=self.seq).rev();
+            let found = newest_first.find(|(_, entry)| is(entry));
+            found.map(|(seq, _)| *seq)
+        })))
+    }
+
     fn audit<'a>(&'a self, query: &'a AuditQuery) -> Reply<'a, Vec<AuditRecord>> {
         let wanted = |line: &AuditLine| {
             line.scope == self.scope

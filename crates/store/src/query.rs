@@ -1,7 +1,7 @@
 //! Queries: what to find, said once, understood by every engine.
 
 use crate::ordered::Decimal;
-use crate::{Error, Kind, Param, Record, Row, Seq};
+use crate::{Error, Kind, Param, Record, Row, Seq, Tokens};
 
 /// A search over the current records of one kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,6 +78,8 @@ pub enum Test {
         /// The code asked for.
         code: Option<Box<str>>,
     },
+    /// A token that is one of these.
+    Tokens(Tokens),
     /// The folded text begins so.
     StringStarts(Box<str>),
     /// The folded text contains this.

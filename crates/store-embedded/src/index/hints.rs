@@ -2,6 +2,8 @@
 
 use salus_store::{Filter, Param, Row, Test, Value};
 
+use super::SPANS_MAX;
+
 /// What the value of a reference's key tells about the record's codes: format
 /// 1 in the first byte, then a byte of the hash of each parameter and code. A
 /// patient's records with a certain code are found without reading the rows
@@ -44,6 +46,11 @@ impl Hints {
                     code: Some(code), ..
                 },
             ) => Some(vec![Self::hash(*param, code)]),
+            // With many more, one of them is in any list.
+            Filter::Value(param, Test::Tokens(tokens)) if tokens.len() <= SPANS_MAX => {
+                let codes = tokens.iter();
+                Some(codes.map(|(code, _)| Self::hash(*param, code)).collect())
+            }
             Filter::Any(filters) => {
                 let wanted = filters.iter().map(Self::wanted);
                 let wanted: Vec<_> = wanted.collect::<Option<_>>()?;

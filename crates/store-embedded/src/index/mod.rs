@@ -7,12 +7,13 @@
 //! holds nothing that the test refuses; where it does not, the row of each
 //! record decides.
 
+mod codes;
 mod hints;
 mod spans;
 mod values;
 
 pub(crate) use hints::Hints;
-pub(crate) use spans::{Access, KeyTest, Span};
+pub(crate) use spans::{Access, KeyTest, SPANS_MAX, Span};
 pub(crate) use values::{is_reference, main_date_bytes};
 
 use crate::hash::SipHash;

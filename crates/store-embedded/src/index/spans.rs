@@ -1,10 +1,13 @@
 //! Where in the index the records lie that pass a test.
 
-use salus_store::{Comparison, Kind, Param, Scope, Test, ValueRef, ordered};
+use salus_store::{Comparison, Kind, Param, Scope, Test, Tokens, ValueRef, ordered};
 
 use super::values::{LONG_MS, cut, is_long, put_number, put_reference_id, put_text};
 use super::{COMPOSITE, DATE, Index, NUMBER, QUANTITY, REFERENCE, STRING, TOKEN, URI};
 use crate::keys;
+
+/// More tokens than these are compared with the index before each has a span.
+pub(crate) const SPANS_MAX: usize = 64;
 
 /// Where the records lie whose value passes a test.
 #[derive(Clone, Debug)]
@@ -26,6 +29,11 @@ pub(crate) struct Access {
 }
 
 impl Access {
+    /// Where the records lie that lie in these spans, and no others.
+    pub(crate) fn of_spans(spans: Vec<Span>) -> Self {
+        several(spans, true)
+    }
+
     /// Where the records lie that lie in any of these.
     pub(crate) fn any(mut all: Vec<Self>) -> Self {
         all.retain(|one| !one.spans.is_empty() || !one.given.is_empty());
@@ -112,6 +120,7 @@ impl Index {
             Test::Token { system, code } => {
                 self.token(tagged(TOKEN), system.as_deref(), code.as_deref())
             }
+            Test::Tokens(tokens) => self.tokens(&tagged(TOKEN), tokens),
             Test::StringStarts(text) => text_start(tagged(STRING), text),
             Test::StringContains(_) | Test::StringIs(_) => {
                 several(vec![prefix(&tagged(STRING))], false)
@@ -210,6 +219,7 @@ impl Index {
             }
             Test::Present
             | Test::Token { .. }
+            | Test::Tokens(_)
             | Test::StringStarts(_)
             | Test::StringContains(_)
             | Test::StringIs(_)
@@ -221,6 +231,18 @@ impl Index {
             | Test::UriAbove(_)
             | Test::Composite(_) => None,
         }
+    }
+
+    /// A span for each, in the order of keys; too many are left to the rows.
+    fn tokens(&self, tagged: &[u8], tokens: &Tokens) -> Access {
+        if tokens.len() > SPANS_MAX {
+            return several(vec![prefix(tagged)], false);
+        }
+        let spans = tokens.iter().flat_map(|(code, system)| {
+            let one = self.token(tagged.to_vec(), Some(system), Some(code));
+            one.spans
+        });
+        Access::of_spans(spans.collect())
     }
 
     fn token(&self, mut key: Vec<u8>, system: Option<&str>, code: Option<&str>) -> Access {
@@ -253,7 +275,7 @@ fn date(key: &[u8], back: usize) -> i64 {
     (number_before_seq(key, back) ^ (1 << 63)).cast_signed()
 }
 
-fn prefix(start: &[u8]) -> Span {
+pub(super) fn prefix(start: &[u8]) -> Span {
     Span {
         start: start.to_vec(),
         end: keys::after_prefix(start),

@@ -1,7 +1,7 @@
 //! Seeded choices for the random cases.
 
 use super::data::*;
-use crate::{Comparison, Filter, Kind, Param, Row, Sort, Test, Value};
+use crate::{Comparison, Filter, Kind, Param, Row, Sort, Test, Tokens, Value};
 
 /// A generator of numbers (SplitMix64), and of the small things made from them.
 pub(super) struct Choice {
@@ -180,6 +180,7 @@ impl Choice {
             return Test::Present;
         }
         match kind_of_value {
+            0 if self.one_in(4) => Test::Tokens(self.tokens()),
             0 => Test::Token {
                 system: self.maybe_text(),
                 code: self.maybe_text(),
@@ -234,6 +235,16 @@ impl Choice {
         let made = kinds.iter().map(|kind| make(self, *kind)).collect();
         self.narrow = false;
         made
+    }
+
+    /// Sometimes so many that an engine may look at what it has first.
+    fn tokens(&mut self) -> Tokens {
+        let mut tokens = self.some(5, |choice| (choice.text(), choice.text()));
+        if self.one_in(3) {
+            let more = (0..100).map(|at| (self.text(), format!("a{at}").into()));
+            tokens.extend(more.collect::<Vec<_>>());
+        }
+        Tokens::of(tokens.iter().map(|(system, code)| (&**system, &**code)))
     }
 
     fn maybe_text(&mut self) -> Option<Box<str>> {

@@ -94,6 +94,21 @@ pub(super) fn the_history_of_kinds_is_newest_first(subject: &Subject<'_>) {
     check(&subject.at(ONE, Seq(4)), &of(&[PATIENT]), &patients[3..]);
 }
 
+pub(super) fn the_newest_version_of_kinds_is_known_at_any_point(subject: &Subject<'_>) {
+    fill(subject);
+    let newest = subject.now(ONE);
+    let kinds = [PATIENT, OBSERVATION, crate::Kind(1)];
+    for seq in 0..=newest.seq().0 {
+        let view = subject.at(ONE, Seq(seq));
+        for of in [&kinds[..1], &kinds[1..2], &kinds[..2], &kinds[2..], &[]] {
+            let log = view.history(&history(HistoryOf::Kinds(of.to_vec())));
+            let expected = log.hits.first().map(|hit| hit.record.seq);
+            assert_eq!(view.changed(of), expected, "at {seq}, {of:?}");
+        }
+    }
+    assert_eq!(subject.now(TWO).changed(&kinds[..1]), None);
+}
+
 pub(super) fn history_since_a_time_leaves_out_what_is_older(subject: &Subject<'_>) {
     fill(subject);
     let view = subject.now(ONE);

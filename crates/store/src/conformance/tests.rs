@@ -275,6 +275,10 @@ impl Snapshot for FaultySnapshot {
         })
     }
 
+    fn changed<'a>(&'a self, kinds: &'a [Kind]) -> Reply<'a, Option<Seq>> {
+        self.inner.changed(kinds)
+    }
+
     fn audit<'a>(&'a self, query: &'a AuditQuery) -> Reply<'a, Vec<AuditRecord>> {
         self.inner.audit(query)
     }

@@ -2,7 +2,7 @@
 
 use super::data::*;
 use super::{Subject, View};
-use crate::{Comparison, Filter, Kind, Param, Query, Test, Value};
+use crate::{Comparison, Filter, Kind, Param, Query, Test, Tokens, Value};
 
 pub(super) const VALUE: Param = Param::named("Patient", "value");
 
@@ -134,6 +134,51 @@ pub(super) fn tokens_of_odd_characters_are_kept_apart(subject: &Subject<'_>) {
         check(&view, is_token(Some(system), None), id);
     }
     check(&view, is_token(None, Some("a")), "zero one long longer");
+}
+
+pub(super) fn sets_of_tokens_match_any_of_theirs(subject: &Subject<'_>) {
+    let long = "x".repeat(72);
+    let longer = "x".repeat(100);
+    let records = [
+        ("a", "s", "a"),
+        ("t", "t", "a"),
+        ("zero", "s", "a\0"),
+        ("bare", "", "b"),
+        ("long", "s", &long),
+        ("longer", "s", &longer),
+        ("z", "s", "z"),
+    ];
+    let mut rows: Vec<(&str, Vec<Value>)> = records
+        .iter()
+        .map(|(id, system, code)| (*id, one(token(system, code))))
+        .collect();
+    rows.push(("two", vec![token("s", "a"), token("s", "z")]));
+    rows.push(("text", one(text("a"))));
+    let view = fill(subject, rows);
+    // The same with few tokens beside them, and with many.
+    for more in [0, 1, 60, 64, 70, 3_000] {
+        let more: Vec<String> = (0..more).map(|at| format!("m{at}")).collect();
+        let set = |tokens: &[(&str, &str)]| {
+            let more = more.iter().map(|code| ("s", code.as_str()));
+            is(Test::Tokens(Tokens::of(tokens.iter().copied().chain(more))))
+        };
+        check(&view, set(&[]), "");
+        check(&view, set(&[("s", "a")]), "a two");
+        check(&view, set(&[("s", "a"), ("t", "a"), ("u", "a")]), "a t two");
+        check(
+            &view,
+            set(&[("s", "z"), ("", "b"), ("", "a")]),
+            "bare z two",
+        );
+        check(&view, set(&[("s", "a\0"), ("s", "a\0b")]), "zero");
+        check(&view, set(&[("s", &longer)]), "longer");
+        check(&view, set(&[("s", &longer[1..])]), "");
+        check(&view, set(&[("s", &long), ("s", "z")]), "long z two");
+        let both = Filter::All(vec![set(&[("s", "a")]), set(&[("s", "z")])]);
+        check(&view, both, "two");
+        let either = Filter::Any(vec![set(&[("t", "a")]), set(&[("s", "z")])]);
+        check(&view, either, "t z two");
+    }
 }
 
 pub(super) fn strings_match_folded_or_exactly(subject: &Subject<'_>) {
