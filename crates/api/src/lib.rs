@@ -198,12 +198,14 @@ async fn handle(
         }
     };
     let peer = parts.extensions.get::<Peer>().copied();
+    let scope_or_none = scope.unwrap_or(Service::NO_SCOPE);
     let mut cx = Context {
         subject: app.service.anonymous(),
-        scope: scope.unwrap_or(Service::NO_SCOPE),
+        scope: scope_or_none,
         base: base(&app.settings, &parts.headers, slug),
         request_id,
         now_ms: app.service.now_ms(),
+        parameters: app.service.parameters(scope_or_none),
         remote: match peer {
             Some(Peer::Network(address)) => Some(address.ip()),
             Some(Peer::Operator) | None => None,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use salus_auth::Subject;
+use salus_fhir::search::Parameters;
 use salus_store::Scope;
 
 /// The circumstances of one request.
@@ -20,6 +21,8 @@ pub struct Context {
     pub request_id: RequestId,
     /// When it came, in milliseconds since 1970 UTC.
     pub now_ms: i64,
+    /// The search parameters of the project, as they were when it came.
+    pub parameters: Arc<Parameters>,
     /// Where it came from, if over a network.
     pub remote: Option<IpAddr>,
 }

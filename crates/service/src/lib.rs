@@ -11,6 +11,7 @@ pub mod error;
 pub mod fhir;
 mod ids;
 mod packed;
+mod parameters;
 mod pipeline;
 pub mod projects;
 pub mod sessions;
@@ -42,6 +43,7 @@ pub struct Service {
     pub(crate) settings: Settings,
     pub(crate) cursor_key: SecretKey,
     pub(crate) projects: projects::Projects,
+    pub(crate) parameters: parameters::Sets,
     pub(crate) sessions: sessions::Sessions,
     pub(crate) bundles: fhir::room::Room,
     request_ids: RequestIds,
@@ -69,6 +71,7 @@ impl Service {
             settings,
             cursor_key,
             projects,
+            parameters: parameters::Sets::default(),
             sessions: sessions::Sessions::new(),
             bundles: fhir::room::Room::new(),
             request_ids,

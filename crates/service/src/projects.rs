@@ -97,6 +97,7 @@ impl Service {
             base: "http://localhost/fhir".into(),
             request_id: RequestId(0),
             now_ms: self.now_ms(),
+            parameters: self.parameters(scope),
             remote: None,
         }
     }

@@ -30,12 +30,10 @@ struct Source {
 
 /// The parameter that says how a component is compared.
 pub(super) fn part(
-    definitions: &'static Definitions,
-    ty: &str,
+    mut parameters: impl Iterator<Item = &'static SearchParameter>,
     component: &Component,
 ) -> Option<&'static SearchParameter> {
-    let parameters = definitions.search_parameters(ty);
-    parameters.iter().find(|p| p.url == component.definition)
+    parameters.find(|p| p.url == component.definition)
 }
 
 /// The expression of a component. R4 has the two of `relationship` the wrong
@@ -50,12 +48,11 @@ fn expression(component: &Component) -> &'static str {
 
 /// Are the components of two composites read and compared in the same way?
 pub(super) fn alike(
-    definitions: &'static Definitions,
-    ty: &str,
+    parameters: &'static [SearchParameter],
     a: &SearchParameter,
     b: &SearchParameter,
 ) -> bool {
-    let kind = |component: &Component| part(definitions, ty, component).map(|p| p.kind);
+    let kind = |component: &Component| part(parameters.iter(), component).map(|p| p.kind);
     let same =
         |(a, b): (&Component, &Component)| expression(a) == expression(b) && kind(a) == kind(b);
     a.components.len() == b.components.len() && a.components.iter().zip(b.components).all(same)
@@ -65,14 +62,13 @@ impl Compound {
     /// `None` when a component can have no value there.
     pub(super) fn of(
         definitions: &'static Definitions,
-        own: TypeId,
+        (own, parameters): (TypeId, &[&'static SearchParameter]),
         parameter: &SearchParameter,
         number: u16,
         base: &Head,
     ) -> Option<Self> {
-        let ty = definitions.ty(own).name;
         let of = |component: &Component| {
-            let kind = part(definitions, ty, component)?.kind;
+            let kind = part(parameters.iter().copied(), component)?.kind;
             let sources = sources(definitions, own, base, expression(component), kind)?;
             (!sources.is_empty()).then_some(sources)
         };

@@ -3,6 +3,7 @@
 
 use super::name::{codes, location};
 use super::operand::type_name;
+use super::parameters::Parameters;
 use crate::definitions::{self, Parent, SearchKind, SearchParameter};
 use crate::issue::{Issue, IssueType};
 
@@ -100,8 +101,18 @@ pub(super) fn is_control(name: &str) -> bool {
 
 impl Control {
     /// Reads one parameter for a search of type `ty`.
-    pub(super) fn read(&mut self, ty: &'static str, name: &str, value: &str) -> Result<(), Issue> {
-        let at = At { ty, name };
+    pub(super) fn read(
+        &mut self,
+        parameters: &Parameters,
+        ty: &'static str,
+        name: &str,
+        value: &str,
+    ) -> Result<(), Issue> {
+        let at = At {
+            parameters,
+            ty,
+            name,
+        };
         let (plain, modifier) = match name.split_once(':') {
             Some((plain, modifier)) => (plain, Some(modifier)),
             None => (name, None),
@@ -144,9 +155,9 @@ impl Control {
                 Some(code) => (code, true),
                 None => (key, false),
             };
-            let parameter = definitions::r4().search_parameter(at.ty, code);
+            let parameter = at.parameters.find(at.ty, code);
             let Some(parameter) = parameter.filter(|p| sorts(p)) else {
-                let allowed = codes(at.ty, sorts);
+                let allowed = codes(at.parameters, at.ty, sorts);
                 return Err(at.unsupported(format!("cannot sort by that; allowed: {allowed}")));
             };
             let key = SortKey {
@@ -178,6 +189,7 @@ impl Control {
 
 /// The parameter that is read, for its messages.
 struct At<'r> {
+    parameters: &'r Parameters,
     ty: &'static str,
     name: &'r str,
 }
@@ -273,10 +285,10 @@ impl At<'_> {
     }
 
     fn reference(&self, ty: &str, code: &str) -> Result<&'static SearchParameter, Issue> {
-        let parameter = definitions::r4().search_parameter(ty, code);
+        let parameter = self.parameters.find(ty, code);
         let is_reference = |p: &&SearchParameter| p.kind == SearchKind::Reference;
         parameter.filter(is_reference).ok_or_else(|| {
-            let allowed = codes(ty, |p| is_reference(&p));
+            let allowed = codes(self.parameters, ty, |p| is_reference(&p));
             self.malformed(format!(
                 "the value names no reference of {ty}; allowed: {allowed}"
             ))

@@ -31,7 +31,7 @@ const STEPS_MAX: u64 = 100_000;
 #[derive(Debug)]
 pub struct Extractor {
     pub(super) ty: &'static str,
-    pub(super) parameters: &'static [SearchParameter],
+    pub(super) parameters: Vec<&'static SearchParameter>,
     /// The root is the first.
     pub(super) places: Vec<Place>,
     pub(super) computed: Vec<Computed>,
@@ -86,8 +86,9 @@ pub(super) struct Computed {
 }
 
 impl Extractor {
-    /// The extractor of a type, made on first use; `None` if it is no type of
-    /// resource.
+    /// The extractor of R4's parameters of a type, made on first use; `None` if
+    /// it is no type of resource. [`super::Parameters::extractor`] knows those
+    /// of a project too.
     #[must_use]
     pub fn for_type(ty: &str) -> Option<&'static Self> {
         static ALL: OnceLock<Vec<OnceLock<Extractor>>> = OnceLock::new();
@@ -95,7 +96,7 @@ impl Extractor {
         let id = definitions.resource_named(ty)?;
         let all = ALL.get_or_init(|| definitions.types().map(|_| OnceLock::new()).collect());
         let slot = all.get(id.index())?;
-        Some(slot.get_or_init(|| Self::build(definitions, definitions.ty(id).name)))
+        Some(slot.get_or_init(|| Self::build(definitions, definitions.ty(id).name, &[])))
     }
 
     /// The type.
@@ -106,20 +107,22 @@ impl Extractor {
 
     /// Its parameters; [`Entry::parameter`] counts in them.
     #[must_use]
-    pub fn parameters(&self) -> &'static [SearchParameter] {
-        self.parameters
+    pub fn parameters(&self) -> &[&'static SearchParameter] {
+        &self.parameters
     }
 
     /// The parameters of which no resource can have values: with the plain
     /// types, a sign that an expression was not understood.
     #[cfg(test)]
-    pub(super) fn without_values(&self) -> impl Iterator<Item = &'static SearchParameter> {
+    pub(super) fn without_values(
+        &self,
+    ) -> impl Iterator<Item = &'static SearchParameter> + use<'_> {
         let captured = self.places.iter().flat_map(|place| &place.captures);
         let mut found: Vec<u16> = captured.map(|capture| capture.parameter).collect();
         found.extend(self.computed.iter().map(|computed| computed.parameter));
         let all = self.parameters.iter().zip(0_u16..);
         let silent = all.filter(move |(p, number)| is_indexed(p) && !found.contains(number));
-        silent.map(|(parameter, _)| parameter)
+        silent.map(|(parameter, _)| *parameter)
     }
 
     /// The values in a resource of this type, each once. `own_bases` are the
@@ -129,7 +132,7 @@ impl Extractor {
     /// When it has more than [`VALUES_MAX`]: a part of them would make
     /// searches miss it.
     pub fn extract<'a, S: AsRef<str>>(
-        &'static self,
+        &'a self,
         node: Node<'a>,
         own_bases: &[S],
     ) -> Result<Vec<Entry<'a>>, Issue> {
@@ -182,7 +185,7 @@ impl Extractor {
         let own = members.is_empty().then_some(parameter);
         let members = members.iter();
         members
-            .filter_map(|number| self.parameters.get(usize::from(*number)))
+            .filter_map(|number| self.parameters.get(usize::from(*number)).copied())
             .chain(own)
     }
 
@@ -229,7 +232,7 @@ impl Extractor {
 }
 
 struct Walk<'w, 'a, S> {
-    extractor: &'static Extractor,
+    extractor: &'a Extractor,
     root: Node<'a>,
     own_bases: &'w [S],
     entries: &'w mut Vec<Entry<'a>>,
@@ -293,7 +296,7 @@ impl<'a, S: AsRef<str>> Walk<'_, 'a, S> {
 
     /// Evaluates an expression. One that fails, for example on more items than
     /// it can compare, gives nothing.
-    fn compute(&mut self, computed: &'static Computed, node: Node<'a>) {
+    fn compute(&mut self, computed: &'a Computed, node: Node<'a>) {
         let context = Context {
             steps_max: STEPS_MAX,
             ..Context::default()

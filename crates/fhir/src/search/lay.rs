@@ -12,10 +12,16 @@ use crate::definitions::{
 use crate::fhirpath::Expression;
 
 impl Extractor {
-    pub(super) fn build(definitions: &'static Definitions, ty: &'static str) -> Self {
-        let parameters = definitions.search_parameters(ty);
+    /// Parameters of a project stand behind R4's, whose numbers stay as they are.
+    pub(super) fn build(
+        definitions: &'static Definitions,
+        ty: &'static str,
+        own: &[&'static SearchParameter],
+    ) -> Self {
+        let known = definitions.search_parameters(ty);
+        let parameters: Vec<_> = known.iter().chain(own.iter().copied()).collect();
         let numbers = |codes: &[&str]| {
-            let all = || parameters.iter().zip(0_u16..);
+            let all = || known.iter().zip(0_u16..);
             let number = |code: &&str| all().find(|(p, _)| p.code == *code);
             codes
                 .iter()
@@ -25,15 +31,18 @@ impl Extractor {
         };
         let mut extractor = Self {
             ty,
-            parameters,
             places: vec![Place::default()],
             computed: Vec::new(),
             main_dates: numbers(main_date::parameters(ty)),
             patients: numbers(definitions.compartment("Patient", ty)),
-            unions: unions(definitions, ty, parameters),
+            // What of R4 is a union must not depend on who else is there.
+            unions: unions(known),
+            parameters,
         };
-        for (parameter, number) in parameters.iter().zip(0_u16..) {
-            extractor.add(definitions, parameter, number);
+        for number in 0..extractor.parameters.len() {
+            if let Ok(place) = u16::try_from(number) {
+                extractor.add(definitions, extractor.parameters[number], place);
+            }
         }
         extractor
     }
@@ -66,7 +75,13 @@ impl Extractor {
         };
         for path in paths(parameter.expression).unwrap_or_default() {
             for head in self.heads(definitions, &path) {
-                let compound = Compound::of(definitions, own, parameter, number, &head);
+                let compound = Compound::of(
+                    definitions,
+                    (own, &self.parameters),
+                    parameter,
+                    number,
+                    &head,
+                );
                 self.places[head.place].compounds.extend(compound);
             }
         }
@@ -186,11 +201,7 @@ pub(super) fn branches(
 /// The parameters whose every path is the whole expression of another one of
 /// the same kind, with those others: `combo-code` is `code` and
 /// `component-code`. What is kept for those need not be kept again.
-fn unions(
-    definitions: &'static Definitions,
-    ty: &str,
-    parameters: &'static [SearchParameter],
-) -> Vec<(u16, Vec<u16>)> {
+fn unions(parameters: &'static [SearchParameter]) -> Vec<(u16, Vec<u16>)> {
     let union = |(parameter, number): (&'static SearchParameter, u16)| {
         let paths = paths(parameter.expression)?;
         if paths.len() < 2 {
@@ -201,7 +212,7 @@ fn unions(
             let is_it = |other: &SearchParameter| {
                 other.kind == parameter.kind
                     && self::paths(other.expression).is_some_and(|own| own == [path.clone()])
-                    && composite::alike(definitions, ty, parameter, other)
+                    && composite::alike(parameters, parameter, other)
             };
             all.find(|(other, _)| is_it(other))
                 .map(|(_, number)| number)

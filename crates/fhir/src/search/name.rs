@@ -5,8 +5,8 @@
 use std::cell::Cell;
 
 use super::composite;
-use super::extract::Extractor;
 use super::operand::{self, ALTERNATIVES_MAX, Asking, Expected, Operand};
+use super::parameters::Parameters;
 use super::path::paths;
 use crate::definitions::{self, SearchKind, SearchParameter};
 use crate::issue::{Issue, IssueType};
@@ -154,7 +154,7 @@ impl Reading<'_> {
         };
         let reference = self.parameter(from, code)?;
         if !leads_to(reference, ty) {
-            let allowed = codes(from, |parameter| leads_to(parameter, ty));
+            let allowed = self.codes(from, |parameter| leads_to(parameter, ty));
             let details = format!("{code} of {from} does not refer to {ty}; allowed: {allowed}");
             return Err(self.unsupported(details));
         }
@@ -178,7 +178,7 @@ impl Reading<'_> {
         };
         let reference = self.parameter(ty, code)?;
         if reference.kind != SearchKind::Reference {
-            let allowed = codes(ty, |parameter| parameter.kind == SearchKind::Reference);
+            let allowed = self.codes(ty, |parameter| parameter.kind == SearchKind::Reference);
             let details = format!("only references can be chained; allowed: {allowed}");
             return Err(self.unsupported(details));
         }
@@ -264,7 +264,7 @@ impl Reading<'_> {
         name: &str,
     ) -> Result<Modifier, Issue> {
         let mut allowed = modifiers(parameter.kind).to_vec();
-        if let Some(extractor) = Extractor::for_type(ty) {
+        if let Some(extractor) = self.asking.parameters.extractor(ty) {
             allowed.retain(|(_, modifier)| extractor.has_values_for(parameter, *modifier));
         }
         if let Some((_, modifier)) = allowed.iter().find(|(known, _)| *known == name) {
@@ -323,7 +323,7 @@ impl Reading<'_> {
             .iter()
             .zip(parameter.components)
             .map(|(text, component)| {
-                let part = composite::part(definitions::r4(), ty, component)
+                let part = composite::part(self.asking.parameters.of(ty), component)
                     .ok_or("has a part that is not supported")?;
                 operand::operand(part, text, self.asking)
             });
@@ -331,11 +331,15 @@ impl Reading<'_> {
     }
 
     fn parameter(&self, ty: &'static str, code: &str) -> Result<&'static SearchParameter, Issue> {
-        definitions::r4().search_parameter(ty, code).ok_or_else(|| {
-            let allowed = codes(ty, |_| true);
+        self.asking.parameters.find(ty, code).ok_or_else(|| {
+            let allowed = self.codes(ty, |_| true);
             let details = format!("unknown search parameter of {ty}; allowed: {allowed}");
             self.unsupported(details)
         })
+    }
+
+    fn codes(&self, ty: &str, wanted: impl Fn(&SearchParameter) -> bool) -> String {
+        codes(self.asking.parameters, ty, wanted)
     }
 
     fn unsupported(&self, details: impl Into<Expected>) -> Issue {
@@ -373,8 +377,12 @@ fn leads_to(parameter: &SearchParameter, ty: &str) -> bool {
 }
 
 /// The names of a type's parameters that have a quality, for a message.
-pub(super) fn codes(ty: &str, wanted: impl Fn(&SearchParameter) -> bool) -> String {
-    let all = definitions::r4().search_parameters(ty).iter();
+pub(super) fn codes(
+    parameters: &Parameters,
+    ty: &str,
+    wanted: impl Fn(&SearchParameter) -> bool,
+) -> String {
+    let all = parameters.of(ty);
     let names: Vec<&str> = all.filter(|p| wanted(p)).map(|p| p.code).collect();
     names.join(", ")
 }

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use super::decimal::Number;
 use super::fold::fold;
 use super::name;
+use super::parameters::Parameters;
 use super::span::Span;
 use super::value::{CODE_BYTES_MAX, STRING_BYTES_MAX, clip};
 use crate::definitions::{self, SearchKind, SearchParameter};
@@ -114,6 +115,8 @@ pub enum Prefix {
 pub struct Asking<'s> {
     /// The URLs under which this server answers.
     pub own_bases: &'s [&'s str],
+    /// Which parameters there are.
+    pub parameters: &'s Parameters,
     /// Now, in milliseconds since 1970 UTC: `ap` on dates is the wider the
     /// longer ago.
     pub now_ms: i64,

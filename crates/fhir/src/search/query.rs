@@ -86,7 +86,7 @@ impl Search {
         (asking, values): (&Asking<'_>, &Cell<usize>),
     ) -> Result<(), Issue> {
         if control::is_control(name) {
-            return self.control.read(ty, name, value);
+            return self.control.read(asking.parameters, ty, name, value);
         }
         let clause = name::clause(ty, name, value, asking, values)?;
         self.clauses.push((at, clause));

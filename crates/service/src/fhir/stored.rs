@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use salus_fhir::compartment;
-use salus_fhir::search::Extractor;
 use salus_fhir::splice::{self, Stamp};
 use salus_fhir::validate::Valid;
 use salus_store::{Row, SealKey};
@@ -35,7 +34,9 @@ impl Stored {
         valid: &Valid<'_>,
     ) -> Result<Self, Error> {
         let node = valid.node();
-        let extractor = Extractor::for_type(ty.name)
+        let extractor = cx
+            .parameters
+            .extractor(ty.name)
             .ok_or_else(|| Error::new(Kind::Internal, "the type has no search parameters"))?;
         let entries = extractor
             .extract(node, &[&*cx.base])

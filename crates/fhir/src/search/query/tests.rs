@@ -4,7 +4,8 @@ use super::super::*;
 use super::*;
 use proptest::prelude::*;
 
-const ASKING: Asking<'static> = Asking {
+static ASKING: Asking<'static> = Asking {
+    parameters: &super::super::parameters::R4,
     own_bases: &["http://localhost/fhir"],
     now_ms: 1_000_000_000_000,
 };

@@ -2,7 +2,7 @@
 
 use salus_auth::Grant;
 use salus_fhir::issue::{Issue, IssueType, Severity};
-use salus_fhir::search::{Asking, Control, Problem, Search, SortKey, Subset, Summary};
+use salus_fhir::search::{Asking, Control, Parameters, Problem, Search, SortKey, Subset, Summary};
 use salus_store::{Filter, Query, Sort};
 
 use super::criteria::Criteria;
@@ -36,6 +36,7 @@ pub(super) fn read(
 ) -> (Asked, Vec<Problem>) {
     let asking = Asking {
         own_bases: &[&cx.base],
+        parameters: &cx.parameters,
         now_ms: cx.now_ms,
     };
     let (search, mut problems) = Search::parse(ty.name, parameters, &asking);
@@ -76,6 +77,7 @@ pub(crate) fn part(
     let wanted: Vec<_> = parameters.iter().filter(is_about).cloned().collect();
     let asking = Asking {
         own_bases: &[],
+        parameters: Parameters::r4(),
         now_ms: 0,
     };
     let (search, problems) = Search::parse(ty.name, &wanted, &asking);

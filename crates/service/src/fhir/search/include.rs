@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use salus_auth::{Action, Target};
 use salus_fhir::definitions::{self, SearchKind, SearchParameter};
-use salus_fhir::search::Include;
+use salus_fhir::search::{Include, Parameters};
 use salus_store::{Filter, Found, Hit, Kind, Param, Query, Record, Row, Snapshot, Test, Value};
 
 use super::Asked;
@@ -38,8 +38,8 @@ struct Source {
 }
 
 /// The parameters by which the matches' references are followed.
-pub(super) fn rows(asked: &Asked) -> Vec<Param> {
-    params(&asked.control.includes, asked.ty)
+pub(super) fn rows(cx: &Context, asked: &Asked) -> Vec<Param> {
+    params(&cx.parameters, &asked.control.includes, asked.ty)
 }
 
 impl Service {
@@ -56,6 +56,7 @@ impl Service {
         if includes.is_empty() && reverse.is_empty() {
             return Ok(included);
         }
+        let known = &*cx.parameters;
         let mut seen: HashSet<(Kind, Box<str>)> = found
             .hits
             .iter()
@@ -65,10 +66,10 @@ impl Service {
         let iterates = includes.iter().chain(reverse).any(|it| it.iterate);
         for round in 0..ROUNDS_MAX {
             let applies = |include: &&Include| round == 0 || include.iterate;
-            let mut queries = targets(includes.iter().filter(applies), &sources, &seen);
-            queries.extend(canonicals(includes.iter().filter(applies), &sources));
+            let mut queries = targets(known, includes.iter().filter(applies), &sources, &seen);
+            queries.extend(canonicals(known, includes.iter().filter(applies), &sources));
             for include in reverse.iter().filter(applies) {
-                queries.extend(referring(include, &sources));
+                queries.extend(referring(known, include, &sources));
             }
             sources.clear();
             for (ty, filter) in queries {
@@ -113,7 +114,7 @@ impl Service {
             sort: Vec::new(),
             limit: room,
             after: None,
-            rows: params(&iterated.collect::<Vec<_>>(), ty),
+            rows: params(&cx.parameters, &iterated.collect::<Vec<_>>(), ty),
         };
         Ok(snapshot.find(&query).await?)
     }
@@ -128,22 +129,23 @@ fn source(hit: &Hit) -> Source {
 }
 
 /// The reference parameters of a type that an include means.
-fn meant(include: &Include, ty: ResourceType) -> Vec<&'static SearchParameter> {
+fn meant(known: &Parameters, include: &Include, ty: ResourceType) -> Vec<&'static SearchParameter> {
     if include.source.is_some_and(|source| source != ty.name) {
         return Vec::new();
     }
     match include.reference {
         Some(parameter) => vec![parameter],
-        None => definitions::r4()
-            .search_parameters(ty.name)
-            .iter()
+        None => known
+            .of(ty.name)
             .filter(|parameter| parameter.kind == SearchKind::Reference)
             .collect(),
     }
 }
 
-fn params(includes: &[Include], ty: ResourceType) -> Vec<Param> {
-    let parameters = includes.iter().flat_map(|include| meant(include, ty));
+fn params(known: &Parameters, includes: &[Include], ty: ResourceType) -> Vec<Param> {
+    let parameters = includes
+        .iter()
+        .flat_map(|include| meant(known, include, ty));
     let mut params: Vec<Param> = parameters
         .map(|parameter| index::param(ty.name, parameter))
         .collect();
@@ -154,6 +156,7 @@ fn params(includes: &[Include], ty: ResourceType) -> Vec<Param> {
 
 /// What the sources refer to, by type.
 fn targets<'i>(
+    known: &Parameters,
     includes: impl Iterator<Item = &'i Include>,
     sources: &[Source],
     seen: &HashSet<(Kind, Box<str>)>,
@@ -165,7 +168,7 @@ fn targets<'i>(
             let Some(ty) = ResourceType::of(source.kind) else {
                 continue;
             };
-            let params: Vec<Param> = meant(include, ty)
+            let params: Vec<Param> = meant(known, include, ty)
                 .into_iter()
                 .map(|parameter| index::param(ty.name, parameter))
                 .collect();
@@ -192,6 +195,7 @@ fn targets<'i>(
 
 /// What the sources name by a canonical URL, by type.
 fn canonicals<'i>(
+    known: &Parameters,
     includes: impl Iterator<Item = &'i Include>,
     sources: &[Source],
 ) -> Vec<(ResourceType, Filter)> {
@@ -201,7 +205,7 @@ fn canonicals<'i>(
             let Some(ty) = ResourceType::of(source.kind) else {
                 continue;
             };
-            for parameter in meant(include, ty) {
+            for parameter in meant(known, include, ty) {
                 let param = index::param(ty.name, parameter);
                 let rows = source.rows.iter().filter(|row| row.param == param);
                 let uris: Vec<&str> = rows.filter_map(|row| uri(&row.value)).collect();
@@ -263,11 +267,15 @@ fn named(ty: ResourceType, canonical: &str, others: &[&str]) -> Option<Filter> {
 }
 
 /// What refers to the sources by the include's parameters.
-fn referring(include: &Include, sources: &[Source]) -> Option<(ResourceType, Filter)> {
+fn referring(
+    known: &Parameters,
+    include: &Include,
+    sources: &[Source],
+) -> Option<(ResourceType, Filter)> {
     let ty = ResourceType::named(include.source?)?;
     let only = include.target.map(Kind::named);
     let mut tests = Vec::new();
-    for parameter in meant(include, ty) {
+    for parameter in meant(known, include, ty) {
         let param = index::param(ty.name, parameter);
         for source in sources {
             if only.is_none_or(|only| only == source.kind) {

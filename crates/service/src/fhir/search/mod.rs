@@ -178,7 +178,7 @@ impl Service {
         let first = place.after.is_none();
         let mut query = asked.query(grant, asked.count());
         query.after = place.after;
-        query.rows = include::rows(&asked);
+        query.rows = include::rows(cx, &asked);
         let found = match query.limit {
             0 => salus_store::Found::default(),
             _ => snapshot.find(&query).await?,

@@ -311,6 +311,7 @@ fn one_who_sees(visible: &[&str]) -> Context {
         created_ms: 1,
     };
     Context {
+        parameters: Arc::default(),
         subject: Arc::new(Subject::client(SCOPE, "one", &client, &scopes)),
         scope: SCOPE,
         base: "http://localhost/fhir".into(),
