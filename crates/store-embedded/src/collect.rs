@@ -17,6 +17,7 @@ use crate::core::{Core, META_FLOOR, kind_of_key, set};
 use crate::keys;
 use crate::kv::{When, Write};
 use crate::row::Entry;
+use crate::sample;
 
 /// Versions whose rows go in one batch.
 const BATCH: usize = 256;
@@ -78,6 +79,8 @@ pub(crate) fn run(core: &Arc<Core>, retention: Retention, stop: &Stop) {
             floor = Some(*seq);
             seen.pop_front();
         }
+        // As below: a later look tries again.
+        drop(sample::draw(core, || *stop.stopped.lock()));
         let too_many = core.superseded.len() > retention.versions_max;
         if too_many {
             floor = Some(core.visible());

@@ -76,6 +76,7 @@ struct Group {
     superseded: Vec<(u64, u64)>,
     counted: Vec<(Scope, Kind)>,
     dated: Vec<(Scope, Kind)>,
+    sampled: HashMap<(Scope, Kind), Vec<u8>>,
     answers: Vec<(Answer, Seq)>,
 }
 
@@ -191,6 +192,7 @@ impl Committer {
                 return Err(Error::Conflict { precondition: None });
             }
             self.load_count(view, batch.scope, put.kind)?;
+            self.core.samples.load(view, (batch.scope, put.kind))?;
             before.push(newest);
         }
         Ok(before)
@@ -318,6 +320,11 @@ impl Committer {
                 group.dated.push((scope, kind));
             }
         }
+        if !put.deleted
+            && let Some(sample) = self.core.samples.add((scope, kind), seq, &put.several)
+        {
+            group.sampled.insert((scope, kind), sample);
+        }
         let was = before.is_some_and(|old| !old.deleted);
         if was == put.deleted {
             group.counted.push((scope, kind));
@@ -358,6 +365,10 @@ impl Committer {
                 let key = keys::of_kind(keys::DATES, scope, kind);
                 group.writes.push(set(key, main_date.to_bytes()));
             }
+        }
+        for ((scope, kind), sample) in group.sampled {
+            let key = keys::of_kind(keys::SAMPLE, scope, kind);
+            group.writes.push(set(key, sample));
         }
         let frontier = self.frontier.to_bytes();
         group.writes.push(set(keys::meta(META_FRONTIER), frontier));

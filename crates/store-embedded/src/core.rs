@@ -17,6 +17,7 @@ use crate::hash::SipHash;
 use crate::index::Index;
 use crate::kv::{Kv, View, When, Write};
 use crate::main_date::MainDate;
+use crate::sample::Samples;
 use crate::space::Space;
 use crate::superseded::Superseded;
 use crate::{Options, keys};
@@ -41,6 +42,7 @@ pub(crate) struct Core {
     pub(crate) rows_max: u64,
     pub(crate) aside: Aside,
     pub(crate) main_dates: RwLock<HashMap<(Scope, Kind), MainDate>>,
+    pub(crate) samples: Samples,
     /// The last point that readers may see.
     visible: AtomicU64,
     /// See [`State::lag_ms`].
@@ -109,6 +111,7 @@ impl Core {
             rows_max,
             aside: Aside::default(),
             main_dates: RwLock::new(main_dates),
+            samples: Samples::new(),
             visible: AtomicU64::new(state.seq),
             lag_ms: AtomicI64::new(state.lag_ms),
             fault: Mutex::new(None),

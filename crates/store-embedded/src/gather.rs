@@ -60,6 +60,27 @@ impl Search<'_> {
         Ok(if access.single { seqs } else { distinct(seqs) })
     }
 
+    /// The visible records that all of these have, each once, in no order.
+    pub(crate) fn collect_common(&mut self, accesses: &[Access]) -> Result<Vec<u64>, Error> {
+        let mut common: Option<Vec<u64>> = None;
+        for access in accesses {
+            let seqs = self.collect(access)?;
+            common = Some(match common {
+                None => distinct(seqs),
+                Some(mut common) => {
+                    let seqs = distinct(seqs);
+                    let mut rest = seqs.iter().peekable();
+                    common.retain(|seq| {
+                        while rest.next_if(|other| *other < seq).is_some() {}
+                        rest.peek() == Some(&seq)
+                    });
+                    common
+                }
+            });
+        }
+        Ok(common.unwrap_or_default())
+    }
+
     fn collect_span(
         &mut self,
         span: &Span,

@@ -14,6 +14,7 @@
 //! | `g` superseding-seq superseded-seq | the rows of a superseded version are still there |
 //! | `n` scope kind | how many records are current |
 //! | `d` scope kind | which date parameters are the main date |
+//! | `s` scope kind | a sample of the kind |
 //! | `a` scope seq | an audit entry |
 //! | `o` scope kind id seq | nothing: an audit entry is about this record |
 //!
@@ -34,6 +35,7 @@ pub(crate) const LONG: u8 = b'l';
 pub(crate) const GARBAGE: u8 = b'g';
 pub(crate) const COUNT: u8 = b'n';
 pub(crate) const DATES: u8 = b'd';
+pub(crate) const SAMPLE: u8 = b's';
 pub(crate) const AUDIT: u8 = b'a';
 pub(crate) const ABOUT: u8 = b'o';
 

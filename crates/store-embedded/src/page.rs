@@ -40,6 +40,11 @@ impl Search<'_> {
             }) => return self.by_few(&access, seqs, after, wanted),
             driver => driver,
         };
+        if self.is_all_decidable()
+            && let Some(page) = self.by_estimate(after, wanted)?
+        {
+            return Ok(page);
+        }
         // There is another way if this one is long.
         let choice = driver.is_some() || self.conditions.linked || self.conditions.sets;
         let walk_max = match choice {
@@ -90,6 +95,13 @@ impl Search<'_> {
         after: Option<&After>,
         wanted: usize,
     ) -> Result<Vec<Chosen>, Error> {
+        if self.conditions.linked
+            && self.resolve(COLLECT_MAX)?
+            && self.is_all_decidable()
+            && let Some(page) = self.by_estimate(after, wanted)?
+        {
+            return Ok(page);
+        }
         let alone = self.conditions.all.len() == 1;
         if alone
             && self.resolve(COLLECT_MAX)?
@@ -155,20 +167,38 @@ impl Search<'_> {
         after: Option<&After>,
         wanted: usize,
     ) -> Result<Option<Vec<Chosen>>, Error> {
-        let [Sort::Value { param, descending }, ..] = *self.query.sort else {
-            return Ok(None);
-        };
-        let of = (self.reader.scope, self.query.kind);
-        let main_dates = &self.reader.core.main_dates;
-        let is_main = main_dates.read().get(&of).is_some_and(|it| it.is(param));
-        if !is_main {
+        if !self.is_by_main_date() {
             return Ok(None);
         }
         let Some((condition, access)) = self.dated_access() else {
             return Ok(None);
         };
         self.walked.push(condition);
-        self.by_main_date(&access, descending, after, wanted)
+        self.by_main_date(&access, self.is_descending(), after, wanted)
+    }
+
+    /// Whether references lie in the order asked for.
+    pub(crate) fn is_by_main_date(&self) -> bool {
+        let [Sort::Value { param, .. }, ..] = *self.query.sort else {
+            return false;
+        };
+        let of = (self.reader.scope, self.query.kind);
+        let main_dates = &self.reader.core.main_dates;
+        main_dates.read().get(&of).is_some_and(|it| it.is(param))
+    }
+
+    /// Whether the greatest value of a parameter comes first.
+    pub(crate) fn is_descending(&self) -> bool {
+        matches!(
+            self.query.sort,
+            [
+                Sort::Value {
+                    descending: true,
+                    ..
+                },
+                ..
+            ]
+        )
     }
 
     /// All that the driver gives, sorted.

@@ -34,6 +34,8 @@ const ROWS_OF_SEEK: u64 = 8;
 const NEIGHBOURS_OF_SEEK: u64 = 64;
 /// Going to a span counts as reading so many entries, lest many be gone to in vain.
 pub(crate) const SEEK: usize = 2;
+/// and as so many when there are others to try first.
+const SEEK_OF_PROBE: usize = 8;
 
 /// What a query asks, taken apart.
 pub(crate) struct Conditions<'a> {
@@ -211,7 +213,7 @@ impl<'a> Search<'a> {
     }
 
     /// How an index answers a condition, if one does.
-    fn access(&self, filter: &Filter) -> Option<Access> {
+    pub(crate) fn access(&self, filter: &Filter) -> Option<Access> {
         let index = &self.reader.core.index;
         let scope = self.reader.scope;
         match filter {
@@ -280,7 +282,7 @@ impl<'a> Probe<'a> {
     /// Reads on until so many entries were read; says whether it came to its end before.
     fn read(&mut self, reader: &'a Reader, wanted: &[Vec<u8>], most: usize) -> Result<bool, Error> {
         let wanted = if self.access.hinted { wanted } else { &[] };
-        if self.access.spans.len().saturating_mul(SEEK) > most {
+        if self.access.spans.len().saturating_mul(SEEK_OF_PROBE) > most {
             return Ok(false);
         }
         while let Some(span) = self.access.spans.get(self.span) {

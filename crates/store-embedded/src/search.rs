@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use salus_store::{Candidate, Error, Filter, Found, Hit, Kind, Param, Position, Query, Row, Sort};
 
+use crate::choice::Bounds;
 use crate::index::{Access, Hints};
 use crate::kv::Cursor;
 use crate::links::{Among, Links};
@@ -117,6 +118,8 @@ pub(crate) struct Search<'a> {
     pub(crate) sets: Sets,
     /// Conditions along whose references a walk has not filled the page.
     pub(crate) walked: Vec<usize>,
+    /// Where a walk along the parameter that sorts finds all that match.
+    pub(crate) bounds: Option<Bounds>,
 }
 
 /// A record that belongs on the page.
@@ -144,6 +147,7 @@ impl<'a> Search<'a> {
             links: Links::new(reader.core.rows_max),
             sets: Sets::new(),
             walked: Vec::new(),
+            bounds: None,
         }
     }
 

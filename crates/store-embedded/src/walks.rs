@@ -3,7 +3,7 @@
 
 use std::collections::BinaryHeap;
 
-use salus_store::{Error, Param};
+use salus_store::{Error, Filter, Param};
 
 use crate::gather::Top;
 use crate::index::{Access, Span};
@@ -129,12 +129,16 @@ impl<'a> Search<'a> {
         let reader = self.reader;
         let prefix = keys::of_param(keys::INDEX, reader.scope, self.query.kind, param);
         let (mut start, mut end) = (prefix.clone(), keys::after_prefix(&prefix));
+        if let Some(bounds) = &self.bounds {
+            start.clone_from(&bounds.start);
+            end.clone_from(&bounds.end);
+        }
         let mut missing_only = false;
         if let Some(after) = after {
             let candidate = Entry::read(&after.entry)?.candidate(after.seq)?;
             match self.run_key(&prefix, param, descending, &candidate) {
-                Some(key) if descending => end = keys::after_prefix(&key),
-                Some(key) => start = key,
+                Some(key) if descending => end = end.min(keys::after_prefix(&key)),
+                Some(key) => start = start.max(key),
                 None => missing_only = true,
             }
         }
@@ -151,7 +155,8 @@ impl<'a> Search<'a> {
                 }
             }
         }
-        if page.len() < wanted {
+        // Nothing without a value satisfies a condition on it.
+        if page.len() < wanted && !self.wants_value(param) {
             let rest = wanted - page.len();
             let Some(missing) = self.without_value(param, after, rest, rows_max)? else {
                 return Ok(None);
@@ -160,6 +165,12 @@ impl<'a> Search<'a> {
         }
         page.truncate(wanted);
         Ok(Some(page))
+    }
+
+    /// Whether some condition holds only for records with a value of a parameter.
+    fn wants_value(&self, param: Param) -> bool {
+        let mut conditions = self.conditions.all.iter();
+        conditions.any(|filter| matches!(filter, Filter::Value(of, _) if *of == param))
     }
 
     /// References to certain records, in the order of main dates; `None` if it takes too long.

@@ -95,6 +95,18 @@ impl<'a> Rows<'a> {
         })
     }
 
+    /// The parameter of each row, in order.
+    pub fn params(self) -> impl Iterator<Item = Param> {
+        let (values, mut stored) = match self.0 {
+            Form::Values(rows) => (rows, &[][..]),
+            Form::Stored(bytes) => (&[][..], bytes),
+        };
+        let values = values.iter().map(|row| row.param);
+        values.chain(std::iter::from_fn(move || {
+            take_frame(&mut stored).map(|frame| frame.param)
+        }))
+    }
+
     /// The rows of these parameters, in the order of parameters.
     #[must_use]
     pub fn pick(self, params: &[Param]) -> Vec<Row> {

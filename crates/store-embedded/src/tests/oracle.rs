@@ -11,6 +11,7 @@ use salus_store::{
 use tempfile::TempDir;
 
 use super::room::{KIND, Numbers, PATIENT, Room, SCOPE};
+use crate::Embedded;
 
 const STATUS: Param = Param(1);
 const RARE: Param = Param(2);
@@ -252,11 +253,34 @@ async fn compare(ours: &dyn Snapshot, theirs: &dyn Snapshot, query: &Query) {
 
 #[test]
 fn every_way_through_the_planner_gives_what_the_twin_gives() {
+    compare_ways(0x5EED, 400, |_| {});
+}
+
+#[test]
+fn answers_are_right_without_statistics() {
+    compare_ways(0x5EED_0001, 100, |store| {
+        for kind in [KIND, PATIENT] {
+            store.core.samples.forget((SCOPE, kind));
+        }
+    });
+}
+
+#[test]
+fn answers_are_right_with_wrong_statistics() {
+    compare_ways(0x5EED_0002, 100, |store| {
+        for kind in [KIND, PATIENT] {
+            store.core.samples.pretend((SCOPE, kind), 1..90);
+        }
+    });
+}
+
+/// Compares many queries; what is known of the records is spoiled before.
+fn compare_ways(seed: u64, steps: usize, spoil: fn(&Embedded)) {
     let dir = TempDir::new().unwrap();
     let room = Room::new(dir.path());
     let ours = room.open();
     let theirs = Memory::new();
-    let mut numbers = Numbers(0x5EED);
+    let mut numbers = Numbers(seed);
     let mut versions: Vec<u64> = Vec::new();
     let mut points = Vec::new();
     let seed = std::env::var("SALUS_STORE_SEED").ok();
@@ -304,8 +328,9 @@ fn every_way_through_the_planner_gives_what_the_twin_gives() {
             assert_eq!(ours.commit(batch).await.unwrap().seq, seq);
             points.push(seq);
         }
+        spoil(&ours);
         let other = Kind::named("Other");
-        for step in 0..400 {
+        for step in 0..steps {
             let at = match step % 4 {
                 0 => At::Seq(points[numbers.below(70) as usize]),
                 _ => At::Now,
@@ -319,7 +344,7 @@ fn every_way_through_the_planner_gives_what_the_twin_gives() {
             compare(&*our, &*their, &query).await;
         }
         ours.forget_before(points[60]).unwrap();
-        for step in 0..100 {
+        for step in 0..steps / 4 {
             let at = At::Seq(points[60 + step % 10]);
             let our = ours.snapshot(SCOPE, at).await.unwrap();
             let their = theirs.snapshot(SCOPE, at).await.unwrap();

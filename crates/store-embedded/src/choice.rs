@@ -1,0 +1,319 @@
+//! Choosing between the ways to a page by what they probably cost.
+//!
+//! The short ways were tried: no condition has few records. What is left is to
+//! walk in the order asked for, to walk along one index in the order of seqs,
+//! or to read one or several indexes whole, keep what all of them have, and
+//! sort. What each costs follows from the sample of the kind; the cheapest is
+//! tried first, and given up for the next when it takes much longer than it
+//! should.
+
+use salus_store::{Error, Filter, Param, Sort};
+
+use crate::estimate::Estimate;
+use crate::index::{Access, Span};
+use crate::keys;
+use crate::search::{After, Chosen, Search};
+
+/// What things cost, in microseconds, about: the next entry of an index,
+const ENTRY_US: f64 = 0.25;
+/// the rows of a record that lies anywhere,
+const ROW_US: f64 = 2.5;
+/// those of the next one of a kind,
+const NEXT_ROW_US: f64 = 0.6;
+/// and going to a place.
+const SEEK_US: f64 = 20.0;
+
+/// What takes longer is done aside.
+const LONG_US: f64 = 1500.0;
+/// A way is given up after so many times the rows that it should take,
+const PATIENCE: f64 = 4.0;
+/// and these.
+const ROWS_MIN: f64 = 1024.0;
+/// References to more records than these are no way.
+const SPANS_MAX: usize = 2048;
+
+/// A way to a page, and what it probably takes.
+struct Way {
+    by: By,
+    rows: f64,
+    us: f64,
+}
+
+enum By {
+    /// The records in the order asked for.
+    Order(Option<Bounds>),
+    /// The entries of one index from the newest.
+    Seq(Access),
+    /// The entries of references to certain records, merged by their dates.
+    Date(Access),
+    /// All entries of these, and sorted.
+    All(Vec<Access>, Filtered),
+}
+
+/// Whether the records have to be looked at.
+type Filtered = bool;
+
+/// Between which keys a walk along a parameter finds all that match.
+#[derive(Clone, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) start: Vec<u8>,
+    pub(crate) end: Vec<u8>,
+    /// Conditions that hold for most between them.
+    conditions: Vec<usize>,
+}
+
+/// An index that answers a condition.
+struct Indexed {
+    condition: usize,
+    access: Access,
+    entries: f64,
+}
+
+impl<'a> Search<'a> {
+    /// The page by the cheapest way; `None` if nothing is known of what ways cost.
+    pub(crate) fn by_estimate(
+        &mut self,
+        after: Option<&After>,
+        wanted: usize,
+    ) -> Result<Option<Vec<Chosen>>, Error> {
+        let Some(estimate) = self.estimate()? else {
+            return Ok(None);
+        };
+        let mut ways = self.ways(&estimate, wanted)?;
+        ways.sort_by(|a, b| a.us.total_cmp(&b.us));
+        let core = &self.reader.core;
+        match ways.first() {
+            None => Ok(None),
+            Some(first) if first.us < LONG_US => self.first_of(ways, after, wanted),
+            Some(_) => core.aside.run(|| self.first_of(ways, after, wanted)),
+        }
+    }
+
+    /// The page by the first way that does not take too long; the last may.
+    fn first_of(
+        &mut self,
+        ways: Vec<Way>,
+        after: Option<&After>,
+        wanted: usize,
+    ) -> Result<Option<Vec<Chosen>>, Error> {
+        let count = ways.len();
+        for (at, way) in ways.into_iter().enumerate() {
+            let is_last = at + 1 == count;
+            let rows_max = match is_last {
+                true => u64::MAX,
+                false => (way.rows * PATIENCE + ROWS_MIN) as u64,
+            };
+            let page = match way.by {
+                By::Order(bounds) => {
+                    self.bounds = bounds;
+                    self.walk(after, wanted, rows_max)?
+                }
+                By::Seq(access) => self.by_seq(&access, after, wanted, rows_max)?,
+                By::Date(access) => {
+                    self.by_main_date(&access, self.is_descending(), after, wanted)?
+                }
+                By::All(accesses, filtered) => {
+                    let seqs = self.collect_common(&accesses)?;
+                    Some(self.sorted(seqs, filtered, after, wanted)?)
+                }
+            };
+            if page.is_some() {
+                return Ok(page);
+            }
+        }
+        Ok(None)
+    }
+
+    fn ways(&mut self, estimate: &Estimate, wanted: usize) -> Result<Vec<Way>, Error> {
+        let indexed = self.indexed(estimate)?;
+        let matching = estimate.part_of_all();
+        let mut ways = Vec::new();
+        ways.extend(self.in_order_asked(estimate, wanted)?);
+        let by_date = self.is_by_main_date();
+        for one in &indexed {
+            if by_date && one.access.by_date && !self.walked.contains(&one.condition) {
+                let part = estimate.part([one.condition]);
+                let rows = (wanted as f64 * part / matching).min(one.entries);
+                ways.push(Way {
+                    by: By::Date(one.access.clone()),
+                    rows,
+                    us: one.access.spans.len() as f64 * SEEK_US + rows * (ENTRY_US + ROW_US),
+                });
+            }
+            if one.access.by_seq && self.query.sort.is_empty() {
+                let part = estimate.part([one.condition]);
+                let rows = (wanted as f64 * part / matching).min(one.entries);
+                ways.push(Way {
+                    by: By::Seq(one.access.clone()),
+                    rows,
+                    us: SEEK_US + rows * (ENTRY_US + ROW_US),
+                });
+            }
+        }
+        ways.extend(self.all_of(estimate, indexed, wanted));
+        Ok(ways)
+    }
+
+    /// Going through the records in the order asked for.
+    fn in_order_asked(&mut self, estimate: &Estimate, wanted: usize) -> Result<Option<Way>, Error> {
+        let (bounds, row_us) = match *self.query.sort {
+            [] | [Sort::Updated { descending: true }] => (None, NEXT_ROW_US),
+            [Sort::Value { param, .. }, ..] if self.can_walk(param)? => {
+                (self.bounds(param)?, ENTRY_US + ROW_US)
+            }
+            _ => return Ok(None),
+        };
+        let within = bounds.iter().flat_map(|bounds| &bounds.conditions);
+        let within = estimate.part(within.copied());
+        let rows = wanted as f64 * within / estimate.part_of_all();
+        let rows = rows.min(estimate.all * within);
+        Ok(Some(Way {
+            by: By::Order(bounds),
+            rows,
+            us: SEEK_US + rows * row_us,
+        }))
+    }
+
+    /// Reading all entries of the index that has the fewest, and of others as
+    /// far as they spare more than they cost.
+    fn all_of(&self, estimate: &Estimate, mut indexed: Vec<Indexed>, wanted: usize) -> Option<Way> {
+        indexed.sort_by(|a, b| a.us().total_cmp(&b.us()));
+        let matching = estimate.part_of_all();
+        let rows_of = |part: f64| match self.query.sort.is_empty() {
+            true => (wanted as f64 * part / matching).min(part * estimate.all),
+            false => part * estimate.all,
+        };
+        let mut rest = indexed.into_iter();
+        let first = rest.next()?;
+        let mut us = first.us();
+        let mut entries = first.entries;
+        let mut taken = vec![first.condition];
+        let mut is_exact = first.access.exact;
+        let mut accesses = vec![first.access];
+        for one in rest {
+            let before = estimate.part(taken.iter().copied());
+            let with = estimate.part(taken.iter().copied().chain([one.condition]));
+            let all_exact =
+                is_exact && one.access.exact && taken.len() + 1 == self.conditions.all.len();
+            let spared = match all_exact && self.query.sort.is_empty() {
+                true => rows_of(before),
+                false => rows_of(before) - rows_of(with),
+            };
+            if one.us() < spared * ROW_US {
+                us += one.us();
+                entries += one.entries;
+                is_exact &= one.access.exact;
+                taken.push(one.condition);
+                accesses.push(one.access);
+            }
+        }
+        let filtered = !is_exact || taken.len() < self.conditions.all.len();
+        let rows = match filtered || !self.query.sort.is_empty() {
+            true => rows_of(estimate.part(taken)),
+            false => 0.0,
+        };
+        Some(Way {
+            by: By::All(accesses, filtered),
+            rows: rows + entries,
+            us: us + rows * ROW_US,
+        })
+    }
+
+    /// The indexes that answer conditions, each with its size.
+    fn indexed(&mut self, estimate: &Estimate) -> Result<Vec<Indexed>, Error> {
+        let mut indexed = Vec::new();
+        for (condition, filter) in self.conditions.all.iter().enumerate() {
+            if self.targets_of(filter) > SPANS_MAX {
+                continue;
+            }
+            let Some(access) = self.access(filter) else {
+                continue;
+            };
+            let entries = match estimate.records(condition) {
+                Some(records) if access.exact => records,
+                Some(_) | None => estimate.entries(self, &access)?,
+            };
+            indexed.push(Indexed {
+                condition,
+                access,
+                entries,
+            });
+        }
+        Ok(indexed)
+    }
+
+    /// To how many records a condition points.
+    fn targets_of(&self, filter: &'a Filter) -> usize {
+        match filter {
+            Filter::Refers { filter, .. } => self.links.targets(filter).map_or(0, <[_]>::len),
+            Filter::All(filters) | Filter::Any(filters) => {
+                filters.iter().map(|one| self.targets_of(one)).sum()
+            }
+            Filter::Everything
+            | Filter::Nothing
+            | Filter::Not(_)
+            | Filter::Value(..)
+            | Filter::Ids(_)
+            | Filter::Updated(..)
+            | Filter::Referred { .. } => 0,
+        }
+    }
+
+    /// Where a walk along a parameter meets all that match, if conditions on
+    /// it say so. Only if no record has several values: one might match by a
+    /// value that is not the one it is sorted by.
+    pub(crate) fn bounds(&self, param: Param) -> Result<Option<Bounds>, Error> {
+        let reader = self.reader;
+        let of = (reader.scope, self.query.kind);
+        let mut bounds: Option<Bounds> = None;
+        for (condition, filter) in self.conditions.all.iter().enumerate() {
+            let Filter::Value(of_param, test) = filter else {
+                continue;
+            };
+            if *of_param != param || !reader.core.samples.is_single(of, param) {
+                continue;
+            }
+            let access = reader.core.index.access(of.0, of.1, param, test);
+            let Some(span) = self.only_span(&access)? else {
+                continue;
+            };
+            match &mut bounds {
+                Some(bounds) => {
+                    bounds.start = bounds.start.clone().max(span.start.clone());
+                    bounds.end = bounds.end.clone().min(span.end.clone());
+                    bounds.conditions.push(condition);
+                }
+                None => {
+                    bounds = Some(Bounds {
+                        start: span.start.clone(),
+                        end: span.end.clone(),
+                        conditions: vec![condition],
+                    });
+                }
+            }
+        }
+        Ok(bounds)
+    }
+
+    /// The span in the index of values outside of which nothing passes. What
+    /// lasts long has another, by its end, and may begin anywhere.
+    fn only_span<'s>(&self, access: &'s Access) -> Result<Option<&'s Span>, Error> {
+        let view = &self.reader.view;
+        let mut only = None;
+        for span in &access.spans {
+            match span.start.first() {
+                Some(&keys::INDEX) if only.is_none() => only = Some(span),
+                Some(&keys::LONG)
+                    if view.forward(&span.start, &span.end)?.next_key()?.is_none() => {}
+                _ => return Ok(None),
+            }
+        }
+        Ok(only)
+    }
+}
+
+impl Indexed {
+    fn us(&self) -> f64 {
+        self.access.spans.len() as f64 * SEEK_US + self.entries * ENTRY_US
+    }
+}
