@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use salus_store::{Error, Filter, Kind, Param, Scope};
+use salus_store::{Error, Filter, Kind, Param, Scope, Test};
 
 use crate::core::read_count;
 use crate::index::Access;
 use crate::keys;
 use crate::links::Among;
+use crate::narrow::is_large;
 use crate::row::Entry;
 use crate::sample::{Loaded, SIZE};
 use crate::search::Search;
@@ -79,6 +80,10 @@ impl<'a> Search<'a> {
     /// Whether it can be said of a record without reading others.
     fn is_decidable(&self, filter: &'a Filter) -> bool {
         match filter {
+            // Not before it was compared with the index, or it is no way.
+            Filter::Value(param, Test::Tokens(tokens)) if is_large(tokens) => {
+                self.of_tokens(*param, tokens).is_some()
+            }
             Filter::Refers { filter, .. } => self.links.targets(filter).is_some(),
             Filter::Referred { filter, .. } => self.links.referred(filter).is_some(),
             Filter::All(filters) | Filter::Any(filters) => {
