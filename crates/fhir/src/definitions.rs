@@ -26,7 +26,7 @@ pub use types::{
     Binding, Element, ElementId, ElementType, Invariant, Primitive, Strength, Type, TypeId,
     TypeKind,
 };
-pub use values::{ValueSet, ValueSetId};
+pub use values::{Filter, Part, ValueSet, ValueSetId};
 
 use codes::CodeSystems;
 use compartments::Compartments;

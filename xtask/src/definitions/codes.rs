@@ -7,9 +7,10 @@ use serde_json::Value;
 use super::package::{Package, items, one_line, text_of};
 
 pub(super) const SHAPE: &[&str] = &[
-    "url content case: case is = when letter case matters, ~ when not, ? when not said",
+    "url content case version: case is = when letter case matters, ~ when not, ? when not said",
     "  TAB code [display]: a concept; one more TAB for each level below another",
     "  ^ parent children: further children of a concept",
+    "  ! codes: those that are retired",
 ];
 
 pub(super) fn derive(package: &Package) -> Result<String, String> {
@@ -21,9 +22,15 @@ pub(super) fn derive(package: &Package) -> Result<String, String> {
             None => '?',
         };
         let (url, content) = (text_of(system, "url"), text_of(system, "content"));
-        let _ = writeln!(out, "{url}\t{content}\t{case}");
+        let version = one_line(text_of(system, "version"));
+        let _ = writeln!(out, "{url}\t{content}\t{case}\t{version}");
         concepts(&mut out, system, 1)?;
         further(&mut out, system);
+        let mut retired = Vec::new();
+        put_retired(&mut retired, system);
+        if !retired.is_empty() {
+            let _ = writeln!(out, "!\t{}", retired.join("\t"));
+        }
     }
     Ok(out)
 }
@@ -43,6 +50,18 @@ fn concepts(out: &mut String, within: &Value, depth: usize) -> Result<(), String
         concepts(out, concept, depth + 1)?;
     }
     Ok(())
+}
+
+fn put_retired<'v>(codes: &mut Vec<&'v str>, within: &'v Value) {
+    for concept in items(within, "concept") {
+        let mut properties = items(concept, "property").iter();
+        if properties
+            .any(|p| text_of(p, "code") == "status" && text_of(p, "valueCode") == "retired")
+        {
+            codes.push(text_of(concept, "code"));
+        }
+        put_retired(codes, concept);
+    }
 }
 
 /// A concept with several parents is nested below one of them; the others

@@ -124,20 +124,22 @@ fn search_parameters_are_those_of_the_core() {
 fn code_systems_keep_their_hierarchy() {
     let system = json!({
         "resourceType": "CodeSystem", "url": "http://example.org/c", "content": "complete",
-        "caseSensitive": true,
+        "caseSensitive": true, "version": "2",
         "concept": [{"code": "a", "display": "A\n letter", "definition": "prose",
-            "concept": [{"code": "b", "property": [{"code": "child", "valueCode": "c"}]}]}, {"code": "c"}]
+            "concept": [{"code": "b", "property": [{"code": "child", "valueCode": "c"}]}]},
+            {"code": "c", "property": [{"code": "status", "valueCode": "retired"}]}]
     });
     check(
         "codes",
         "codes.tsv",
         &[("CodeSystem-c.json", system)],
         &[
-            "http://example.org/c\tcomplete\t=",
+            "http://example.org/c\tcomplete\t=\t2",
             "\ta\tA letter",
             "\t\tb",
             "\tc",
             "^\tb\tc",
+            "!\tc",
         ],
     );
 }
@@ -157,7 +159,7 @@ fn value_sets_keep_what_they_are_composed_of() {
         "values.tsv",
         &[("ValueSet-v.json", set)],
         &[
-            "http://example.org/v",
+            "http://example.org/v\t",
             "\t+\thttp://example.org/c",
             "\t\t=\ta\tb",
             "\t+\thttp://example.org/d",

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::package::{Package, items, one_line, text_of, unversioned};
 
 pub(super) const SHAPE: &[&str] = &[
-    "url",
+    "url version",
     "  TAB + [system]: what follows is included; - is excluded",
     "  TAB TAB = codes: only these; a whole line is one list",
     "  TAB TAB ? property operator value: only those that pass the filter",
@@ -17,7 +17,8 @@ pub(super) const SHAPE: &[&str] = &[
 pub(super) fn derive(package: &Package) -> Result<String, String> {
     let mut out = String::new();
     for set in package.of_type("ValueSet") {
-        let _ = writeln!(out, "{}", text_of(set, "url"));
+        let version = one_line(text_of(set, "version"));
+        let _ = writeln!(out, "{}\t{version}", text_of(set, "url"));
         if let Some(compose) = set.get("compose") {
             for part in items(compose, "include") {
                 component(&mut out, '+', part)?;

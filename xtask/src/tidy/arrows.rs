@@ -20,6 +20,11 @@ const ROOMS: &[Room] = &[
         tests: &[],
     },
     Room {
+        name: "salus-terminology",
+        imports: &["salus-fhir"],
+        tests: &[],
+    },
+    Room {
         name: "salus-crypto",
         imports: &[],
         tests: &[],
@@ -46,7 +51,13 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "salus-service",
-        imports: &["salus-fhir", "salus-store", "salus-crypto", "salus-auth"],
+        imports: &[
+            "salus-fhir",
+            "salus-terminology",
+            "salus-store",
+            "salus-crypto",
+            "salus-auth",
+        ],
         tests: &["salus-synthetic"],
     },
     Room {

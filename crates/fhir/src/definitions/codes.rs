@@ -10,11 +10,14 @@ pub struct CodeSystem {
     pub url: &'static str,
     /// How many of its concepts are here.
     pub content: Content,
+    /// Its business version; empty when it has none.
+    pub version: &'static str,
     /// Does letter case matter? `None`: it does not say.
     pub case_sensitive: Option<bool>,
     concepts: Vec<Concept>,
     /// Parent and child, for children nested below another parent.
     further: Vec<(&'static str, &'static str)>,
+    retired: Vec<&'static str>,
     by_code: OnceLock<Index>,
 }
 
@@ -57,6 +60,18 @@ impl CodeSystem {
     #[must_use]
     pub fn parent(&self, concept: &Concept) -> Option<&Concept> {
         self.concepts.get(usize::from(concept.parent))
+    }
+
+    /// Parents and children beside those that are nested.
+    #[must_use]
+    pub fn further(&self) -> &[(&'static str, &'static str)] {
+        &self.further
+    }
+
+    /// The codes that should not be used any more.
+    #[must_use]
+    pub fn retired(&self) -> &[&'static str] {
+        &self.retired
     }
 
     /// Is the code the same as, or below, the other one?
@@ -109,6 +124,10 @@ impl CodeSystems {
                 if let (Some(parent), Some(system)) = (codes.next(), systems.last_mut()) {
                     system.further.extend(codes.map(|child| (parent, child)));
                 }
+            } else if let Some(retired) = line.strip_prefix("!\t") {
+                if let Some(system) = systems.last_mut() {
+                    system.retired.extend(retired.split('\t'));
+                }
             } else if line.starts_with('\t') {
                 if let Some(system) = systems.last_mut() {
                     concept(system, &mut nesting, line);
@@ -143,7 +162,9 @@ fn one(line: &'static str) -> CodeSystem {
             "~" => Some(false),
             _ => None,
         },
+        version: next(),
         concepts: Vec::new(),
+        retired: Vec::new(),
         further: Vec::new(),
         by_code: OnceLock::new(),
     }

@@ -36,6 +36,20 @@ impl<'d> ValueSet<'d> {
         self.values.definition(self.id).map_or("", |set| set.url)
     }
 
+    /// Its business version; empty when it has none.
+    #[must_use]
+    pub fn version(self) -> &'static str {
+        let definition = self.values.definition(self.id);
+        definition.map_or("", |set| set.version)
+    }
+
+    /// What it is composed of, excluded parts last.
+    #[must_use]
+    pub fn parts(self) -> &'d [Part] {
+        let definition = self.values.definition(self.id);
+        definition.map_or(&[], |set| &set.parts)
+    }
+
     /// Is the code in? Without a system a code of any system counts, as for
     /// elements of type code. `None`: the definitions alone cannot decide.
     #[must_use]
@@ -61,24 +75,34 @@ pub(super) struct ValueSets {
 
 struct Definition {
     url: &'static str,
+    version: &'static str,
     parts: Vec<Part>,
     expansion: OnceLock<Expansion>,
 }
 
 /// An include or an exclude.
 #[derive(Default)]
-struct Part {
-    excludes: bool,
-    system: &'static str,
-    codes: Vec<&'static str>,
-    filters: Vec<Filter>,
-    sets: Vec<&'static str>,
+pub struct Part {
+    /// Is it an exclude?
+    pub excludes: bool,
+    /// The code system; empty when it has none.
+    pub system: &'static str,
+    /// Only these, if there are any.
+    pub codes: Vec<&'static str>,
+    /// Only what passes all of them.
+    pub filters: Vec<Filter>,
+    /// Only what is in all of these value sets, by canonical URL.
+    pub sets: Vec<&'static str>,
 }
 
-struct Filter {
-    property: &'static str,
-    operator: &'static str,
-    value: &'static str,
+/// A filter of a part: <https://hl7.org/fhir/R4/valueset-filter-operator.html>.
+pub struct Filter {
+    /// The property of a concept.
+    pub property: &'static str,
+    /// Such as `is-a`.
+    pub operator: &'static str,
+    /// What the property is compared with.
+    pub value: &'static str,
 }
 
 struct Expansion {
@@ -131,8 +155,10 @@ impl ValueSets {
                     });
                 }
             } else {
+                let (url, version) = line.split_once('\t').unwrap_or((line, ""));
                 sets.push(Definition {
-                    url: line,
+                    url,
+                    version,
                     parts: Vec::new(),
                     expansion: OnceLock::new(),
                 });
