@@ -17,7 +17,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use salus_store::{Candidate, Filter, Scope};
+use salus_store::{Candidate, Filter, Kind, Scope};
 
 use crate::scopes::{AUDIT_EVENT, Rights as Right};
 use crate::subject::Rights;
@@ -167,6 +167,7 @@ pub fn authorize(
         subject: Arc::clone(subject),
         scope,
         action,
+        kind: target.type_name().map(Kind::named),
         rule,
     })
 }
@@ -177,6 +178,7 @@ pub struct Grant {
     subject: Arc<Subject>,
     scope: Scope,
     action: Action,
+    kind: Option<Kind>,
     rule: Rule,
 }
 
@@ -218,9 +220,9 @@ impl Grant {
     /// Which records it holds for: part of every query made under it.
     #[must_use]
     pub fn filter(&self) -> &Filter {
-        // Rules that pick records come with policies; today's pick types.
         const EVERY_RECORD: &Filter = &Filter::Everything;
-        EVERY_RECORD
+        let visible = self.kind.and_then(|kind| self.subject.visible(kind));
+        visible.unwrap_or(EVERY_RECORD)
     }
 
     /// Whether it holds for this record: [`Self::filter`] for a single read.

@@ -1,6 +1,8 @@
 //! Who is asking.
 
-use salus_store::Scope;
+use std::collections::BTreeMap;
+
+use salus_store::{Filter, Kind, Scope};
 use serde::{Deserialize, Serialize};
 
 use crate::Scopes;
@@ -14,6 +16,8 @@ pub struct Subject {
     who: Who,
     label: Box<str>,
     rights: Rights,
+    /// Of each kind named here only these records; of others all.
+    visible: BTreeMap<Kind, Filter>,
 }
 
 /// What kind of subject.
@@ -55,6 +59,7 @@ impl Subject {
             who: Who::Anonymous,
             label: "Anonymous".into(),
             rights: Rights::None,
+            visible: BTreeMap::new(),
         }
     }
 
@@ -66,6 +71,7 @@ impl Subject {
             who: Who::Operator,
             label: "Operator/local".into(),
             rights: Rights::Everything,
+            visible: BTreeMap::new(),
         }
     }
 
@@ -85,6 +91,7 @@ impl Subject {
             who: Who::Administrator,
             label: format!("Administrator/{id}").into(),
             rights: Rights::Roles(roles.collect()),
+            visible: BTreeMap::new(),
         }
     }
 
@@ -97,7 +104,18 @@ impl Subject {
             who: Who::Client,
             label: format!("Client/{id}").into(),
             rights: Rights::Scopes(client.scopes.intersect(given)),
+            visible: BTreeMap::new(),
         }
+    }
+
+    /// The same one, for whom of these kinds only the records of a filter are
+    /// there. Nobody is narrowed yet: rules about records come with policies,
+    /// and this is what they will be compiled to. A test proves by it that
+    /// search shows nothing past them.
+    #[must_use]
+    pub fn seeing_only(mut self, visible: BTreeMap<Kind, Filter>) -> Self {
+        self.visible = visible;
+        self
     }
 
     /// What kind of subject.
@@ -134,6 +152,11 @@ impl Subject {
             Rights::Scopes(scopes) => Some(scopes),
             Rights::None | Rights::Everything | Rights::Roles(_) => None,
         }
+    }
+
+    /// The records of a kind that are there for it; `None` is all.
+    pub(crate) fn visible(&self, kind: Kind) -> Option<&Filter> {
+        self.visible.get(&kind)
     }
 
     pub(crate) fn rights(&self) -> &Rights {

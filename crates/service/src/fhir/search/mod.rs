@@ -5,7 +5,11 @@
 //! the result. All pages of one search show one snapshot.
 
 mod asked;
+#[cfg(test)]
+mod cases;
 mod criteria;
+#[cfg(test)]
+mod host;
 mod include;
 #[cfg(test)]
 mod oracle;
