@@ -277,6 +277,9 @@ impl Reading<'_> {
         if parameter.kind == SearchKind::Reference {
             names.push("a type of target");
         }
+        if names.is_empty() {
+            return Err(self.unsupported("this parameter has no modifiers"));
+        }
         let details = format!("unknown modifier; allowed: {}", names.join(", "));
         Err(self.unsupported(details))
     }

@@ -130,6 +130,16 @@ impl Host {
         let written = self.service.update(cx, &ty, &id, body, &options).await;
         written.map(|_| ())
     }
+
+    /// Deletes a resource, there or not.
+    pub(super) async fn delete(&self, cx: &Context, ty: &str, id: &str) {
+        let options = WriteOptions {
+            condition: WriteCondition::None,
+            idempotency_key: None,
+        };
+        let deleted = self.service.delete(cx, ty, id, &options).await;
+        deleted.unwrap();
+    }
 }
 
 /// A request of someone, at a time.
@@ -138,6 +148,7 @@ pub(super) fn context(subject: Subject, scope: Scope, now_ms: i64) -> Context {
         subject: Arc::new(subject),
         scope,
         base: BASE.into(),
+        parameters: Arc::default(),
         request_id: RequestId(1),
         now_ms,
         remote: None,

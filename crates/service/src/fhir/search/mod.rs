@@ -4,6 +4,8 @@
 //! lenience); the grant's predicate is part of the query, never a filter on
 //! the result. All pages of one search show one snapshot.
 
+#[cfg(test)]
+mod access;
 mod asked;
 #[cfg(test)]
 mod cases;

@@ -1,0 +1,236 @@
+//! What is hidden cannot be inferred: random policies, random searches.
+//!
+//! Someone who may see a part of a world must get the answers that someone who
+//! sees everything gets in a world that never had the rest: the same
+//! resources, order, pages, totals, includes, and the same errors. So nothing
+//! here knows what a search means.
+//!
+//! `SALUS_ACCESS_SEED` and `SALUS_ACCESS_SEEDS` are the first seed and how many
+//! there are; a failure prints the seed it had.
+
+mod questions;
+mod world;
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use salus_auth::Subject;
+use salus_store::memory::Memory;
+use salus_store::{At, Filter, Kind, Query, Scope, Store};
+
+use self::world::{TYPES, Writing};
+use super::host::{Host, context};
+use super::oracle::Choice;
+use super::read;
+use crate::context::Context;
+use crate::error::{Error, Kind as ErrorKind};
+use crate::fhir::types::ResourceType;
+use crate::fhir::{CreateOptions, Handling};
+
+const SEEDS: u64 = 60;
+const QUESTIONS: usize = 15;
+const NOW_MS: i64 = 1_400_000_000_000;
+
+/// The whole world, and the one without what is hidden.
+struct Worlds {
+    whole: Host,
+    rest: Host,
+    scope: Scope,
+    visible: BTreeMap<Kind, Filter>,
+    /// How the policy reads.
+    policy: String,
+}
+
+/// How often there was what kind of answer.
+#[derive(Debug, Default)]
+struct Tally {
+    found: usize,
+    none: usize,
+    refused: usize,
+    /// Answers that everybody's would not have been.
+    narrowed: usize,
+}
+
+impl Worlds {
+    async fn at_random(choice: &mut Choice, stores: [Arc<dyn Store>; 2], scope: Scope) -> Self {
+        let [whole, rest] = stores;
+        let (whole, rest) = (Host::over(whole).await, Host::over(rest).await);
+        let writings = world::at_random(choice);
+        for writing in &writings {
+            write(&whole, scope, writing).await;
+        }
+        let (visible, policy) = policy(choice, scope);
+        let there = there(&whole, scope, &visible).await;
+        for writing in &writings {
+            if there.contains(&(writing.ty, writing.id.clone())) {
+                write(&rest, scope, writing).await;
+            }
+        }
+        Self {
+            whole,
+            rest,
+            scope,
+            visible,
+            policy,
+        }
+    }
+
+    fn narrowed(&self, now_ms: i64) -> Context {
+        let subject = Subject::operator().seeing_only(self.visible.clone());
+        context(subject, self.scope, now_ms)
+    }
+
+    fn all_seeing(&self, now_ms: i64) -> Context {
+        context(Subject::operator(), self.scope, now_ms)
+    }
+
+    async fn ask(&self, seed: u64, url: &str, tally: &mut Tally) {
+        let (narrowed, all_seeing) = (self.narrowed(NOW_MS), self.all_seeing(NOW_MS));
+        let handling = Handling::Strict;
+        let have = said(self.whole.search(&narrowed, url, handling).await);
+        let want = said(self.rest.search(&all_seeing, url, handling).await);
+        assert_eq!(have, want, "seed {seed}: {url} under {}", self.policy);
+        match &want {
+            Err(_) => tally.refused += 1,
+            Ok(answer) if answer.pages.iter().all(|page| page.matches.is_empty()) => {
+                tally.none += 1;
+            }
+            Ok(_) => tally.found += 1,
+        }
+        let everybody = said(self.whole.search(&all_seeing, url, handling).await);
+        tally.narrowed += usize::from(everybody != want);
+    }
+
+    /// Creates under a condition; the one who asks learns nothing by it either.
+    async fn create(&self, choice: &mut Choice, seed: u64) {
+        let ty = choice.of(&TYPES);
+        let condition = [questions::clause(choice, ty, 2)];
+        let mut text = form_urlencoded::Serializer::new(String::new());
+        let text = text.extend_pairs(&condition).finish();
+        let options = CreateOptions {
+            if_none_exist: Some(text.clone()),
+            idempotency_key: None,
+        };
+        let body = world::resource(choice, ty, 0).to_string();
+        let mut answers = Vec::new();
+        for (host, cx) in [
+            (&self.whole, self.narrowed(NOW_MS)),
+            (&self.rest, self.all_seeing(NOW_MS)),
+        ] {
+            let reply = host.service.create(&cx, ty, body.clone().into(), &options);
+            let told = reply.await.map(|reply| {
+                let found = (reply.status == crate::fhir::reply::Status::Ok).then_some(reply.place);
+                (reply.status, found.flatten().map(|place| place.id))
+            });
+            answers.push(said(told));
+        }
+        let (have, want) = (&answers[0], &answers[1]);
+        let policy = &self.policy;
+        assert_eq!(have, want, "seed {seed}: {ty} unless {text} under {policy}");
+    }
+}
+
+fn said<T>(result: Result<T, Error>) -> Result<T, (ErrorKind, Vec<salus_fhir::issue::Issue>)> {
+    result.map_err(|error| (error.kind(), error.issues().to_vec()))
+}
+
+async fn write(host: &Host, scope: Scope, writing: &Writing) {
+    let cx = context(Subject::operator(), scope, writing.time_ms);
+    match &writing.resource {
+        Some(resource) => {
+            let written = host.put(&cx, resource).await;
+            written.unwrap_or_else(|error| panic!("{:?}: {resource}", error.issues()));
+        }
+        None => host.delete(&cx, writing.ty, &writing.id).await,
+    }
+}
+
+/// Of each type all, none, or what some search finds.
+fn policy(choice: &mut Choice, scope: Scope) -> (BTreeMap<Kind, Filter>, String) {
+    let cx = context(Subject::operator(), scope, NOW_MS);
+    let mut visible = BTreeMap::new();
+    let mut text = String::new();
+    for ty in TYPES {
+        let asked = match choice.below(8) {
+            0..3 => continue,
+            3 => Vec::new(),
+            4..7 => vec![questions::clause(choice, ty, 2)],
+            _ => vec![
+                questions::clause(choice, ty, 1),
+                questions::clause(choice, ty, 0),
+            ],
+        };
+        let kind = ResourceType::named(ty).unwrap();
+        let (mut understood, problems) = read(&cx, kind, &asked);
+        if !problems.is_empty() {
+            continue;
+        }
+        text += &format!("{ty}?{asked:?} ");
+        let filter = match understood.filters.len() {
+            0 => Filter::Nothing,
+            1 => understood.filters.remove(0),
+            _ if choice.below(2) == 0 => Filter::Any(understood.filters),
+            _ => Filter::All(understood.filters),
+        };
+        visible.insert(kind.kind, filter);
+    }
+    (visible, text)
+}
+
+/// What a policy lets see.
+async fn there(
+    host: &Host,
+    scope: Scope,
+    visible: &BTreeMap<Kind, Filter>,
+) -> HashSet<(&'static str, String)> {
+    let snapshot = host.service.store.snapshot(scope, At::Now).await.unwrap();
+    let mut there = HashSet::new();
+    for ty in TYPES {
+        let kind = ResourceType::named(ty).unwrap().kind;
+        let query = Query {
+            kind,
+            filter: visible.get(&kind).cloned().unwrap_or(Filter::Everything),
+            sort: Vec::new(),
+            limit: 1000,
+            after: None,
+            rows: Vec::new(),
+        };
+        let found = snapshot.find(&query).await.unwrap();
+        there.extend(found.hits.iter().map(|hit| (ty, hit.record.id.to_string())));
+    }
+    there
+}
+
+fn number_from(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+async fn one(seed: u64, stores: [Arc<dyn Store>; 2], scope: Scope, tally: &mut Tally) {
+    let choice = &mut Choice(seed);
+    let worlds = Worlds::at_random(choice, stores, scope).await;
+    for _ in 0..QUESTIONS {
+        let url = questions::search(choice);
+        worlds.ask(seed, &url, tally).await;
+    }
+    worlds.create(choice, seed).await;
+}
+
+#[test]
+fn nobody_learns_of_what_is_hidden() {
+    let first = number_from("SALUS_ACCESS_SEED").unwrap_or(0);
+    let seeds = number_from("SALUS_ACCESS_SEEDS").unwrap_or(SEEDS);
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.build().unwrap();
+    let mut tally = Tally::default();
+    for seed in first..first + seeds {
+        let stores: [Arc<dyn Store>; 2] = [Arc::new(Memory::new()), Arc::new(Memory::new())];
+        runtime.block_on(one(seed, stores, Scope(7), &mut tally));
+    }
+    // The questions are neither trivial nor vain, and the policies hide something.
+    let asked = seeds as usize * QUESTIONS;
+    let enough = tally.found * 3 > asked && tally.none * 10 > asked;
+    assert!(
+        seeds < 20 || enough && tally.narrowed * 3 > asked,
+        "{tally:?}"
+    );
+}
