@@ -120,9 +120,12 @@ pub(super) fn clause(choice: &mut Choice, ty: &str, depth: u64) -> (String, Stri
 }
 
 fn links() -> impl Iterator<Item = (&'static str, &'static str, &'static [&'static str])> {
-    PARAMETERS.iter().filter_map(|(of, name, form)| match form {
-        Reference(targets) => Some((*of, *name, *targets)),
-        _ => None,
+    PARAMETERS.iter().filter_map(|(of, name, form)| {
+        if let Reference(targets) = form {
+            Some((*of, *name, *targets))
+        } else {
+            None
+        }
     })
 }
 
@@ -257,8 +260,9 @@ fn several(choice: &mut Choice, pairs: &mut Vec<(String, String)>) {
 }
 
 fn of_one_type(choice: &mut Choice, ty: &str, pairs: &mut Vec<(String, String)>) {
-    for _ in 0..choice.below(3) {
-        pairs.push(clause(choice, ty, 3));
+    for _ in 0..choice.of(&[0, 1, 1, 1, 2]) {
+        let depth = choice.below(4);
+        pairs.push(clause(choice, ty, depth));
     }
     if choice.below(3) == 0 {
         let keys: Vec<String> = (0..=choice.below(2)).map(|_| key(choice, ty)).collect();
