@@ -17,7 +17,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use salus_store::{Candidate, Filter, Kind, Scope};
+use salus_store::{Filter, Kind, Scope};
 
 use crate::scopes::{AUDIT_EVENT, Rights as Right};
 use crate::subject::Rights;
@@ -223,12 +223,6 @@ impl Grant {
         const EVERY_RECORD: &Filter = &Filter::Everything;
         let visible = self.kind.and_then(|kind| self.subject.visible(kind));
         visible.unwrap_or(EVERY_RECORD)
-    }
-
-    /// Whether it holds for this record: [`Self::filter`] for a single read.
-    #[must_use]
-    pub fn permits(&self, record: &Candidate<'_>) -> bool {
-        self.filter().matches(record)
     }
 }
 

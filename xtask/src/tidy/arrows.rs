@@ -58,7 +58,7 @@ const ROOMS: &[Room] = &[
             "salus-crypto",
             "salus-auth",
         ],
-        tests: &["salus-synthetic"],
+        tests: &["salus-synthetic", "salus-store-embedded"],
     },
     Room {
         name: "salus-api",

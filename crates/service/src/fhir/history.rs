@@ -44,6 +44,8 @@ impl Service {
         let work = async {
             check_id(id)?;
             check_kept(ty)?;
+            let snapshot = self.snapshot(cx).await?;
+            self.check_visible(&*snapshot, &grant, ty, id).await?;
             let of = HistoryOf::Record(ty.kind, id.into());
             let path = format!("{}/{id}", ty.name);
             let entry = Entry::new(cx, what, Outcome::Success, grant.rule());
@@ -53,7 +55,7 @@ impl Service {
                     .iter()
                     .any(|(name, _)| name == CURSOR || name == "_since")
             {
-                return Err(Error::not_found("there is no such resource"));
+                return Err(super::read::absent());
             }
             Ok(reply)
         };

@@ -3,7 +3,7 @@
 //! Nothing is shown before the audit entry that says so is durable.
 
 use salus_auth::{Action, Grant, Target};
-use salus_store::{Content, Record};
+use salus_store::{Content, Filter, Query, Record, Snapshot};
 
 use super::reply::{Reply, Status};
 use super::types::ResourceType;
@@ -82,7 +82,9 @@ impl Service {
         let work = async {
             check_id(id)?;
             let subset = search::part(ty, &conditions.parameters)?;
-            let record = self.snapshot(cx).await?.get(ty.kind, id).await?;
+            let snapshot = self.snapshot(cx).await?;
+            self.check_visible(&*snapshot, &grant, ty, id).await?;
+            let record = snapshot.get(ty.kind, id).await?;
             let whole = self.show(cx, &grant, What::Read, record, conditions);
             let reply = whole.await?;
             Ok(Reply {
@@ -114,12 +116,41 @@ impl Service {
             check_id(id)?;
             let version: u64 = version.parse().map_err(|_| absent())?;
             let snapshot = self.snapshot(cx).await?;
+            self.check_visible(&*snapshot, &grant, ty, id).await?;
             let record = snapshot.version(ty.kind, id, version).await?;
             self.show(cx, &grant, What::Vread, record, &ReadConditions::default())
                 .await
         };
         self.attempt_on(cx, &grant, What::Vread, (ty.name, id), work)
             .await
+    }
+
+    /// A record that the grant's filter does not find is not there, whatever
+    /// the version: not for a version in which it would have been found, and
+    /// not as deleted.
+    pub(super) async fn check_visible(
+        &self,
+        snapshot: &dyn Snapshot,
+        grant: &Grant,
+        ty: ResourceType,
+        id: &str,
+    ) -> Result<(), Error> {
+        if *grant.filter() == Filter::Everything {
+            return Ok(());
+        }
+        let this = Filter::Ids(vec![id.into()]);
+        let query = Query {
+            kind: ty.kind,
+            filter: Filter::All(vec![this, grant.filter().clone()]),
+            sort: Vec::new(),
+            limit: 1,
+            after: None,
+            rows: Vec::new(),
+        };
+        match snapshot.find(&query).await?.hits.is_empty() {
+            true => Err(absent()),
+            false => Ok(()),
+        }
     }
 
     /// Shows a record to one who may see it, after the audit has it.
@@ -149,7 +180,7 @@ impl Service {
     }
 }
 
-fn absent() -> Error {
+pub(super) fn absent() -> Error {
     Error::not_found("there is no such resource, or none that you may see")
 }
 

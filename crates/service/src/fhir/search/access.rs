@@ -11,30 +11,32 @@
 mod questions;
 mod world;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use salus_auth::Subject;
 use salus_store::memory::Memory;
 use salus_store::{At, Filter, Kind, Query, Scope, Store};
+use serde_json::json;
+use tempfile::TempDir;
 
 use self::world::{TYPES, Writing};
-use super::host::{Host, context};
+use super::host::{Host, context, embedded};
 use super::oracle::Choice;
 use super::read;
 use crate::context::Context;
 use crate::error::{Error, Kind as ErrorKind};
 use crate::fhir::types::ResourceType;
-use crate::fhir::{CreateOptions, Handling};
+use crate::fhir::{BundleOptions, CreateOptions, Handling, ReadConditions};
 
-const SEEDS: u64 = 60;
 const QUESTIONS: usize = 15;
 const NOW_MS: i64 = 1_400_000_000_000;
 
 /// The whole world, and the one without what is hidden.
-struct Worlds {
-    whole: Host,
-    rest: Host,
+struct Worlds<'h> {
+    whole: &'h Host,
+    rest: &'h Host,
     scope: Scope,
     visible: BTreeMap<Kind, Filter>,
     /// How the policy reads.
@@ -51,19 +53,20 @@ struct Tally {
     narrowed: usize,
 }
 
-impl Worlds {
-    async fn at_random(choice: &mut Choice, stores: [Arc<dyn Store>; 2], scope: Scope) -> Self {
-        let [whole, rest] = stores;
-        let (whole, rest) = (Host::over(whole).await, Host::over(rest).await);
+impl<'h> Worlds<'h> {
+    async fn at_random(choice: &mut Choice, [whole, rest]: [&'h Host; 2], scope: Scope) -> Self {
         let writings = world::at_random(choice);
         for writing in &writings {
-            write(&whole, scope, writing).await;
+            write(whole, scope, writing).await;
         }
         let (visible, policy) = policy(choice, scope);
-        let there = there(&whole, scope, &visible).await;
+        let there = there(whole, scope, &visible).await;
         for writing in &writings {
-            if there.contains(&(writing.ty, writing.id.clone())) {
-                write(&rest, scope, writing).await;
+            let kind = ResourceType::named(writing.ty).unwrap().kind;
+            // Where nothing is hidden, what was deleted is known to be.
+            let all = !visible.contains_key(&kind);
+            if all || there.contains(&(writing.ty, writing.id.clone())) {
+                write(rest, scope, writing).await;
             }
         }
         Self {
@@ -84,6 +87,12 @@ impl Worlds {
         context(Subject::operator(), self.scope, now_ms)
     }
 
+    /// What must answer alike.
+    fn both(&self) -> [(&'h Host, Context); 2] {
+        let narrowed = (self.whole, self.narrowed(NOW_MS));
+        [narrowed, (self.rest, self.all_seeing(NOW_MS))]
+    }
+
     async fn ask(&self, seed: u64, url: &str, tally: &mut Tally) {
         let (narrowed, all_seeing) = (self.narrowed(NOW_MS), self.all_seeing(NOW_MS));
         let handling = Handling::Strict;
@@ -101,6 +110,50 @@ impl Worlds {
         tally.narrowed += usize::from(everybody != want);
     }
 
+    /// Reads a resource, its first version and its history.
+    async fn read(&self, seed: u64, ty: &'static str, id: &str) {
+        let mut answers = Vec::new();
+        for (host, cx) in self.both() {
+            let service = &host.service;
+            let conditions = ReadConditions::default();
+            let whole = service.read(&cx, ty, id, &conditions);
+            let first = service.vread(&cx, ty, id, "1");
+            let versions = service.history_instance(&cx, ty, id, Vec::new());
+            let replies = [whole.await, first.await, versions.await];
+            answers.push(replies.map(|reply| said(reply.map(|reply| reply.body))));
+        }
+        let (have, want) = (&answers[0], &answers[1]);
+        assert_eq!(have, want, "seed {seed}: {ty}/{id} under {}", self.policy);
+    }
+
+    /// Refers to what a condition finds, in a transaction.
+    async fn refer(&self, choice: &mut Choice, seed: u64) {
+        let ty = choice.of(&["Patient", "Organization"]);
+        let mut text = form_urlencoded::Serializer::new(String::new());
+        let text = text
+            .extend_pairs(&[questions::clause(choice, ty, 2)])
+            .finish();
+        let entry = json!({
+            "resource": {"resourceType": "Basic", "id": "new", "code": {"text": "x"},
+                "subject": {"reference": format!("{ty}?{text}")}},
+            "request": {"method": "PUT", "url": "Basic/new"},
+        });
+        let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": [entry]});
+        let mut answers = Vec::new();
+        for (host, cx) in self.both() {
+            let options = BundleOptions {
+                representation: true,
+                handling: Handling::Strict,
+                idempotency_key: None,
+            };
+            let body = bundle.to_string().into();
+            let reply = host.service.bundle(&cx, body, options).await;
+            answers.push(said(reply.map(|reply| reply.body)));
+        }
+        let (have, want) = (&answers[0], &answers[1]);
+        assert_eq!(have, want, "seed {seed}: {ty}?{text} under {}", self.policy);
+    }
+
     /// Creates under a condition; the one who asks learns nothing by it either.
     async fn create(&self, choice: &mut Choice, seed: u64) {
         let ty = choice.of(&TYPES);
@@ -113,10 +166,7 @@ impl Worlds {
         };
         let body = world::resource(choice, ty, 0).to_string();
         let mut answers = Vec::new();
-        for (host, cx) in [
-            (&self.whole, self.narrowed(NOW_MS)),
-            (&self.rest, self.all_seeing(NOW_MS)),
-        ] {
+        for (host, cx) in self.both() {
             let reply = host.service.create(&cx, ty, body.clone().into(), &options);
             let told = reply.await.map(|reply| {
                 let found = (reply.status == crate::fhir::reply::Status::Ok).then_some(reply.place);
@@ -205,29 +255,57 @@ fn number_from(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-async fn one(seed: u64, stores: [Arc<dyn Store>; 2], scope: Scope, tally: &mut Tally) {
+async fn one(seed: u64, hosts: [&Host; 2], tally: &mut Tally) {
     let choice = &mut Choice(seed);
-    let worlds = Worlds::at_random(choice, stores, scope).await;
+    let scope = Scope(u32::try_from(seed + 100).unwrap());
+    let worlds = Worlds::at_random(choice, hosts, scope).await;
     for _ in 0..QUESTIONS {
         let url = questions::search(choice);
         worlds.ask(seed, &url, tally).await;
     }
+    for _ in 0..3 {
+        let (ty, id) = (choice.of(&TYPES), choice.below(6).to_string());
+        worlds.read(seed, ty, &id).await;
+    }
+    worlds.refer(choice, seed).await;
     worlds.create(choice, seed).await;
+}
+
+/// Tries so many seeds, or as many as was asked for, over two stores that are
+/// new for each `lasts` seeds.
+fn check(seeds: u64, lasts: usize, store: impl Fn() -> Arc<dyn Store>) {
+    let first = number_from("SALUS_ACCESS_SEED").unwrap_or(0);
+    let seeds = number_from("SALUS_ACCESS_SEEDS").unwrap_or(seeds);
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.build().unwrap();
+    let mut tally = Tally::default();
+    let all: Vec<u64> = (first..first + seeds).collect();
+    for some in all.chunks(lasts) {
+        runtime.block_on(async {
+            let (whole, rest) = (Host::over(store()).await, Host::over(store()).await);
+            for seed in some {
+                one(*seed, [&whole, &rest], &mut tally).await;
+            }
+        });
+    }
+    // The questions are neither trivial nor vain, and the policies hide something.
+    let asked = all.len() * QUESTIONS;
+    let enough = tally.found.min(tally.none).min(tally.narrowed) * 4 > asked;
+    assert!(seeds < 20 || enough, "{tally:?}");
 }
 
 #[test]
 fn nobody_learns_of_what_is_hidden() {
-    let first = number_from("SALUS_ACCESS_SEED").unwrap_or(0);
-    let seeds = number_from("SALUS_ACCESS_SEEDS").unwrap_or(SEEDS);
-    let runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = { runtime }.build().unwrap();
-    let mut tally = Tally::default();
-    for seed in first..first + seeds {
-        let stores: [Arc<dyn Store>; 2] = [Arc::new(Memory::new()), Arc::new(Memory::new())];
-        runtime.block_on(one(seed, stores, Scope(7), &mut tally));
-    }
-    // The questions are neither trivial nor vain, and the policies hide something.
-    let asked = seeds as usize * QUESTIONS;
-    let enough = tally.found.min(tally.none).min(tally.narrowed) * 4 > asked;
-    assert!(seeds < 20 || enough, "{tally:?}");
+    check(60, 1, || Arc::new(Memory::new()));
+}
+
+#[test]
+fn nobody_learns_of_it_from_the_engine_on_disk() {
+    let dirs = RefCell::new(Vec::new());
+    check(5, 100, || {
+        let dir = TempDir::new().unwrap();
+        let store = embedded(&dir);
+        dirs.borrow_mut().push(dir);
+        store
+    });
 }

@@ -29,11 +29,12 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use salus_auth::Subject;
-use salus_store::Scope;
 use salus_store::memory::Memory;
+use salus_store::{Scope, Store};
 use serde_json::{Map, Value};
+use tempfile::TempDir;
 
-use super::host::{Answer, Host, context};
+use super::host::{Answer, Host, context, embedded};
 use super::instant_ms;
 use crate::error::Error;
 use crate::fhir::Handling;
@@ -232,7 +233,7 @@ fn refused(expected: &str, error: &Error) -> String {
 fn run(
     name: &str,
     text: &str,
-    store: Arc<dyn salus_store::Store>,
+    store: Arc<dyn Store>,
     runtime: &tokio::runtime::Runtime,
 ) -> (usize, String) {
     let table = Table {
@@ -264,14 +265,15 @@ fn tables() -> Vec<(String, String)> {
     tables
 }
 
-#[test]
-fn searches_find_what_the_specification_says() {
+/// Runs all tables over stores of one kind.
+#[track_caller]
+fn check(store: impl Fn() -> Arc<dyn Store>) {
     let runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = { runtime }.build().unwrap();
     let (mut cases, mut faults) = (0, String::new());
     let tables = tables();
     for (name, text) in &tables {
-        let (some, wrong) = run(name, text, Arc::new(Memory::new()), &runtime);
+        let (some, wrong) = run(name, text, store(), &runtime);
         cases += some;
         faults += &wrong;
     }
@@ -280,4 +282,20 @@ fn searches_find_what_the_specification_says() {
         "of {cases} cases these are wrong:\n{faults}"
     );
     assert!(tables.len() == 1 || cases >= CASES_MIN, "{cases} cases");
+}
+
+#[test]
+fn searches_find_what_the_specification_says() {
+    check(|| Arc::new(Memory::new()));
+}
+
+#[test]
+fn searches_of_the_engine_on_disk_find_it_too() {
+    let dirs = std::cell::RefCell::new(Vec::new());
+    check(|| {
+        let dir = TempDir::new().unwrap();
+        let store = embedded(&dir);
+        dirs.borrow_mut().push(dir);
+        store
+    });
 }

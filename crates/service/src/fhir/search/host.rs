@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use salus_auth::Subject;
-use salus_crypto::SecretKey;
+use salus_crypto::{Founding, Keyring, SecretKey};
 use salus_store::{Scope, Store};
 use serde_json::Value;
 
@@ -140,6 +140,16 @@ impl Host {
         let deleted = self.service.delete(cx, ty, id, &options).await;
         deleted.unwrap();
     }
+}
+
+/// The engine that keeps things, in a folder that goes with it.
+pub(super) fn embedded(dir: &tempfile::TempDir) -> Arc<dyn Store> {
+    let keyring = Keyring::open(&dir.path().join("keys"), Founding::New, 0).unwrap();
+    let options = salus_store_embedded::Options {
+        disk_bytes_min: 0,
+        ..salus_store_embedded::Options::new(dir.path().join("store"), keyring)
+    };
+    salus_store_embedded::Embedded::open(options).unwrap()
 }
 
 /// A request of someone, at a time.

@@ -264,12 +264,70 @@ fn of_one_type(choice: &mut Choice, ty: &str, pairs: &mut Vec<(String, String)>)
         let depth = choice.below(4);
         pairs.push(clause(choice, ty, depth));
     }
+    if choice.below(8) == 0 {
+        pairs.push(special(choice, ty));
+    }
     if choice.below(3) == 0 {
         let keys: Vec<String> = (0..=choice.below(2)).map(|_| key(choice, ty)).collect();
         pairs.push(("_sort".to_owned(), keys.join(",")));
     }
     while choice.below(3) == 0 {
         pairs.push(include(choice, ty));
+    }
+}
+
+/// What has a grammar of its own.
+fn special(choice: &mut Choice, ty: &str) -> (String, String) {
+    let (name, value) = match choice.below(5) {
+        0 => ("_list", choice.below(6).to_string()),
+        1 => ("_text", choice.of(&WORDS).to_owned()),
+        2 => ("_content", choice.of(&WORDS).to_owned()),
+        3 => ("_filter", filter(choice, ty, 2)),
+        _ => (
+            "_contained",
+            choice.of(&["true", "both", "false"]).to_owned(),
+        ),
+    };
+    (name.to_owned(), value)
+}
+
+/// An expression of <https://hl7.org/fhir/R4/search_filter.html>.
+fn filter(choice: &mut Choice, ty: &str, depth: u64) -> String {
+    if depth > 0 && choice.below(2) == 0 {
+        let (one, other) = (filter(choice, ty, depth - 1), filter(choice, ty, depth - 1));
+        return match choice.below(3) {
+            0 => format!("({one}) and ({other})"),
+            1 => format!("({one}) or ({other})"),
+            _ => format!("not({one})"),
+        };
+    }
+    let own: Vec<_> = PARAMETERS.iter().filter(|(of, ..)| *of == ty).collect();
+    let (_, name, form) = choice.of(&own);
+    match form {
+        Words => format!(
+            "{name} {} \"{}\"",
+            choice.of(&["eq", "co", "sw"]),
+            choice.of(&WORDS)
+        ),
+        Boolean => format!("{name} eq {}", boolean(choice)),
+        Date => format!(
+            "{name} {} {}",
+            choice.of(&["eq", "gt", "le"]),
+            choice.of(&DAYS)
+        ),
+        Quantity => format!(
+            "{name} {} {}",
+            choice.of(&["eq", "gt", "le"]),
+            choice.below(5)
+        ),
+        Reference(targets) if targets.len() == 1 && depth > 0 => {
+            let own: Vec<_> = PARAMETERS.iter().filter(|it| it.0 == targets[0]).collect();
+            let next = choice.of(&own);
+            format!("{name}.{} pr {}", next.1, boolean(choice))
+        }
+        Reference(targets) => format!("{name} re {}/{}", choice.of(targets), choice.below(6)),
+        Identifier => format!("{name} eq {}", choice.below(4)),
+        Code | Pair | Canonical | Uri => format!("{name} eq c{}", choice.below(4)),
     }
 }
 
