@@ -37,6 +37,8 @@ mod comparisons;
 mod composites;
 mod data;
 mod filters;
+#[cfg(test)]
+mod forms;
 mod links;
 mod logs;
 mod many;

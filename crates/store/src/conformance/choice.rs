@@ -12,7 +12,7 @@ pub(super) struct Choice {
 
 /// Parameters, each with the type of its values; the last has all types.
 /// Composites are there often, so that a record has several.
-const PARAMS: [(Param, u64); 11] = [
+const PARAMS: [(Param, u64); 12] = [
     (Param(0), 0),
     (CODE, 0),
     (NAME, 1),
@@ -20,6 +20,7 @@ const PARAMS: [(Param, u64); 11] = [
     (Param(4), 3),
     (Param(5), 4),
     (REFERENCE, 5),
+    (Param(8), 6),
     (COMPOSITE, 7),
     (COMPOSITE, 7),
     (COMPOSITE, 7),
@@ -263,6 +264,7 @@ impl Choice {
     /// A filter at most so deep.
     pub(super) fn filter(&mut self, ids: &[&str], depth: u64) -> Filter {
         match self.below(if depth == 0 { 10 } else { 20 }) {
+            0 if self.one_in(2) => Filter::Nothing,
             0 => Filter::Everything,
             1 => Filter::Ids(self.some(4, |choice| (*choice.of(ids)).into())),
             2 => {

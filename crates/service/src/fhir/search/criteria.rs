@@ -109,14 +109,12 @@ fn linked_type(name: &str, reference: &SearchParameter) -> Result<ResourceType, 
 }
 
 fn own(ty: ResourceType, criterion: &Criterion) -> Result<Filter, Issue> {
-    if let [Operand::Missing(missing)] = criterion.values[..] {
-        return Ok(presence(ty, criterion, missing));
-    }
     let mut alternatives = Vec::with_capacity(criterion.values.len());
     for operand in &criterion.values {
-        let filter = match criterion.parameter.code {
-            "_id" => id(operand),
-            "_lastUpdated" => updated(operand),
+        let filter = match (criterion.parameter.code, operand) {
+            (_, Operand::Missing(missing)) => Some(presence(ty, criterion, *missing)),
+            ("_id", _) => id(operand),
+            ("_lastUpdated", _) => updated(operand),
             _ => value(ty, criterion, operand),
         };
         alternatives.push(filter.ok_or_else(|| unserved_form(criterion))?);
