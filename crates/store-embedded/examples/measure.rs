@@ -1,7 +1,8 @@
 //! Measures the engine on a load like ours: observations of 1.4 KB with 15
 //! rows, 16 clients with a batch each, patients of 100 records.
 //!
-//! `cargo run --release -p salus-store-embedded --example measure -- [records] [dir]`
+//! `cargo run --release -p salus-store-embedded --example measure -- [records] [dir]`;
+//! with `GROW=1` it only writes, and tells what each tenth of the records cost.
 
 #![allow(
     clippy::print_stdout,
@@ -304,6 +305,44 @@ fn simple(filter: Filter, sort: Vec<Sort>) -> Query {
     }
 }
 
+/// Writes batches of 500 records and tells what each tenth of them cost.
+async fn grow(store: Arc<Embedded>, count: u64) {
+    let batches = count / 500 / 10;
+    for tenth in 0..10 {
+        let store = Arc::clone(&store);
+        let written = written_mb();
+        measure(
+            &format!("tenth {tenth}, batches of 500"),
+            batches,
+            move |n| {
+                let store = Arc::clone(&store);
+                async move {
+                    let first = (tenth * batches + n) * 500;
+                    let mut batch = put(first, 1);
+                    for n in first + 1..first + 500 {
+                        batch.puts.extend(put(n, 1).puts);
+                    }
+                    store.commit(batch).await.unwrap();
+                }
+            },
+        )
+        .await;
+        println!("    written {} MB", written_mb() - written);
+    }
+}
+
+/// Megabytes that this process has written to files.
+fn written_mb() -> u64 {
+    let io = std::fs::read_to_string("/proc/self/io").unwrap();
+    let line = io.lines().find(|line| line.starts_with("wchar")).unwrap();
+    line.split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse::<u64>()
+        .unwrap()
+        / 1_000_000
+}
+
 #[tokio::main(worker_threads = 2)]
 async fn main() {
     let mut args = std::env::args().skip(1);
@@ -327,6 +366,9 @@ async fn main() {
     let reopened = options.clone();
     let store = Embedded::open(options).unwrap();
     println!("body {} bytes, {} rows", body(1).len(), rows(1).len());
+    if std::env::var("GROW").is_ok() {
+        return grow(store, count).await;
+    }
 
     let s = Arc::clone(&store);
     measure("create", count, move |n| {

@@ -23,6 +23,10 @@ use surrealkv::{
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 
+mod merge;
+
+use merge::{Written, merge_in_pauses};
+
 /// How much memory the store may use, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Memory {
@@ -54,7 +58,8 @@ pub(crate) type Write = (Vec<u8>, Option<Vec<u8>>);
 /// The open store.
 pub(crate) struct Kv {
     dir: PathBuf,
-    tree: RwLock<Option<Tree>>,
+    tree: Arc<RwLock<Option<Tree>>>,
+    written: Arc<Written>,
     runtime: Mutex<Option<Runtime>>,
     handle: Handle,
 }
@@ -89,9 +94,17 @@ impl Kv {
                 .build()
                 .map_err(|e| opening(dir, &e))?
         };
+        let tree = Arc::new(RwLock::new(Some(tree)));
+        let written = Arc::new(Written::default());
+        runtime.spawn(merge_in_pauses(
+            Arc::downgrade(&tree),
+            Arc::clone(&written),
+            4 * memory.recent as u64,
+        ));
         Ok(Self {
             dir: dir.into(),
-            tree: RwLock::new(Some(tree)),
+            tree,
+            written,
             handle: runtime.handle().clone(),
             runtime: Mutex::new(Some(runtime)),
         })
@@ -113,6 +126,7 @@ impl Kv {
         let mut transaction = self
             .with_tree(|tree| tree.begin_with_mode(Mode::WriteOnly))?
             .with_durability(durability);
+        self.written.add(&writes);
         for (key, value) in writes {
             match value {
                 Some(value) => transaction.set(key, value),
@@ -200,14 +214,18 @@ fn options(dir: &Path, memory: Memory) -> surrealkv::Options {
         .with_block_cache_capacity(memory.blocks)
         .with_max_memtable_size(memory.recent)
         .with_memtable_stall_threshold(3)
-        .with_l0_stall_threshold(24)
+        .with_l0_stall_threshold(48)
         .with_target_file_size(32 << 20)
         // Keys of one index repeat each other; bodies are sealed already.
         .with_compression_per_level(vec![
             CompressionType::None,
             CompressionType::SnappyCompression,
         ]);
-    options.max_bytes_for_level = 128 << 20;
+    // Whole tables of level 1 are written again with each merge of level 0, so
+    // what is merged must not be much smaller than what it is merged into.
+    options.level0_max_files = 12;
+    options.max_bytes_for_level = 64 << 20;
+    options.level_multiplier = 6.0;
     options
 }
 
