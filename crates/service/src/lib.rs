@@ -46,6 +46,7 @@ pub struct Service {
     pub(crate) parameters: parameters::Sets,
     pub(crate) sessions: sessions::Sessions,
     pub(crate) bundles: fhir::room::Room,
+    pub(crate) terms: fhir::terms::Cache,
     request_ids: RequestIds,
 }
 
@@ -74,6 +75,7 @@ impl Service {
             parameters: parameters::Sets::default(),
             sessions: sessions::Sessions::new(),
             bundles: fhir::room::Room::new(),
+            terms: fhir::terms::Cache::new(),
             request_ids,
         };
         service.ensure_default_project().await?;

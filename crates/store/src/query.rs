@@ -115,9 +115,10 @@ pub enum Test {
     },
     /// The URI is this.
     UriIs(Box<str>),
-    /// The URI is this or below it in the hierarchy of paths.
+    /// The URI is this or below it in the hierarchy of paths, and behind a `|`
+    /// in that of versions: `u|1.2` is below `u|1`.
     UriBelow(Box<str>),
-    /// The URI is this or above it in the hierarchy of paths.
+    /// The URI is this or above it in the same hierarchy.
     UriAbove(Box<str>),
     /// A composite with as many components as there are tests here, each of
     /// which accepts the component at its place.

@@ -8,7 +8,7 @@ use salus_fhir::json::Node;
 
 use crate::Error;
 use crate::library::defined_system;
-use crate::read::{is_a, items, owned, text};
+use crate::read::{is_a, items, owned, some, text};
 
 /// More concepts than these are not read.
 pub const CONCEPTS_MAX: usize = 200_000;
@@ -120,7 +120,7 @@ impl CodeSystem {
         }
         Self {
             url: system.url.into(),
-            version: Some(system.version.into()).filter(|version: &Box<str>| !version.is_empty()),
+            version: some(system.version),
             content: match system.content {
                 definitions::Content::Complete => Content::Complete,
                 definitions::Content::Partial => Content::Partial,

@@ -14,6 +14,11 @@ pub(crate) fn owned(node: Node<'_>, key: &str) -> Option<Box<str>> {
     text(node, key).map(|text| text.into())
 }
 
+/// A text that is not empty.
+pub(crate) fn some(text: &str) -> Option<Box<str>> {
+    (!text.is_empty()).then(|| text.into())
+}
+
 /// The items of a member that is a list.
 pub(crate) fn items<'n>(node: Node<'n>, key: &str) -> impl Iterator<Item = Node<'n>> {
     let list = node.get(key).filter(|list| list.is_array());

@@ -7,12 +7,15 @@ use salus_fhir::json::Node;
 use crate::Error;
 use crate::filter::Filter;
 use crate::library::defined_set;
-use crate::read::{is_a, items, owned, text};
+use crate::read::{is_a, items, owned, some, text};
 
 /// More parts than these are not read.
 const PARTS_MAX: usize = 1_000;
 /// More listed codes than these are not read.
 const LISTED_MAX: usize = 200_000;
+
+/// Systems and codes.
+type Listed = Vec<(Box<str>, Box<str>)>;
 
 /// A value set, not yet expanded.
 #[derive(Debug)]
@@ -24,7 +27,7 @@ pub struct ValueSet {
     /// `false`: without the codes that are inactive.
     pub(crate) with_inactive: bool,
     /// An expansion that stands in the resource, if it is whole: systems and codes.
-    pub(crate) expansion: Option<Vec<(Box<str>, Box<str>)>>,
+    pub(crate) expansion: Option<Listed>,
 }
 
 /// An include or an exclude: all of it has to hold for a code.
@@ -84,7 +87,7 @@ impl ValueSet {
     fn of_definitions(set: definitions::ValueSet<'_>) -> Self {
         let parts = set.parts().iter().map(|part| Part {
             excludes: part.excludes,
-            system: Some(part.system.into()).filter(|system: &Box<str>| !system.is_empty()),
+            system: some(part.system),
             version: None,
             codes: part.codes.iter().map(|code| (*code).into()).collect(),
             filters: part.filters.iter().map(Filter::defined).collect(),
@@ -92,7 +95,7 @@ impl ValueSet {
         });
         Self {
             url: Some(set.url().into()),
-            version: Some(set.version().into()).filter(|version: &Box<str>| !version.is_empty()),
+            version: some(set.version()),
             parts: parts.collect(),
             with_inactive: true,
             expansion: None,
@@ -158,7 +161,7 @@ fn part(node: Node<'_>, excludes: bool) -> Result<Part, Error> {
 }
 
 /// The codes of an expansion; nothing if it is only a page, or has no end.
-fn whole_expansion(node: Node<'_>) -> Result<Option<Vec<(Box<str>, Box<str>)>>, Error> {
+fn whole_expansion(node: Node<'_>) -> Result<Option<Listed>, Error> {
     let mut codes = Vec::new();
     let mut contains = 0;
     let mut within = vec![node];

@@ -22,6 +22,7 @@ mod search;
 mod search_links;
 mod search_results;
 mod search_several;
+mod search_terms;
 mod search_units;
 mod search_values;
 mod serving;

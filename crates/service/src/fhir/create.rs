@@ -62,7 +62,7 @@ impl Service {
         let document = incoming::parse(body, &self.settings.json)?;
         let valid = incoming::check(document.root(), ty)?;
         let condition = match &options.if_none_exist {
-            Some(text) => Some(self.condition(cx, grant, ty, text)?),
+            Some(text) => Some(self.condition(cx, grant, ty, text).await?),
             None => None,
         };
         let decide = || async {
@@ -86,14 +86,14 @@ impl Service {
     }
 
     /// The query of an `If-None-Exist`: a search without result parameters.
-    pub(crate) fn condition(
+    pub(crate) async fn condition(
         &self,
         cx: &Context,
         grant: &Grant,
         ty: ResourceType,
         text: &str,
     ) -> Result<Query, Error> {
-        let asked = self.understand_condition(cx, ty, text)?;
+        let asked = self.understand_condition(cx, ty, text).await?;
         if !asked.has_criteria() {
             return Err(Error::new(
                 Kind::Precondition,

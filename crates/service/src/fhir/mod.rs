@@ -14,6 +14,7 @@ pub mod rows;
 pub mod search;
 mod settle;
 pub(crate) mod stored;
+pub(crate) mod terms;
 mod transaction;
 pub mod types;
 mod update;

@@ -27,6 +27,7 @@ use super::oracle::Choice;
 use super::read;
 use crate::context::Context;
 use crate::error::{Error, Kind as ErrorKind};
+use crate::fhir::terms::Terms;
 use crate::fhir::types::ResourceType;
 use crate::fhir::{BundleOptions, CreateOptions, Handling, ReadConditions};
 
@@ -211,7 +212,7 @@ fn policy(choice: &mut Choice, scope: Scope) -> (BTreeMap<Kind, Filter>, String)
             ],
         };
         let kind = ResourceType::named(ty).unwrap();
-        let (mut understood, problems) = read(&cx, kind, &asked);
+        let (mut understood, problems) = read(&cx, kind, &asked, &Terms::default());
         if !problems.is_empty() {
             continue;
         }

@@ -8,6 +8,7 @@ use salus_store::{Filter, Query, Sort};
 use super::criteria::Criteria;
 use crate::context::Context;
 use crate::error::{Error, Kind};
+use crate::fhir::terms::Terms;
 use crate::fhir::types::ResourceType;
 use crate::fhir::{Handling, rows};
 
@@ -33,6 +34,7 @@ pub(super) fn read(
     cx: &Context,
     ty: ResourceType,
     parameters: &[(String, String)],
+    terms: &Terms,
 ) -> (Asked, Vec<Problem>) {
     let asking = Asking {
         own_bases: &[&cx.base],
@@ -40,7 +42,7 @@ pub(super) fn read(
         now_ms: cx.now_ms,
     };
     let (search, mut problems) = Search::parse(ty.name, parameters, &asking);
-    let mut criteria = Criteria::of(cx);
+    let mut criteria = Criteria::of(cx, terms);
     let mut filters = Vec::with_capacity(search.clauses.len());
     for (at, clause) in &search.clauses {
         match criteria.filter(ty, clause) {

@@ -7,21 +7,26 @@ use salus_fhir::search::{Clause, Criterion, Extractor, Modifier, Number, Operand
 use salus_store::ordered::Decimal;
 use salus_store::{Comparison, Filter, Kind, Test};
 
+use super::terms::is_of_terms;
 use crate::context::Context;
 use crate::fhir::rows;
+use crate::fhir::terms::Terms;
 use crate::fhir::types::ResourceType;
 
 /// Makes filters of criteria, within what the one asking may search.
 pub(super) struct Criteria<'c> {
     cx: &'c Context,
+    /// What had to be found out first.
+    terms: &'c Terms,
     /// Types on which a condition was, and that the one asking may not search.
     denied: Vec<&'static str>,
 }
 
 impl<'c> Criteria<'c> {
-    pub(super) fn of(cx: &'c Context) -> Self {
+    pub(super) fn of(cx: &'c Context, terms: &'c Terms) -> Self {
         Self {
             cx,
+            terms,
             denied: Vec::new(),
         }
     }
@@ -29,6 +34,7 @@ impl<'c> Criteria<'c> {
     /// The filter for one clause, or why it is not served.
     pub(super) fn filter(&mut self, ty: ResourceType, clause: &Clause) -> Result<Filter, Issue> {
         match clause {
+            Clause::Own(criterion) if is_of_terms(criterion) => self.of_terms(ty, criterion),
             Clause::Own(criterion) => own(ty, criterion),
             Clause::Chain { reference, targets } => self.chain(ty, reference, targets),
             Clause::Has {
@@ -53,6 +59,17 @@ impl<'c> Criteria<'c> {
             let details = format!("you may not search {ty}: a condition on it matches nothing");
             Issue::warning(IssueType::Suppressed, "http", details)
         })
+    }
+
+    pub(super) fn terms(&self) -> &'c Terms {
+        self.terms
+    }
+
+    /// Remembers a type on which a condition was in vain.
+    pub(super) fn deny(&mut self, ty: &'static str) {
+        if !self.denied.contains(&ty) {
+            self.denied.push(ty);
+        }
     }
 
     /// A reference to several types leads to any of them.
@@ -83,9 +100,7 @@ impl<'c> Criteria<'c> {
         let (subject, target) = (&self.cx.subject, Target::Type(ty.name));
         let Ok(grant) = salus_auth::authorize(subject, self.cx.scope, Action::Search, target)
         else {
-            if !self.denied.contains(&ty.name) {
-                self.denied.push(ty.name);
-            }
+            self.deny(ty.name);
             return Ok(Filter::Nothing);
         };
         let visible = grant.filter();
@@ -140,7 +155,7 @@ fn presence(ty: ResourceType, criterion: &Criterion, missing: bool) -> Filter {
 }
 
 /// `Any`, made flat: ids of several alternatives are one list.
-fn any(mut alternatives: Vec<Filter>) -> Filter {
+pub(super) fn any(mut alternatives: Vec<Filter>) -> Filter {
     if let Some(ids) = all_ids(&alternatives) {
         return Filter::Ids(ids);
     }
@@ -374,20 +389,8 @@ fn comparison(prefix: Prefix) -> Comparison {
 }
 
 fn unserved_form(criterion: &Criterion) -> Issue {
-    use Modifier as M;
     let location = format!("http.{}", criterion.parameter.code);
-    let details = match (criterion.parameter.kind, criterion.modifier) {
-        (SearchKind::Token, Some(M::In | M::NotIn | M::Above | M::Below)) => {
-            "this modifier needs a terminology service, which is not served yet; \
-             allowed: missing, not, of-type, text"
-        }
-        (SearchKind::Reference, Some(M::Above | M::Below)) => {
-            "this modifier is not served yet for references; \
-             allowed: identifier, missing, text, a type of target"
-        }
-        _ => "this form of the parameter is not served",
-    };
-    unserved(&location, details)
+    unserved(&location, "this form of the parameter is not served")
 }
 
 fn unserved(location: &str, details: &str) -> Issue {

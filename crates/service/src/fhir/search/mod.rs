@@ -20,6 +20,7 @@ mod range;
 pub mod served;
 mod several;
 mod streams;
+mod terms;
 
 pub(crate) use asked::{Asked, part};
 pub(crate) use page::{links, outcome, shown};
@@ -33,6 +34,7 @@ use salus_fhir::search::Total;
 use salus_store::{At, Position, Query, Seq, Snapshot};
 
 use super::reply::{Reply, Status};
+use super::terms::Terms;
 use super::types::ResourceType;
 use super::{Handling, resource_type};
 use crate::Service;
@@ -91,10 +93,12 @@ impl Service {
         grant: &Grant,
         range: Range,
         parameters: Vec<(String, String)>,
-        place: Place,
+        mut place: Place,
         handling: Handling,
     ) -> Result<Reply, Error> {
-        let mut asked = self.understand(cx, range.ty, parameters, handling)?;
+        let terms = self.terms(cx, place.at, &[range.ty], &parameters).await?;
+        place.at = terms.at(place.at);
+        let mut asked = understand(cx, range.ty, parameters, &terms, handling)?;
         asked.path = range.path;
         asked.filters.extend(range.within);
         asked.pairs.extend(range.listed);
@@ -134,35 +138,17 @@ impl Service {
         Ok((pairs(query), place))
     }
 
-    /// Understands a search, or says what is wrong with it.
-    pub(crate) fn understand(
-        &self,
-        cx: &Context,
-        ty: ResourceType,
-        parameters: Vec<(String, String)>,
-        handling: Handling,
-    ) -> Result<Asked, Error> {
-        let (mut asked, problems) = read(cx, ty, &parameters);
-        let ignored = lenient(problems, handling)?;
-        let is_ignored = |at: usize| ignored.iter().any(|problem| problem.at == at);
-        let pairs = parameters.into_iter().enumerate();
-        asked.pairs = pairs
-            .filter(|(at, _)| !is_ignored(*at))
-            .map(|(_, pair)| pair)
-            .collect();
-        asked.ignore(ignored);
-        Ok(asked)
-    }
-
     /// Understands the search that is the condition of a write. One on what the
     /// caller may not search would hold whatever is there, so it is refused.
-    pub(crate) fn understand_condition(
+    pub(crate) async fn understand_condition(
         &self,
         cx: &Context,
         ty: ResourceType,
         text: &str,
     ) -> Result<Asked, Error> {
-        let asked = self.understand(cx, ty, pairs(text), Handling::Strict)?;
+        let parameters = pairs(text);
+        let terms = self.terms(cx, At::Now, &[ty], &parameters).await?;
+        let asked = understand(cx, ty, parameters, &terms, Handling::Strict)?;
         if !asked.notices.is_empty() {
             let issues = asked.notices.into_iter().map(|notice| Issue {
                 severity: Severity::Error,
@@ -245,6 +231,26 @@ impl Service {
         let text = cursor.seal(&self.cursor_key, cx, PURPOSE)?;
         Ok(format!("{}?{CURSOR}={text}", asked.url(cx)))
     }
+}
+
+/// Understands a search, or says what is wrong with it.
+fn understand(
+    cx: &Context,
+    ty: ResourceType,
+    parameters: Vec<(String, String)>,
+    terms: &Terms,
+    handling: Handling,
+) -> Result<Asked, Error> {
+    let (mut asked, problems) = read(cx, ty, &parameters, terms);
+    let ignored = lenient(problems, handling)?;
+    let is_ignored = |at: usize| ignored.iter().any(|problem| problem.at == at);
+    let pairs = parameters.into_iter().enumerate();
+    asked.pairs = pairs
+        .filter(|(at, _)| !is_ignored(*at))
+        .map(|(_, pair)| pair)
+        .collect();
+    asked.ignore(ignored);
+    Ok(asked)
 }
 
 /// The pairs of a query's text, decoded.

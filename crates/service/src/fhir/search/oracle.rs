@@ -16,6 +16,7 @@ use super::read;
 use super::streams::{Stream, in_turn, merged};
 use crate::context::{Context, RequestId};
 use crate::fhir::rows;
+use crate::fhir::terms::Terms;
 use crate::fhir::types::ResourceType;
 
 const SCOPE: Scope = Scope(7);
@@ -349,7 +350,12 @@ fn random_searches_find_what_a_plain_reading_finds() {
                 .collect();
             let text: Vec<_> = asks.iter().map(|ask| ask.text(ty)).collect();
             let cx = one_who_sees(&visible);
-            let (asked, problems) = read(&cx, ResourceType::named(ty).unwrap(), &text);
+            let (asked, problems) = read(
+                &cx,
+                ResourceType::named(ty).unwrap(),
+                &text,
+                &Terms::default(),
+            );
             assert!(
                 problems.is_empty(),
                 "seed {seed} {ty}?{text:?}: {problems:?}"
@@ -414,7 +420,12 @@ fn pages_of_several_types_make_the_whole() {
                 parameters.push(("_sort".to_owned(), sort.to_owned()));
             }
             let stream = |ty: &&'static str| {
-                let (asked, problems) = read(&cx, ResourceType::named(ty).unwrap(), &parameters);
+                let (asked, problems) = read(
+                    &cx,
+                    ResourceType::named(ty).unwrap(),
+                    &parameters,
+                    &Terms::default(),
+                );
                 assert!(problems.is_empty());
                 let target = Target::Type(ty);
                 let grant = salus_auth::authorize(&cx.subject, SCOPE, Action::Search, target);

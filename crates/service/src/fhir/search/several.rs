@@ -20,6 +20,7 @@ use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::{Error, Kind as ErrorKind};
 use crate::fhir::reply::{Reply, Status};
+use crate::fhir::terms::Terms;
 use crate::fhir::types::ResourceType;
 use crate::fhir::{Handling, resource_type};
 
@@ -117,11 +118,15 @@ impl Service {
         }
         let (grant, granted) = self.granted(cx, request.ranges, is_named).await?;
         let work = async {
-            let mut streams = streams(cx, granted, request.parameters, handling)?;
+            let types: Vec<_> = granted.iter().map(|(range, _)| range.ty).collect();
+            let (parameters, mut place) = (request.parameters, request.place);
+            let terms = self.terms(cx, place.at, &types, &parameters).await?;
+            place.at = terms.at(place.at);
+            let mut streams = streams(cx, granted, parameters, &terms, handling)?;
             if let Some(first) = streams.first_mut() {
                 first.asked.pairs.extend(request.listed);
             }
-            self.page_of_several(cx, &streams, request.place).await
+            self.page_of_several(cx, &streams, place).await
         };
         self.attempt(cx, &grant, What::Search, "", work).await
     }
@@ -251,6 +256,7 @@ fn streams(
     cx: &Context,
     granted: Vec<(Range, Grant)>,
     mut parameters: Vec<(String, String)>,
+    terms: &Terms,
     handling: Handling,
 ) -> Result<Vec<Stream>, Error> {
     let values = parameters.iter().map(|(_, value)| value.split(',').count());
@@ -263,7 +269,7 @@ fn streams(
         let mut problems: Vec<Problem> = Vec::new();
         let mut all = Vec::with_capacity(granted.len());
         for (range, _) in &granted {
-            let (asked, found) = read(cx, range.ty, parameters);
+            let (asked, found) = read(cx, range.ty, parameters, terms);
             for problem in found.into_iter().chain(alone(&asked, parameters.len())) {
                 if !problems.iter().any(|known| known.at == problem.at) {
                     problems.push(problem);

@@ -35,7 +35,7 @@ impl Service {
         let grant = self
             .authorize(cx, What::Search, Action::Search, target)
             .await?;
-        let asked = self.understand_condition(cx, ty, query)?;
+        let asked = self.understand_condition(cx, ty, query).await?;
         let refuse = |reason| {
             let message = format!("Bundle.entry[{index}]: a conditional reference {reason}");
             Error::new(Kind::Precondition, message)

@@ -173,7 +173,7 @@ impl Service {
         grant: &Grant,
         preconditions: &mut Vec<Precondition>,
     ) -> Result<Option<Record>, Error> {
-        let query = self.condition(cx, grant, ty, condition)?;
+        let query = self.condition(cx, grant, ty, condition).await?;
         let mut hits = snapshot.find(&query).await?.hits;
         if hits.len() > 1 {
             return Err(Error::new(

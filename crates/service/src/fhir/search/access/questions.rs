@@ -85,6 +85,9 @@ const PARAMETERS: &[(&str, &str, Form)] = &[
     ("QuestionnaireResponse", "authored", Date),
 ];
 
+/// The types that have records below others.
+const HIERARCHIES: [&str; 2] = ["Organization", "Encounter"];
+
 /// A condition on resources of a type, at most so many links long.
 pub(super) fn clause(choice: &mut Choice, ty: &str, depth: u64) -> (String, String) {
     loop {
@@ -194,8 +197,10 @@ fn operand(choice: &mut Choice, form: Form) -> (String, String) {
         ),
         Reference(targets) => {
             let (target, id) = (choice.of(targets), choice.below(6));
-            match choice.below(6) {
+            match choice.below(8) {
                 0 => return (format!(":{target}"), id.to_string()),
+                6 if HIERARCHIES.contains(&target) => (":below", format!("{target}/{id}")),
+                7 if HIERARCHIES.contains(&target) => (":above", format!("{target}/{id}")),
                 1 => (":identifier", format!("urn:i|{}", choice.below(4))),
                 2 => ("", id.to_string()),
                 3 => ("", format!("{target}/{id},{target}/{}", choice.below(6))),
