@@ -69,7 +69,7 @@ impl Search<'_> {
     }
 
     pub(crate) fn count_current(&mut self) -> Result<u64, Error> {
-        let mut cursor = self.current(self.reader.at.saturating_add(1))?;
+        let mut cursor = self.current()?;
         let mut count = 0;
         while let Some((key, entry)) = cursor.next()? {
             let seq = keys::last_number(key);

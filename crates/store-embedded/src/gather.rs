@@ -23,9 +23,16 @@ impl Search<'_> {
         seqs.sort_unstable_by(|a, b| b.cmp(a));
         seqs.dedup();
         if self.query.sort.is_empty() {
+            if self.backward {
+                seqs.reverse();
+            }
             let mut page = Vec::new();
             for seq in seqs {
-                if after.is_some_and(|after| after.seq <= seq) {
+                let admits = |after: &After| match self.backward {
+                    true => seq >= after.seq,
+                    false => seq < after.seq,
+                };
+                if !after.is_none_or(admits) {
                     continue;
                 }
                 page.extend(self.choose(seq, filtered)?);
@@ -44,7 +51,7 @@ impl Search<'_> {
                 continue;
             }
             let key = self.sort_key(&candidate);
-            if after.is_none_or(|after| after.key < key) {
+            if after.is_none_or(|after| after.admits(&key)) {
                 top.add(key, seq);
             }
         }
@@ -104,7 +111,7 @@ impl Search<'_> {
 
     pub(crate) fn collect_current(&mut self) -> Result<Vec<u64>, Error> {
         let mut seqs = Vec::new();
-        let mut cursor = self.current(self.reader.at.saturating_add(1))?;
+        let mut cursor = self.current()?;
         while let Some(key) = cursor.next_key()? {
             self.touch()?;
             let seq = keys::last_number(key);

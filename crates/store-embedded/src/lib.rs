@@ -32,7 +32,6 @@ mod narrow;
 mod newest;
 mod page;
 mod plan;
-mod position;
 mod prepare;
 mod queue;
 mod reader;

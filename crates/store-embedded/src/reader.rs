@@ -12,7 +12,7 @@ use crate::core::Core;
 use crate::kv::{Cursor, View};
 use crate::newest::Newest;
 use crate::superseded::Watch;
-use crate::{body, keys, position};
+use crate::{body, keys};
 
 /// A view of one scope.
 pub(crate) struct Reader {
@@ -145,25 +145,34 @@ impl Reader {
     }
 
     fn history_now(&self, query: &History) -> Result<Found, Error> {
-        let below = match &query.after {
-            Some(after) => self.history_position(after)?,
-            None => self.at.saturating_add(1),
+        let beside = query.after.and_then(Position::seq);
+        let backward = query.after.is_some_and(Position::is_backward);
+        let beside_seq = match beside {
+            Some(Seq(seq)) => Some(self.history_position(seq)?),
+            None => None,
+        };
+        let newest = self.at.saturating_add(1);
+        let span = match (beside_seq, backward) {
+            (Some(seq), true) => (seq, newest),
+            (None, _) => (0, newest),
+            (Some(seq), false) => (0, seq),
         };
         let mut page = Page {
             reader: self,
             since_ms: query.since_ms.unwrap_or(i64::MIN),
             wanted: query.limit,
-            found: Found::default(),
+            backward,
+            hits: Vec::new(),
+            further: None,
         };
         match &query.of {
-            HistoryOf::Record(kind, id) => self.record_history(*kind, id, below, &mut page)?,
-            HistoryOf::Kinds(kinds) => self.kinds_history(kinds, below, &mut page)?,
+            HistoryOf::Record(kind, id) => self.record_history(*kind, id, span, &mut page)?,
+            HistoryOf::Kinds(kinds) => self.kinds_history(kinds, span, &mut page)?,
         }
-        Ok(page.found)
+        Ok(page.found(beside))
     }
 
-    fn history_position(&self, after: &Position) -> Result<u64, Error> {
-        let seq = position::read(after)?;
+    fn history_position(&self, seq: u64) -> Result<u64, Error> {
         let stored = self.view.get(&keys::at(keys::BODY, seq))?;
         let of_scope = match &stored {
             Some(bytes) => body::Stored::read(bytes)?.scope == self.scope,
@@ -180,29 +189,43 @@ impl Reader {
         &self,
         kind: Kind,
         id: &str,
-        below: u64,
+        (from, to): (u64, u64),
         page: &mut Page<'_>,
     ) -> Result<(), Error> {
         let key = keys::record(keys::NEWEST, self.scope, kind, id);
         let Some(bytes) = self.view.get(&key)? else {
             return Ok(());
         };
-        let newest = Newest::read(&bytes)?;
-        if newest.seq < below && !page.add(newest.seq)? {
+        let newest = Newest::read(&bytes)?.seq;
+        let is_wanted = |seq: u64| from <= seq && seq < to;
+        if !page.backward && is_wanted(newest) && !page.add(newest)? {
             return Ok(());
         }
-        let mut older = self.older(kind, id)?;
+        let start = keys::record(keys::VERSION, self.scope, kind, id);
+        let end = keys::after_prefix(&start);
+        let mut older = match page.backward {
+            true => self.view.forward(&start, &end)?,
+            false => self.view.backward(&start, &end)?,
+        };
         while let Some((_, value)) = older.next()? {
             let seq = keys::last_number(&value);
-            if seq < below && !page.add(seq)? {
-                break;
+            if is_wanted(seq) && !page.add(seq)? {
+                return Ok(());
             }
+        }
+        if page.backward && is_wanted(newest) {
+            page.add(newest)?;
         }
         Ok(())
     }
 
     /// Merges the lists of current and past versions of each kind.
-    fn kinds_history(&self, kinds: &[Kind], below: u64, page: &mut Page<'_>) -> Result<(), Error> {
+    fn kinds_history(
+        &self,
+        kinds: &[Kind],
+        (from, to): (u64, u64),
+        page: &mut Page<'_>,
+    ) -> Result<(), Error> {
         let mut kinds = kinds.to_vec();
         kinds.sort_unstable();
         kinds.dedup();
@@ -210,25 +233,28 @@ impl Reader {
         let mut heads = BinaryHeap::new();
         for kind in kinds {
             for space in [keys::CURRENT, keys::PAST] {
-                let start = keys::of_kind(space, self.scope, kind);
-                let end = keys::of_kind_at(space, self.scope, kind, below);
-                let mut list = self.view.backward(&start, &end)?;
+                let start = keys::of_kind_at(space, self.scope, kind, from);
+                let end = keys::of_kind_at(space, self.scope, kind, to);
+                let mut list = match page.backward {
+                    true => self.view.forward(&start, &end)?,
+                    false => self.view.backward(&start, &end)?,
+                };
                 if let Some(key) = list.next_key()? {
-                    heads.push((keys::last_number(key), lists.len()));
+                    heads.push((page.rank(keys::last_number(key)), lists.len()));
                     lists.push(list);
                 }
             }
         }
-        let mut newest = u64::MAX;
-        while let Some((seq, list)) = heads.pop() {
+        let mut before = None;
+        while let Some((rank, list)) = heads.pop() {
             // A version whose rows are not removed yet is in both lists.
-            if seq != newest && !page.add(seq)? {
+            if Some(rank) != before && !page.add(page.rank(rank))? {
                 break;
             }
-            newest = seq;
+            before = Some(rank);
             let next = lists.get_mut(list).map(Cursor::next_key).transpose()?;
             if let Some(key) = next.flatten() {
-                heads.push((keys::last_number(key), list));
+                heads.push((page.rank(keys::last_number(key)), list));
             }
         }
         Ok(())
@@ -253,34 +279,62 @@ impl Reader {
     }
 }
 
-/// A page of versions, newest first.
+/// A page of versions, newest first; backward, oldest first until it is whole.
 struct Page<'a> {
     reader: &'a Reader,
     since_ms: i64,
     wanted: usize,
-    found: Found,
+    backward: bool,
+    hits: Vec<Hit>,
+    /// The version that comes first behind the page.
+    further: Option<Seq>,
 }
 
 impl Page<'_> {
+    /// What is greatest for the version that comes first, of a seq; and back.
+    fn rank(&self, seq: u64) -> u64 {
+        if self.backward { !seq } else { seq }
+    }
+
+    fn found(mut self, beside: Option<Seq>) -> Found {
+        if self.wanted == 0 {
+            return Found::default();
+        }
+        let (next, previous) = match self.backward {
+            true => (beside, self.further),
+            false => {
+                let last = self.hits.last().map(|hit| hit.record.seq);
+                (last.filter(|_| self.further.is_some()), beside)
+            }
+        };
+        if self.backward {
+            self.hits.reverse();
+        }
+        Found {
+            hits: self.hits,
+            next: next.map(Position::After),
+            previous: previous.map(Position::UpTo),
+        }
+    }
+
     /// Adds the next version if it is wanted; says whether to go on.
     fn add(&mut self, seq: u64) -> Result<bool, Error> {
         let bytes = self.reader.body(seq)?;
         let stored = body::Stored::read(&bytes)?;
-        if stored.latest_ms < self.since_ms {
+        if !self.backward && stored.latest_ms < self.since_ms {
             // Neither this one nor any before it.
             return Ok(false);
         }
         if stored.time_ms < self.since_ms {
             return Ok(true);
         }
-        if self.found.hits.len() >= self.wanted {
-            let last = self.found.hits.last();
-            self.found.next = last.map(|hit| position::write(hit.record.seq.0));
+        if self.hits.len() >= self.wanted {
+            self.further = Some(Seq(seq));
             return Ok(false);
         }
         let core = &self.reader.core;
         let record = stored.open(seq, &core.codec, &core.keyring)?;
-        self.found.hits.push(Hit {
+        self.hits.push(Hit {
             record,
             rows: Vec::new(),
         });

@@ -2,11 +2,14 @@
 //!
 //! Every way to a page gives records in one total order, that of
 //! [`Sort::put_key`], so each page may go its own way: a position is only the
-//! last record of the page before.
+//! record beside the page. A page that is known by its end is found in the
+//! opposite order, whose keys are the complements, and turned around.
 
 use std::sync::Arc;
 
-use salus_store::{Candidate, Error, Filter, Found, Hit, Kind, Param, Position, Query, Row, Sort};
+use salus_store::{
+    Candidate, Error, Filter, Found, Hit, Kind, Param, Position, Query, Row, Seq, Sort, ValueRef,
+};
 
 use crate::choice::Bounds;
 use crate::index::{Access, Hints};
@@ -16,7 +19,7 @@ use crate::narrow::Sets;
 use crate::plan::Conditions;
 use crate::reader::Reader;
 use crate::row::Entry;
-use crate::{index, keys, position};
+use crate::{index, keys};
 
 impl Reader {
     pub(crate) fn find_now(&self, query: &Query) -> Result<Found, Error> {
@@ -24,18 +27,28 @@ impl Reader {
         let wanted = hints(&query.filter);
         let mut search = Search::new(self, Asked::of(query), &wanted);
         let mut chosen = search.page(query.limit)?;
-        let more = chosen.len() > query.limit;
+        let further = chosen.get(query.limit).map(|one| Seq(one.seq));
         chosen.truncate(query.limit);
         let mut found = Found::default();
+        if query.limit == 0 {
+            return Ok(found);
+        }
+        let last = chosen.last();
+        let beside = query.after.and_then(Position::seq);
+        if search.backward {
+            found.next = beside.map(Position::After);
+            found.previous = further.map(Position::UpTo);
+            chosen.reverse();
+        } else {
+            found.previous = beside.map(Position::UpTo);
+            let last = last.filter(|_| further.is_some());
+            found.next = last.map(|one| Position::After(Seq(one.seq)));
+        }
         for one in chosen {
             found.hits.push(Hit {
                 record: self.load(one.seq)?,
                 rows: search.rows(&one)?,
             });
-        }
-        if more {
-            let last = found.hits.last();
-            found.next = last.map(|hit| position::write(hit.record.seq.0));
         }
         Ok(found)
     }
@@ -79,7 +92,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) kind: Kind,
     pub(crate) filter: &'a Filter,
     pub(crate) sort: &'a [Sort],
-    after: Option<&'a Position>,
+    after: Option<Position>,
     rows: &'a [Param],
 }
 
@@ -89,7 +102,7 @@ impl<'a> Asked<'a> {
             kind: query.kind,
             filter: &query.filter,
             sort: &query.sort,
-            after: query.after.as_ref(),
+            after: query.after,
             rows: &query.rows,
         }
     }
@@ -110,6 +123,8 @@ pub(crate) struct Search<'a> {
     pub(crate) reader: &'a Reader,
     pub(crate) query: Asked<'a>,
     pub(crate) conditions: Conditions<'a>,
+    /// The opposite of the order asked for is wanted.
+    pub(crate) backward: bool,
     /// What the hints of a record must show.
     pub(crate) wanted: &'a [Vec<u8>],
     /// What was looked at so far.
@@ -129,12 +144,21 @@ pub(crate) struct Chosen {
     pub(crate) entry: Option<Arc<[u8]>>,
 }
 
-/// What comes before the page.
+/// The record beside the page, in the order in which the page is found.
 pub(crate) struct After {
     pub(crate) seq: u64,
     pub(crate) entry: Vec<u8>,
-    /// As [`Sort::put_key`] makes it.
-    pub(crate) key: Vec<u8>,
+    /// As [`Search::sort_key`] makes it.
+    key: Vec<u8>,
+    /// The record belongs to the page itself.
+    inclusive: bool,
+}
+
+impl After {
+    /// Whether a record of this key belongs on the page or behind it.
+    pub(crate) fn admits(&self, key: &[u8]) -> bool {
+        *self.key < *key || self.inclusive && self.key == key
+    }
 }
 
 impl<'a> Search<'a> {
@@ -143,6 +167,7 @@ impl<'a> Search<'a> {
             reader,
             query,
             conditions: Conditions::of(query.filter),
+            backward: query.after.is_some_and(Position::is_backward),
             wanted,
             links: Links::new(reader.core.rows_max),
             sets: Sets::new(),
@@ -157,29 +182,59 @@ impl<'a> Search<'a> {
     }
 
     pub(crate) fn after(&mut self) -> Result<Option<After>, Error> {
-        let Some(after) = self.query.after else {
+        let Some(Seq(seq)) = self.query.after.and_then(Position::seq) else {
             return Ok(None);
         };
-        let seq = position::read(after)?;
         let foreign = Error::Misuse("not a position of this query");
         let key = self.current_key(seq);
         let Some(entry) = self.reader.view.get(&key)? else {
             return Err(foreign);
         };
-        let mut key = Vec::new();
         let candidate = Entry::read(&entry)?.candidate(seq)?;
         let fits = !self.conditions.impossible && self.passes(&candidate)?;
-        Sort::put_key(self.query.sort, &candidate, &mut key);
+        let key = self.sort_key(&candidate);
         if !fits || !self.shows(seq) {
             return Err(foreign);
         }
-        Ok(Some(After { seq, entry, key }))
+        Ok(Some(After {
+            seq,
+            entry,
+            key,
+            inclusive: self.backward,
+        }))
     }
 
-    /// The current list below a seq, newest first.
-    pub(crate) fn current(&self, below: u64) -> Result<Cursor<'a>, Error> {
+    /// The current list, newest first.
+    pub(crate) fn current(&self) -> Result<Cursor<'a>, Error> {
         let start = keys::of_kind(keys::CURRENT, self.reader.scope, self.query.kind);
-        self.reader.view.backward(&start, &self.current_key(below))
+        let end = self.current_key(self.reader.at.saturating_add(1));
+        self.reader.view.backward(&start, &end)
+    }
+
+    /// Keys that end with a seq, from the position on in the order of seqs
+    /// in which the page is found.
+    pub(crate) fn seqs_from(
+        &self,
+        prefix: &[u8],
+        after: Option<&After>,
+    ) -> Result<Cursor<'a>, Error> {
+        let end = self.reader.at.saturating_add(1);
+        let (first, end) = match (after, self.backward) {
+            (Some(after), true) => (after.seq, end),
+            (Some(after), false) => (0, after.seq),
+            (None, _) => (0, end),
+        };
+        let [first, end] = [first, end].map(|seq| [prefix, &seq.to_be_bytes()].concat());
+        match self.backward {
+            true => self.reader.view.forward(&first, &end),
+            false => self.reader.view.backward(&first, &end),
+        }
+    }
+
+    /// The current list from the position on.
+    pub(crate) fn current_from(&self, after: Option<&After>) -> Result<Cursor<'a>, Error> {
+        let prefix = keys::of_kind(keys::CURRENT, self.reader.scope, self.query.kind);
+        self.seqs_from(&prefix, after)
     }
 
     pub(crate) fn current_key(&self, seq: u64) -> Vec<u8> {
@@ -221,11 +276,15 @@ impl<'a> Search<'a> {
     pub(crate) fn sort_key(&self, candidate: &Candidate<'_>) -> Vec<u8> {
         let mut key = Vec::with_capacity(32);
         Sort::put_key(self.query.sort, candidate, &mut key);
+        if self.backward {
+            // No key is the beginning of another one.
+            key.iter_mut().for_each(|byte| *byte = !*byte);
+        }
         key
     }
 
     pub(crate) fn is_behind(&self, after: Option<&After>, candidate: &Candidate<'_>) -> bool {
-        after.is_none_or(|after| after.key < self.sort_key(candidate))
+        after.is_none_or(|after| after.admits(&self.sort_key(candidate)))
     }
 
     /// The key of the run in which a record stands when a parameter sorts.
@@ -236,14 +295,8 @@ impl<'a> Search<'a> {
         descending: bool,
         candidate: &Candidate<'_>,
     ) -> Option<Vec<u8>> {
-        let values = candidate.rows.values(param);
-        let value = if descending {
-            values.max()
-        } else {
-            values.min()
-        };
         let index = &self.reader.core.index;
-        value.map(|value| {
+        candidate.sort_value(param, descending).map(|value| {
             let mut key = prefix.to_vec();
             index.put_value(&mut key, value, None);
             key
@@ -253,10 +306,23 @@ impl<'a> Search<'a> {
     /// Whether the index of a parameter is in the order of its values.
     pub(crate) fn can_walk(&self, param: Param) -> Result<bool, Error> {
         let prefix = keys::of_param(keys::INDEX, self.reader.scope, self.query.kind, param);
-        for tag in [index::TOKEN, index::REFERENCE, index::COMPOSITE] {
-            let mut start = prefix.clone();
-            start.push(tag);
+        let of_tag = |tag: u8| {
+            let start = [&prefix[..], &[tag]].concat();
             let end = keys::after_prefix(&start);
+            (start, end)
+        };
+        // Tokens that have no place in the order do not disturb it.
+        let mut present = prefix.clone();
+        let (code, system) = ("", "");
+        let value = ValueRef::Token { code, system };
+        self.reader.core.index.put_value(&mut present, value, None);
+        let (start, end) = of_tag(index::TOKEN);
+        for (start, end) in [
+            (start, present.clone()),
+            (keys::after_prefix(&present), end),
+            of_tag(index::REFERENCE),
+            of_tag(index::COMPOSITE),
+        ] {
             let mut cursor = self.reader.view.forward(&start, &end)?;
             if cursor.next_key()?.is_some() {
                 return Ok(false);

@@ -3,7 +3,7 @@
 
 use std::collections::BinaryHeap;
 
-use salus_store::{Error, Filter, Param};
+use salus_store::{Error, Filter, Param, Test};
 
 use crate::gather::Top;
 use crate::index::{Access, Span};
@@ -26,11 +26,7 @@ impl<'a> Search<'a> {
         let filtered = self.is_filtered(access);
         let mut page = Vec::new();
         for span in &access.spans {
-            let below = after.map_or(self.reader.at.saturating_add(1), |after| after.seq);
-            let mut end = span.start.clone();
-            end.extend_from_slice(&below.to_be_bytes());
-            let reader = self.reader;
-            let mut cursor = reader.view.backward(&span.start, &end)?;
+            let mut cursor = self.seqs_from(&span.start, after)?;
             while page.len() < wanted {
                 let Some(key) = cursor.next_key()? else {
                     break;
@@ -54,8 +50,7 @@ impl<'a> Search<'a> {
         wanted: usize,
         rows_max: u64,
     ) -> Result<Option<Vec<Chosen>>, Error> {
-        let below = after.map_or(self.reader.at.saturating_add(1), |after| after.seq);
-        let mut cursor = self.current(below)?;
+        let mut cursor = self.current_from(after)?;
         let mut page = Vec::new();
         while page.len() < wanted {
             let Some((key, entry)) = cursor.next()? else {
@@ -81,7 +76,10 @@ impl<'a> Search<'a> {
         wanted: usize,
         rows_max: u64,
     ) -> Result<Option<Vec<Chosen>>, Error> {
-        let mut cursor = self.current(self.reader.at.saturating_add(1))?;
+        if self.backward {
+            return self.by_time_up_to(after, wanted, rows_max);
+        }
+        let mut cursor = self.current()?;
         let mut waiting: BinaryHeap<(i64, u64)> = BinaryHeap::new();
         let mut page = Vec::new();
         while let Some((key, bytes)) = cursor.next()? {
@@ -117,6 +115,39 @@ impl<'a> Search<'a> {
         Ok(Some(page))
     }
 
+    /// As [`Self::by_time`], up to a record: those that come last on the way
+    /// to it. What a later page costs is what this one costs.
+    fn by_time_up_to(
+        &mut self,
+        after: Option<&After>,
+        wanted: usize,
+        rows_max: u64,
+    ) -> Result<Option<Vec<Chosen>>, Error> {
+        let Some(after) = after else {
+            return Ok(None);
+        };
+        let time_ms = Entry::read(&after.entry)?.time_ms;
+        let mut cursor = self.current()?;
+        let mut top = Top::new(wanted);
+        while let Some((key, bytes)) = cursor.next()? {
+            let seq = keys::last_number(key);
+            if self.touch()? > rows_max {
+                return Ok(None);
+            }
+            let entry = Entry::read(&bytes)?;
+            // This one and all that come are behind the page.
+            if seq < after.seq && entry.latest_ms < time_ms {
+                break;
+            }
+            let candidate = entry.candidate(seq)?;
+            let key = self.sort_key(&candidate);
+            if after.admits(&key) && self.shows(seq) && self.passes(&candidate)? {
+                top.add(key, seq);
+            }
+        }
+        Ok(Some(top.into_chosen()))
+    }
+
     /// In the order of a parameter's index, and last what has no value there.
     pub(crate) fn by_value(
         &mut self,
@@ -126,51 +157,89 @@ impl<'a> Search<'a> {
         wanted: usize,
         rows_max: u64,
     ) -> Result<Option<Vec<Chosen>>, Error> {
-        let reader = self.reader;
-        let prefix = keys::of_param(keys::INDEX, reader.scope, self.query.kind, param);
-        let (mut start, mut end) = (prefix.clone(), keys::after_prefix(&prefix));
-        if let Some(bounds) = &self.bounds {
-            start.clone_from(&bounds.start);
-            end.clone_from(&bounds.end);
-        }
-        let mut missing_only = false;
-        if let Some(after) = after {
-            let candidate = Entry::read(&after.entry)?.candidate(after.seq)?;
-            match self.run_key(&prefix, param, descending, &candidate) {
-                Some(key) if descending => end = end.min(keys::after_prefix(&key)),
-                Some(key) => start = start.max(key),
-                None => missing_only = true,
-            }
-        }
+        let begins_missing = match after {
+            Some(after) => self.lacks(after, param)?,
+            None => self.backward,
+        };
         let mut page = Vec::new();
-        if !missing_only {
-            let mut walk = Walk::new(&reader.view, &start, &end, descending, &[])?;
-            while page.len() < wanted
-                && let Some(run) = walk.next()?
-            {
-                let chosen = self.choose_run(run, Some((&prefix, param, descending)), after)?;
-                page.extend(chosen);
-                if self.links.touched > rows_max {
-                    return Ok(None);
-                }
+        // Forward what has no value comes last, backward first.
+        for missing in [self.backward, !self.backward] {
+            let begins_later = begins_missing != missing && missing == self.backward;
+            // Nothing without a value satisfies a condition on it.
+            let none = missing && self.wants_value(param);
+            if page.len() >= wanted || begins_later || none {
+                continue;
             }
-        }
-        // Nothing without a value satisfies a condition on it.
-        if page.len() < wanted && !self.wants_value(param) {
             let rest = wanted - page.len();
-            let Some(missing) = self.without_value(param, after, rest, rows_max)? else {
+            let part = match missing {
+                true => self.without_value(param, after, rest, rows_max)?,
+                false => self.with_value(param, descending, after, rest, rows_max)?,
+            };
+            let Some(part) = part else {
                 return Ok(None);
             };
-            page.extend(missing);
+            page.extend(part);
         }
         page.truncate(wanted);
         Ok(Some(page))
     }
 
+    /// Whether the record beside the page has no value of a parameter.
+    fn lacks(&self, after: &After, param: Param) -> Result<bool, Error> {
+        let candidate = Entry::read(&after.entry)?.candidate(after.seq)?;
+        Ok(candidate.sort_value(param, false).is_none())
+    }
+
+    /// In the order of a parameter's index.
+    fn with_value(
+        &mut self,
+        param: Param,
+        descending: bool,
+        after: Option<&After>,
+        wanted: usize,
+        rows_max: u64,
+    ) -> Result<Option<Vec<Chosen>>, Error> {
+        let reader = self.reader;
+        let prefix = keys::of_param(keys::INDEX, reader.scope, self.query.kind, param);
+        // Above tokens: those that are here say only that something is there.
+        let mut start = [&prefix[..], &[index::TOKEN + 1]].concat();
+        let mut end = keys::after_prefix(&prefix);
+        if let Some(bounds) = &self.bounds {
+            start = start.max(bounds.start.clone());
+            end.clone_from(&bounds.end);
+        }
+        let down = descending != self.backward;
+        if let Some(after) = after {
+            let candidate = Entry::read(&after.entry)?.candidate(after.seq)?;
+            match self.run_key(&prefix, param, descending, &candidate) {
+                Some(key) if down => end = end.min(keys::after_prefix(&key)),
+                Some(key) => start = start.max(key),
+                None => {}
+            }
+        }
+        let mut page = Vec::new();
+        let mut walk = Walk::new(&reader.view, &start, &end, down, &[])?;
+        while page.len() < wanted
+            && let Some(run) = walk.next()?
+        {
+            let chosen = self.choose_run(run, Some((&prefix, param, descending)), after)?;
+            page.extend(chosen);
+            if self.links.touched > rows_max {
+                return Ok(None);
+            }
+        }
+        Ok(Some(page))
+    }
+
     /// Whether some condition holds only for records with a value of a parameter.
     fn wants_value(&self, param: Param) -> bool {
+        // A token may be one that has no place in an order.
+        let is_ordered =
+            |test: &Test| !matches!(test, Test::Present | Test::Token { .. } | Test::Tokens(_));
         let mut conditions = self.conditions.all.iter();
-        conditions.any(|filter| matches!(filter, Filter::Value(of, _) if *of == param))
+        conditions.any(
+            |filter| matches!(filter, Filter::Value(of, test) if *of == param && is_ordered(test)),
+        )
     }
 
     /// References to certain records, in the order of main dates; `None` if it takes too long.
@@ -187,12 +256,14 @@ impl<'a> Search<'a> {
             None => None,
         };
         let mut page = Vec::new();
+        let down = descending != self.backward;
         // Those without a date are at the beginning, and belong at the end.
-        for dated in [true, false] {
-            if page.len() >= wanted || (dated && date == Some(None)) {
+        for dated in [!self.backward, self.backward] {
+            let begins_here = date.is_none_or(|date| date.is_some() == dated);
+            if page.len() >= wanted || !begins_here && dated != self.backward {
                 continue;
             }
-            let mut merged = self.merged(access, descending, dated, date.flatten())?;
+            let mut merged = self.merged(access, down, dated, date.flatten())?;
             while page.len() < wanted
                 && rows_left > 0
                 && let Some(run) = merged.next()?
@@ -252,7 +323,7 @@ impl<'a> Search<'a> {
                 continue;
             }
             let key = self.sort_key(&candidate);
-            if after.is_none_or(|after| after.key < key) {
+            if after.is_none_or(|after| after.admits(&key)) {
                 let entry = Some(entry);
                 chosen.push((key, Chosen { seq, entry }));
             }
@@ -269,7 +340,12 @@ impl<'a> Search<'a> {
         wanted: usize,
         rows_max: u64,
     ) -> Result<Option<Vec<Chosen>>, Error> {
-        let mut cursor = self.current(self.reader.at.saturating_add(1))?;
+        let by_seq = self.query.sort.len() == 1;
+        let near = match after {
+            Some(after) if by_seq && self.lacks(after, param)? => Some(after),
+            _ => None,
+        };
+        let mut cursor = self.current_from(near)?;
         let mut top = Top::new(wanted);
         while let Some((key, bytes)) = cursor.next()? {
             let seq = keys::last_number(key);
@@ -277,16 +353,16 @@ impl<'a> Search<'a> {
                 return Ok(None);
             }
             let candidate = Entry::read(&bytes)?.candidate(seq)?;
-            let lacks = candidate.rows.values(param).next().is_none();
+            let lacks = candidate.sort_value(param, false).is_none();
             if !lacks || !self.shows(seq) || !self.passes(&candidate)? {
                 continue;
             }
             let key = self.sort_key(&candidate);
-            if after.is_none_or(|after| after.key < key) {
+            if after.is_none_or(|after| after.admits(&key)) {
                 top.add(key, seq);
             }
-            // By nothing else than the seq: what comes is older.
-            if self.query.sort.len() == 1 && top.is_full() {
+            // By nothing else than the seq: what comes is further away.
+            if by_seq && top.is_full() {
                 break;
             }
         }

@@ -190,6 +190,8 @@ cases! { $
         numbers_sort_as_numbers
         quantities_references_and_uris_sort
         times_and_ids_sort_both_ways
+        what_is_only_there_is_sorted_as_if_it_were_not
+        strings_sort_beside_what_is_only_there
         keys_decide_one_after_the_other;
     pages:
         without_keys_the_newest_write_comes_first

@@ -21,6 +21,19 @@ pub struct Candidate<'a> {
     pub rows: Rows<'a>,
 }
 
+impl<'a> Candidate<'a> {
+    /// The value by which [`Sort::Value`] sorts this.
+    #[must_use]
+    pub fn sort_value(&self, param: Param, descending: bool) -> Option<ValueRef<'a>> {
+        let values = self.rows.values(param).filter(ValueRef::is_ordered);
+        if descending {
+            values.max()
+        } else {
+            values.min()
+        }
+    }
+}
+
 /// The other records of a scope at a point, as [`Filter::matches_among`] asks about them.
 pub trait Others {
     /// Why there is no answer.
@@ -287,8 +300,8 @@ impl Sort {
         let (order, descending) = match *self {
             Self::Value { param, descending } => {
                 match (
-                    sort_value(a, param, descending),
-                    sort_value(b, param, descending),
+                    a.sort_value(param, descending),
+                    b.sort_value(param, descending),
                 ) {
                     (Some(a), Some(b)) => (a.cmp(&b), descending),
                     // Missing is last, whatever the direction.
@@ -314,7 +327,7 @@ impl Sort {
         let start = bytes.len();
         let descending = match *self {
             Self::Value { param, descending } => {
-                let value = sort_value(candidate, param, descending);
+                let value = candidate.sort_value(param, descending);
                 let Some(value) = value else {
                     // Above the tag of any value and its complement.
                     bytes.push(0xFF);
@@ -335,20 +348,6 @@ impl Sort {
         if descending {
             bytes[start..].iter_mut().for_each(|byte| *byte = !*byte);
         }
-    }
-}
-
-/// The value by which a record is sorted.
-fn sort_value<'a>(
-    candidate: &Candidate<'a>,
-    param: Param,
-    descending: bool,
-) -> Option<ValueRef<'a>> {
-    let values = candidate.rows.values(param);
-    if descending {
-        values.max()
-    } else {
-        values.min()
     }
 }
 

@@ -263,7 +263,7 @@ impl Snapshot for View {
                 })
                 .collect()
         });
-        reply(page(hits, query.limit, query.after.as_ref()))
+        reply(page(hits, query.limit, query.after))
     }
 
     fn find<'a>(&'a self, query: &'a Query) -> Reply<'a, Found> {
@@ -281,7 +281,7 @@ impl Snapshot for View {
             });
             hits.collect()
         });
-        reply(page(hits, query.limit, query.after.as_ref()))
+        reply(page(hits, query.limit, query.after))
     }
 
     fn count<'a>(&'a self, query: &'a Query) -> Reply<'a, u64> {
@@ -346,20 +346,35 @@ impl View {
     }
 }
 
-/// Cuts a page out of all hits. A position is the point of the last hit before it.
-fn page(mut hits: Vec<Hit>, limit: usize, after: Option<&Position>) -> Result<Found, Error> {
-    if let Some(Position(bytes)) = after {
-        let last = bytes.as_slice().try_into().map(u64::from_be_bytes);
-        let last = last.map_err(|_| Error::Misuse("not a position"))?;
-        let index = hits.iter().position(|hit| hit.record.seq.0 == last);
-        let index = index.ok_or(Error::Misuse("not a position of this query"))?;
-        hits.drain(..=index);
+/// Cuts a page out of all hits.
+fn page(mut hits: Vec<Hit>, limit: usize, at: Option<Position>) -> Result<Found, Error> {
+    let named = at.and_then(Position::seq);
+    let place = named.map(|seq| hits.iter().position(|hit| hit.record.seq == seq));
+    let begin = match place {
+        Some(None) => return Err(Error::Misuse("not a position of this query")),
+        Some(Some(place)) => place + 1,
+        None if at == Some(Position::End) => hits.len(),
+        None => 0,
+    };
+    if limit == 0 {
+        return Ok(Found::default());
     }
-    let more = hits.len() > limit;
-    hits.truncate(limit);
-    let last = hits.last().filter(|_| more);
-    let next = last.map(|hit| Position(hit.record.seq.0.to_be_bytes().to_vec()));
-    Ok(Found { hits, next })
+    let (begin, end) = match at.is_some_and(Position::is_backward) {
+        true => (begin.saturating_sub(limit), begin),
+        false => (begin, begin.saturating_add(limit).min(hits.len())),
+    };
+    let seq = |at: usize| hits.get(at).map(|hit| hit.record.seq);
+    let before = |at: usize| at.checked_sub(1).and_then(seq);
+    let more = end < hits.len() || matches!(at, Some(Position::UpTo(_)));
+    let previous = before(begin).map(Position::UpTo);
+    let next = before(end).filter(|_| more).map(Position::After);
+    hits.truncate(end);
+    hits.drain(..begin);
+    Ok(Found {
+        hits,
+        next,
+        previous,
+    })
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ pub struct Query {
     pub sort: Vec<Sort>,
     /// At most so many hits a page; 0 gives none, and no next position.
     pub limit: usize,
-    /// Continue behind this position of the same query in the same snapshot.
+    /// Continue at this position of the same query in the same snapshot.
     pub after: Option<Position>,
     /// Give back each hit's rows of these parameters.
     pub rows: Vec<Param>,
@@ -199,7 +199,8 @@ pub enum Comparison {
     Overlaps,
 }
 
-/// One key of an order. Records without a value come last in both directions.
+/// One key of an order. Records without a value come last in both directions;
+/// a token with neither system nor code is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sort {
     /// By the least value of a parameter ascending, or its greatest descending.
@@ -221,19 +222,50 @@ pub enum Sort {
     },
 }
 
-/// Where a page ended: opaque bytes, good for the same query (with any
-/// limit) on the same snapshot. Anywhere else it gives
+/// Where a page lies, named by a hit beside it: good for the same query (with
+/// any limit) on the same snapshot. Anywhere else it gives
 /// [`crate::Error::Misuse`] or a wrong page, never a panic.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Position(pub Vec<u8>);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Position {
+    /// The page behind the hit whose version has this place in the order of commits.
+    After(Seq),
+    /// The page that ends with that hit: as many hits as the limit lets in,
+    /// and in the same order as ever.
+    UpTo(Seq),
+    /// The page that ends with the last hit of all.
+    End,
+}
+
+impl Position {
+    /// The place of the hit that is named.
+    #[must_use]
+    pub fn seq(self) -> Option<Seq> {
+        match self {
+            Self::After(seq) | Self::UpTo(seq) => Some(seq),
+            Self::End => None,
+        }
+    }
+
+    /// Whether the page is known by its end.
+    #[must_use]
+    pub fn is_backward(self) -> bool {
+        match self {
+            Self::After(_) => false,
+            Self::UpTo(_) | Self::End => true,
+        }
+    }
+}
 
 /// One page of records.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Found {
     /// The records, in order.
     pub hits: Vec<Hit>,
-    /// Where the next page begins; `None` exactly if there is no further hit.
+    /// Where the next page begins; `None` if there is no further hit. A page
+    /// up to a hit has it always: only who asked knows what lies behind.
     pub next: Option<Position>,
+    /// Where the page before ends; `None` exactly if there is no hit before.
+    pub previous: Option<Position>,
 }
 
 /// A record on a page.
@@ -255,7 +287,7 @@ pub struct History {
     pub since_ms: Option<i64>,
     /// At most so many a page.
     pub limit: usize,
-    /// Continue behind this position of the same request in the same snapshot.
+    /// Continue at this position of the same request in the same snapshot.
     pub after: Option<Position>,
 }
 

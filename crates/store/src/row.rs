@@ -165,6 +165,19 @@ pub enum ValueRef<'a> {
 pub(crate) const COMPONENTS: std::ops::RangeInclusive<usize> = 2..=3;
 
 impl ValueRef<'_> {
+    /// Whether it has a place in an order. A token with neither system nor
+    /// code says only that something is there.
+    #[must_use]
+    pub fn is_ordered(&self) -> bool {
+        !matches!(
+            self,
+            ValueRef::Token {
+                code: "",
+                system: ""
+            }
+        )
+    }
+
     /// The value with its own copy of the text; `None` if a number is none.
     #[must_use]
     pub fn to_value(self) -> Option<Value> {

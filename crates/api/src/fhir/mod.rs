@@ -55,15 +55,9 @@ pub(crate) async fn read(call: &mut Call) -> Result<Response, Failure> {
 /// `GET [base]/[type]/[id]/_history/[vid]`
 pub(crate) async fn vread(call: &mut Call) -> Result<Response, Failure> {
     let wanted = Preferences::of(call)?;
-    let reply = call
-        .service()
-        .vread(
-            &call.cx,
-            call.param("type"),
-            call.param("id"),
-            call.param("vid"),
-        )
-        .await?;
+    let parameters = call.query_pairs()?;
+    let version = (call.param("type"), call.param("id"), call.param("vid"));
+    let reply = call.service().vread(&call.cx, version, &parameters).await?;
     finish(call, &wanted, reply)
 }
 

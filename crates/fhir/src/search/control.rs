@@ -100,17 +100,18 @@ pub(super) fn is_control(name: &str) -> bool {
 }
 
 impl Control {
-    /// Reads one parameter for a search of type `ty`.
+    /// Reads one parameter for a search of type `ty`, perhaps among other types.
     pub(super) fn read(
         &mut self,
         parameters: &Parameters,
-        ty: &'static str,
+        (ty, among): (&'static str, &[&'static str]),
         name: &str,
         value: &str,
     ) -> Result<(), Issue> {
         let at = At {
             parameters,
             ty,
+            among,
             name,
         };
         let (plain, modifier) = match name.split_once(':') {
@@ -155,11 +156,16 @@ impl Control {
                 Some(code) => (code, true),
                 None => (key, false),
             };
-            let parameter = at.parameters.find(at.ty, code);
-            let Some(parameter) = parameter.filter(|p| sorts(p)) else {
-                let allowed = codes(at.parameters, at.ty, sorts);
+            let Some(parameter) = at.sorting(code) else {
+                let allowed = match at.among {
+                    [] | [_] => codes(at.parameters, at.ty, sorts),
+                    _ => "_id, _lastUpdated, and what one of the types is sorted by".to_owned(),
+                };
                 return Err(at.unsupported(format!("cannot sort by that; allowed: {allowed}")));
             };
+            if keys.iter().any(|key| key.parameter.code == code) {
+                return Err(at.malformed("the value names a key twice".to_owned()));
+            }
             let key = SortKey {
                 parameter,
                 descending,
@@ -175,12 +181,18 @@ impl Control {
         let parent = definitions.resource_named(at.ty).map(Parent::Type);
         let mut elements = self.elements.clone();
         for name in value.split(',') {
-            let keys = parent.map_or(&[][..], |parent| definitions.named(parent, name.trim()));
-            let Some(key) = keys.first() else {
-                let details = format!("the value names no element of {}", at.ty);
-                return Err(at.malformed(details));
+            let named = |parent| definitions.named(parent, name.trim()).first();
+            let of = |ty: &&str| named(Parent::Type(definitions.resource_named(ty)?));
+            let element = match parent.and_then(named) {
+                Some(key) => definitions.element(key.element).name,
+                // What there is of this type without it is its id.
+                None if at.among.iter().any(|ty| of(ty).is_some()) => "id",
+                None => {
+                    let details = format!("the value names no element of {}", at.ty);
+                    return Err(at.malformed(details));
+                }
             };
-            at.add(&mut elements, definitions.element(key.element).name)?;
+            at.add(&mut elements, element)?;
         }
         self.elements = elements;
         Ok(())
@@ -191,6 +203,8 @@ impl Control {
 struct At<'r> {
     parameters: &'r Parameters,
     ty: &'static str,
+    /// The types that are searched together, if there are several.
+    among: &'r [&'static str],
     name: &'r str,
 }
 
@@ -216,10 +230,22 @@ impl At<'_> {
         Ok(())
     }
 
+    /// Whether the resources found may be of this type.
+    fn finds(&self, ty: &str) -> bool {
+        ty == self.ty || self.among.contains(&ty)
+    }
+
+    /// The parameter of a key, of this type or of another one searched with it.
+    fn sorting(&self, code: &str) -> Option<&'static SearchParameter> {
+        let types = std::iter::once(&self.ty).chain(self.among);
+        let mut own = types.filter_map(|ty| self.parameters.find(ty, code));
+        own.find(|parameter| sorts(parameter))
+    }
+
     /// `_include`: from the resources found, and from others only with `:iterate`.
     fn include(&self, value: &str, iterate: bool) -> Result<Include, Issue> {
         let include = self.link(value, iterate)?;
-        if include.source.is_some_and(|source| source != self.ty) && !iterate {
+        if include.source.is_some_and(|source| !self.finds(source)) && !iterate {
             let details = format!("the value must begin with {}:, or have :iterate", self.ty);
             return Err(self.malformed(details));
         }
@@ -236,7 +262,7 @@ impl At<'_> {
         let reaches = |parameter: &SearchParameter| {
             let definitions = definitions::r4();
             let mut names = parameter.targets.iter().map(|id| definitions.ty(*id).name);
-            names.any(|name| name == self.ty || name == "Resource")
+            names.any(|name| self.finds(name) || name == "Resource")
         };
         if !iterate
             && include

@@ -55,6 +55,22 @@ impl Search {
         N: AsRef<str>,
         V: AsRef<str>,
     {
+        Self::parse_among(ty, &[], parameters, asking)
+    }
+
+    /// The same for one of several types that are searched together: what
+    /// another one of them knows, an order, elements or references may name.
+    #[must_use]
+    pub fn parse_among<N, V>(
+        ty: &str,
+        among: &[&'static str],
+        parameters: &[(N, V)],
+        asking: &Asking<'_>,
+    ) -> (Self, Vec<Problem>)
+    where
+        N: AsRef<str>,
+        V: AsRef<str>,
+    {
         let mut search = Self::default();
         let mut problems = Vec::new();
         let known = definitions::r4().resource_named(ty);
@@ -63,7 +79,7 @@ impl Search {
             let (name, value) = (name.as_ref(), value.as_ref());
             let read = match known {
                 Some(id) if at < PARAMETERS_MAX => search.read(
-                    definitions::r4().ty(id).name,
+                    (definitions::r4().ty(id).name, among),
                     (at, name),
                     value,
                     (asking, &values),
@@ -80,13 +96,15 @@ impl Search {
 
     fn read(
         &mut self,
-        ty: &'static str,
+        (ty, among): (&'static str, &[&'static str]),
         (at, name): (usize, &str),
         value: &str,
         (asking, values): (&Asking<'_>, &Cell<usize>),
     ) -> Result<(), Issue> {
         if control::is_control(name) {
-            return self.control.read(asking.parameters, ty, name, value);
+            return self
+                .control
+                .read(asking.parameters, (ty, among), name, value);
         }
         let clause = name::clause(ty, name, value, asking, values)?;
         self.clauses.push((at, clause));

@@ -133,6 +133,107 @@ fn a_read_gives_a_part_too() {
 }
 
 #[test]
+fn versions_histories_and_audit_events_give_a_part_too() {
+    let project = shelf("search-subset-versions");
+    let part = project.get("Patient/ada/_history/1?_elements=name");
+    let part = part.expect(200);
+    assert!(part.body.contains("SUBSETTED") && part.body.contains("Lovelace"));
+    assert!(!part.body.contains("birthDate"));
+    project
+        .get("Patient/ada/_history/1?_summary=count")
+        .expect(400);
+    for (path, gone) in [
+        ("Patient/ada/_history?_summary=text", "Lovelace"),
+        ("Patient/_history?_elements=name&_count=1", "birthDate"),
+        ("_history?_elements=name,status", "birthDate"),
+        ("_history?_summary=data", "Ada</div>"),
+    ] {
+        let history = project.get(path).expect(200);
+        assert!(history.body.contains("SUBSETTED"), "{path}");
+        assert!(!history.body.contains(gone), "{path}");
+        let own = history.link("self").unwrap();
+        assert!(
+            own.contains("_elements=") || own.contains("_summary="),
+            "{own}"
+        );
+    }
+    for path in [
+        "Patient/ada/_history?_elements=nothing",
+        "_history?_elements=nothing",
+        "Patient/_history?_summary=count",
+        "Patient/_history?_count=0",
+        "Patient/_history?_count=1&_count=2",
+    ] {
+        project.get(path).expect(400);
+    }
+    let auditor = project.with(&project.token);
+    let events = auditor.get("AuditEvent?_count=1").expect(200);
+    let event = format!("{}?_elements=agent", events.found()[0]);
+    let part = auditor.get(&event).expect(200);
+    assert!(part.body.contains("SUBSETTED") && !part.body.contains("\"outcome\""));
+    auditor.get("AuditEvent?_include=*").expect(400);
+    // The same in a batch, where compartments are searched too.
+    let get = |url: &str| json!({"request": {"method": "GET", "url": url}});
+    let batch = json!({"resourceType": "Bundle", "type": "batch", "entry": [
+        get("Patient/ada?_elements=name"),
+        get("Patient/ada/_history/1?_elements=name"),
+        get("Patient/ada/Observation?_summary=count"),
+        get("?_type=Patient,Observation&_summary=count"),
+    ]});
+    let answer = project.post("", &batch).expect(200).json();
+    for entry in [0, 1] {
+        let resource = &answer["entry"][entry]["resource"];
+        assert_eq!(resource["birthDate"], Value::Null, "{answer}");
+        assert_eq!(resource["name"][0]["family"], "Lovelace");
+    }
+    assert_eq!(answer["entry"][2]["resource"]["total"], 1);
+    assert_eq!(answer["entry"][3]["resource"]["total"], 2);
+}
+
+#[test]
+fn the_own_link_says_what_was_used() {
+    let project = shelf("search-self");
+    let check = |query: &str, expect: &str, told: usize| {
+        let get = project
+            .request("GET", &format!("Patient?{query}"))
+            .header("Prefer", "handling=lenient");
+        let post = project
+            .request("POST", "Patient/_search")
+            .header("Prefer", "handling=lenient")
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .body(query);
+        for answer in [get, post].map(|request| project.send(request).expect(200)) {
+            let own = answer.link("self").unwrap();
+            assert_eq!(own.split_once("/Patient").unwrap().1, expect, "{query}");
+            let bundle = answer.json();
+            let entries = bundle["entry"].as_array().into_iter().flatten();
+            let outcomes: Vec<&Value> = entries
+                .filter(|entry| entry["search"]["mode"] == "outcome")
+                .map(|entry| &entry["resource"]["issue"])
+                .collect();
+            assert_eq!(outcomes.len(), told.min(1), "{query}");
+            let issues = outcomes
+                .first()
+                .map_or(0, |it| it.as_array().unwrap().len());
+            assert_eq!(issues, told, "{query}");
+        }
+    };
+    check("", "", 0);
+    check(
+        "_count=5&active=true&_sort=_id",
+        "?active=true&_sort=_id&_count=5",
+        0,
+    );
+    check("_count=5000&_format=json", "?_count=1000", 0);
+    check(
+        "nothing=1&_summary=data&name:odd=x&active=true",
+        "?active=true&_summary=data",
+        2,
+    );
+    check("_sort=family,nothing&birthdate=1970", "?birthdate=1970", 1);
+}
+
+#[test]
 fn parts_that_make_no_sense_are_refused() {
     let project = shelf("search-subsets-refused");
     let (text, place) = refused(

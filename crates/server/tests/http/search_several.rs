@@ -239,8 +239,17 @@ fn what_several_types_do_not_share_is_refused() {
         "AuditEvent cannot be searched here",
     );
     refused("_type=Patient&_type=Observation", "repeated");
-    refused("_type=Patient,Observation&_sort=-date", "_lastUpdated");
-    refused("_type=Patient,Observation&_include=*", "_type");
+    refused(
+        "_type=Patient,Observation&status=final",
+        "not for Patient: ",
+    );
+    refused("active=true", " more: ");
+    refused("_type=Patient,Observation&_sort=nothing", "_lastUpdated");
+    refused(
+        "_type=Patient,Observation&_include=Encounter:subject",
+        "must begin with",
+    );
+    refused("_type=Patient,Observation&_elements=nothing", "no element");
     refused("_type=Patient&_cursor=x", "cursor");
     refused(&format!("_id={}", "a,".repeat(400)), "so many types");
     let lenient = project

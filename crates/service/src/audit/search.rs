@@ -7,20 +7,22 @@
 use bytes::Bytes;
 use salus_auth::{Action, Grant, Target};
 use salus_fhir::json::{Document, Limits};
-use salus_fhir::search::Extractor;
+use salus_fhir::search::{Extractor, Total};
 use salus_store::{
     AuditQuery, AuditRecord, Candidate, Comparison, Filter, Kind as RecordKind, Param, Position,
-    Rows, Seq, Snapshot, Sort, Test,
+    Query, Rows, Seq, Snapshot, Sort, Test,
 };
 
 use super::entry::{Entry, Outcome, What};
 use super::event;
 use crate::Service;
 use crate::context::Context;
+use crate::cursor::{self, Beside};
 use crate::error::{Error, Kind};
+use crate::fhir::part_of;
 use crate::fhir::reply::{Reply, Status};
 use crate::fhir::rows;
-use crate::fhir::search::{Asked, Place, links, outcome, shown};
+use crate::fhir::search::{Asked, Place, outcome, part, shown};
 use crate::fhir::types::ResourceType;
 use crate::fhir::writer::BundleWriter;
 
@@ -33,21 +35,32 @@ const PATIENT: Param = Param::named(ResourceType::AUDIT_EVENT, "patient");
 const DATE: Param = Param::named(ResourceType::AUDIT_EVENT, "date");
 
 /// What one request found in the log.
+#[derive(Default)]
 struct Page {
     events: Vec<(Seq, String)>,
-    /// Where the log goes on.
-    next: Option<Seq>,
+    /// The entry behind which the log goes on, in the order in which it was read.
+    goes_on: Option<Seq>,
+    /// Where the page before ends, and where the next one begins.
+    previous: Option<Position>,
+    next: Option<Position>,
 }
 
 impl Service {
     /// One audit entry.
-    pub(crate) async fn read_audit_event(&self, cx: &Context, id: &str) -> Result<Reply, Error> {
+    pub(crate) async fn read_audit_event(
+        &self,
+        cx: &Context,
+        ty: ResourceType,
+        id: &str,
+        parameters: &[(String, String)],
+    ) -> Result<Reply, Error> {
         let target = Target::Type(ResourceType::AUDIT_EVENT);
         let grant = self
             .authorize_on(cx, What::Read, Action::Read, target, id)
             .await?;
         let work = async {
             let absent = || Error::not_found("there is no such audit event");
+            let subset = part(ty, parameters)?;
             let seq = event::seq(id).ok_or_else(absent)?;
             let query = AuditQuery {
                 ascending: true,
@@ -59,12 +72,13 @@ impl Service {
             let record = found.into_iter().find(|record| record.seq == seq);
             let record = record.ok_or_else(absent)?;
             self.shown_audit(cx, &grant, What::Read, "").await?;
-            Ok(Reply {
+            let whole = Reply {
                 version: Some(1),
                 updated_ms: Some(record.time_ms),
                 body: Some(resource(&record)?.into()),
                 ..Reply::with(Status::Ok)
-            })
+            };
+            Ok(part_of(whole, subset.as_ref()))
         };
         let ty = ResourceType::AUDIT_EVENT;
         self.attempt_on(cx, &grant, What::Read, (ty, id), work)
@@ -80,28 +94,29 @@ impl Service {
         place: Place,
     ) -> Result<Reply, Error> {
         let snapshot = self.store.snapshot(cx.scope, place.at).await?;
-        let after = place.after.as_ref().map(after).transpose()?;
+        no_includes(&asked)?;
+        let at = cursor::take(&place.position)?;
         let query = asked.query(grant, asked.count());
-        let log = log_query(&query.filter, ascending(&query.sort)?, after);
-        let page = find(&*snapshot, &query.filter, log.clone(), query.limit).await?;
-        let total = match (query.limit, after, page.next, asked.control.total) {
-            (0, ..) | (.., Some(salus_fhir::search::Total::Accurate)) => {
+        let log = log_query(&query.filter, ascending(&query.sort)?, at);
+        let page = page(&*snapshot, &query, log.clone(), at).await?;
+        let total = match (query.limit, at, page.next, asked.control.total) {
+            (0, ..) | (.., Some(Total::Accurate | Total::Estimate)) => {
                 Some(count(&*snapshot, &query.filter, log).await?)
             }
-            (_, None, None, _) => Some(page.events.len() as u64),
+            (.., Some(Total::None)) => None,
+            (_, None, None, None) => Some(page.events.len() as u64),
             _ => None,
         };
         self.shown_audit(cx, grant, What::Search, &asked.text())
             .await?;
-        let next = match page.next.filter(|_| query.limit > 0) {
-            Some(seq) => {
-                let position = Position(seq.0.to_be_bytes().to_vec());
-                Some(self.next(cx, &asked, snapshot.seq(), position)?)
-            }
-            None => None,
+        let beside = Beside {
+            previous: page.previous.map(cursor::put),
+            next: page.next.map(cursor::put),
+            last: None,
         };
+        let links = self.links(cx, &asked, snapshot.seq(), &beside)?;
         Ok(Reply {
-            body: Some(bundle(cx, &asked, total, next, &page)),
+            body: Some(bundle(cx, &asked, total, &links, &page)),
             ..Reply::with(Status::Ok)
         })
     }
@@ -124,7 +139,7 @@ fn bundle(
     cx: &Context,
     asked: &Asked,
     total: Option<u64>,
-    next: Option<String>,
+    links: &[(&'static str, String)],
     page: &Page,
 ) -> Bytes {
     let bytes = page.events.iter().map(|(_, text)| text.len() + 160).sum();
@@ -132,7 +147,7 @@ fn bundle(
     if let Some(total) = total {
         bundle.total(total);
     }
-    bundle.links(&links(cx, asked, next));
+    bundle.links(links);
     let subset = asked.subset();
     for (seq, text) in &page.events {
         let ty = ResourceType::AUDIT_EVENT;
@@ -146,11 +161,15 @@ fn bundle(
     bundle.finish()
 }
 
-fn after(position: &Position) -> Result<Seq, Error> {
-    let bytes: [u8; 8] = position.0[..]
-        .try_into()
-        .map_err(|_| Error::invalid("the cursor does not fit this search"))?;
-    Ok(Seq(u64::from_be_bytes(bytes)))
+/// Audit events refer to what they are about by their own means.
+fn no_includes(asked: &Asked) -> Result<(), Error> {
+    let control = &asked.control;
+    if control.includes.is_empty() && control.reverse_includes.is_empty() {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "a search of audit events cannot include others",
+    ))
 }
 
 /// The log is in order of time and can be read in that order only.
@@ -166,7 +185,14 @@ fn ascending(sort: &[Sort]) -> Result<bool, Error> {
 }
 
 /// What the log itself can narrow a search by: a patient, a span of time.
-fn log_query(filter: &Filter, ascending: bool, after: Option<Seq>) -> AuditQuery {
+fn log_query(filter: &Filter, ascending: bool, at: Option<Position>) -> AuditQuery {
+    let backward = at.is_some_and(Position::is_backward);
+    let ascending = ascending != backward;
+    let after = match at {
+        None | Some(Position::End) => None,
+        Some(Position::After(seq)) => Some(seq),
+        Some(Position::UpTo(seq)) => before(seq, ascending),
+    };
     let mut query = AuditQuery {
         ascending,
         after,
@@ -194,6 +220,39 @@ fn log_query(filter: &Filter, ascending: bool, after: Option<Seq>) -> AuditQuery
     query
 }
 
+/// The place right before one, when the log is read in this direction.
+fn before(seq: Seq, ascending: bool) -> Option<Seq> {
+    match ascending {
+        true => seq.0.checked_sub(1).map(Seq),
+        false => seq.0.checked_add(1).map(Seq),
+    }
+}
+
+/// A page of the log, in the order asked for.
+async fn page(
+    snapshot: &dyn Snapshot,
+    query: &Query,
+    log: AuditQuery,
+    at: Option<Position>,
+) -> Result<Page, Error> {
+    if query.limit == 0 {
+        return Ok(Page::default());
+    }
+    let ascending = log.ascending;
+    let mut page = find(snapshot, &query.filter, log, query.limit).await?;
+    let beside = at.and_then(Position::seq);
+    if at.is_some_and(Position::is_backward) {
+        page.events.reverse();
+        page.next = beside.map(Position::After);
+        let end = page.goes_on.and_then(|seq| before(seq, !ascending));
+        page.previous = end.map(Position::UpTo);
+    } else {
+        page.previous = beside.map(Position::UpTo);
+        page.next = page.goes_on.map(Position::After);
+    }
+    Ok(page)
+}
+
 /// Reads the log until a page is full, its end is reached, or enough was looked at.
 async fn find(
     snapshot: &dyn Snapshot,
@@ -201,12 +260,9 @@ async fn find(
     mut log: AuditQuery,
     limit: usize,
 ) -> Result<Page, Error> {
-    let mut page = Page {
-        events: Vec::new(),
-        next: None,
-    };
+    let mut page = Page::default();
     let mut looked_at = 0;
-    while page.events.len() < limit {
+    loop {
         let records = snapshot.audit(&log).await?;
         let more = records.len() == log.limit;
         for record in &records {
@@ -216,21 +272,24 @@ async fn find(
             if !matches(filter, record, &text)? {
                 continue;
             }
-            page.events.push((record.seq, text));
+            let last = page.events.last().map(|(seq, _)| *seq);
             if page.events.len() == limit {
-                page.next = Some(record.seq);
+                // There is one more than the page may have.
+                page.goes_on = last;
                 return Ok(page);
             }
+            page.events.push((record.seq, text));
         }
         if !more {
-            break;
+            return Ok(page);
         }
         if looked_at >= LOOKED_AT_MAX {
-            page.next = log.after;
-            break;
+            let last = page.events.last().map(|(seq, _)| *seq);
+            let full = page.events.len() == limit;
+            page.goes_on = if full { last } else { log.after };
+            return Ok(page);
         }
     }
-    Ok(page)
 }
 
 async fn count(

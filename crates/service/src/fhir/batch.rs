@@ -125,11 +125,23 @@ impl Service {
         let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
         match segments.as_slice() {
             ["_history"] => self.history_system(cx, parameters).await,
-            [ty] => self.search(cx, ty, parameters, options.handling).await,
+            [ty] if !ty.is_empty() => self.search(cx, ty, parameters, options.handling).await,
             [ty, "_history"] => self.history_type(cx, ty, parameters).await,
-            [ty, id] => self.read(cx, ty, id, &ReadConditions::default()).await,
+            [""] => self.search_system(cx, parameters, options.handling).await,
+            [ty, id] => {
+                let conditions = ReadConditions {
+                    parameters,
+                    ..ReadConditions::default()
+                };
+                self.read(cx, ty, id, &conditions).await
+            }
             [ty, id, "_history"] => self.history_instance(cx, ty, id, parameters).await,
-            [ty, id, "_history", version] => self.vread(cx, ty, id, version).await,
+            [ty, id, "_history", version] => self.vread(cx, (ty, id, version), &parameters).await,
+            [name, id, member] => {
+                let of = (*name, *id);
+                self.search_compartment(cx, of, member, parameters, options.handling)
+                    .await
+            }
             _ => Err(Error::invalid(
                 "the url of the entry is not one served here",
             )),

@@ -1,7 +1,10 @@
 //! FHIR history: <https://hl7.org/fhir/R4/http.html#history>.
 
+use std::collections::BTreeMap;
+
 use salus_auth::{Action, Target};
-use salus_store::{At, Content, Found, History, HistoryOf, Record, Snapshot};
+use salus_fhir::search::Subset;
+use salus_store::{At, Content, Found, History, HistoryOf, Kind, Record, Snapshot};
 
 use super::reply::{Reply, Status};
 use super::types::ResourceType;
@@ -10,13 +13,12 @@ use super::{check_id, resource_type, search};
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
-use crate::cursor::Cursor;
+use crate::cursor::{self, Beside, CURSOR, Cursor};
 use crate::error::Error;
 use crate::ids;
 
 const COUNT_DEFAULT: usize = 50;
 const COUNT_MAX: usize = 1000;
-const CURSOR: &str = "_cursor";
 const PURPOSE: &str = "history";
 
 /// A request for versions, as a cursor keeps it too.
@@ -26,6 +28,8 @@ struct Asked {
     count: Option<usize>,
     /// As the client wrote it, an instant.
     since: Option<String>,
+    /// `_summary` and `_elements`, which part of each version is given.
+    part: Vec<(String, String)>,
 }
 
 impl Service {
@@ -127,17 +131,22 @@ impl Service {
         let at = cursor
             .as_ref()
             .map_or(At::Now, |cursor| At::Seq(cursor.seq));
+        let parts = Parts::of(&of, &asked.part)?;
         let snapshot = self.store.snapshot(cx.scope, at).await?;
         let query = History {
             of,
             since_ms: asked.since.as_deref().and_then(search::instant_ms),
             limit: asked.count.unwrap_or(COUNT_DEFAULT),
-            after: cursor.map(|cursor| cursor.position),
+            after: match &cursor {
+                Some(cursor) => cursor::take(&cursor.position)?,
+                None => None,
+            },
         };
         let found = snapshot.history(&query).await?;
         entry.shows(found.hits.iter().map(|hit| &hit.record));
         self.record(cx, entry).await?;
-        let body = self.history_bundle(cx, &asked, &*snapshot, &found).await?;
+        let body = self.history_bundle(cx, &asked, &*snapshot, &found, &parts);
+        let body = body.await?;
         let reply = Reply {
             body: Some(body),
             ..Reply::with(Status::Ok)
@@ -151,6 +160,7 @@ impl Service {
         asked: &Asked,
         snapshot: &dyn Snapshot,
         found: &Found,
+        parts: &Parts,
     ) -> Result<bytes::Bytes, Error> {
         let bytes = found.hits.iter().map(|hit| match &hit.record.content {
             Content::Body(body) => body.len() + 320,
@@ -162,20 +172,19 @@ impl Service {
             path => format!("{}/{path}/_history", cx.base),
         };
         let mut links = vec![("self", asked.under(&url))];
-        if let Some(position) = &found.next {
-            let cursor = Cursor {
-                seq: snapshot.seq(),
-                request: asked.under(&asked.path),
-                position: position.clone(),
-            };
-            let text = cursor.seal(&self.cursor_key, cx, PURPOSE)?;
-            links.push(("next", format!("{url}?{CURSOR}={text}")));
-        }
+        let page = Cursor {
+            seq: snapshot.seq(),
+            request: asked.under(&asked.path),
+            position: Vec::new(),
+        };
+        let beside = (&*url, &Beside::of(found));
+        links.extend(cursor::links(&self.cursor_key, cx, PURPOSE, &page, beside)?);
         bundle.links(&links);
         for (index, hit) in found.hits.iter().enumerate() {
             let older = found.hits.get(index + 1).map(|hit| &hit.record);
             let creates = creates(snapshot, &hit.record, older).await?;
-            version_entry(&mut bundle, cx, &hit.record, creates);
+            let subset = parts.0.get(&hit.record.kind);
+            version_entry(&mut bundle, cx, &hit.record, creates, subset);
         }
         Ok(bundle.finish())
     }
@@ -213,7 +222,13 @@ async fn creates(
 }
 
 /// One version, with the request that made it.
-fn version_entry(bundle: &mut BundleWriter, cx: &Context, record: &Record, creates: bool) {
+fn version_entry(
+    bundle: &mut BundleWriter,
+    cx: &Context,
+    record: &Record,
+    creates: bool,
+    subset: Option<&Subset>,
+) {
     let Some(ty) = ResourceType::of(record.kind) else {
         return;
     };
@@ -221,7 +236,7 @@ fn version_entry(bundle: &mut BundleWriter, cx: &Context, record: &Record, creat
     let mut entry = bundle.begin_entry();
     entry.text("fullUrl", &format!("{}/{path}", cx.base));
     if let Content::Body(body) = &record.content {
-        entry.json("resource", body);
+        entry.json("resource", &search::shown(body, subset));
     }
     let posted = record.version == 1 && ids::is_ours(&record.id, record.time_ms);
     let (method, url, status) = match (&record.content, creates) {
@@ -242,30 +257,61 @@ fn version_entry(bundle: &mut BundleWriter, cx: &Context, record: &Record, creat
     entry.end();
 }
 
+/// Which part of the resources of each kind is given, if not all.
+struct Parts(BTreeMap<Kind, Subset>);
+
+impl Parts {
+    fn of(of: &HistoryOf, asked: &[(String, String)]) -> Result<Self, Error> {
+        if asked.is_empty() {
+            return Ok(Self(BTreeMap::new()));
+        }
+        let kinds = match of {
+            HistoryOf::Record(kind, _) => std::slice::from_ref(kind),
+            HistoryOf::Kinds(kinds) => kinds,
+        };
+        let types: Vec<_> = kinds.iter().filter_map(|k| ResourceType::of(*k)).collect();
+        let names: Vec<&'static str> = types.iter().map(|ty| ty.name).collect();
+        let mut parts = BTreeMap::new();
+        for ty in types {
+            let part = search::part_among((ty, &names), asked)?;
+            parts.extend(part.map(|part| (ty.kind, part)));
+        }
+        Ok(Self(parts))
+    }
+}
+
 impl Asked {
     fn from_parameters(path: String, parameters: &[(String, String)]) -> Result<Self, Error> {
         let mut asked = Self {
             path,
             count: None,
             since: None,
+            part: Vec::new(),
         };
         for (name, value) in parameters {
             match name.as_str() {
-                "_count" => {
+                "_count" if asked.count.is_none() => {
                     let count: usize = value
                         .parse()
                         .map_err(|_| Error::invalid("_count is not a number"))?;
-                    asked.count = Some(count.clamp(1, COUNT_MAX));
+                    if count == 0 {
+                        return Err(Error::invalid("_count must be 1 or more"));
+                    }
+                    asked.count = Some(count.min(COUNT_MAX));
                 }
-                "_since" => {
+                "_since" if asked.since.is_none() => {
                     search::instant_ms(value)
                         .ok_or_else(|| Error::invalid("_since is not an instant"))?;
                     asked.since = Some(value.clone());
                 }
+                "_count" | "_since" => {
+                    return Err(Error::invalid("a parameter must not be repeated"));
+                }
+                "_summary" | "_elements" => asked.part.push((name.clone(), value.clone())),
                 "_format" | "_pretty" => {}
                 _ => {
                     return Err(Error::invalid(
-                        "a history takes _count, _since, _format and _pretty only",
+                        "a history takes _count, _since, _summary, _elements, _format and _pretty only",
                     ));
                 }
             }
@@ -282,6 +328,7 @@ impl Asked {
         if let Some(since) = &self.since {
             text.append_pair("_since", since);
         }
+        text.extend_pairs(&self.part);
         let text = text.finish();
         let question = if text.is_empty() { "" } else { "?" };
         format!("{path}{question}{text}")

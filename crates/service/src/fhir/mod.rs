@@ -22,6 +22,7 @@ pub(crate) mod writer;
 
 pub use bundle::BundleOptions;
 pub use create::CreateOptions;
+pub(crate) use read::part_of;
 pub use read::{ReadConditions, Versions};
 
 use salus_fhir::reference;

@@ -3,6 +3,7 @@
 //! Nothing is shown before the audit entry that says so is durable.
 
 use salus_auth::{Action, Grant, Target};
+use salus_fhir::search::Subset;
 use salus_store::{Content, Filter, Query, Record, Snapshot};
 
 use super::reply::{Reply, Status};
@@ -73,7 +74,8 @@ impl Service {
     ) -> Result<Reply, Error> {
         let ty = resource_type(ty)?;
         if ty.name == ResourceType::AUDIT_EVENT {
-            return self.read_audit_event(cx, id).await;
+            let parameters = &conditions.parameters;
+            return self.read_audit_event(cx, ty, id, parameters).await;
         }
         let target = Target::Type(ty.name);
         let grant = self
@@ -86,14 +88,7 @@ impl Service {
             self.check_visible(&*snapshot, &grant, ty, id).await?;
             let record = snapshot.get(ty.kind, id).await?;
             let whole = self.show(cx, &grant, What::Read, record, conditions);
-            let reply = whole.await?;
-            Ok(Reply {
-                body: reply.body.map(|body| match &subset {
-                    Some(subset) => search::shown(&body, Some(subset)).into_owned().into(),
-                    None => body,
-                }),
-                ..reply
-            })
+            Ok(part_of(whole.await?, subset.as_ref()))
         };
         self.attempt_on(cx, &grant, What::Read, (ty.name, id), work)
             .await
@@ -103,9 +98,8 @@ impl Service {
     pub async fn vread(
         &self,
         cx: &Context,
-        ty: &str,
-        id: &str,
-        version: &str,
+        (ty, id, version): (&str, &str, &str),
+        parameters: &[(String, String)],
     ) -> Result<Reply, Error> {
         let ty = resource_type(ty)?;
         let target = Target::Type(ty.name);
@@ -114,12 +108,14 @@ impl Service {
             .await?;
         let work = async {
             check_id(id)?;
+            let subset = search::part(ty, parameters)?;
             let version: u64 = version.parse().map_err(|_| absent())?;
             let snapshot = self.snapshot(cx).await?;
             self.check_visible(&*snapshot, &grant, ty, id).await?;
             let record = snapshot.version(ty.kind, id, version).await?;
-            self.show(cx, &grant, What::Vread, record, &ReadConditions::default())
-                .await
+            let conditions = ReadConditions::default();
+            let whole = self.show(cx, &grant, What::Vread, record, &conditions);
+            Ok(part_of(whole.await?, subset.as_ref()))
         };
         self.attempt_on(cx, &grant, What::Vread, (ty.name, id), work)
             .await
@@ -177,6 +173,17 @@ impl Service {
             });
         }
         Ok(shown(record))
+    }
+}
+
+/// The reply with the part of its resource that was asked for.
+pub(crate) fn part_of(reply: Reply, subset: Option<&Subset>) -> Reply {
+    Reply {
+        body: reply.body.map(|body| match subset {
+            Some(subset) => search::shown(&body, Some(subset)).into_owned().into(),
+            None => body,
+        }),
+        ..reply
     }
 }
 

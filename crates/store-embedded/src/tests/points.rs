@@ -84,13 +84,10 @@ fn a_position_that_is_none_is_refused() {
     room.commit(&store, put("a", 1, "1")).unwrap();
     room.commit(&store, put("b", 1, "2")).unwrap();
     let snapshot = room.snapshot(&store, At::Now).unwrap();
-    let mut positions: Vec<Vec<u8>> = vec![Vec::new(), vec![1], vec![2; 9], vec![1; 400]];
-    positions.extend((0..64).map(|bit| {
-        let number = (1_u64 << bit) | 0x40;
-        [&[1][..], &number.to_be_bytes()].concat()
-    }));
-    for bytes in positions {
-        let query = everything(1, Some(Position(bytes)));
+    let seqs = (0..64).map(|bit| Seq((1_u64 << bit) | 0x40));
+    let positions = seqs.flat_map(|seq| [Position::After(seq), Position::UpTo(seq)]);
+    for position in positions {
+        let query = everything(1, Some(position));
         let found = room.find(&*snapshot, &query);
         assert!(matches!(found, Err(Error::Misuse(_))), "{query:?}");
     }

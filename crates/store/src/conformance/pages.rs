@@ -26,6 +26,15 @@ pub(super) fn check(view: &View<'_>, query: &Query, expected: &str) {
         assert!(full, "a page is short: {pages:?}");
         let count = expected.len().div_ceil(limit).max(1);
         assert_eq!(pages.len(), count, "{pages:?}");
+        let rest = expected.len() - (count - 1) * limit.min(expected.len());
+        let at_end = Query {
+            limit: rest.max(1),
+            after: Some(Position::End),
+            ..query.clone()
+        };
+        let found = view.find(&at_end);
+        assert_eq!(ids(&found), *pages.last().unwrap_or(&Vec::new()));
+        assert_eq!((found.next, found.previous.is_some()), (None, count > 1));
     }
     assert_eq!(view.count(query), expected.len() as u64);
 }
@@ -37,15 +46,22 @@ fn pages(view: &View<'_>, query: &Query, limit: usize) -> Vec<Vec<String>> {
         limit,
         ..query.clone()
     };
-    let mut pages = Vec::new();
+    let mut pages: Vec<Vec<String>> = Vec::new();
+    let mut found = view.find(&query);
     loop {
-        let found = view.find(&query);
         pages.push(ids(&found).into_iter().map(str::to_owned).collect());
-        match found.next {
-            Some(next) => query.after = Some(next),
-            None => return pages,
-        }
+        let Some(next) = found.next else { break };
+        query.after = Some(next);
+        found = view.find(&query);
     }
+    // Turned back, each shows what it showed before.
+    for page in pages.iter().rev().skip(1) {
+        query.after = found.previous;
+        found = view.find(&query);
+        assert_eq!(ids(&found), *page, "{query:?} backwards");
+    }
+    assert_eq!(found.previous, None, "{query:?}");
+    pages
 }
 
 pub(super) fn sorted(filter: Filter, sort: Vec<Sort>) -> Query {
@@ -94,11 +110,11 @@ pub(super) fn a_limit_of_zero_gives_nothing(subject: &Subject<'_>) {
         limit: 1,
         ..query.clone()
     });
-    let after = first.next.clone();
+    let after = first.next;
     assert!(after.is_some());
     let none = view.find(&Query {
         limit: 0,
-        after: after.clone(),
+        after,
         ..query.clone()
     });
     assert_eq!((none.hits.len(), none.next), (0, None));
@@ -190,23 +206,16 @@ pub(super) fn a_position_from_nowhere_breaks_nothing(subject: &Subject<'_>) {
         (0..5).map(|n| patient(&format!("p{n}"), 1)).collect(),
     ));
     let view = subject.now(ONE);
-    let long = vec![0xFF; 10_000];
-    for bytes in [
-        &[][..],
-        &[0],
-        &[0xFF; 8],
-        &[0x80; 9],
-        b"\x01\x02\x03\x04\x05",
-        &long,
-    ] {
+    let seqs = [0, 1, 1_000, u64::MAX - 1, u64::MAX].map(Seq);
+    let positions = seqs.map(|seq| [Position::After(seq), Position::UpTo(seq)]);
+    for after in positions.into_iter().flatten() {
         for sort in [
             vec![],
             vec![by(CODE, true)],
             vec![Sort::Id { descending: false }],
         ] {
-            let after = Some(Position(bytes.to_vec()));
             let query = Query {
-                after: after.clone(),
+                after: Some(after),
                 ..sorted(Filter::Everything, sort)
             };
             let result = subject.wait(view.snapshot.find(&query));
@@ -216,7 +225,7 @@ pub(super) fn a_position_from_nowhere_breaks_nothing(subject: &Subject<'_>) {
             );
             let kinds = HistoryOf::Kinds(vec![PATIENT]);
             let of_kinds = History {
-                after,
+                after: Some(after),
                 ..history(kinds)
             };
             let result = subject.wait(view.snapshot.history(&of_kinds));

@@ -293,21 +293,36 @@ fn record(choice: &mut Choice) -> (Kind, &'static str) {
     (*choice.of(&KINDS), *choice.of(&IDS))
 }
 
-/// Pages with these limits, until there is none: their hits, and whether another followed.
+/// Pages with these limits, until there is none, then back from there, and at
+/// last one that ends with the last hit: their hits, and whether others lie
+/// on the two sides.
 pub(super) fn pages(
     limits: &[usize],
     page: impl Fn(usize, Option<crate::Position>) -> Found,
-) -> Vec<(Vec<Hit>, bool)> {
+) -> Vec<(Vec<Hit>, bool, bool)> {
     let mut pages = Vec::new();
-    let mut after = None;
+    let show = |found: &Found| {
+        let beside = (found.previous.is_some(), found.next.is_some());
+        (found.hits.clone(), beside.0, beside.1)
+    };
+    let mut at = None;
     for limit in limits {
-        let found = page(*limit, after);
-        after = found.next;
-        pages.push((found.hits, after.is_some()));
-        if after.is_none() {
+        let found = page(*limit, at);
+        pages.push(show(&found));
+        if found.next.is_none() {
             break;
         }
+        at = found.next;
     }
+    at = at.and_then(crate::Position::seq).map(crate::Position::UpTo);
+    for limit in limits.iter().rev() {
+        let Some(position) = at else { break };
+        let found = page(*limit, Some(position));
+        pages.push(show(&found));
+        at = found.previous;
+    }
+    let limit = limits.first().copied().unwrap_or(1);
+    pages.push(show(&page(limit, Some(crate::Position::End))));
     pages
 }
 

@@ -68,7 +68,7 @@ pub(super) fn no_read_shows_another_scope(subject: &Subject<'_>) {
             });
             let rest = Query {
                 sort: vec![sort],
-                after: page.next.clone(),
+                after: page.next,
                 ..query
             };
             assert_eq!(

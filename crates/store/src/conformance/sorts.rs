@@ -160,6 +160,79 @@ pub(super) fn quantities_references_and_uris_sort(subject: &Subject<'_>) {
     );
 }
 
+pub(super) fn what_is_only_there_is_sorted_as_if_it_were_not(subject: &Subject<'_>) {
+    for (n, value) in [text("m"), token("", "x")].into_iter().enumerate() {
+        let of_kind = |id: &str, value: Option<Value>| {
+            let values = value.map(|value| row(VALUE, value));
+            patient_with(&format!("{id}{n}"), 1, values.into_iter().collect())
+        };
+        subject.must(batch(
+            10,
+            vec![
+                of_kind("there", Some(token("", ""))),
+                of_kind("value", Some(value)),
+                of_kind("system", Some(token("s", ""))),
+                of_kind("none", None),
+            ],
+        ));
+    }
+    let view = subject.now(ONE);
+    let ids = |ids: &str| {
+        let ids = ids.split_whitespace().map(Box::from);
+        Filter::Ids(ids.collect())
+    };
+    for (filter, ascending, descending) in [
+        (
+            Filter::Everything,
+            "system1 system0 value1 value0 none1 there1 none0 there0",
+            "value0 value1 system1 system0 none1 there1 none0 there0",
+        ),
+        (
+            Filter::Value(VALUE, Test::Present),
+            "system1 system0 value1 value0 there1 there0",
+            "value0 value1 system1 system0 there1 there0",
+        ),
+        (
+            ids("there0 value0 none0"),
+            "value0 none0 there0",
+            "value0 none0 there0",
+        ),
+    ] {
+        let query = sorted(filter.clone(), vec![by(VALUE, false)]);
+        check(&view, &query, ascending);
+        check(&view, &sorted(filter, vec![by(VALUE, true)]), descending);
+    }
+}
+
+pub(super) fn strings_sort_beside_what_is_only_there(subject: &Subject<'_>) {
+    let view = fill(
+        subject,
+        vec![
+            ("there", vec![token("", "")]),
+            ("b", vec![text("b")]),
+            ("both", vec![token("", ""), text("a")]),
+            ("too", vec![token("", "")]),
+            ("none", vec![]),
+        ],
+    );
+    check(
+        &view,
+        &sorted(Filter::Everything, vec![by(VALUE, false)]),
+        "both b none too there",
+    );
+    check(
+        &view,
+        &sorted(Filter::Everything, vec![by(VALUE, true)]),
+        "b both none too there",
+    );
+    let has = Filter::Value(VALUE, Test::Present);
+    check(
+        &view,
+        &sorted(has, vec![by(VALUE, true)]),
+        "b both too there",
+    );
+}
+
 pub(super) fn times_and_ids_sort_both_ways(subject: &Subject<'_>) {
     for (id, time_ms) in [
         ("b", 20),

@@ -172,9 +172,7 @@ impl FaultySnapshot {
         }
         let mut found = self.inner.find(&query).await?;
         if fault == Fault::SaysThereIsMore && found.next.is_none() && !found.hits.is_empty() {
-            found.next = Some(crate::Position(
-                found.hits[0].record.seq.0.to_be_bytes().to_vec(),
-            ));
+            found.next = Some(crate::Position::After(found.hits[0].record.seq));
         }
         if fault == Fault::FindsOldRows && found.hits.is_empty() {
             for seq in (self.seq.0.saturating_sub(10)..self.seq.0).rev() {

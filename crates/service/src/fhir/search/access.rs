@@ -118,7 +118,7 @@ impl<'h> Worlds<'h> {
             let service = &host.service;
             let conditions = ReadConditions::default();
             let whole = service.read(&cx, ty, id, &conditions);
-            let first = service.vread(&cx, ty, id, "1");
+            let first = service.vread(&cx, (ty, id, "1"), &[]);
             let versions = service.history_instance(&cx, ty, id, Vec::new());
             let replies = [whole.await, first.await, versions.await];
             answers.push(replies.map(|reply| said(reply.map(|reply| reply.body))));
@@ -212,7 +212,7 @@ fn policy(choice: &mut Choice, scope: Scope) -> (BTreeMap<Kind, Filter>, String)
             ],
         };
         let kind = ResourceType::named(ty).unwrap();
-        let (mut understood, problems) = read(&cx, kind, &asked, &Terms::default());
+        let (mut understood, problems) = read(&cx, (kind, &[]), &asked, &Terms::default());
         if !problems.is_empty() {
             continue;
         }

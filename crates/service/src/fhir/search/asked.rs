@@ -2,11 +2,14 @@
 
 use salus_auth::Grant;
 use salus_fhir::issue::{Issue, IssueType, Severity};
-use salus_fhir::search::{Asking, Control, Parameters, Problem, Search, SortKey, Subset, Summary};
-use salus_store::{Filter, Query, Sort};
+use salus_fhir::search::{
+    Asking, Control, Parameters, Problem, Search, SortKey, Subset, Summary, Total,
+};
+use salus_store::{Filter, Position, Query, Sort};
 
 use super::criteria::Criteria;
 use crate::context::Context;
+use crate::cursor::{self, Beside};
 use crate::error::{Error, Kind};
 use crate::fhir::terms::Terms;
 use crate::fhir::types::ResourceType;
@@ -29,10 +32,10 @@ pub(crate) struct Asked {
     pub(crate) pairs: Vec<(String, String)>,
 }
 
-/// What is asked of a type, and what of it is not understood.
+/// What is asked of a type, perhaps with others, and what of it is not understood.
 pub(super) fn read(
     cx: &Context,
-    ty: ResourceType,
+    (ty, among): (ResourceType, &[&'static str]),
     parameters: &[(String, String)],
     terms: &Terms,
 ) -> (Asked, Vec<Problem>) {
@@ -41,7 +44,7 @@ pub(super) fn read(
         parameters: &cx.parameters,
         now_ms: cx.now_ms,
     };
-    let (search, mut problems) = Search::parse(ty.name, parameters, &asking);
+    let (search, mut problems) = Search::parse_among(ty.name, among, parameters, &asking);
     let mut criteria = Criteria::of(cx, terms);
     let mut filters = Vec::with_capacity(search.clauses.len());
     for (at, clause) in &search.clauses {
@@ -72,6 +75,14 @@ pub(crate) fn part(
     ty: ResourceType,
     parameters: &[(String, String)],
 ) -> Result<Option<Subset>, Error> {
+    part_among((ty, &[]), parameters)
+}
+
+/// The same for one of several types.
+pub(crate) fn part_among(
+    (ty, among): (ResourceType, &[&'static str]),
+    parameters: &[(String, String)],
+) -> Result<Option<Subset>, Error> {
     let is_about = |(name, _): &&(String, String)| {
         let plain = name.split_once(':').map_or(&**name, |(plain, _)| plain);
         matches!(plain, "_summary" | "_elements")
@@ -82,7 +93,7 @@ pub(crate) fn part(
         parameters: Parameters::r4(),
         now_ms: 0,
     };
-    let (search, problems) = Search::parse(ty.name, &wanted, &asking);
+    let (search, problems) = Search::parse_among(ty.name, among, &wanted, &asking);
     let issues = problems.into_iter().map(|problem| problem.issue);
     let mut issues: Vec<Issue> = issues.chain(conflict(&search.control)).collect();
     if search.control.summary == Some(Summary::Count) {
@@ -150,16 +161,17 @@ impl Asked {
                 1 => filters.remove(0),
                 _ => Filter::All(filters),
             },
-            sort: self
-                .control
-                .sort
-                .iter()
-                .map(|key| sort(self.ty, key))
-                .collect(),
+            sort: self.sort(),
             limit,
             after: None,
             rows: Vec::new(),
         }
+    }
+
+    /// The order, as the store knows it.
+    pub(crate) fn sort(&self) -> Vec<Sort> {
+        let keys = self.control.sort.iter();
+        keys.map(|key| sort(self.ty, key)).collect()
     }
 
     /// Matches on a page.
@@ -170,6 +182,13 @@ impl Asked {
         self.control.count.unwrap_or(COUNT_DEFAULT).min(COUNT_MAX) as usize
     }
 
+    /// The position of the last page, if it is known how many matches there
+    /// are, and the page is another.
+    pub(crate) fn last(&self, beside: &Beside) -> Option<Vec<u8>> {
+        let counted = self.control.total == Some(Total::Accurate);
+        (counted && beside.next.is_some()).then(|| cursor::put(Position::End))
+    }
+
     /// Which part of each match is given; `None` is all.
     pub(crate) fn subset(&self) -> Option<Subset> {
         subset(&self.control)
@@ -178,9 +197,22 @@ impl Asked {
     /// What was understood, as the part of a URL behind the `?`.
     pub(crate) fn text(&self) -> String {
         let mut text = form_urlencoded::Serializer::new(String::new());
-        for (name, value) in &self.pairs {
-            if !matches!(name.as_str(), "_format" | "_pretty") {
-                text.append_pair(name, value);
+        let mut pairs: Vec<_> = self
+            .pairs
+            .iter()
+            .map(|pair| (rank(&pair.0), pair))
+            .collect();
+        pairs.sort_by_key(|(rank, _)| *rank);
+        for (_, (name, value)) in pairs {
+            match name.as_str() {
+                "_format" | "_pretty" => {}
+                // No page has more than it may.
+                "_count" if self.control.count.is_some_and(|count| count > COUNT_MAX) => {
+                    text.append_pair(name, &COUNT_MAX.to_string());
+                }
+                _ => {
+                    text.append_pair(name, value);
+                }
             }
         }
         text.finish()
@@ -197,6 +229,25 @@ fn sort(ty: ResourceType, key: &SortKey) -> Sort {
             descending,
         },
     }
+}
+
+/// The place of a parameter in a URL: what is to be found comes first, as it
+/// was sent, then how it is to be given.
+fn rank(name: &str) -> usize {
+    const LAST: [&str; 9] = [
+        "_type",
+        "_include",
+        "_revinclude",
+        "_sort",
+        "_count",
+        "_total",
+        "_summary",
+        "_elements",
+        "_contained",
+    ];
+    let plain = name.split_once(':').map_or(name, |(plain, _)| plain);
+    let place = LAST.iter().position(|last| *last == plain);
+    place.map_or(0, |place| place + 1)
 }
 
 /// What does not go together: <https://hl7.org/fhir/R4/search.html#summary>.

@@ -85,14 +85,26 @@ impl Host {
             let bundle = self.page(cx, path, &query, handling).await?;
             answer.pages.push(Page::of(&bundle));
             let Some(next) = link(&bundle, "next") else {
+                self.turn_back(cx, path, bundle, &answer).await;
                 return Ok(answer);
             };
-            let next = next.strip_prefix(BASE).unwrap().trim_start_matches('/');
-            let (same, rest) = next.split_once('?').unwrap();
-            assert_eq!(same, path, "the next page is of the same search");
-            rest.clone_into(&mut query);
+            query = same_search(path, &next);
         }
         panic!("there is no end to the pages of {url}");
+    }
+
+    /// From the last page to the first, each as it was before.
+    async fn turn_back(&self, cx: &Context, path: &str, mut bundle: Value, answer: &Answer) {
+        for page in answer.pages.iter().rev().skip(1) {
+            let previous = link(&bundle, "previous").expect("there is a page before");
+            let query = same_search(path, &previous);
+            let again = self.page(cx, path, &query, Handling::Strict).await;
+            bundle = again.expect("a page that was there is there");
+            let again = Page::of(&bundle);
+            assert_eq!(again.matches, page.matches, "{path} turned back");
+            assert_eq!(again.included, page.included, "{path} turned back");
+        }
+        assert_eq!(link(&bundle, "previous"), None, "{path} before the first");
     }
 
     async fn page(
@@ -190,6 +202,14 @@ impl Page {
         }
         page
     }
+}
+
+/// The parameters of a link, which leads to the same path.
+fn same_search(path: &str, link: &str) -> String {
+    let link = link.strip_prefix(BASE).unwrap().trim_start_matches('/');
+    let (same, query) = link.split_once('?').unwrap();
+    assert_eq!(same, path, "the page is of the same search");
+    query.to_owned()
 }
 
 fn link(bundle: &Value, relation: &str) -> Option<String> {

@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use salus_auth::{Action, Target};
 use salus_fhir::definitions::{self, SearchKind, SearchParameter};
 use salus_fhir::search::{Include, Parameters};
-use salus_store::{Filter, Found, Hit, Kind, Param, Query, Record, Row, Snapshot, Test, Value};
+use salus_store::{Filter, Hit, Kind, Param, Query, Record, Row, Snapshot, Test, Value};
 
 use super::Asked;
+use super::canonical::{self, Naming, Wanted};
 use crate::Service;
 use crate::context::Context;
 use crate::error::Error;
@@ -19,6 +20,8 @@ use crate::fhir::types::ResourceType;
 
 /// Resources added to one page at most; more is said in the bundle.
 const INCLUDED_MAX: usize = 1000;
+/// Resources read at once at least.
+const READ_AT_ONCE: usize = 100;
 /// How many times `:iterate` goes on from what was included.
 const ROUNDS_MAX: usize = 8;
 
@@ -37,86 +40,169 @@ struct Source {
     rows: Vec<Row>,
 }
 
+/// What is to be looked for: resources of one type.
+struct Step {
+    ty: ResourceType,
+    filter: Filter,
+    keep: Keep,
+}
+
+/// Which of those that are found are meant.
+enum Keep {
+    All,
+    /// Those that these URLs name.
+    Named(Wanted),
+    /// Those that name one of the sources.
+    Naming(Naming),
+}
+
+/// What is gathered for a page.
+struct Gathered {
+    included: Included,
+    seen: HashSet<(Kind, Box<str>)>,
+    /// What was added in this round.
+    sources: Vec<Source>,
+    most: usize,
+}
+
 /// The parameters by which the matches' references are followed.
 pub(super) fn rows(cx: &Context, asked: &Asked) -> Vec<Param> {
-    params(&cx.parameters, &asked.control.includes, asked.ty)
+    let (includes, reverse) = (&asked.control.includes, &asked.control.reverse_includes);
+    params(&cx.parameters, (includes, reverse), asked.ty, |_| true)
 }
 
 impl Service {
     /// What the includes add to a page.
-    pub(super) async fn include(
+    pub(super) async fn include<'h>(
         &self,
         cx: &Context,
         asked: &Asked,
         snapshot: &dyn Snapshot,
-        found: &Found,
+        hits: impl Iterator<Item = &'h Hit> + Send,
     ) -> Result<Included, Error> {
-        let mut included = Included::default();
         let (includes, reverse) = (&asked.control.includes, &asked.control.reverse_includes);
         if includes.is_empty() && reverse.is_empty() {
-            return Ok(included);
+            return Ok(Included::default());
         }
         let known = &*cx.parameters;
-        let mut seen: HashSet<(Kind, Box<str>)> = found
-            .hits
-            .iter()
-            .map(|hit| (hit.record.kind, hit.record.id.clone()))
-            .collect();
-        let mut sources: Vec<Source> = found.hits.iter().map(source).collect();
+        let mut gathered = Gathered::around(hits.map(source).collect());
         let iterates = includes.iter().chain(reverse).any(|it| it.iterate);
-        for round in 0..ROUNDS_MAX {
+        for round in 0..=ROUNDS_MAX {
+            if round == ROUNDS_MAX {
+                // Only to know whether there would be more.
+                gathered.most = gathered.included.records.len();
+            }
             let applies = |include: &&Include| round == 0 || include.iterate;
-            let mut queries = targets(known, includes.iter().filter(applies), &sources, &seen);
-            queries.extend(canonicals(known, includes.iter().filter(applies), &sources));
+            let sources = std::mem::take(&mut gathered.sources);
+            let forward = || includes.iter().filter(applies);
+            let mut steps = targets(known, forward(), &sources, &gathered.seen);
+            steps.extend(canonicals(known, forward(), &sources));
             for include in reverse.iter().filter(applies) {
-                queries.extend(referring(known, include, &sources));
+                steps.extend(referring(known, include, &sources));
+                steps.extend(naming(known, include, &sources));
             }
-            sources.clear();
-            for (ty, filter) in queries {
-                let room = INCLUDED_MAX - included.records.len();
-                // Without room, one more tells that there is more.
-                let limit = room.max(1);
-                let found = self.related(cx, asked, snapshot, ty, filter, limit).await?;
-                included.cut |= found.next.is_some() || room == 0 && !found.hits.is_empty();
-                for hit in found.hits.into_iter().take(room) {
-                    if seen.insert((hit.record.kind, hit.record.id.clone())) {
-                        sources.push(source(&hit));
-                        included.records.push(hit.record);
-                    }
-                }
+            for step in steps {
+                self.take(cx, asked, snapshot, step, &mut gathered).await?;
             }
-            if sources.is_empty() || !iterates || included.cut {
+            if gathered.sources.is_empty() || !iterates || gathered.included.cut {
                 break;
             }
-            included.cut = round + 1 == ROUNDS_MAX;
         }
-        Ok(included)
+        Ok(gathered.included)
     }
 
-    /// Resources of one type, if the caller may search it.
-    async fn related(
+    /// Adds what a step finds, if the caller may search it.
+    async fn take(
         &self,
         cx: &Context,
         asked: &Asked,
         snapshot: &dyn Snapshot,
-        ty: ResourceType,
-        filter: Filter,
-        room: usize,
-    ) -> Result<Found, Error> {
-        let target = Target::Type(ty.name);
+        step: Step,
+        gathered: &mut Gathered,
+    ) -> Result<(), Error> {
+        let target = Target::Type(step.ty.name);
         let Ok(grant) = salus_auth::authorize(&cx.subject, cx.scope, Action::Search, target) else {
-            return Ok(Found::default());
+            return Ok(());
         };
-        let iterated = asked.control.includes.iter().filter(|i| i.iterate).cloned();
-        let query = Query {
-            kind: ty.kind,
-            filter: Filter::All(vec![filter, grant.filter().clone()]),
+        let control = &asked.control;
+        let both = (&*control.includes, &*control.reverse_includes);
+        let mut rows = params(&cx.parameters, both, step.ty, |include| include.iterate);
+        rows.extend(step.keep.params(step.ty));
+        rows.sort_unstable();
+        rows.dedup();
+        let mut query = Query {
+            kind: step.ty.kind,
+            filter: Filter::All(vec![step.filter, grant.filter().clone()]),
             sort: Vec::new(),
-            limit: room,
+            limit: 0,
             after: None,
-            rows: params(&cx.parameters, &iterated.collect::<Vec<_>>(), ty),
+            rows,
         };
-        Ok(snapshot.find(&query).await?)
+        let mut candidates = Vec::new();
+        loop {
+            // Some of them may be there already.
+            query.limit = gathered.room().saturating_add(1).max(READ_AT_ONCE);
+            let found = snapshot.find(&query).await?;
+            for hit in found.hits {
+                match &step.keep {
+                    Keep::All => gathered.add(&hit),
+                    Keep::Named(_) => candidates.push(hit),
+                    Keep::Naming(naming) if naming.accepts(&hit.rows) => gathered.add(&hit),
+                    Keep::Naming(_) => {}
+                }
+            }
+            gathered.included.cut |= found.next.is_some() && candidates.len() > INCLUDED_MAX;
+            query.after = found.next;
+            if query.after.is_none() || gathered.included.cut {
+                break;
+            }
+        }
+        if let Keep::Named(wanted) = &step.keep {
+            let chosen = wanted.choose(step.ty, &candidates);
+            chosen.into_iter().for_each(|hit| gathered.add(hit));
+        }
+        Ok(())
+    }
+}
+
+impl Gathered {
+    fn around(sources: Vec<Source>) -> Self {
+        let name = |source: &Source| (source.kind, source.id.clone());
+        Self {
+            included: Included::default(),
+            seen: sources.iter().map(name).collect(),
+            sources,
+            most: INCLUDED_MAX,
+        }
+    }
+
+    fn room(&self) -> usize {
+        self.most - self.included.records.len().min(self.most)
+    }
+
+    fn add(&mut self, hit: &Hit) {
+        let name = (hit.record.kind, hit.record.id.clone());
+        if self.seen.contains(&name) {
+            return;
+        }
+        if self.room() == 0 {
+            self.included.cut = true;
+            return;
+        }
+        self.seen.insert(name);
+        self.sources.push(source(hit));
+        self.included.records.push(hit.record.clone());
+    }
+}
+
+impl Keep {
+    /// The parameters that have to be known of what is found.
+    fn params(&self, ty: ResourceType) -> Vec<Param> {
+        match self {
+            Self::All => Vec::new(),
+            Self::Named(_) => canonical::params(ty).to_vec(),
+            Self::Naming(naming) => vec![naming.param()],
+        }
     }
 }
 
@@ -142,16 +228,48 @@ fn meant(known: &Parameters, include: &Include, ty: ResourceType) -> Vec<&'stati
     }
 }
 
-fn params(known: &Parameters, includes: &[Include], ty: ResourceType) -> Vec<Param> {
-    let parameters = includes
-        .iter()
-        .flat_map(|include| meant(known, include, ty));
-    let mut params: Vec<Param> = parameters
+/// The parameters of a type by which some includes are followed.
+fn params(
+    known: &Parameters,
+    (includes, reverse): (&[Include], &[Include]),
+    ty: ResourceType,
+    applies: impl Fn(&Include) -> bool,
+) -> Vec<Param> {
+    let forward = includes.iter().filter(|include| applies(include));
+    let mut params: Vec<Param> = forward
+        .flat_map(|include| meant(known, include, ty))
         .map(|parameter| index::param(ty.name, parameter))
         .collect();
+    let mut reverse = reverse.iter().filter(|include| applies(include));
+    if canonical::has_url(ty) && reverse.any(|include| !referrers(known, include, ty).is_empty()) {
+        params.extend(canonical::params(ty));
+    }
     params.sort_unstable();
     params.dedup();
     params
+}
+
+/// The parameters of an include that may name resources of a type by their URL.
+fn referrers(
+    known: &Parameters,
+    include: &Include,
+    target: ResourceType,
+) -> Vec<&'static SearchParameter> {
+    let only = include.target.is_none_or(|only| only == target.name);
+    let Some(ty) = include
+        .source
+        .and_then(ResourceType::named)
+        .filter(|_| only)
+    else {
+        return Vec::new();
+    };
+    let mut parameters = meant(known, include, ty);
+    let definitions = definitions::r4();
+    parameters.retain(|parameter| {
+        let mut names = parameter.targets.iter().map(|id| definitions.ty(*id).name);
+        names.any(|name| name == target.name)
+    });
+    parameters
 }
 
 /// What the sources refer to, by type.
@@ -160,7 +278,7 @@ fn targets<'i>(
     includes: impl Iterator<Item = &'i Include>,
     sources: &[Source],
     seen: &HashSet<(Kind, Box<str>)>,
-) -> Vec<(ResourceType, Filter)> {
+) -> Vec<Step> {
     let mut wanted: HashMap<Kind, Vec<Box<str>>> = HashMap::new();
     for include in includes {
         let only = include.target.map(Kind::named);
@@ -185,12 +303,16 @@ fn targets<'i>(
             }
         }
     }
-    let mut queries: Vec<_> = wanted
-        .into_iter()
-        .filter_map(|(kind, ids)| Some((ResourceType::of(kind)?, Filter::Ids(ids))))
-        .collect();
-    queries.sort_by_key(|(ty, _)| ty.name);
-    queries
+    let step = |(kind, ids)| {
+        Some(Step {
+            ty: ResourceType::of(kind)?,
+            filter: Filter::Ids(ids),
+            keep: Keep::All,
+        })
+    };
+    let mut steps: Vec<Step> = wanted.into_iter().filter_map(step).collect();
+    steps.sort_by_key(|step| step.ty.name);
+    steps
 }
 
 /// What the sources name by a canonical URL, by type.
@@ -198,36 +320,33 @@ fn canonicals<'i>(
     known: &Parameters,
     includes: impl Iterator<Item = &'i Include>,
     sources: &[Source],
-) -> Vec<(ResourceType, Filter)> {
-    let mut wanted: BTreeMap<&'static str, Vec<Filter>> = BTreeMap::new();
+) -> Vec<Step> {
+    let mut wanted: BTreeMap<&'static str, Wanted> = BTreeMap::new();
     for include in includes {
         for source in sources {
             let Some(ty) = ResourceType::of(source.kind) else {
                 continue;
             };
             for parameter in meant(known, include, ty) {
-                let param = index::param(ty.name, parameter);
-                let rows = source.rows.iter().filter(|row| row.param == param);
-                let uris: Vec<&str> = rows.filter_map(|row| uri(&row.value)).collect();
+                let uris = canonical::uris(&source.rows, index::param(ty.name, parameter));
+                if uris.is_empty() {
+                    continue;
+                }
                 for target in with_urls(include, parameter) {
-                    let filters = uris.iter().filter_map(|uri| named(target, uri, &uris));
-                    wanted.entry(target.name).or_default().extend(filters);
+                    wanted.entry(target.name).or_default().add(&uris);
                 }
             }
         }
     }
-    let queries = wanted.into_iter().filter(|(_, any)| !any.is_empty());
-    queries
-        .filter_map(|(ty, any)| Some((ResourceType::named(ty)?, Filter::Any(any))))
-        .collect()
-}
-
-fn uri(value: &Value) -> Option<&str> {
-    if let Value::Uri(uri) = value {
-        Some(uri)
-    } else {
-        None
-    }
+    let step = |(name, wanted): (&'static str, Wanted)| {
+        let ty = ResourceType::named(name)?;
+        Some(Step {
+            ty,
+            filter: wanted.filter(ty),
+            keep: Keep::Named(wanted),
+        })
+    };
+    wanted.into_iter().filter_map(step).collect()
 }
 
 /// The types to which a reference may lead by a canonical URL.
@@ -235,43 +354,12 @@ fn with_urls(include: &Include, parameter: &SearchParameter) -> Vec<ResourceType
     let definitions = definitions::r4();
     let names = parameter.targets.iter().map(|id| definitions.ty(*id).name);
     let names = names.filter(|name| include.target.is_none_or(|target| target == *name));
-    names
-        .filter(|name| definitions.search_parameter(name, "url").is_some())
-        .filter_map(ResourceType::named)
-        .collect()
-}
-
-/// The resource of a canonical URL, with the version if it names one. One with
-/// a version is among the `others` without it too, and means the one with it.
-fn named(ty: ResourceType, canonical: &str, others: &[&str]) -> Option<Filter> {
-    let is_with_version = |other: &&str| {
-        let rest = other.strip_prefix(canonical);
-        rest.is_some_and(|rest| rest.starts_with('|'))
-    };
-    if others.iter().any(is_with_version) {
-        return None;
-    }
-    let (url, version) = match canonical.split_once('|') {
-        Some((url, version)) => (url, Some(version)),
-        None => (canonical, None),
-    };
-    let is_url = Test::UriIs(url.into());
-    let url = Filter::Value(Param::named(ty.name, "url"), is_url);
-    let Some(version) = version else {
-        return Some(url);
-    };
-    let code = Some(version.into());
-    let is_version = Test::Token { system: None, code };
-    let version = Filter::Value(Param::named(ty.name, "version"), is_version);
-    Some(Filter::All(vec![url, version]))
+    let types = names.filter_map(ResourceType::named);
+    types.filter(|ty| canonical::has_url(*ty)).collect()
 }
 
 /// What refers to the sources by the include's parameters.
-fn referring(
-    known: &Parameters,
-    include: &Include,
-    sources: &[Source],
-) -> Option<(ResourceType, Filter)> {
+fn referring(known: &Parameters, include: &Include, sources: &[Source]) -> Option<Step> {
     let ty = ResourceType::named(include.source?)?;
     let only = include.target.map(Kind::named);
     let mut tests = Vec::new();
@@ -284,5 +372,35 @@ fn referring(
             }
         }
     }
-    (!tests.is_empty()).then_some((ty, Filter::Any(tests)))
+    (!tests.is_empty()).then_some(Step {
+        ty,
+        filter: Filter::Any(tests),
+        keep: Keep::All,
+    })
+}
+
+/// What names the sources by their canonical URLs, for each parameter.
+fn naming(known: &Parameters, include: &Include, sources: &[Source]) -> Vec<Step> {
+    let Some(ty) = include.source.and_then(ResourceType::named) else {
+        return Vec::new();
+    };
+    let mut all: BTreeMap<Param, Naming> = BTreeMap::new();
+    for source in sources {
+        let Some(target) = ResourceType::of(source.kind) else {
+            continue;
+        };
+        for parameter in referrers(known, include, target) {
+            let param = index::param(ty.name, parameter);
+            let naming = all.entry(param).or_insert_with(|| Naming::by(param));
+            naming.add(target, &source.rows);
+        }
+    }
+    let step = |naming: Naming| {
+        Some(Step {
+            ty,
+            filter: naming.filter()?,
+            keep: Keep::Naming(naming),
+        })
+    };
+    all.into_values().filter_map(step).collect()
 }

@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod access;
 mod asked;
+mod canonical;
 #[cfg(test)]
 mod cases;
 mod criteria;
@@ -22,8 +23,8 @@ mod several;
 mod streams;
 mod terms;
 
-pub(crate) use asked::{Asked, part};
-pub(crate) use page::{links, outcome, shown};
+pub(crate) use asked::{Asked, part, part_among};
+pub(crate) use page::{outcome, shown};
 pub use range::compartments;
 
 use asked::{lenient, read};
@@ -40,17 +41,16 @@ use super::{Handling, resource_type};
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
-use crate::cursor::Cursor;
+use crate::cursor::{self, Beside, CURSOR, Cursor};
 use crate::error::{Error, Kind};
 
-/// The parameter of links to other pages.
-const CURSOR: &str = "_cursor";
 const PURPOSE: &str = "search";
 
 /// Where in a search a page is.
 pub(crate) struct Place {
     pub(crate) at: At,
-    pub(crate) after: Option<Position>,
+    /// As a cursor holds it; empty is the first page.
+    pub(crate) position: Vec<u8>,
 }
 
 impl Service {
@@ -118,7 +118,7 @@ impl Service {
         let Some((_, text)) = parameters.iter().find(|(name, _)| name == CURSOR) else {
             let place = Place {
                 at: At::Now,
-                after: None,
+                position: Vec::new(),
             };
             return Ok((parameters, place));
         };
@@ -133,7 +133,7 @@ impl Service {
         }
         let place = Place {
             at: At::Seq(cursor.seq),
-            after: Some(cursor.position),
+            position: cursor.position,
         };
         Ok((pairs(query), place))
     }
@@ -167,32 +167,32 @@ impl Service {
         place: Place,
     ) -> Result<Reply, Error> {
         let snapshot = self.store.snapshot(cx.scope, place.at).await?;
-        let first = place.after.is_none();
         let mut query = asked.query(grant, asked.count());
-        query.after = place.after;
+        query.after = cursor::take(&place.position)?;
+        if query.after == Some(Position::End) {
+            query.limit = last_page(snapshot.count(&query).await?, query.limit);
+        }
         query.rows = include::rows(cx, &asked);
         let found = match query.limit {
             0 => salus_store::Found::default(),
             _ => snapshot.find(&query).await?,
         };
-        let total = self
-            .total(&asked, &query, &*snapshot, &found, first)
-            .await?;
-        let included = self.include(cx, &asked, &*snapshot, &found).await?;
+        let total = self.total(&asked, &query, &*snapshot, &found).await?;
+        let included = self.include(cx, &asked, &*snapshot, found.hits.iter());
+        let included = included.await?;
         let mut entry = Entry::new(cx, What::Search, Outcome::Success, grant.rule());
         entry.ty = asked.ty.name.into();
         entry.query = asked.text().into();
         let shown = found.hits.iter().map(|hit| &hit.record);
         entry.shows(shown.chain(&included.records));
         self.record(cx, entry).await?;
-        let next = match &found.next {
-            Some(position) => Some(self.next(cx, &asked, snapshot.seq(), position.clone())?),
-            None => None,
-        };
+        let mut beside = Beside::of(&found);
+        beside.last = asked.last(&beside);
+        let links = self.links(cx, &asked, snapshot.seq(), &beside)?;
         let subset = asked.subset();
         let shown = found.hits.iter().map(|hit| (&hit.record, subset.as_ref()));
         Ok(Reply {
-            body: Some(page::searchset(cx, &asked, total, next, shown, &included)),
+            body: Some(page::searchset(cx, &asked, total, &links, shown, &included)),
             ..Reply::with(Status::Ok)
         })
     }
@@ -204,32 +204,48 @@ impl Service {
         query: &Query,
         snapshot: &dyn Snapshot,
         found: &salus_store::Found,
-        first: bool,
     ) -> Result<Option<u64>, Error> {
+        let whole = query.after.is_none() && found.next.is_none();
         match asked.control.total {
             Some(Total::Accurate | Total::Estimate) => Ok(Some(snapshot.count(query).await?)),
             Some(Total::None) if query.limit > 0 => Ok(None),
             _ if query.limit == 0 => Ok(Some(snapshot.count(query).await?)),
-            _ if first && found.next.is_none() => Ok(Some(found.hits.len() as u64)),
+            _ if whole => Ok(Some(found.hits.len() as u64)),
             _ => Ok(None),
         }
     }
 
-    /// The link to the page behind a position.
-    pub(crate) fn next(
+    /// The links of a page: `self`, as the search was understood, and those
+    /// to the pages beside it.
+    pub(crate) fn links(
         &self,
         cx: &Context,
         asked: &Asked,
         seq: Seq,
-        position: Position,
-    ) -> Result<String, Error> {
-        let cursor = Cursor {
+        beside: &Beside,
+    ) -> Result<Vec<(&'static str, String)>, Error> {
+        let text = asked.text();
+        let url = asked.url(cx);
+        let question = if text.is_empty() { "" } else { "?" };
+        let own = [("self", format!("{url}{question}{text}"))];
+        let page = Cursor {
             seq,
-            request: format!("{}?{}", asked.path, asked.text()),
-            position,
+            request: format!("{}?{text}", asked.path),
+            position: Vec::new(),
         };
-        let text = cursor.seal(&self.cursor_key, cx, PURPOSE)?;
-        Ok(format!("{}?{CURSOR}={text}", asked.url(cx)))
+        let others = cursor::links(&self.cursor_key, cx, PURPOSE, &page, (&url, beside))?;
+        Ok(own.into_iter().chain(others).collect())
+    }
+}
+
+/// How many of so many matches are on the last page, when all others are full.
+fn last_page(total: u64, limit: usize) -> usize {
+    let limit = limit as u64;
+    let rest = total.checked_rem(limit).unwrap_or_default();
+    if rest == 0 {
+        limit as usize
+    } else {
+        rest as usize
     }
 }
 
@@ -241,7 +257,7 @@ fn understand(
     terms: &Terms,
     handling: Handling,
 ) -> Result<Asked, Error> {
-    let (mut asked, problems) = read(cx, ty, &parameters, terms);
+    let (mut asked, problems) = read(cx, (ty, &[]), &parameters, terms);
     let ignored = lenient(problems, handling)?;
     let is_ignored = |at: usize| ignored.iter().any(|problem| problem.at == at);
     let pairs = parameters.into_iter().enumerate();

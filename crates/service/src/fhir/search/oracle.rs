@@ -10,10 +10,10 @@ use salus_auth::{Action, Scopes, Subject, Target};
 use salus_fhir::json::{Document, Limits};
 use salus_fhir::search::Extractor;
 use salus_store::memory::Memory;
-use salus_store::{At, Batch, Content, Put, Record, Scope, SealKey, Snapshot, Store};
+use salus_store::{At, Batch, Content, Hit, Put, Scope, SealKey, Snapshot, Store};
 
 use super::read;
-use super::streams::{Stream, in_turn, merged};
+use super::streams::{self, Place, Stream};
 use crate::context::{Context, RequestId};
 use crate::fhir::rows;
 use crate::fhir::terms::Terms;
@@ -352,7 +352,7 @@ fn random_searches_find_what_a_plain_reading_finds() {
             let cx = one_who_sees(&visible);
             let (asked, problems) = read(
                 &cx,
-                ResourceType::named(ty).unwrap(),
+                (ResourceType::named(ty).unwrap(), &[]),
                 &text,
                 &Terms::default(),
             );
@@ -378,77 +378,131 @@ fn random_searches_find_what_a_plain_reading_finds() {
     assert!(some > 1000 && none > 500, "{some} {none}");
 }
 
-/// All pages of several types, each with at most so many.
+/// The pages of several types, each with at most so many, and the same when
+/// they are turned back.
 #[track_caller]
-fn pages(streams: &[Stream], snapshot: &dyn Snapshot, limit: usize, sorted: bool) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut after = None;
+fn pages(streams: &[Stream], snapshot: &dyn Snapshot, limit: usize) -> Vec<String> {
+    let page = |limit: usize, place: Option<Place>| {
+        // As a cursor carries it.
+        let bytes = place.map_or_else(Vec::new, |place| place.encode());
+        let place = Place::decode(&bytes).unwrap();
+        let page = streams::page(streams, snapshot, limit, place.as_ref());
+        let page = page.now_or_never().unwrap().unwrap();
+        let name = |(at, hit): &(usize, Hit)| format!("{}/{}", TYPES[*at], hit.record.id);
+        let names: Vec<String> = page.hits.iter().map(name).collect();
+        (names, page.previous, page.next)
+    };
+    let mut shown = Vec::new();
+    let (mut names, mut previous, mut next) = page(limit, None);
+    assert_eq!(previous, None);
     loop {
-        let page = if sorted {
-            merged(streams, snapshot, limit, after).now_or_never()
-        } else {
-            in_turn(streams, snapshot, limit, after).now_or_never()
-        };
-        let page = page.unwrap().unwrap();
-        assert!(page.records.len() <= limit);
-        let name = |(at, record): &(usize, Record)| format!("{}/{}", TYPES[*at], record.id);
-        found.extend(page.records.iter().map(name));
-        if page.next.is_none() {
-            return found;
+        assert!(names.len() <= limit);
+        shown.push(names);
+        if next.is_none() {
+            break;
         }
-        assert_eq!(page.records.len(), limit, "only the last page has room");
-        after = page.next;
+        assert_eq!(shown.last().unwrap().len(), limit, "only the last has room");
+        (names, previous, next) = page(limit, next);
+    }
+    let last = shown.last().unwrap();
+    let (end, mut before, none) = page(last.len().max(1), Some(Place::End));
+    assert_eq!((&end, none), (last, None));
+    assert_eq!(before.is_some(), shown.len() > 1);
+    for expected in shown.iter().rev().skip(1) {
+        let (again, ..) = page(limit, before);
+        assert_eq!(again, *expected);
+        (names, previous, next) = page(limit, previous);
+        assert_eq!(names, *expected);
+        assert!(next.is_some());
+        before = previous.clone();
+    }
+    assert_eq!(previous, None);
+    shown.concat()
+}
+
+/// The value by which a resource is sorted.
+fn sort_value(thing: &Thing, key: &str) -> Option<String> {
+    let of_type = |types: &[&str]| {
+        let code = thing.code.filter(|_| types.contains(&thing.ty));
+        code.map(|code| code.to_string())
+    };
+    match key {
+        "_id" => Some(thing.id.clone()),
+        "_lastUpdated" => Some(String::new()),
+        "code" => of_type(&["Observation"]),
+        "language" => of_type(&["Patient"]),
+        "type" => of_type(&["Organization", "Encounter"]),
+        _ => {
+            let link = thing.links.iter().find(|link| link.0 == key);
+            link.map(|link| link.2.clone())
+        }
     }
 }
 
+/// Types in turn, or the order asked for; then what was written last. What is
+/// missing is last, whatever the direction.
+fn in_order(world: &[Thing], ids: &[u64], sort: &str) -> Vec<String> {
+    let mut things: Vec<&Thing> = world
+        .iter()
+        .filter(|thing| ids.iter().any(|id| id.to_string() == thing.id))
+        .collect();
+    things.reverse();
+    things.sort_by_key(|thing| {
+        let ty = TYPES.iter().position(|ty| *ty == thing.ty);
+        ty.filter(|_| sort.is_empty())
+    });
+    for key in sort.split(',').rev().filter(|key| !key.is_empty()) {
+        let name = key.trim_start_matches('-');
+        things.sort_by(|a, b| match (sort_value(a, name), sort_value(b, name)) {
+            (Some(a), Some(b)) if key.starts_with('-') => b.cmp(&a),
+            (Some(a), Some(b)) => a.cmp(&b),
+            (a, b) => b.is_some().cmp(&a.is_some()),
+        });
+    }
+    let names = things.iter();
+    names
+        .map(|thing| format!("{}/{}", thing.ty, thing.id))
+        .collect()
+}
+
 #[test]
-fn pages_of_several_types_make_the_whole() {
+fn pages_of_several_types_make_the_whole_in_order_and_back() {
+    const KEYS: [&str; 6] = ["_id", "_lastUpdated", "code", "type", "language", "patient"];
     let cx = one_who_sees(&TYPES);
-    for seed in 0..10 {
+    for seed in 0..60 {
         let choice = &mut Choice(seed);
-        let store = stored(&world(choice));
+        let world = world(choice);
+        let store = stored(&world);
         let snapshot = store
             .snapshot(SCOPE, At::Now)
             .now_or_never()
             .unwrap()
             .unwrap();
-        for sort in ["", "_id", "-_id", "_lastUpdated", "-_lastUpdated,_id"] {
-            let ids: Vec<u64> = (0..7).filter(|_| choice.below(4) > 0).collect();
-            let list: Vec<String> = ids.iter().map(u64::to_string).collect();
-            let mut parameters = vec![("_id".to_owned(), format!("x,{}", list.join(",")))];
-            if !sort.is_empty() {
-                parameters.push(("_sort".to_owned(), sort.to_owned()));
-            }
-            let stream = |ty: &&'static str| {
-                let (asked, problems) = read(
-                    &cx,
-                    ResourceType::named(ty).unwrap(),
-                    &parameters,
-                    &Terms::default(),
-                );
-                assert!(problems.is_empty());
-                let target = Target::Type(ty);
-                let grant = salus_auth::authorize(&cx.subject, SCOPE, Action::Search, target);
-                Stream {
-                    asked,
-                    grant: grant.unwrap(),
-                }
-            };
-            let streams: Vec<Stream> = TYPES.iter().map(stream).collect();
-            let all = |limit| pages(&streams, &*snapshot, limit, !sort.is_empty());
-            let whole = all(100);
-            assert_eq!(whole.len(), ids.len() * TYPES.len(), "seed {seed} {sort}");
-            let id = |name: &String| name.split_once('/').unwrap().1.to_owned();
-            if sort.ends_with("_id") {
-                let ordered = whole.iter().map(id).is_sorted_by(|a, b| match sort {
-                    "-_id" => a >= b,
-                    _ => a <= b,
-                });
-                assert!(ordered, "seed {seed} {sort}: {whole:?}");
-            }
-            for limit in 1..9 {
-                assert_eq!(all(limit), whole, "seed {seed} {sort} {limit}");
-            }
+        let ids: Vec<u64> = (0..7).filter(|_| choice.below(4) > 0).collect();
+        let list: Vec<String> = ids.iter().map(u64::to_string).collect();
+        let first = choice.below(KEYS.len() as u64) as usize;
+        let keys = (0..choice.below(4) as usize).map(|at| {
+            let minus = choice.of(&["", "-"]);
+            format!("{minus}{}", KEYS[(first + at) % KEYS.len()])
+        });
+        let sort = keys.collect::<Vec<_>>().join(",");
+        let mut parameters = vec![("_id".to_owned(), format!("x,{}", list.join(",")))];
+        if !sort.is_empty() {
+            parameters.push(("_sort".to_owned(), sort.clone()));
+        }
+        let stream = |ty: &&'static str| {
+            let asked = (ResourceType::named(ty).unwrap(), &TYPES[..]);
+            let (asked, problems) = read(&cx, asked, &parameters, &Terms::default());
+            assert!(problems.is_empty(), "{problems:?}");
+            let target = Target::Type(ty);
+            let grant = salus_auth::authorize(&cx.subject, SCOPE, Action::Search, target);
+            Stream::new(&cx, asked, grant.unwrap())
+        };
+        let streams: Vec<Stream> = TYPES.iter().map(stream).collect();
+        let expected = in_order(&world, &ids, &sort);
+        for limit in [1, 2, 3, 5, 8, 100] {
+            let found = pages(&streams, &*snapshot, limit);
+            assert_eq!(found, expected, "seed {seed} {sort} {limit}");
         }
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn searchset<'r>(
     cx: &Context,
     asked: &Asked,
     total: Option<u64>,
-    next: Option<String>,
+    links: &[(&'static str, String)],
     matches: impl Iterator<Item = (&'r Record, Option<&'r Subset>)> + Clone,
     included: &Included,
 ) -> Bytes {
@@ -36,7 +36,7 @@ pub(super) fn searchset<'r>(
     if let Some(total) = total {
         bundle.total(total);
     }
-    bundle.links(&links(cx, asked, next));
+    bundle.links(links);
     for (record, subset) in matches {
         write(&mut bundle, cx, record, "match", subset);
     }
@@ -48,19 +48,6 @@ pub(super) fn searchset<'r>(
     }
     outcome(&mut bundle, asked, included.cut);
     bundle.finish()
-}
-
-/// `self`, as the search was understood, and `next`.
-pub(crate) fn links(
-    cx: &Context,
-    asked: &Asked,
-    next: Option<String>,
-) -> Vec<(&'static str, String)> {
-    let text = asked.text();
-    let question = if text.is_empty() { "" } else { "?" };
-    let own = format!("{}{question}{text}", asked.url(cx));
-    let next = next.map(|url| ("next", url));
-    [("self", own)].into_iter().chain(next).collect()
 }
 
 /// What the client should know of its own search.

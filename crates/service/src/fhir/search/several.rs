@@ -2,8 +2,8 @@
 //! those of a compartment (<https://hl7.org/fhir/R4/http.html#search>).
 //!
 //! Each type is searched by itself, under the grant for it. Without an order
-//! one type comes after the other; in an order that all types share, their
-//! pages are merged.
+//! one type comes after the other; in one, their pages are merged by the
+//! values that sort them.
 
 use std::borrow::Cow;
 
@@ -11,13 +11,13 @@ use salus_auth::{Action, Grant, Target};
 use salus_fhir::issue::{Issue, IssueType};
 use salus_fhir::search::{Problem, Subset, Total};
 
-use super::include::Included;
 use super::range::{Compartment, Range};
-use super::streams::{Page, Stream, count, in_turn, merged};
-use super::{Asked, Place, lenient, page, read};
+use super::streams::{self, Stream, count};
+use super::{Asked, Place, last_page, lenient, page, read};
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
+use crate::cursor::Beside;
 use crate::error::{Error, Kind as ErrorKind};
 use crate::fhir::reply::{Reply, Status};
 use crate::fhir::terms::Terms;
@@ -25,6 +25,8 @@ use crate::fhir::types::ResourceType;
 use crate::fhir::{Handling, resource_type};
 
 const TYPE: &str = "_type";
+/// Most types named in an issue.
+const NAMED_MAX: usize = 10;
 /// Most values of a search, counted for each of its types.
 const VALUES_MAX: usize = 50_000;
 
@@ -122,7 +124,7 @@ impl Service {
             let (parameters, mut place) = (request.parameters, request.place);
             let terms = self.terms(cx, place.at, &types, &parameters).await?;
             place.at = terms.at(place.at);
-            let mut streams = streams(cx, granted, parameters, &terms, handling)?;
+            let mut streams = streams_of(cx, granted, parameters, &terms, handling)?;
             if let Some(first) = streams.first_mut() {
                 first.asked.pairs.extend(request.listed);
             }
@@ -190,33 +192,43 @@ impl Service {
             return Err(Error::invalid("there is no type to search"));
         };
         let snapshot = self.store.snapshot(cx.scope, place.at).await?;
-        let (asked, begins) = (&first.asked, place.after.is_none());
-        let found = match (asked.count(), asked.control.sort.is_empty()) {
-            (0, _) => Page::default(),
-            (limit, true) => in_turn(streams, &*snapshot, limit, place.after).await?,
-            (limit, false) => merged(streams, &*snapshot, limit, place.after).await?,
+        let at = streams::Place::decode(&place.position)?;
+        let asked = &first.asked;
+        let limit = match at {
+            Some(streams::Place::End) => {
+                last_page(count(streams, &*snapshot).await?, asked.count())
+            }
+            _ => asked.count(),
         };
-        let whole = begins && asked.count() > 0 && found.next.is_none();
+        let found = streams::page(streams, &*snapshot, limit, at.as_ref()).await?;
+        let whole = at.is_none() && limit > 0 && found.next.is_none();
         let total = match asked.control.total {
             Some(Total::Accurate | Total::Estimate) => Some(count(streams, &*snapshot).await?),
             _ if asked.count() == 0 => Some(count(streams, &*snapshot).await?),
             Some(Total::None) => None,
-            None => whole.then_some(found.records.len() as u64),
+            None => whole.then_some(found.hits.len() as u64),
         };
-        let mut entry = Entry::new(cx, What::Search, Outcome::Success, first.grant.rule());
+        let hits = found.hits.iter().map(|(_, hit)| hit);
+        let included = self.include(cx, asked, &*snapshot, hits.clone()).await?;
+        let mut entry = Entry::new(cx, What::Search, Outcome::Success, first.rule());
         entry.query = asked.text().into();
-        entry.shows(found.records.iter().map(|(_, record)| record));
+        entry.shows(hits.map(|hit| &hit.record).chain(&included.records));
         self.record(cx, entry).await?;
-        let next = match found.next {
-            Some(position) => Some(self.next(cx, asked, snapshot.seq(), position)?),
-            None => None,
+        let mut beside = Beside {
+            previous: found.previous.map(|place| place.encode()),
+            next: found.next.map(|place| place.encode()),
+            last: None,
         };
+        beside.last = asked.last(&beside);
+        let links = self.links(cx, asked, snapshot.seq(), &beside)?;
         let subsets: Vec<Option<Subset>> = streams.iter().map(|it| it.asked.subset()).collect();
-        let shown = found.records.iter();
-        let shown = shown.map(|(at, record)| (record, subsets.get(*at).and_then(Option::as_ref)));
-        let none = Included::default();
+        let shown = found.hits.iter();
+        let shown = shown.map(|(at, hit)| {
+            let subset = subsets.get(*at).and_then(Option::as_ref);
+            (&hit.record, subset)
+        });
         Ok(Reply {
-            body: Some(page::searchset(cx, asked, total, next, shown, &none)),
+            body: Some(page::searchset(cx, asked, total, &links, shown, &included)),
             ..Reply::with(Status::Ok)
         })
     }
@@ -250,9 +262,10 @@ fn chosen(mut ranges: Vec<Range>, text: &str) -> Result<Vec<Range>, Error> {
     Ok(ranges)
 }
 
-/// Reads the parameters for each type. All must be known to all types; in
-/// vain for one is in vain for all, or it would narrow some types only.
-fn streams(
+/// Reads the parameters for each type. All criteria must be known to all types
+/// (<https://hl7.org/fhir/R4/search.html#all>); in vain for one is in vain for
+/// all, or it would narrow some types only.
+fn streams_of(
     cx: &Context,
     granted: Vec<(Range, Grant)>,
     mut parameters: Vec<(String, String)>,
@@ -265,19 +278,16 @@ fn streams(
         let issue = Issue::error(IssueType::TooCostly, "http", details);
         return Err(Error::with_issues(ErrorKind::Invalid, vec![issue]));
     }
+    let among: Vec<&'static str> = granted.iter().map(|(range, _)| range.ty.name).collect();
     let read_all = |parameters: &[(String, String)]| {
-        let mut problems: Vec<Problem> = Vec::new();
+        let mut problems = Problems::default();
         let mut all = Vec::with_capacity(granted.len());
         for (range, _) in &granted {
-            let (asked, found) = read(cx, range.ty, parameters, terms);
-            for problem in found.into_iter().chain(alone(&asked, parameters.len())) {
-                if !problems.iter().any(|known| known.at == problem.at) {
-                    problems.push(problem);
-                }
-            }
+            let (asked, found) = read(cx, (range.ty, &among), parameters, terms);
+            problems.add(range.ty.name, found);
             all.push(asked);
         }
-        (all, problems)
+        (all, problems.of(among.len()))
     };
     let (mut all, problems) = read_all(&parameters);
     let ignored = lenient(problems, handling)?;
@@ -287,42 +297,58 @@ fn streams(
         parameters.retain(|_| known(at.next()));
         all = read_all(&parameters).0;
     }
+    let mut notices: Vec<Issue> = Vec::new();
+    for notice in all.iter_mut().flat_map(|asked| asked.notices.drain(..)) {
+        if !notices.contains(&notice) {
+            notices.push(notice);
+        }
+    }
     if let Some(first) = all.first_mut() {
         first.pairs = parameters;
+        first.notices = notices;
         first.ignore(ignored);
     }
     let with = |(mut asked, (range, grant)): (Asked, (Range, Grant))| {
         asked.path = range.path;
         asked.filters.extend(range.within);
-        Stream { asked, grant }
+        Stream::new(cx, asked, grant)
     };
     Ok(all.into_iter().zip(granted).map(with).collect())
 }
 
-/// What a search of one type can have, and one of several cannot.
-fn alone(asked: &Asked, at: usize) -> Option<Problem> {
-    let control = &asked.control;
-    let sorts = |code: &str| matches!(code, "_id" | "_lastUpdated");
-    let (location, details) = if !control.includes.is_empty() {
-        (
-            "http._include",
-            "only a search of one type can include others; name it with _type",
-        )
-    } else if !control.reverse_includes.is_empty() {
-        (
-            "http._revinclude",
-            "only a search of one type can include others; name it with _type",
-        )
-    } else if !control.sort.iter().all(|key| sorts(key.parameter.code)) {
-        (
-            "http._sort",
-            "several types have no common order by that; allowed: _id, _lastUpdated",
-        )
-    } else {
-        return None;
-    };
-    let issue = Issue::error(IssueType::Value, location, details);
-    Some(Problem { at, issue })
+/// Parameters that some types do not understand.
+#[derive(Default)]
+struct Problems(Vec<(Problem, Vec<&'static str>)>);
+
+impl Problems {
+    fn add(&mut self, ty: &'static str, found: Vec<Problem>) {
+        for problem in found {
+            match self.0.iter_mut().find(|(known, _)| known.at == problem.at) {
+                Some((_, types)) => types.push(ty),
+                None => self.0.push((problem, vec![ty])),
+            }
+        }
+    }
+
+    /// Of so many types; where others understand a parameter, those that do
+    /// not are named.
+    fn of(self, types: usize) -> Vec<Problem> {
+        let with_types = |(mut problem, mut lacking): (Problem, Vec<&'static str>)| {
+            lacking.dedup();
+            if problem.is_ignorable() && lacking.len() < types {
+                let more = lacking.len().saturating_sub(NAMED_MAX);
+                lacking.truncate(NAMED_MAX);
+                let mut names = lacking.join(", ");
+                if more > 0 {
+                    names += &format!(" and {more} more");
+                }
+                let details = problem.issue.details;
+                problem.issue.details = format!("not for {names}: {details}").into();
+            }
+            problem
+        };
+        self.0.into_iter().map(with_types).collect()
+    }
 }
 
 fn refused(details: impl Into<Cow<'static, str>>) -> Error {

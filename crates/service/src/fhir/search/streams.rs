@@ -1,38 +1,84 @@
 //! Pages of several types: one type after the other, or all in one order.
+//!
+//! Both go forward from a place and backward up to one. A place is the last
+//! match before it of each type that has any; in one order of all types these
+//! are compared by their sort values, so that no type is read further than a
+//! page.
 
-use std::cmp::Ordering;
 use std::collections::VecDeque;
 
 use salus_auth::Grant;
-use salus_store::{Hit, Kind, Position, Query, Record, Snapshot, Sort};
+use salus_store::{Candidate, Found, Hit, Kind, Param, Position, Query, Rows, Seq, Snapshot, Sort};
 
-use super::Asked;
+use super::{Asked, include};
+use crate::context::Context;
+use crate::cursor;
 use crate::error::Error;
 
 /// One type of a search over several.
 pub(super) struct Stream {
     pub(super) asked: Asked,
-    pub(super) grant: Grant,
+    grant: Grant,
+    /// The values to be given with each hit: to sort by, and to follow.
+    rows: Vec<Param>,
 }
 
 /// A page of several types.
 #[derive(Default)]
 pub(super) struct Page {
-    /// With each record, the number of its type's stream.
-    pub(super) records: Vec<(usize, Record)>,
-    pub(super) next: Option<Position>,
+    /// With each hit, the number of its type's stream.
+    pub(super) hits: Vec<(usize, Hit)>,
+    pub(super) previous: Option<Place>,
+    pub(super) next: Option<Place>,
 }
 
+/// Where a page of several types lies.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Place {
+    /// Behind these.
+    After(Marks),
+    /// Up to these.
+    UpTo(Marks),
+    /// At the end of all.
+    End,
+}
+
+/// The last match before a place, of each type that has one there.
+pub(super) type Marks = Vec<(Kind, Seq)>;
+
 impl Stream {
-    fn query(&self, limit: usize, after: Option<Position>) -> Query {
+    pub(super) fn new(cx: &Context, asked: Asked, grant: Grant) -> Self {
+        let mut rows = include::rows(cx, &asked);
+        let sort = asked.sort();
+        rows.extend(sort.iter().filter_map(|key| match key {
+            Sort::Value { param, .. } => Some(*param),
+            Sort::Updated { .. } | Sort::Id { .. } => None,
+        }));
+        rows.sort_unstable();
+        rows.dedup();
+        Self { asked, grant, rows }
+    }
+
+    /// What lets this type be searched.
+    pub(super) fn rule(&self) -> &str {
+        self.grant.rule()
+    }
+
+    fn query(&self, limit: usize, at: Option<Position>) -> Query {
         Query {
-            after,
+            after: at,
+            rows: self.rows.clone(),
             ..self.asked.query(&self.grant, limit)
         }
     }
 
     fn kind(&self) -> Kind {
         self.asked.ty.kind
+    }
+
+    fn mark(&self, marks: &Marks) -> Option<Seq> {
+        let own = marks.iter().find(|(kind, _)| *kind == self.kind());
+        own.map(|(_, seq)| *seq)
     }
 }
 
@@ -44,206 +90,310 @@ pub(super) async fn count(streams: &[Stream], snapshot: &dyn Snapshot) -> Result
     Ok(total)
 }
 
-/// One type after the other. The position names the type where the next page
-/// begins, and the place in it.
-pub(super) async fn in_turn(
+/// A page in the order asked for; without one, type after type.
+pub(super) async fn page(
     streams: &[Stream],
     snapshot: &dyn Snapshot,
     limit: usize,
-    after: Option<Position>,
+    place: Option<&Place>,
 ) -> Result<Page, Error> {
-    let mut begin = match after {
-        Some(position) => States::decode(&position)?.0.into_iter().next(),
-        None => None,
+    if limit == 0 {
+        return Ok(Page::default());
+    }
+    let sorted = streams
+        .first()
+        .is_some_and(|it| !it.asked.control.sort.is_empty());
+    match sorted {
+        true => merged(streams, snapshot, limit, place).await,
+        false => in_turn(streams, snapshot, limit, place).await,
+    }
+}
+
+/// A page that is being filled, type by type.
+struct Turn<'s> {
+    streams: &'s [Stream],
+    snapshot: &'s dyn Snapshot,
+    /// The place where it begins: only one type has a mark.
+    marks: Option<&'s Marks>,
+    backward: bool,
+    limit: usize,
+    /// Those that come first, first.
+    hits: Vec<(usize, Hit)>,
+}
+
+/// One type after the other, or the opposite way.
+async fn in_turn(
+    streams: &[Stream],
+    snapshot: &dyn Snapshot,
+    limit: usize,
+    place: Option<&Place>,
+) -> Result<Page, Error> {
+    let (marks, backward) = match place {
+        None => (None, false),
+        Some(Place::After(marks)) => (Some(marks), false),
+        Some(Place::UpTo(marks)) => (Some(marks), true),
+        Some(Place::End) => (None, true),
     };
-    let mut page = Page::default();
-    for (number, stream) in streams.iter().enumerate() {
-        let after = match begin.take() {
-            Some((kind, place)) if kind == stream.kind() => place.flatten(),
-            // The types before that one are done with.
-            other @ Some(_) => {
-                begin = other;
-                continue;
-            }
-            None => None,
-        };
-        let room = limit - page.records.len();
-        // Is there anything more? A link to an empty page would be a lie.
-        let found = snapshot.find(&stream.query(room.max(1), after)).await?;
-        if room == 0 && !found.hits.is_empty() {
-            page.next = Some(States(vec![(stream.kind(), Some(None))]).encode());
-            break;
-        }
-        let records = found.hits.into_iter().map(|hit| (number, hit.record));
-        page.records.extend(records);
-        if found.next.is_some() {
-            page.next = Some(States(vec![(stream.kind(), Some(found.next))]).encode());
+    let mut turn = Turn {
+        streams,
+        snapshot,
+        marks,
+        backward,
+        limit,
+        hits: Vec::new(),
+    };
+    let mut further = None;
+    for (number, stream) in turn.order() {
+        further = turn.take(number, stream).await?;
+        if further.is_some() {
             break;
         }
     }
-    Ok(page)
+    Ok(turn.page(further))
+}
+
+impl<'s> Turn<'s> {
+    fn marked(&self, stream: &Stream) -> Option<Seq> {
+        self.marks.and_then(|marks| stream.mark(marks))
+    }
+
+    /// The types from the one where the page begins.
+    fn order(&self) -> Vec<(usize, &'s Stream)> {
+        let all = self.streams.iter().enumerate();
+        let mut order: Vec<_> = all.collect();
+        if self.backward {
+            order.reverse();
+        }
+        let mut begin = order.iter();
+        let begin = begin.position(|(_, stream)| self.marked(stream).is_some());
+        order.split_off(begin.unwrap_or(0))
+    }
+
+    /// Adds what there is of a type; gives what lies behind the page, if that
+    /// is of this type.
+    async fn take(&mut self, number: usize, stream: &Stream) -> Result<Option<(Kind, Seq)>, Error> {
+        let at = match (self.marked(stream), self.backward) {
+            (Some(seq), true) => Some(Position::UpTo(seq)),
+            (Some(seq), false) => Some(Position::After(seq)),
+            (None, true) => Some(Position::End),
+            (None, false) => None,
+        };
+        let room = self.limit - self.hits.len();
+        // Is there anything more? A link to an empty page would be a lie.
+        let found = self.snapshot.find(&stream.query(room.max(1), at)).await?;
+        let further = match (room, self.backward) {
+            (0, _) => found.hits.last().map(|hit| hit.record.seq),
+            (_, true) => found.previous.and_then(Position::seq),
+            (_, false) => found.next.and_then(Position::seq),
+        };
+        if room > 0 {
+            let mut hits = found.hits;
+            if self.backward {
+                hits.reverse();
+            }
+            self.hits.extend(hits.into_iter().map(|hit| (number, hit)));
+        }
+        Ok(further.map(|seq| (stream.kind(), seq)))
+    }
+
+    fn page(self, further: Option<(Kind, Seq)>) -> Page {
+        let mut hits = self.hits;
+        let beside = self.marks.cloned();
+        if self.backward {
+            hits.reverse();
+            return Page {
+                hits,
+                next: beside.map(Place::After),
+                previous: further.map(|mark| Place::UpTo(vec![mark])),
+            };
+        }
+        let last = hits.last().filter(|_| further.is_some());
+        let last = last.and_then(|(at, hit)| Some((self.streams.get(*at)?.kind(), hit.record.seq)));
+        Page {
+            next: last.map(|mark| Place::After(vec![mark])),
+            previous: beside.map(Place::UpTo),
+            hits,
+        }
+    }
 }
 
 /// A type on the way through a merged search.
 struct Head {
-    /// Where its part of this page began; `None` when it was done before.
-    began: Option<Option<Position>>,
-    hits: VecDeque<Hit>,
-    next: Option<Position>,
-    taken: usize,
+    kind: Kind,
+    /// What is not taken yet, each with its place in the order of all types;
+    /// what comes next is in front.
+    hits: VecDeque<(Vec<u8>, Hit)>,
+    /// The last one that lies before the page that is being made, or was taken.
+    mark: Option<Seq>,
+    /// The next one behind all hits, in the direction of the search.
+    beyond: Option<Seq>,
 }
 
-/// The pages of all types as one. The position has the place in each type
-/// that has been begun.
-pub(super) async fn merged(
+/// The pages of all types as one.
+async fn merged(
     streams: &[Stream],
     snapshot: &dyn Snapshot,
     limit: usize,
-    after: Option<Position>,
+    place: Option<&Place>,
 ) -> Result<Page, Error> {
-    let states = match after {
-        Some(position) => States::decode(&position)?,
-        None => States::default(),
-    };
+    let backward = matches!(place, Some(Place::UpTo(_) | Place::End));
     let mut heads = Vec::with_capacity(streams.len());
     for stream in streams {
-        heads.push(states.head(stream, snapshot, limit).await?);
+        heads.push(Head::begin(stream, snapshot, limit, place).await?);
     }
-    let sort = streams.first().map(|it| it.query(0, None).sort);
-    let mut page = Page::default();
-    while page.records.len() < limit {
-        let Some((number, head)) = least(&mut heads, sort.as_deref().unwrap_or_default()) else {
-            break;
-        };
-        if let Some(hit) = head.hits.pop_front() {
-            head.taken += 1;
-            page.records.push((number, hit.record));
+    let mut hits = Vec::new();
+    while hits.len() < limit
+        && let Some((number, head)) = next(&mut heads, backward)
+    {
+        if let Some((_, hit)) = head.hits.pop_front() {
+            head.mark = Some(hit.record.seq);
+            hits.push((number, hit));
         }
     }
-    let more = |head: &Head| !head.hits.is_empty() || head.next.is_some();
-    if heads.iter().any(more) {
-        let mut states = States::default();
-        for (stream, head) in streams.iter().zip(heads) {
-            states.0.extend(head.state(stream, snapshot).await?);
-        }
-        page.next = Some(states.encode());
+    if backward {
+        hits.reverse();
     }
-    Ok(page)
+    Ok(Page {
+        previous: match place {
+            None => None,
+            Some(Place::After(marks)) => Some(Place::UpTo(marks.clone())),
+            Some(Place::UpTo(_) | Place::End) => before(&heads),
+        },
+        next: match place {
+            None | Some(Place::After(_)) => behind(&heads),
+            Some(Place::UpTo(marks)) => Some(Place::After(marks.clone())),
+            Some(Place::End) => None,
+        },
+        hits,
+    })
 }
 
-/// The type whose next record comes first; of equal ones the first type.
-fn least<'h>(heads: &'h mut [Head], sort: &[Sort]) -> Option<(usize, &'h mut Head)> {
+/// The type whose next hit comes first, or last.
+fn next(heads: &mut [Head], backward: bool) -> Option<(usize, &mut Head)> {
     let heads = heads.iter_mut().enumerate();
-    heads
-        .filter(|(_, head)| !head.hits.is_empty())
-        .min_by(|(_, a), (_, b)| match (a.hits.front(), b.hits.front()) {
-            (Some(a), Some(b)) => compare(sort, &a.record, &b.record),
-            (a, b) => b.is_some().cmp(&a.is_some()),
-        })
+    let heads = heads.filter(|(_, head)| !head.hits.is_empty());
+    let order = |a: &Head, b: &Head| {
+        let key = |head: &Head| head.hits.front().map(|(key, _)| key.clone());
+        key(a).cmp(&key(b))
+    };
+    match backward {
+        true => heads.max_by(|(_, a), (_, b)| order(a, b)),
+        false => heads.min_by(|(_, a), (_, b)| order(a, b)),
+    }
 }
 
-fn compare(sort: &[Sort], a: &Record, b: &Record) -> Ordering {
-    let one = |key: &Sort| match key {
-        Sort::Updated { descending: true } => b.time_ms.cmp(&a.time_ms),
-        Sort::Updated { descending: false } => a.time_ms.cmp(&b.time_ms),
-        Sort::Id { descending: true } => b.id.cmp(&a.id),
-        Sort::Id { descending: false } => a.id.cmp(&b.id),
-        // No such order gets here.
-        Sort::Value { .. } => Ordering::Equal,
-    };
-    let keys = sort.iter().map(one).find(|order| order.is_ne());
-    keys.unwrap_or(Ordering::Equal)
+/// What lies behind a page that was taken forward.
+fn behind(heads: &[Head]) -> Option<Place> {
+    let more = |head: &Head| !head.hits.is_empty() || head.beyond.is_some();
+    let marks = heads
+        .iter()
+        .filter_map(|head| Some((head.kind, head.mark?)));
+    heads
+        .iter()
+        .any(more)
+        .then(|| Place::After(marks.collect()))
+}
+
+/// What lies before a page that was taken backward.
+fn before(heads: &[Head]) -> Option<Place> {
+    let marks = heads.iter().filter_map(|head| {
+        let left = head.hits.front().map(|(_, hit)| hit.record.seq);
+        Some((head.kind, left.or(head.beyond)?))
+    });
+    let marks: Marks = marks.collect();
+    (!marks.is_empty()).then_some(Place::UpTo(marks))
 }
 
 impl Head {
-    /// Where its part of the next page begins.
-    async fn state(self, stream: &Stream, snapshot: &dyn Snapshot) -> Result<Option<State>, Error> {
-        let kind = stream.kind();
-        let Some(began) = self.began else {
-            return Ok(Some((kind, None)));
-        };
-        if self.hits.is_empty() {
-            return Ok(Some((kind, self.next.map(Some))));
-        }
-        if self.taken == 0 {
-            return Ok(began.map(|position| (kind, Some(Some(position)))));
-        }
-        // Positions are known at the ends of pages only.
-        let found = snapshot.find(&stream.query(self.taken, began)).await?;
-        Ok(Some((kind, Some(found.next))))
-    }
-}
-
-/// A type and where its next page begins: `None` if it is done, `Some(None)`
-/// at its beginning.
-type State = (Kind, Option<Option<Position>>);
-
-/// Where each type has got to; one that is not named has not begun.
-#[derive(Debug, Default, PartialEq)]
-struct States(Vec<State>);
-
-impl States {
-    async fn head(
-        &self,
+    async fn begin(
         stream: &Stream,
         snapshot: &dyn Snapshot,
         limit: usize,
-    ) -> Result<Head, Error> {
-        let state = self.0.iter().find(|(kind, _)| *kind == stream.kind());
-        let began = state.map_or(Some(None), |(_, state)| state.clone());
-        let mut head = Head {
-            began: began.clone(),
-            hits: VecDeque::new(),
-            next: None,
-            taken: 0,
+        place: Option<&Place>,
+    ) -> Result<Self, Error> {
+        let (mark, at) = match place {
+            None => (None, None),
+            Some(Place::After(marks)) => {
+                let mark = stream.mark(marks);
+                (mark, mark.map(Position::After))
+            }
+            Some(Place::UpTo(marks)) => match stream.mark(marks) {
+                Some(mark) => (None, Some(Position::UpTo(mark))),
+                // Nothing of this type comes before.
+                None => return Ok(Self::of(stream, Found::default(), None, false)),
+            },
+            Some(Place::End) => (None, Some(Position::End)),
         };
-        if let Some(after) = began {
-            let found = snapshot.find(&stream.query(limit, after)).await?;
-            head.hits = found.hits.into();
-            head.next = found.next;
-        }
-        Ok(head)
+        let found = snapshot.find(&stream.query(limit, at)).await?;
+        let backward = at.is_some_and(Position::is_backward);
+        Ok(Self::of(stream, found, mark, backward))
     }
 
-    /// For each: its kind, 0 when done or 1 more than the length of the
-    /// position, the position.
-    fn encode(&self) -> Position {
-        let mut bytes = Vec::new();
-        for (kind, state) in &self.0 {
-            bytes.extend_from_slice(&kind.0.to_be_bytes());
-            let position = match state {
-                None => None,
-                Some(None) => Some(&[][..]),
-                Some(Some(position)) => Some(&position.0[..]),
-            };
-            let length = position.map_or(0, |position| position.len() as u32 + 1);
-            bytes.extend_from_slice(&length.to_be_bytes());
-            bytes.extend_from_slice(position.unwrap_or_default());
+    fn of(stream: &Stream, found: Found, mark: Option<Seq>, backward: bool) -> Self {
+        let sort = stream.asked.sort();
+        let keyed = |hit: Hit| (key(&sort, &hit), hit);
+        let mut hits: VecDeque<_> = found.hits.into_iter().map(keyed).collect();
+        if backward {
+            hits.make_contiguous().reverse();
         }
-        Position(bytes)
-    }
-
-    fn decode(position: &Position) -> Result<Self, Error> {
-        let mut rest = &position.0[..];
-        let mut states = Self::default();
-        while !rest.is_empty() {
-            let state = take(&mut rest)
-                .ok_or_else(|| Error::invalid("the cursor does not fit this search"))?;
-            states.0.push(state);
+        let beyond = if backward { found.previous } else { found.next };
+        Self {
+            kind: stream.kind(),
+            hits,
+            mark,
+            beyond: beyond.and_then(Position::seq),
         }
-        Ok(states)
     }
 }
 
-fn take(rest: &mut &[u8]) -> Option<State> {
-    let (kind, after) = rest.split_first_chunk::<4>()?;
-    let (length, after) = after.split_first_chunk::<4>()?;
-    let length = u32::from_be_bytes(*length) as usize;
-    let (position, after) = after.split_at_checked(length.saturating_sub(1))?;
-    *rest = after;
-    let place = (!position.is_empty()).then(|| Position(position.to_vec()));
-    let state = (length > 0).then_some(place);
-    Some((Kind(u32::from_be_bytes(*kind)), state))
+/// The place of a hit in the order of all types.
+fn key(sort: &[Sort], hit: &Hit) -> Vec<u8> {
+    let candidate = Candidate {
+        id: &hit.record.id,
+        time_ms: hit.record.time_ms,
+        seq: hit.record.seq,
+        rows: Rows::of(&hit.rows),
+    };
+    let mut key = Vec::with_capacity(32);
+    Sort::put_key(sort, &candidate, &mut key);
+    key
+}
+
+impl Place {
+    /// For a cursor: 0, 1 or 2 as the variants stand, then the kind and the
+    /// place of each mark, in 4 and 8 bytes.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let (tag, marks) = match self {
+            Self::After(marks) => (0, marks.as_slice()),
+            Self::UpTo(marks) => (1, marks.as_slice()),
+            Self::End => (2, &[][..]),
+        };
+        let mut bytes = vec![tag];
+        for (kind, seq) in marks {
+            bytes.extend_from_slice(&kind.0.to_be_bytes());
+            bytes.extend_from_slice(&seq.0.to_be_bytes());
+        }
+        bytes
+    }
+
+    /// Reads what [`Self::encode`] wrote; nothing is no place.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Option<Self>, Error> {
+        let Some((tag, bytes)) = bytes.split_first() else {
+            return Ok(None);
+        };
+        let (marks, rest) = bytes.as_chunks::<12>();
+        let mark = |[a, b, c, d, seq @ ..]: &[u8; 12]| {
+            let kind = Kind(u32::from_be_bytes([*a, *b, *c, *d]));
+            (kind, Seq(u64::from_be_bytes(*seq)))
+        };
+        let marks: Marks = marks.iter().map(mark).collect();
+        match tag {
+            0 if rest.is_empty() && !marks.is_empty() => Ok(Some(Self::After(marks))),
+            1 if rest.is_empty() && !marks.is_empty() => Ok(Some(Self::UpTo(marks))),
+            2 if bytes.is_empty() => Ok(Some(Self::End)),
+            _ => Err(cursor::unfit()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -251,17 +401,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn states_are_read_as_they_were_written() {
-        let states = States(vec![
-            (Kind(7), None),
-            (Kind(8), Some(None)),
-            (Kind(9), Some(Some(Position(vec![1, 2, 3])))),
-        ]);
-        let bytes = states.encode();
-        assert_eq!(States::decode(&bytes).unwrap(), states);
-        for end in 1..bytes.0.len() {
-            let cut = Position(bytes.0[..end].to_vec());
-            assert!(States::decode(&cut).map_or(true, |cut| cut.0.len() < 3));
+    fn places_are_read_as_they_were_written() {
+        let marks = vec![(Kind(7), Seq(1)), (Kind(u32::MAX), Seq(u64::MAX))];
+        for place in [Place::After(marks.clone()), Place::UpTo(marks), Place::End] {
+            let bytes = place.encode();
+            assert_eq!(Place::decode(&bytes).unwrap().as_ref(), Some(&place));
+            for end in 1..bytes.len() {
+                let cut = Place::decode(&bytes[..end]);
+                assert!(cut.is_err() || end == 13, "{place:?} {end}");
+            }
         }
+        assert_eq!(Place::decode(&[]).unwrap(), None);
+        assert!(Place::decode(&[3]).is_err());
     }
 }
