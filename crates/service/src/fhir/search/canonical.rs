@@ -156,15 +156,18 @@ fn text(value: &Value) -> Option<&str> {
     }
 }
 
+/// A part of a version: its number, if it is one, and its text.
+type Part = (Option<u64>, String);
+
 /// Versions by age: numbers in them as numbers, the rest as text. None is the oldest.
 fn by_age(a: &str, b: &str) -> Ordering {
-    let parts = |text: &str| -> Vec<(Option<u64>, String)> {
+    let parts = |text: &str| -> Vec<Part> {
         let parts = text.split(['.', '-', '+', '_']);
         parts
             .map(|part| (part.parse().ok(), part.to_owned()))
             .collect()
     };
-    let order = |(a, b): (&(Option<u64>, String), &(Option<u64>, String))| match (a.0, b.0) {
+    let order = |(a, b): (&Part, &Part)| match (a.0, b.0) {
         (Some(a), Some(b)) => a.cmp(&b),
         // `1.0-beta` comes before `1.0.1`.
         (a_number, b_number) => a_number
