@@ -83,6 +83,10 @@ const PARAMETERS: &[(&str, &str, Form)] = &[
     ("QuestionnaireResponse", "subject", PATIENT),
     ("QuestionnaireResponse", "encounter", ENCOUNTER),
     ("QuestionnaireResponse", "authored", Date),
+    ("ValueSet", "url", Uri),
+    ("ValueSet", "version", Code),
+    ("CodeSystem", "url", Uri),
+    ("CodeSystem", "code", Code),
 ];
 
 /// The types that have records below others.
@@ -166,8 +170,10 @@ fn operand(choice: &mut Choice, form: Form) -> (String, String) {
     let (modifier, value) = match form {
         Code => {
             let code = format!("c{}", choice.below(4));
-            match choice.below(7) {
+            match choice.below(10) {
                 0 => (":not", code),
+                7 | 8 => terms(choice),
+
                 1 => (":text", choice.of(&WORDS).to_owned()),
                 2 => ("", "urn:s|".to_owned()),
                 3 => ("", format!("{code},c{}", choice.below(4))),
@@ -209,6 +215,22 @@ fn operand(choice: &mut Choice, form: Form) -> (String, String) {
         }
     };
     (modifier.to_owned(), value)
+}
+
+/// What asks for value sets and code systems.
+fn terms(choice: &mut Choice) -> (&'static str, String) {
+    let code = format!("{}|c{}", choice.of(&["urn:s", "urn:t"]), choice.below(4));
+    let set = match choice.below(3) {
+        0 => format!("ValueSet/{}", choice.below(6)),
+        1 => format!("urn:vs:{}|{}", choice.below(4), choice.of(&["1", "2"])),
+        _ => format!("urn:vs:{}", choice.below(4)),
+    };
+    match choice.below(4) {
+        0 => (":below", code),
+        1 => (":above", code),
+        2 => (":not-in", set),
+        _ => (":in", set),
+    }
 }
 
 fn quantity(choice: &mut Choice) -> String {

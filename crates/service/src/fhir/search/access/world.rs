@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::fhir::search::oracle::Choice;
 
 /// The types of resources, each with so many ids.
-pub(super) const TYPES: [&str; 8] = [
+pub(super) const TYPES: [&str; 10] = [
     "Organization",
     "Patient",
     "Encounter",
@@ -15,6 +15,8 @@ pub(super) const TYPES: [&str; 8] = [
     "Provenance",
     "Questionnaire",
     "QuestionnaireResponse",
+    "ValueSet",
+    "CodeSystem",
 ];
 const IDS: u64 = 5;
 /// References go to these ids; the last are of nothing.
@@ -98,6 +100,8 @@ pub(super) fn resource(choice: &mut Choice, ty: &'static str, id: u64) -> Value 
         "List" => made.list(),
         "Provenance" => made.provenance(),
         "Questionnaire" => made.questionnaire(),
+        "ValueSet" => made.value_set(),
+        "CodeSystem" => made.code_system(),
         _ => made.response(),
     }
     made.members.into()
@@ -234,6 +238,31 @@ impl Made<'_> {
         self.maybe("version", |choice| choice.of(&["1", "2"]).into());
         self.maybe("title", |choice| choice_of_words(choice).into());
         self.maybe("code", |choice| json!([coding(choice)]));
+    }
+
+    /// Codes one by one: what a set builds on is read for whoever may read the set.
+    fn value_set(&mut self) {
+        let status = self.choice.of(&["active", "active", "draft"]);
+        self.set("status", status);
+        let url = format!("urn:vs:{}", self.choice.below(3));
+        self.set("url", url);
+        self.maybe("version", |choice| choice.of(&["1", "2"]).into());
+        let codes: Vec<Value> = (0..=self.choice.below(2))
+            .map(|_| json!({"code": format!("c{}", self.choice.below(4))}))
+            .collect();
+        let include = json!([{"system": "urn:s", "concept": codes}]);
+        self.set("compose", json!({"include": include}));
+    }
+
+    fn code_system(&mut self) {
+        self.set("status", "active");
+        self.set("content", "complete");
+        let url = self.choice.of(&["urn:s", "urn:t"]);
+        self.set("url", url);
+        self.maybe("version", |choice| choice.of(&["1", "2"]).into());
+        let (upper, lower) = self.choice.of(&[("c0", "c1"), ("c1", "c2"), ("c3", "c0")]);
+        let concepts = json!([{"code": upper, "concept": [{"code": lower}]}]);
+        self.set("concept", concepts);
     }
 
     fn response(&mut self) {
