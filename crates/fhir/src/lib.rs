@@ -11,6 +11,7 @@ pub mod reference;
 pub mod resource;
 pub mod search;
 pub mod splice;
+pub mod text;
 pub mod ucum;
 pub mod validate;
 mod xhtml;

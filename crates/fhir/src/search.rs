@@ -19,6 +19,7 @@ mod path;
 mod query;
 mod span;
 mod subset;
+mod text;
 mod value;
 
 #[cfg(test)]
@@ -26,7 +27,7 @@ mod agreement;
 #[cfg(test)]
 mod tests;
 
-pub use control::{CONTROLS_MAX, Control, Include, SortKey, Summary, Total};
+pub use control::{CONTROLS_MAX, Control, Include, SCORE, SortKey, Summary, Total};
 pub use decimal::Number;
 pub use extract::{Entry, Extractor};
 pub use fold::fold;
@@ -36,4 +37,5 @@ pub use parameters::Parameters;
 pub use query::{PARAMETERS_MAX, Problem, Search};
 pub use span::Span;
 pub use subset::Subset;
+pub use text::{Piece, TextQuery};
 pub use value::{CODE_BYTES_MAX, STRING_BYTES_MAX, VALUES_MAX, Value, clip};

@@ -85,6 +85,61 @@ const ELEMENTS: &[&str] = &[
     "var",
 ];
 
+/// The text of a narrative without its tags, as far as it can be read. A space
+/// stands for each tag; references to characters by number, and the few that
+/// XML names, are the characters.
+pub(crate) fn text(div: &str) -> String {
+    let mut out = String::with_capacity(div.len() / 2);
+    let mut rest = div;
+    while let Some(at) = memchr2(b'<', b'&', rest.as_bytes()) {
+        let (before, found) = rest.split_at(at);
+        out.push_str(before);
+        rest = match found.as_bytes() {
+            [b'&', ..] => put_character(found, &mut out),
+            _ => {
+                out.push(' ');
+                behind_tag(found)
+            }
+        };
+    }
+    out.push_str(rest);
+    out
+}
+
+fn behind_tag(found: &str) -> &str {
+    let end = if found.starts_with("<!--") {
+        "-->"
+    } else {
+        ">"
+    };
+    found.split_once(end).map_or("", |(_, rest)| rest)
+}
+
+/// Adds the character that `&name;` stands for, a space where it is none that
+/// is known; answers what is behind it.
+fn put_character<'t>(found: &'t str, out: &mut String) -> &'t str {
+    let Ok(rest) = entity(found) else {
+        out.push(' ');
+        return found.get(1..).unwrap_or_default();
+    };
+    let name = &found[1..found.len() - rest.len() - 1];
+    let number = match name.strip_prefix("#x") {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None => name
+            .strip_prefix('#')
+            .and_then(|digits| digits.parse().ok()),
+    };
+    out.push(match name {
+        "amp" => '&',
+        "lt" => '<',
+        "gt" => '>',
+        "quot" => '"',
+        "apos" => '\'',
+        _ => number.and_then(char::from_u32).unwrap_or(' '),
+    });
+    rest
+}
+
 /// Checks a narrative; the fault is a rule for people to read.
 pub(crate) fn check(text: &str) -> Result<(), &'static str> {
     let mut scan = Scan {
@@ -350,6 +405,14 @@ mod tests {
             check("<div xmlns='http://www.w3.org/1999/xhtml'/>"),
             Err(EMPTY)
         );
+    }
+
+    #[test]
+    fn the_text_is_what_is_seen() {
+        let check = |inside: &str, expected: &str| assert_eq!(text(inside), expected);
+        check("a<br/>b<!-- <p> -->c", "a b c");
+        check("x &lt; y &#65;&#x42; &eacute;", "x < y AB  ");
+        check("a & b &; <", "a   b  ;  ");
     }
 
     #[test]

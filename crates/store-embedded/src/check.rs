@@ -15,7 +15,7 @@ use crate::kv::View;
 use crate::newest::Newest;
 use crate::row::Entry;
 use crate::superseded::Watch;
-use crate::{audit, body, keys};
+use crate::{audit, body, keys, text};
 
 /// More faults than this are not listed.
 const FAULTS_MAX: usize = 1000;
@@ -38,6 +38,7 @@ pub(crate) fn check(core: &Core) -> Result<Vec<String>, Error> {
     check.older()?;
     check.current()?;
     check.index()?;
+    check.texts()?;
     check.past()?;
     check.audit()?;
     Ok(check.faults)
@@ -63,6 +64,8 @@ struct Version {
     older: bool,
     /// Keys that its rows should have in the index, and have not been met.
     index: usize,
+    /// The sum of the digests of its postings that have not been met.
+    texts: u64,
 }
 
 impl Check<'_> {
@@ -113,6 +116,7 @@ impl Check<'_> {
                 newest: false,
                 older: false,
                 index: 0,
+                texts: 0,
             };
             check.versions.insert(seq, version);
             Ok(())
@@ -207,7 +211,9 @@ impl Check<'_> {
             };
             let entry = Entry::read(bytes)?;
             let mut index = Vec::new();
-            for row in entry.all_rows()? {
+            let rows = entry.all_rows()?;
+            let texts = text::digests(of, seq, &rows);
+            for row in rows {
                 check
                     .core
                     .index
@@ -223,6 +229,7 @@ impl Check<'_> {
             let shows = check.core.superseded.shows(seq, visible);
             let fits = check.versions.get_mut(&seq).is_some_and(|version| {
                 version.index = index.len();
+                version.texts = texts;
                 version.of == of
                     && version.number == entry.version
                     && !version.deleted
@@ -276,6 +283,36 @@ impl Check<'_> {
                 }
                 Ok(())
             })?;
+        }
+        Ok(())
+    }
+
+    /// Every posting is of a word of its version, and no word lacks one.
+    fn texts(&mut self) -> Result<(), Error> {
+        let visible = self.state.seq;
+        self.scan(keys::TEXT, |check, key, value| {
+            let start = key.get(..key.len() - keys::SEQ_LEN).unwrap_or_default();
+            for placed in text::Postings::read(keys::last_number(key), value)? {
+                let placed = placed?;
+                let version = check.versions.get_mut(&placed.seq);
+                match version.filter(|version| kind_of_key(key) == Some(version.of)) {
+                    Some(version) => {
+                        let rest = version.texts.wrapping_sub(placed.digest(start));
+                        version.texts = rest;
+                    }
+                    None if placed.seq > visible => {}
+                    None => check.fault(format!("a posting names version {}", placed.seq)),
+                }
+            }
+            Ok(())
+        })?;
+        let wrong = self.versions.iter();
+        let wrong = wrong.filter(|(seq, version)| version.texts != 0 && **seq <= visible);
+        let wrong: Vec<_> = wrong.map(|(seq, _)| *seq).collect();
+        for seq in wrong {
+            self.fault(format!(
+                "version {seq}: its words are not those of its postings"
+            ));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The collector: removes the index rows of superseded versions when no
+//! The collector: removes the index rows and postings of superseded versions when no
 //! snapshot that could ask for them is kept any more.
 //!
 //! Points are kept for a time, unless too many versions are superseded
@@ -18,6 +18,7 @@ use crate::keys;
 use crate::kv::{When, Write};
 use crate::row::Entry;
 use crate::sample;
+use crate::text::Edits;
 
 /// Versions whose rows go in one batch.
 const BATCH: usize = 256;
@@ -99,6 +100,7 @@ pub(crate) fn collect(core: &Core, floor: u64, stop: &Stop) -> Result<(), Error>
     core.superseded.raise_floor(floor);
     while !*stop.stopped.lock() {
         core.ready()?;
+        let _texts = core.texts.lock();
         let (mut writes, seqs) = batch(core, floor)?;
         if seqs.is_empty() {
             return Ok(());
@@ -116,6 +118,7 @@ fn batch(core: &Core, floor: u64) -> Result<(Vec<Write>, Vec<u64>), Error> {
     let end = keys::at(keys::GARBAGE, floor.saturating_add(1));
     let mut cursor = view.forward(&[keys::GARBAGE], &end)?;
     let (mut writes, mut seqs) = (Vec::new(), Vec::new());
+    let mut texts = Edits::new(&view);
     while seqs.len() < BATCH
         && let Some((key, current)) = cursor.next()?
     {
@@ -128,7 +131,9 @@ fn batch(core: &Core, floor: u64) -> Result<(Vec<Write>, Vec<u64>), Error> {
         if let Some(bytes) = view.get(&current)? {
             let entry = Entry::read(&bytes)?;
             let mut index = Vec::new();
-            for row in entry.all_rows()? {
+            let rows = entry.all_rows()?;
+            texts.take_out(of, seq, &rows)?;
+            for row in rows {
                 core.index
                     .put_keys(of, &row, entry.main_date_ms, &mut index);
             }
@@ -140,5 +145,6 @@ fn batch(core: &Core, floor: u64) -> Result<(Vec<Write>, Vec<u64>), Error> {
         writes.push((current, None));
         seqs.push(seq);
     }
+    writes.extend(texts.into_writes());
     Ok((writes, seqs))
 }

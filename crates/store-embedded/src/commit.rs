@@ -235,6 +235,11 @@ impl Committer {
         let lag_ms = self.state.latest_ms.saturating_sub(batch.time_ms);
         self.state.lag_ms = self.state.lag_ms.max(lag_ms);
         self.chain(group, &batch);
+        let first = self.state.seq + 1;
+        for mut block in batch.texts {
+            keys::set_seq(&mut block.key, first + block.first);
+            group.writes.push(set(block.key, block.value));
+        }
         for (put, before) in batch.puts.into_iter().zip(before) {
             self.apply_put(group, scope, put, before);
         }

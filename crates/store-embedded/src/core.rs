@@ -43,6 +43,8 @@ pub(crate) struct Core {
     pub(crate) aside: Aside,
     pub(crate) main_dates: RwLock<HashMap<(Scope, Kind), MainDate>>,
     pub(crate) samples: Samples,
+    /// Held while blocks of postings are changed.
+    pub(crate) texts: Mutex<()>,
     /// The last point that readers may see.
     visible: AtomicU64,
     /// See [`State::lag_ms`].
@@ -112,6 +114,7 @@ impl Core {
             aside: Aside::default(),
             main_dates: RwLock::new(main_dates),
             samples: Samples::new(),
+            texts: Mutex::new(()),
             visible: AtomicU64::new(state.seq),
             lag_ms: AtomicI64::new(state.lag_ms),
             fault: Mutex::new(None),

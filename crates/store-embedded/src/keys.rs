@@ -11,6 +11,7 @@
 //! | `h` scope kind seq | a version that is not current: superseded, or a deletion |
 //! | `i` scope kind param value seq | a version can be found by this value; hints if it is a reference, else nothing |
 //! | `l` scope kind param to from seq | nothing: as `i`, for dates that last long, by their end |
+//! | `t` scope kind param term seq | a block of postings: versions whose text has the term |
 //! | `g` superseding-seq superseded-seq | the rows of a superseded version are still there |
 //! | `n` scope kind | how many records are current |
 //! | `d` scope kind | which date parameters are the main date |
@@ -32,6 +33,7 @@ pub(crate) const CURRENT: u8 = b'k';
 pub(crate) const PAST: u8 = b'h';
 pub(crate) const INDEX: u8 = b'i';
 pub(crate) const LONG: u8 = b'l';
+pub(crate) const TEXT: u8 = b't';
 pub(crate) const GARBAGE: u8 = b'g';
 pub(crate) const COUNT: u8 = b'n';
 pub(crate) const DATES: u8 = b'd';

@@ -18,6 +18,10 @@ const LINKED_WALK: u64 = 256;
 /// and before they are collected after all.
 const LONG_WALK: u64 = 8 * COLLECT_MAX as u64;
 
+/// Versions with certain words that are listed before it is known whether
+/// another way is shorter.
+const TEXT_MAX: usize = 64 * COLLECT_MAX;
+
 impl Search<'_> {
     /// The page, and one more record if there is one.
     pub(crate) fn page(&mut self, limit: usize) -> Result<Vec<Chosen>, Error> {
@@ -40,13 +44,17 @@ impl Search<'_> {
             }) => return self.by_few(&access, seqs, after, wanted),
             driver => driver,
         };
+        if let Some(page) = self.by_relevance(after, wanted)? {
+            return Ok(page);
+        }
+        self.resolve_texts(TEXT_MAX)?;
         if self.is_all_decidable()
             && let Some(page) = self.by_estimate(after, wanted)?
         {
             return Ok(page);
         }
         // There is another way if this one is long.
-        let choice = driver.is_some() || self.conditions.linked || self.conditions.sets;
+        let choice = driver.is_some() || self.conditions.may_resolve();
         let walk_max = match choice {
             true if self.conditions.linked => LINKED_WALK,
             true => SHORT_WALK,

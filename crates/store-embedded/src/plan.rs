@@ -13,6 +13,7 @@ use crate::kv::Cursor;
 use crate::links::cost_of;
 use crate::narrow::has_sets;
 use crate::reader::Reader;
+use crate::relevance::has_text;
 use crate::search::Search;
 use crate::walk::next_wanted;
 
@@ -45,6 +46,8 @@ pub(crate) struct Conditions<'a> {
     pub(crate) linked: bool,
     /// Some are large sets of tokens.
     pub(crate) sets: bool,
+    /// Some look at texts.
+    pub(crate) texts: bool,
     /// None can hold.
     pub(crate) impossible: bool,
 }
@@ -62,10 +65,12 @@ impl<'a> Conditions<'a> {
             all: Vec::new(),
             linked: false,
             sets: false,
+            texts: false,
             impossible: false,
         };
         conditions.add(filter);
         conditions.all.sort_by_key(|filter| filter.is_linked());
+        conditions.texts = conditions.all.iter().any(|filter| has_text(filter));
         conditions.linked = conditions.all.last().is_some_and(|last| last.is_linked());
         conditions.sets = conditions.all.iter().any(|filter| has_sets(filter));
         conditions
@@ -88,6 +93,11 @@ impl<'a> Conditions<'a> {
             | Filter::Refers { .. }
             | Filter::Referred { .. } => self.all.push(filter),
         }
+    }
+
+    /// Reading what they are about may give conditions that an index answers.
+    pub(crate) fn may_resolve(&self) -> bool {
+        self.linked || self.sets || self.texts
     }
 
     /// Ids of which the record must have one.
@@ -142,7 +152,7 @@ impl<'a> Search<'a> {
     /// Where nothing else drives: if linked conditions can be resolved by
     /// reading less than all records of the kind, what they become.
     pub(crate) fn resolve_rather_than_read_all(&mut self) -> Result<Option<Access>, Error> {
-        if !self.conditions.linked && !self.conditions.sets {
+        if !self.conditions.may_resolve() {
             return Ok(None);
         }
         let reader = self.reader;
@@ -218,6 +228,7 @@ impl<'a> Search<'a> {
         let scope = self.reader.scope;
         match filter {
             Filter::Value(param, Test::Tokens(tokens)) => self.of_tokens(*param, tokens),
+            Filter::Value(_, Test::Words(_)) => self.text_access(filter),
             Filter::Value(param, test) => Some(index.access(scope, self.query.kind, *param, test)),
             Filter::Any(filters) => {
                 let all = filters.iter().map(|one| self.access(one));

@@ -10,7 +10,7 @@ use crate::body::NewVersion;
 use crate::core::Core;
 use crate::index::Hints;
 use crate::turns::Turn;
-use crate::{audit, row};
+use crate::{audit, row, text};
 
 /// A batch, ready to be written.
 pub(crate) struct Prepared {
@@ -18,6 +18,8 @@ pub(crate) struct Prepared {
     pub(crate) time_ms: i64,
     pub(crate) preconditions: Vec<Precondition>,
     pub(crate) puts: Vec<PreparedPut>,
+    /// Their first versions counted from the first of the batch.
+    pub(crate) texts: Vec<text::Block>,
     pub(crate) audit: Vec<PreparedAudit>,
     /// Given back when it is decided.
     pub(crate) turn: Option<Turn>,
@@ -69,6 +71,8 @@ impl Prepared {
             audit,
         } = batch;
         let last = puts.len().saturating_sub(1);
+        let rows = puts.iter().map(|put| (put.kind, &*put.rows));
+        let texts = text::lay(scope, rows);
         let puts = puts
             .into_iter()
             .enumerate()
@@ -91,6 +95,7 @@ impl Prepared {
             time_ms,
             preconditions,
             puts,
+            texts,
             audit: audit.collect::<Result<_, _>>()?,
             turn: None,
         })
@@ -100,7 +105,7 @@ impl Prepared {
     pub(crate) fn size(&self) -> usize {
         let puts = self.puts.iter().map(|put| 6 + put.index.len());
         let audit = self.audit.iter().map(|entry| 1 + entry.about.len());
-        puts.chain(audit).sum()
+        self.texts.len() + puts.chain(audit).sum::<usize>()
     }
 }
 

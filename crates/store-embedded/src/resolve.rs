@@ -19,15 +19,16 @@ impl<'a> Search<'a> {
     /// Tries to find what the linked conditions point to by reading so many
     /// entries of each; says whether that has succeeded for one more.
     pub(crate) fn resolve(&mut self, most: usize) -> Result<bool, Error> {
+        let texts = self.resolve_texts(most)?;
         if !self.conditions.linked {
-            return Ok(false);
+            return Ok(texts);
         }
         let mut links = Vec::new();
         self.conditions
             .all
             .iter()
             .for_each(|filter| put_links(filter, &mut links));
-        let mut more = false;
+        let mut more = texts;
         for link in links {
             more |= self.resolve_one(link, most)?;
         }

@@ -18,6 +18,7 @@ use crate::links::{Among, Links};
 use crate::narrow::Sets;
 use crate::plan::Conditions;
 use crate::reader::Reader;
+use crate::relevance::Texts;
 use crate::row::Entry;
 use crate::{index, keys};
 
@@ -135,6 +136,7 @@ pub(crate) struct Search<'a> {
     pub(crate) walked: Vec<usize>,
     /// Where a walk along the parameter that sorts finds all that match.
     pub(crate) bounds: Option<Bounds>,
+    pub(crate) texts: Texts,
 }
 
 /// A record that belongs on the page.
@@ -173,6 +175,7 @@ impl<'a> Search<'a> {
             sets: Sets::new(),
             walked: Vec::new(),
             bounds: None,
+            texts: Texts::default(),
         }
     }
 

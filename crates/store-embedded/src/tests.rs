@@ -7,3 +7,4 @@ mod oracle;
 mod points;
 mod room;
 mod suite;
+mod texts;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 
-use crate::{Content, Error, Kind, Query, Row, Scope, Seq};
+use crate::{Content, Error, Kind, Query, Row, Scope, Seq, Value};
 
 /// Records, preconditions and audit entries of one scope, committed together or not at all.
 #[derive(Clone, Debug)]
@@ -95,7 +95,7 @@ impl Batch {
     ///
     /// # Errors
     /// [`Error::Misuse`] if an id is not legal, a record is put twice, a
-    /// version is 0, a deletion has rows, a composite is none, or a query is
+    /// version is 0, a deletion has rows, a composite is none, a parameter has two texts, or a query is
     /// one that [`Query::validate`] refuses.
     pub fn validate(&self) -> Result<(), Error> {
         let mut seen = HashSet::with_capacity(self.puts.len());
@@ -109,6 +109,9 @@ impl Batch {
             }
             if put.content == Content::Deleted && !put.rows.is_empty() {
                 return Err(Error::Misuse("a deletion with rows"));
+            }
+            if texts_twice(&put.rows) {
+                return Err(Error::Misuse("two texts of a parameter"));
             }
             if !put.rows.iter().all(|row| row.value.is_valid()) {
                 return Err(Error::Misuse(
@@ -125,6 +128,18 @@ impl Batch {
         let mut about = self.audit.iter().flat_map(|entry| &entry.about);
         about.try_for_each(|(_, id)| check_id(id))
     }
+}
+
+fn texts_twice(rows: &[Row]) -> bool {
+    let texts = rows
+        .iter()
+        .filter(|row| matches!(row.value, Value::Words(_)));
+    let mut seen = Vec::new();
+    texts.map(|row| row.param).any(|param| {
+        let twice = seen.contains(&param);
+        seen.push(param);
+        twice
+    })
 }
 
 fn check_id(id: &str) -> Result<(), Error> {

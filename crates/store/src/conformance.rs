@@ -48,6 +48,7 @@ mod records;
 mod scopes;
 mod sizes;
 mod sorts;
+mod texts;
 mod together;
 mod values;
 
@@ -193,6 +194,12 @@ cases! { $
         what_is_only_there_is_sorted_as_if_it_were_not
         strings_sort_beside_what_is_only_there
         keys_decide_one_after_the_other;
+    texts:
+        texts_are_found_by_their_words
+        the_lead_of_a_text_is_asked_alone
+        nothing_else_sees_texts
+        a_parameter_has_one_text
+        texts_change_with_their_records;
     pages:
         without_keys_the_newest_write_comes_first
         a_limit_of_zero_gives_nothing

@@ -20,7 +20,9 @@ mod query;
 mod record;
 mod row;
 mod stored;
+mod text;
 mod tokens;
+mod words;
 
 pub mod memory;
 pub mod ordered;
@@ -38,7 +40,9 @@ pub use query::{
 pub use record::{AuditRecord, Change, Content, Record};
 pub use row::{Row, Value, ValueRef};
 pub use stored::{Components, Rows};
+pub use text::{PREFIX_IMPACT, Piece, Relevance, TextTest, Wanted};
 pub use tokens::Tokens;
+pub use words::{Posting, WORD_BYTES_MAX, WORDS_MAX, Word, Words};
 
 /// A reply that may wait for a disk or a network.
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;

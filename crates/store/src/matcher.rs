@@ -121,6 +121,10 @@ impl Filter {
                 Ok(false)
             }
             Self::Not(filter) => Ok(!filter.matches_among(kind, candidate, others)?),
+            Self::Value(param, Test::Words(test)) => {
+                let mut texts = candidate.rows.texts(*param);
+                Ok(texts.any(|words| test.points(words).is_some()))
+            }
             Self::Value(param, test) => {
                 let mut values = candidate.rows.values(*param);
                 Ok(values.any(|value| test.accepts(&value)))
@@ -206,7 +210,8 @@ impl Test {
                 | Self::UriIs(_)
                 | Self::UriBelow(_)
                 | Self::UriAbove(_)
-                | Self::Composite(_),
+                | Self::Composite(_)
+                | Self::Words(_),
                 _,
             ) => false,
         }
@@ -297,19 +302,23 @@ impl Sort {
     }
 
     fn compare_one(&self, a: &Candidate<'_>, b: &Candidate<'_>) -> Ordering {
-        let (order, descending) = match *self {
+        let (order, descending) = match self {
             Self::Value { param, descending } => {
                 match (
-                    a.sort_value(param, descending),
-                    b.sort_value(param, descending),
+                    a.sort_value(*param, *descending),
+                    b.sort_value(*param, *descending),
                 ) {
-                    (Some(a), Some(b)) => (a.cmp(&b), descending),
+                    (Some(a), Some(b)) => (a.cmp(&b), *descending),
                     // Missing is last, whatever the direction.
                     (a, b) => (b.is_some().cmp(&a.is_some()), false),
                 }
             }
-            Self::Updated { descending } => (a.time_ms.cmp(&b.time_ms), descending),
-            Self::Id { descending } => (a.id.cmp(b.id), descending),
+            Self::Updated { descending } => (a.time_ms.cmp(&b.time_ms), *descending),
+            Self::Id { descending } => (a.id.cmp(b.id), *descending),
+            Self::Relevance(relevance) => (
+                relevance.points(b.rows).cmp(&relevance.points(a.rows)),
+                false,
+            ),
         };
         if descending { order.reverse() } else { order }
     }
@@ -325,24 +334,28 @@ impl Sort {
 
     fn put_one(&self, candidate: &Candidate<'_>, bytes: &mut Vec<u8>) {
         let start = bytes.len();
-        let descending = match *self {
+        let descending = match self {
             Self::Value { param, descending } => {
-                let value = candidate.sort_value(param, descending);
+                let value = candidate.sort_value(*param, *descending);
                 let Some(value) = value else {
                     // Above the tag of any value and its complement.
                     bytes.push(0xFF);
                     return;
                 };
                 value.put_key(bytes);
-                descending
+                *descending
             }
             Self::Updated { descending } => {
                 ordered::put_i64(bytes, candidate.time_ms);
-                descending
+                *descending
             }
             Self::Id { descending } => {
                 ordered::put_text(bytes, candidate.id);
-                descending
+                *descending
+            }
+            Self::Relevance(relevance) => {
+                ordered::put_u32(bytes, !relevance.points(candidate.rows));
+                false
             }
         };
         if descending {

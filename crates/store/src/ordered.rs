@@ -281,9 +281,18 @@ pub fn put_text(key: &mut Vec<u8>, text: &str) {
     key.push(0);
 }
 
+/// Appends bytes and their end, as [`put_text`] does.
+pub fn put_bytes(key: &mut Vec<u8>, bytes: &[u8]) {
+    put_bytes_start(key, bytes);
+    key.push(0);
+}
+
 /// Appends a text without its end: what the keys of all texts that begin so begin with.
 pub fn put_text_start(key: &mut Vec<u8>, text: &str) {
-    let mut rest = text.as_bytes();
+    put_bytes_start(key, text.as_bytes());
+}
+
+fn put_bytes_start(key: &mut Vec<u8>, mut rest: &[u8]) {
     while let Some(at) = rest.iter().position(|&byte| byte <= 1) {
         key.extend_from_slice(&rest[..at]);
         key.extend_from_slice(&[1, rest[at] + 1]);

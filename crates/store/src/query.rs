@@ -1,7 +1,7 @@
 //! Queries: what to find, said once, understood by every engine.
 
 use crate::ordered::Decimal;
-use crate::{Error, Kind, Param, Record, Row, Seq, Tokens};
+use crate::{Error, Kind, Param, Record, Relevance, Row, Seq, TextTest, Tokens};
 
 /// A search over the current records of one kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,7 +69,7 @@ pub enum Filter {
 /// [`Comparison`] of a value's span with the test's is given there.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Test {
-    /// There is a value at all.
+    /// There is a value at all; a text is none.
     Present,
     /// A token; `None` accepts any, an empty text only an empty one.
     Token {
@@ -123,6 +123,8 @@ pub enum Test {
     /// A composite with as many components as there are tests here, each of
     /// which accepts the component at its place.
     Composite(Vec<Test>),
+    /// The words of the text are as wanted.
+    Words(TextTest),
 }
 
 /// How often references may be followed, one inside the other.
@@ -133,10 +135,13 @@ impl Query {
     ///
     /// # Errors
     /// [`Error::Misuse`] if references are followed more than 8 times, one
-    /// inside the other.
+    /// inside the other, or texts are asked for in too many levels.
     pub fn validate(&self) -> Result<(), Error> {
         if self.filter.links() > LINKS_MAX {
             return Err(Error::Misuse("references are followed too far"));
+        }
+        if !self.filter.texts_are_valid() {
+            return Err(Error::Misuse("a text is asked for in too many levels"));
         }
         Ok(())
     }
@@ -155,6 +160,21 @@ impl Filter {
             | Self::Value(..)
             | Self::Ids(_)
             | Self::Updated(..) => false,
+        }
+    }
+
+    fn texts_are_valid(&self) -> bool {
+        match self {
+            Self::Value(_, Test::Words(test)) => test.is_valid(),
+            Self::All(filters) | Self::Any(filters) => filters.iter().all(Self::texts_are_valid),
+            Self::Not(filter) | Self::Refers { filter, .. } | Self::Referred { filter, .. } => {
+                filter.texts_are_valid()
+            }
+            Self::Everything
+            | Self::Nothing
+            | Self::Value(..)
+            | Self::Ids(_)
+            | Self::Updated(..) => true,
         }
     }
 
@@ -201,7 +221,7 @@ pub enum Comparison {
 
 /// One key of an order. Records without a value come last in both directions;
 /// a token with neither system nor code is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sort {
     /// By the least value of a parameter ascending, or its greatest descending.
     Value {
@@ -220,6 +240,8 @@ pub enum Sort {
         /// Last first.
         descending: bool,
     },
+    /// By how well the texts fit, best first.
+    Relevance(Relevance),
 }
 
 /// Where a page lies, named by a hit beside it: good for the same query (with

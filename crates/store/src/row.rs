@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::ordered::{self, Decimal};
-use crate::{Components, Kind, Param};
+use crate::{Components, Kind, Param, Words};
 
 /// One value of one search parameter of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,8 +64,11 @@ pub enum Value {
     },
     /// A URI, or a reference that is not to a record of this scope.
     Uri(Box<str>),
-    /// Two or three values that belong together, none of them a composite.
+    /// Two or three values that belong together, none of them a composite
+    /// and none of them words.
     Composite(Box<[Value]>),
+    /// The words of a text.
+    Words(Words),
 }
 
 impl Value {
@@ -92,6 +95,7 @@ impl Value {
             Self::Reference { kind, id } => ValueRef::Reference { kind: *kind, id },
             Self::Uri(uri) => ValueRef::Uri(uri),
             Self::Composite(values) => ValueRef::Composite(Components::of(values)),
+            Self::Words(words) => ValueRef::Words(words.as_bytes()),
         }
     }
 
@@ -102,7 +106,7 @@ impl Value {
                 COMPONENTS.contains(&values.len())
                     && !values
                         .iter()
-                        .any(|value| matches!(value, Self::Composite(_)))
+                        .any(|value| matches!(value, Self::Composite(_) | Self::Words(_)))
             }
             Self::Token { .. }
             | Self::String { .. }
@@ -110,7 +114,8 @@ impl Value {
             | Self::Number(_)
             | Self::Quantity { .. }
             | Self::Reference { .. }
-            | Self::Uri(_) => true,
+            | Self::Uri(_)
+            | Self::Words(_) => true,
         }
     }
 
@@ -159,6 +164,8 @@ pub enum ValueRef<'a> {
     Uri(&'a str),
     /// See [`Value::Composite`].
     Composite(Components<'a>),
+    /// See [`Value::Words`]; the bytes of [`Words`].
+    Words(&'a [u8]),
 }
 
 /// How many components a composite has.
@@ -212,6 +219,7 @@ impl ValueRef<'_> {
                     .map(Self::to_value)
                     .collect::<Option<_>>()?,
             ),
+            Self::Words(words) => Value::Words(Words::from_bytes(words)?),
         })
     }
 
@@ -251,6 +259,7 @@ impl ValueRef<'_> {
                 // Below the number of any variant.
                 key.push(0);
             }
+            Self::Words(words) => ordered::put_bytes(key, words),
         }
     }
 
@@ -265,6 +274,7 @@ impl ValueRef<'_> {
             Self::Reference { .. } => 6,
             Self::Uri(_) => 7,
             Self::Composite(_) => 8,
+            Self::Words(_) => 9,
         }
     }
 }

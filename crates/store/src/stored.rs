@@ -5,7 +5,8 @@
 //! follows, in LEB128; and the fields of the value. Text that is the last
 //! field runs to the end, other text has its length in front. Rows of a record
 //! lie one behind the other in the order of parameters. A composite has for
-//! each component its tag, the length of what follows, and its fields.
+//! each component its tag, the length of what follows, and its fields. Words
+//! have the format that `words.rs` describes.
 
 use std::cmp::Ordering;
 
@@ -15,6 +16,7 @@ use crate::{Error, Kind, Param, Row, Value, ValueRef};
 
 const FORMAT: u8 = 0x10;
 const COMPOSITE: u8 = 8;
+const WORDS: u8 = 9;
 
 impl Row {
     /// Appends the row in its stored format.
@@ -82,8 +84,25 @@ impl<'a> Rows<'a> {
         Ok(Self(Form::Stored(bytes)))
     }
 
-    /// All values of a parameter, in the order in which they were put.
+    /// All values of a parameter, in the order in which they were put. Texts
+    /// are no values: nothing but [`crate::Test::Words`] sees them.
     pub fn values(self, param: Param) -> impl Iterator<Item = ValueRef<'a>> {
+        let all = self.all(param);
+        all.filter(|value| !matches!(value, ValueRef::Words(_)))
+    }
+
+    /// The texts of a parameter, as the bytes of [`crate::Words`].
+    pub fn texts(self, param: Param) -> impl Iterator<Item = &'a [u8]> {
+        self.all(param).filter_map(|value| {
+            if let ValueRef::Words(words) = value {
+                Some(words)
+            } else {
+                None
+            }
+        })
+    }
+
+    fn all(self, param: Param) -> impl Iterator<Item = ValueRef<'a>> {
         let (values, stored) = match self.0 {
             Form::Values(rows) => (run(rows, param), &[][..]),
             Form::Stored(bytes) => (&[][..], skip_to(bytes, param)),
@@ -114,7 +133,7 @@ impl<'a> Rows<'a> {
         params.sort_unstable();
         params.dedup();
         let rows = params.into_iter().flat_map(|param| {
-            let values = self.values(param).filter_map(ValueRef::to_value);
+            let values = self.all(param).filter_map(ValueRef::to_value);
             values.map(move |value| Row { param, value })
         });
         rows.collect()
@@ -224,8 +243,8 @@ fn take_component<'a>(bytes: &mut &'a [u8]) -> Option<ValueRef<'a>> {
     let length = take_length(bytes)?;
     let (body, rest) = bytes.split_at_checked(length)?;
     *bytes = rest;
-    // A composite has no composites inside.
-    take_body(*tag, body).filter(|_| *tag != COMPOSITE)
+    // A composite has no composites or words inside.
+    take_body(*tag, body).filter(|_| !matches!(*tag, COMPOSITE | WORDS))
 }
 
 /// A row whose value is not yet read.
@@ -288,6 +307,7 @@ fn take_body(tag: u8, mut body: &[u8]) -> Option<ValueRef<'_>> {
         },
         7 => ValueRef::Uri(take_last_text(body)?),
         COMPOSITE => ValueRef::Composite(Components::stored(std::mem::take(body))?),
+        WORDS => ValueRef::Words(std::mem::take(body)),
         _ => return None,
     };
     body.is_empty().then_some(value)
@@ -312,6 +332,7 @@ fn body_length(value: &ValueRef<'_>) -> usize {
             .map(|value| body_length(&value))
             .map(|length| 1 + length_of_length(length) + length)
             .sum(),
+        ValueRef::Words(words) => words.len(),
     }
 }
 
@@ -344,6 +365,7 @@ fn put_body(bytes: &mut Vec<u8>, value: &ValueRef<'_>) {
                 put_body(bytes, &value);
             }
         }
+        ValueRef::Words(words) => bytes.extend_from_slice(words),
     }
 }
 

@@ -33,11 +33,24 @@ pub struct Control {
 /// A key of an order.
 #[derive(Clone, Debug)]
 pub struct SortKey {
-    /// By the values of this parameter; `_id` and `_lastUpdated` as well.
+    /// By the values of this parameter; `_id`, `_lastUpdated` and [`SCORE`] as well.
     pub parameter: &'static SearchParameter,
     /// Greatest first.
     pub descending: bool,
 }
+
+/// What `_sort=_score` sorts by, best first: how well `_text` and `_content`
+/// are met. It is no parameter of the definitions.
+pub static SCORE: SearchParameter = SearchParameter {
+    code: "_score",
+    kind: SearchKind::Special,
+    expression: "",
+    targets: &[],
+    components: &[],
+    multiple_or: false,
+    multiple_and: false,
+    url: "",
+};
 
 /// How exact the number of matches must be: <https://hl7.org/fhir/R4/search.html#total>.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,10 +169,15 @@ impl Control {
                 Some(code) => (code, true),
                 None => (key, false),
             };
-            let Some(parameter) = at.sorting(code) else {
+            let sorting = match key {
+                "_score" => Some(&SCORE),
+                _ => at.sorting(code),
+            };
+            let Some(parameter) = sorting else {
                 let allowed = match at.among {
-                    [] | [_] => codes(at.parameters, at.ty, sorts),
-                    _ => "_id, _lastUpdated, and what one of the types is sorted by".to_owned(),
+                    [] | [_] => codes(at.parameters, at.ty, sorts) + ", _score",
+                    _ => "_id, _lastUpdated, _score, and what one of the types is sorted by"
+                        .to_owned(),
                 };
                 return Err(at.unsupported(format!("cannot sort by that; allowed: {allowed}")));
             };

@@ -8,6 +8,7 @@ use super::composite;
 use super::operand::{self, ALTERNATIVES_MAX, Asking, Expected, Operand};
 use super::parameters::Parameters;
 use super::path::paths;
+use super::text::TextQuery;
 use crate::definitions::{self, SearchKind, SearchParameter};
 use crate::issue::{Issue, IssueType};
 
@@ -230,7 +231,11 @@ impl Reading<'_> {
             None => (name, None),
         };
         let parameter = self.parameter(ty, code)?;
-        if parameter.kind == SearchKind::Special || parameter.expression.is_empty() {
+        let is_text = is_text(parameter);
+        if is_text && modifier.is_some() {
+            return Err(self.unsupported("this parameter has no modifiers"));
+        }
+        if !is_text && (parameter.kind == SearchKind::Special || parameter.expression.is_empty()) {
             return Err(self.unsupported("this parameter is not supported"));
         }
         let modifier = match modifier {
@@ -298,6 +303,9 @@ impl Reading<'_> {
             Some(Modifier::OfType) => operand::of_type(text),
             Some(Modifier::Identifier) => operand::token(text),
             Some(Modifier::Type(target)) => operand::typed_reference(target, text, self.asking),
+            None if is_text(parameter) => {
+                TextQuery::parse(&operand::unescape(text)).map(Operand::Words)
+            }
             None if parameter.kind == SearchKind::Composite => self.composite(ty, parameter, text),
             None
             | Some(
@@ -372,6 +380,11 @@ pub(super) fn targets(parameter: &SearchParameter) -> Vec<&'static str> {
     only.sort_unstable();
     only.dedup();
     only
+}
+
+/// Is it about all the words of a resource, rather than a value?
+pub(super) fn is_text(parameter: &SearchParameter) -> bool {
+    matches!(parameter.code, "_text" | "_content")
 }
 
 fn leads_to(parameter: &SearchParameter, ty: &str) -> bool {

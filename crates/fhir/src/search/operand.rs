@@ -9,6 +9,7 @@ use super::fold::fold;
 use super::name;
 use super::parameters::Parameters;
 use super::span::Span;
+use super::text::TextQuery;
 use super::value::{CODE_BYTES_MAX, STRING_BYTES_MAX, clip};
 use crate::definitions::{self, SearchKind, SearchParameter};
 use crate::reference::{self, Reference};
@@ -35,6 +36,8 @@ pub enum Operand {
         /// The identifier's value.
         value: Box<str>,
     },
+    /// Words of a text: for `_text` and `_content`.
+    Words(TextQuery),
     /// Words.
     Text {
         /// Folded, see [`super::fold`].

@@ -26,6 +26,7 @@ mod search_results;
 mod search_several;
 mod search_sort;
 mod search_terms;
+mod search_text;
 mod search_units;
 mod search_values;
 mod serving;

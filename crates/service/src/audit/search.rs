@@ -336,7 +336,7 @@ fn matches(filter: &Filter, record: &AuditRecord, text: &str) -> Result<bool, Er
     let entries = extractor
         .extract(document.root(), &none)
         .map_err(|_| failed())?;
-    let rows = rows::rows(extractor, &entries);
+    let rows = rows::rows(extractor, &entries, document.root());
     let candidate = Candidate {
         id: &event::id(record.seq),
         time_ms: record.time_ms,

@@ -1,9 +1,11 @@
 //! Search values of a resource as index rows of the store.
 
 use salus_fhir::definitions::SearchParameter;
+use salus_fhir::json::Node;
 use salus_fhir::search::{Entry, Extractor, Value as Found};
+use salus_fhir::text::Text;
 use salus_store::ordered::Decimal;
-use salus_store::{Kind, Param, Row, Value};
+use salus_store::{Kind, Param, Row, Value, Word, Words};
 
 /// The store's parameter for a search parameter of a type.
 #[must_use]
@@ -45,6 +47,13 @@ pub fn amount_param(ty: &str, parameter: &SearchParameter) -> Param {
     Param::named(ty, &format!("{}:amount", parameter.code))
 }
 
+/// The store's parameter for the words of a resource, by which `_text` and
+/// `_content` search.
+#[must_use]
+pub fn words_param(ty: &str) -> Param {
+    Param::named(ty, "_content")
+}
+
 /// The code of an identifier with a type, in [`of_type_param`]. What stands
 /// between the two cannot stand in either.
 #[must_use]
@@ -58,8 +67,8 @@ pub fn versioned(ty: &str, id: &str, version: &str) -> String {
     format!("{ty}/{id}/_history/{version}")
 }
 
-/// The rows of a resource.
-pub(crate) fn rows(extractor: &Extractor, entries: &[Entry<'_>]) -> Vec<Row> {
+/// The rows of a resource, its words among them.
+pub(crate) fn rows(extractor: &Extractor, entries: &[Entry<'_>], resource: Node<'_>) -> Vec<Row> {
     let (parameters, ty) = (extractor.parameters(), extractor.ty());
     let mut rows = Vec::with_capacity(entries.len());
     for entry in entries {
@@ -94,8 +103,26 @@ pub(crate) fn rows(extractor: &Extractor, entries: &[Entry<'_>]) -> Vec<Row> {
         }
         rows.extend(value(&entry.value).map(|value| Row { param, value }));
     }
+    rows.extend(words(ty, resource));
     Row::sort(&mut rows);
     rows
+}
+
+/// The row of the words of a resource; none if it has no text.
+pub(crate) fn words(ty: &str, resource: Node<'_>) -> Option<Row> {
+    let text = Text::of(resource);
+    let found = text.words();
+    if found.words.is_empty() {
+        return None;
+    }
+    let words = found.words.into_iter().map(|word| Word {
+        word: word.word.into(),
+        stem: word.stem,
+        at: word.at,
+    });
+    let value = Value::Words(Words::of(words.collect(), found.narrative_end));
+    let param = words_param(ty);
+    Some(Row { param, value })
 }
 
 /// Is it in base units, or a tuple with something that is?

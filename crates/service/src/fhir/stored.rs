@@ -52,7 +52,7 @@ impl Stored {
             id: id.into(),
             version,
             text: splice::stamp(node, &stamp).into(),
-            rows: rows(extractor, &entries),
+            rows: rows(extractor, &entries, node),
             main_date_ms: extractor.main_date(&entries).map(|span| span.from_ms),
             seal: seal(&patients),
         })

@@ -25,7 +25,8 @@ impl Hints {
             | Value::Quantity { .. }
             | Value::Reference { .. }
             | Value::Uri(_)
-            | Value::Composite(_) => None,
+            | Value::Composite(_)
+            | Value::Words(_) => None,
         });
         let mut hints: Vec<u8> = codes.collect();
         hints.sort_unstable();

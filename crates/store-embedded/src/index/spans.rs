@@ -154,7 +154,8 @@ impl Index {
             },
             Test::UriAbove(_) => several(vec![prefix(&tagged(URI))], false),
             // Nothing that is a component passes.
-            Test::Composite(_) => several(Vec::new(), true),
+            // Texts have postings.
+            Test::Composite(_) | Test::Words(_) => several(Vec::new(), true),
         }
     }
 
@@ -229,7 +230,8 @@ impl Index {
             | Test::Reference { .. }
             | Test::UriBelow(_)
             | Test::UriAbove(_)
-            | Test::Composite(_) => None,
+            | Test::Composite(_)
+            | Test::Words(_) => None,
         }
     }
 

@@ -21,6 +21,10 @@ impl Index {
         main_date_ms: Option<i64>,
         out: &mut Vec<Vec<u8>>,
     ) {
+        if matches!(row.value, Value::Words(_)) {
+            // Its postings are in blocks of their own.
+            return;
+        }
         if let Value::Date { from_ms, to_ms } = row.value
             && is_long(from_ms, to_ms)
         {
@@ -82,6 +86,7 @@ impl Index {
                     self.put_value(key, value, None);
                 }
             }
+            ValueRef::Words(_) => {}
         }
     }
 

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use salus_store::memory::Memory;
 use salus_store::ordered::Decimal;
 use salus_store::{
-    At, Batch, Comparison, Content, Filter, Kind, Param, Put, Query, Row, SealKey, Snapshot, Sort,
-    Store, Test, Value,
+    At, Batch, Comparison, Content, Filter, Kind, Param, Piece, Put, Query, Relevance, Row,
+    SealKey, Snapshot, Sort, Store, Test, TextTest, Value, Wanted, Word, Words,
 };
 use tempfile::TempDir;
 
@@ -22,6 +22,7 @@ const NAME: Param = Param(6);
 const VALUE: Param = Param(7);
 const PAIR: Param = Param(8);
 const LAST: Param = Param(9);
+const WORDS: Param = Param(10);
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -79,6 +80,9 @@ fn put(numbers: &mut Numbers, id: u64, version: u64) -> Put {
     for _ in 0..numbers.below(3) {
         rows.push(row(PAIR, pair(numbers)));
     }
+    if numbers.below(10) > 0 {
+        rows.push(row(WORDS, words(numbers)));
+    }
     Put {
         kind: KIND,
         id: format!("r{id}").into(),
@@ -87,6 +91,51 @@ fn put(numbers: &mut Numbers, id: u64, version: u64) -> Put {
         rows,
         main_date_ms: dated.then_some(from_ms),
         seal: SealKey::Scope,
+    }
+}
+
+/// A word, of which the first are in most texts and the last in few.
+fn word(numbers: &mut Numbers) -> String {
+    let most = 1 + numbers.below(40);
+    format!("w{}", numbers.below(most))
+}
+
+/// Each word stands for itself or has an end; its stem has none.
+fn words(numbers: &mut Numbers) -> Value {
+    let words = (0..1 + numbers.below(12) as u32).map(|at| {
+        let stem = word(numbers);
+        let end = ["", "", "s"][numbers.below(3) as usize];
+        Word {
+            word: format!("{stem}{end}").into(),
+            stem: stem.into(),
+            at,
+        }
+    });
+    let words = words.collect();
+    Value::Words(Words::of(words, numbers.below(6) as u32))
+}
+
+fn text_test(numbers: &mut Numbers) -> TextTest {
+    let lead = numbers.below(4) == 0;
+    let wanted = wanted(numbers, 2);
+    TextTest { lead, wanted }
+}
+
+fn wanted(numbers: &mut Numbers, depth: u64) -> Wanted {
+    let piece = |numbers: &mut Numbers| match numbers.below(4) {
+        0 => Piece::Prefix(format!("{}s", word(numbers)).into()),
+        1 => Piece::Prefix(word(numbers).into()),
+        _ => Piece::Stem(word(numbers).into()),
+    };
+    match numbers.below(if depth == 0 { 5 } else { 10 }) {
+        0..4 => Wanted::One(piece(numbers)),
+        4 => Wanted::Phrase((0..2).map(|_| piece(numbers)).collect()),
+        5..8 => Wanted::All((0..2).map(|_| wanted(numbers, depth - 1)).collect()),
+        8 => Wanted::Any((0..2).map(|_| wanted(numbers, depth - 1)).collect()),
+        _ => {
+            let (one, other) = (wanted(numbers, depth - 1), wanted(numbers, depth - 1));
+            Wanted::Without(one.into(), other.into())
+        }
     }
 }
 
@@ -140,7 +189,8 @@ fn filter(numbers: &mut Numbers) -> Filter {
         system: None,
         code: Some(code.into()),
     };
-    match numbers.below(16) {
+    match numbers.below(18) {
+        16 | 17 => Filter::Value(WORDS, Test::Words(text_test(numbers))),
         14 => Filter::Refers {
             param: LAST,
             kind: KIND,
@@ -224,9 +274,23 @@ fn query(numbers: &mut Numbers) -> Query {
             _ => Sort::Value { param, descending },
         }
     });
+    let mut sort: Vec<_> = sort.collect();
+    if numbers.below(4) == 0 {
+        let tests = (0..1 + numbers.below(2)).map(|_| (WORDS, text_test(numbers)));
+        let tests: Vec<_> = tests.collect();
+        // Mostly what is asked for anyway, and at times nothing else.
+        if numbers.below(2) == 0 {
+            filters.clear();
+        }
+        if numbers.below(6) > 0 {
+            let texts = tests.iter().cloned();
+            filters.extend(texts.map(|(param, test)| Filter::Value(param, Test::Words(test))));
+        }
+        sort.insert(0, Sort::Relevance(Relevance(tests)));
+    }
     Query {
         kind,
-        sort: sort.collect(),
+        sort,
         filter: Filter::All(filters),
         limit: 1 + numbers.below(30) as usize,
         after: None,

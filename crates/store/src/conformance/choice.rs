@@ -1,7 +1,10 @@
 //! Seeded choices for the random cases.
 
 use super::data::*;
-use crate::{Comparison, Filter, Kind, Param, Row, Sort, Test, Tokens, Value};
+use crate::{
+    Comparison, Filter, Kind, Param, Piece, Relevance, Row, Sort, Test, TextTest, Tokens, Value,
+    Wanted, Word, Words,
+};
 
 /// A generator of numbers (SplitMix64), and of the small things made from them.
 pub(super) struct Choice {
@@ -12,7 +15,7 @@ pub(super) struct Choice {
 
 /// Parameters, each with the type of its values; the last has all types.
 /// Composites are there often, so that a record has several.
-const PARAMS: [(Param, u64); 12] = [
+const PARAMS: [(Param, u64); 15] = [
     (Param(0), 0),
     (CODE, 0),
     (NAME, 1),
@@ -24,10 +27,23 @@ const PARAMS: [(Param, u64); 12] = [
     (COMPOSITE, 7),
     (COMPOSITE, 7),
     (COMPOSITE, 7),
+    (WORDS, 9),
+    (WORDS, 9),
+    (WORDS, 9),
     (Param(u32::MAX), 8),
 ];
 const REFERENCE: Param = Param(6);
 const COMPOSITE: Param = Param(7);
+const WORDS: Param = Param(9);
+/// Words and their stems.
+const SPOKEN: [(&str, &str); 6] = [
+    ("a", "a"),
+    ("ab", "ab"),
+    ("abs", "ab"),
+    ("abby", "abbi"),
+    ("é", "é"),
+    ("b", "ab"),
+];
 /// The types of the components of composites.
 const COMPOSITES: [&[u64]; 6] = [&[0, 4], &[0, 0], &[0, 4], &[0, 2], &[0, 3, 3], &[5, 1]];
 /// Kinds that references point to.
@@ -116,7 +132,18 @@ impl Choice {
         self.of(&PARAMS).0
     }
 
-    pub(super) fn row(&mut self) -> Row {
+    /// Up to `most` rows, of which one may be a text.
+    pub(super) fn rows(&mut self, most: u64) -> Vec<Row> {
+        let mut rows = self.some(most, Self::row);
+        let mut is_first = true;
+        rows.retain(|row| {
+            let is_text = matches!(row.value, Value::Words(_));
+            !is_text || std::mem::replace(&mut is_first, false)
+        });
+        rows
+    }
+
+    fn row(&mut self) -> Row {
         let (param, kind_of_value) = *self.of(&PARAMS);
         let value = self.value(kind_of_value);
         Row { param, value }
@@ -171,6 +198,7 @@ impl Choice {
             },
             6 => Value::Uri((*self.of(&URIS)).into()),
             7 => Value::Composite(self.components(Self::value).into()),
+            9 => self.words(),
             _ => {
                 let any = self.below(8);
                 self.value(any)
@@ -224,10 +252,50 @@ impl Choice {
                 }
             }
             7 => Test::Composite(self.components(Self::test)),
+            9 => Test::Words(self.text_test()),
             _ => {
                 let any = self.below(8);
                 self.test(any)
             }
+        }
+    }
+
+    fn words(&mut self) -> Value {
+        let count = self.below(8) as u32;
+        let words = (0..count).map(|at| {
+            let (word, stem) = *self.of(&SPOKEN);
+            let (word, stem) = (word.into(), stem.into());
+            Word { word, stem, at }
+        });
+        let words = words.collect();
+        Value::Words(Words::of(words, self.below(5) as u32))
+    }
+
+    fn text_test(&mut self) -> TextTest {
+        let lead = self.one_in(3);
+        let wanted = self.wanted(2);
+        TextTest { lead, wanted }
+    }
+
+    fn wanted(&mut self, depth: u64) -> Wanted {
+        match self.below(if depth == 0 { 6 } else { 10 }) {
+            0..4 => Wanted::One(self.piece()),
+            4..6 => Wanted::Phrase(self.some(3, Self::piece)),
+            6 => Wanted::All(self.some(3, |choice| choice.wanted(depth - 1))),
+            7 | 8 => Wanted::Any(self.some(3, |choice| choice.wanted(depth - 1))),
+            _ => {
+                let (one, other) = (self.wanted(depth - 1), self.wanted(depth - 1));
+                Wanted::Without(one.into(), other.into())
+            }
+        }
+    }
+
+    fn piece(&mut self) -> Piece {
+        let (word, stem) = *self.of(&SPOKEN);
+        match self.below(3) {
+            0 => Piece::Prefix(word.get(..1).unwrap_or(word).into()),
+            1 => Piece::Prefix(word.into()),
+            _ => Piece::Stem(stem.into()),
         }
     }
 
@@ -303,9 +371,10 @@ impl Choice {
     pub(super) fn sort(&mut self) -> Vec<Sort> {
         self.some(2, |choice| {
             let descending = choice.one_in(2);
-            match choice.below(5) {
+            match choice.below(6) {
                 0 => Sort::Updated { descending },
                 1 => Sort::Id { descending },
+                2 => Sort::Relevance(Relevance(vec![(WORDS, choice.text_test())])),
                 _ => Sort::Value {
                     param: choice.param(),
                     descending,

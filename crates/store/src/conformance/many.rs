@@ -93,7 +93,7 @@ fn some_patients(choice: &mut Choice, round: u64) -> Vec<Put> {
         if version > 1 && n % 4 == 0 {
             return deletion(&id, version);
         }
-        let mut rows = choice.some(3, Choice::row);
+        let mut rows = choice.rows(3);
         rows.push(row(CODE, token("s", &format!("c{}", choice.below(8)))));
         patient_with(&id, version, rows)
     };
@@ -117,7 +117,7 @@ fn observation(choice: &mut Choice, id: &str, version: u64) -> Put {
             date(from_ms, from_ms + 1 + choice.below(4) as i64 * 10),
         ),
     ];
-    rows.extend(choice.some(3, Choice::row));
+    rows.extend(choice.rows(3));
     Put {
         rows,
         main_date_ms: Some(from_ms),

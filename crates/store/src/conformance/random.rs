@@ -149,7 +149,7 @@ impl Pair<'_> {
             let content = Content::Deleted;
             return Put { content, ..put };
         }
-        let rows = self.choice.some(6, Choice::row);
+        let rows = self.choice.rows(6);
         let seal = match self.choice.below(3) {
             0 => SealKey::Patient((*self.choice.of(&IDS)).into()),
             _ => SealKey::Scope,

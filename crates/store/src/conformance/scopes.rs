@@ -62,12 +62,12 @@ pub(super) fn no_read_shows_another_scope(subject: &Subject<'_>) {
             assert_eq!(ids(&view.find(&query)), [&*own, "a"]);
             assert_eq!(view.count(&query), 2);
             let page = view.find(&Query {
-                sort: vec![sort],
+                sort: vec![sort.clone()],
                 limit: 1,
                 ..query.clone()
             });
             let rest = Query {
-                sort: vec![sort],
+                sort: vec![sort.clone()],
                 after: page.next,
                 ..query
             };

@@ -286,14 +286,17 @@ pub(super) fn keys_decide_one_after_the_other(subject: &Subject<'_>) {
         ],
     ));
     let view = subject.now(ONE);
-    let sort = |keys: &[Sort]| sorted(Filter::Everything, keys.to_vec());
-    let (code, date) = (by(CODE, false), by(DATE, false));
-    let (code_down, date_down) = (by(CODE, true), by(DATE, true));
+    let sort = |keys: &[&Sort]| {
+        let keys = keys.iter().copied().cloned();
+        sorted(Filter::Everything, keys.collect())
+    };
+    let (code, date) = (&by(CODE, false), &by(DATE, false));
+    let (code_down, date_down) = (&by(CODE, true), &by(DATE, true));
     check(&view, &sort(&[code, date]), "x1 x2 x- y1b y1 -2 --");
     check(&view, &sort(&[code, date_down]), "x2 x1 x- y1b y1 -2 --");
     check(&view, &sort(&[code_down, date]), "y1b y1 x1 x2 x- -2 --");
     check(&view, &sort(&[date, code_down]), "y1b y1 x1 x2 -2 x- --");
-    let id = Sort::Id { descending: false };
+    let id = &Sort::Id { descending: false };
     check(
         &view,
         &sort(&[date_down, code, id]),
@@ -304,5 +307,9 @@ pub(super) fn keys_decide_one_after_the_other(subject: &Subject<'_>) {
         &sort(&[code, code_down, id]),
         "x- x1 x2 y1 y1b -- -2",
     );
-    check(&view, &sorted(has_code("x"), vec![date_down]), "x2 x1 x-");
+    check(
+        &view,
+        &sorted(has_code("x"), vec![date_down.clone()]),
+        "x2 x1 x-",
+    );
 }

@@ -31,6 +31,7 @@ fn operand(operand: &Operand) -> String {
             code,
             value,
         } => format!("{system}|{code}|{value}"),
+        Operand::Words(query) => format!("{query:?}"),
         Operand::Text { folded, exact } => format!("{folded}={exact}"),
         Operand::Date(prefix, span) => {
             format!("{prefix:?} {}/{}", day(span.from_ms), day(span.to_ms))
@@ -468,10 +469,12 @@ fn what_is_unknown_is_named_with_what_is_allowed() {
         "allowed: missing",
     );
     refuse(
-        "Patient?_content=x",
+        "Patient?_content:exact=x",
         IssueType::NotSupported,
-        "not supported",
+        "no modifiers",
     );
+    refuse("Patient?_content=-x", IssueType::Value, "nothing beside");
+    refuse("Patient?_text=\"x", IssueType::Value, "not closed");
     refuse(
         "Location?near=1|2",
         IssueType::NotSupported,

@@ -3,11 +3,12 @@
 use salus_auth::Grant;
 use salus_fhir::issue::{Issue, IssueType, Severity};
 use salus_fhir::search::{
-    Asking, Control, Parameters, Problem, Search, SortKey, Subset, Summary, Total,
+    Asking, Control, Parameters, Problem, SCORE, Search, SortKey, Subset, Summary, Total,
 };
-use salus_store::{Filter, Position, Query, Sort};
+use salus_store::{Filter, Param, Position, Query, Relevance, Sort};
 
 use super::criteria::Criteria;
+use super::text;
 use crate::context::Context;
 use crate::cursor::{self, Beside};
 use crate::error::{Error, Kind};
@@ -53,7 +54,7 @@ pub(super) fn read(
             Err(issue) => problems.push(Problem { at: *at, issue }),
         }
     }
-    let conflict = conflict(&search.control);
+    let conflict = conflict(&search.control).or_else(|| unranked(&search.control, &filters));
     problems.extend(conflict.map(|issue| Problem {
         at: parameters.len(),
         issue,
@@ -168,10 +169,33 @@ impl Asked {
         }
     }
 
-    /// The order, as the store knows it.
+    /// The order, as the store knows it. Where a text is asked for and no
+    /// order, the best matches come first.
     pub(crate) fn sort(&self) -> Vec<Sort> {
         let keys = self.control.sort.iter();
-        keys.map(|key| sort(self.ty, key)).collect()
+        if keys.len() == 0 {
+            // The audit is a log: it has no best entries.
+            let ranked = self
+                .relevance()
+                .filter(|_| self.ty.name != ResourceType::AUDIT_EVENT);
+            return ranked.map(Sort::Relevance).into_iter().collect();
+        }
+        let key = |key: &SortKey| match key.parameter.code {
+            "_score" => self.relevance().map(Sort::Relevance),
+            _ => Some(sort(self.ty, key)),
+        };
+        keys.filter_map(key).collect()
+    }
+
+    /// What matches are ranked by; `None` if no text is asked for.
+    pub(crate) fn relevance(&self) -> Option<Relevance> {
+        text::relevance(&self.filters)
+    }
+
+    /// The parameter of the words that a score is computed from, if there is one.
+    pub(crate) fn words(&self) -> Option<Param> {
+        let ranked = self.relevance().is_some();
+        ranked.then(|| rows::words_param(self.ty.name))
     }
 
     /// Matches on a page.
@@ -263,6 +287,17 @@ fn conflict(control: &Control) -> Option<Issue> {
         _ => return None,
     };
     Some(Issue::error(IssueType::Value, "http._summary", details))
+}
+
+/// There is no score where no text is asked for.
+fn unranked(control: &Control, filters: &[Filter]) -> Option<Issue> {
+    let mut keys = control.sort.iter();
+    let is_scored = keys.any(|key| key.parameter.code == SCORE.code);
+    if !is_scored || text::relevance(filters).is_some() {
+        return None;
+    }
+    let details = "_score needs _text or _content to rank by";
+    Some(Issue::error(IssueType::Value, "http._sort", details))
 }
 
 fn as_warning(mut issue: Issue) -> Issue {

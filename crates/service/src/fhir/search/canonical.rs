@@ -152,7 +152,8 @@ fn text(value: &Value) -> Option<&str> {
         | Value::Number(_)
         | Value::Quantity { .. }
         | Value::Reference { .. }
-        | Value::Composite(_) => None,
+        | Value::Composite(_)
+        | Value::Words(_) => None,
     }
 }
 

@@ -8,6 +8,7 @@ use salus_store::ordered::Decimal;
 use salus_store::{Comparison, Filter, Kind, Test};
 
 use super::terms::is_of_terms;
+use super::text;
 use crate::context::Context;
 use crate::fhir::rows;
 use crate::fhir::terms::Terms;
@@ -124,6 +125,9 @@ fn linked_type(name: &str, reference: &SearchParameter) -> Result<ResourceType, 
 }
 
 fn own(ty: ResourceType, criterion: &Criterion) -> Result<Filter, Issue> {
+    if text::is_text(criterion) {
+        return text::filter(ty, criterion).ok_or_else(|| unserved_form(criterion));
+    }
     let mut alternatives = Vec::with_capacity(criterion.values.len());
     for operand in &criterion.values {
         let filter = match (criterion.parameter.code, operand) {
@@ -265,7 +269,10 @@ fn plain(operand: &Operand) -> Option<Test> {
             id: id.clone(),
         },
         Operand::Uri(uri) => Test::UriIs(uri.clone()),
-        Operand::Missing(_) | Operand::OfType { .. } | Operand::Composite(_) => return None,
+        Operand::Missing(_)
+        | Operand::OfType { .. }
+        | Operand::Words(_)
+        | Operand::Composite(_) => return None,
     })
 }
 

@@ -22,8 +22,10 @@ pub mod served;
 mod several;
 mod streams;
 mod terms;
+mod text;
 
 pub(crate) use asked::{Asked, part, part_among};
+use page::Match;
 pub(crate) use page::{outcome, shown};
 pub use range::compartments;
 
@@ -173,6 +175,7 @@ impl Service {
             query.limit = last_page(snapshot.count(&query).await?, query.limit);
         }
         query.rows = include::rows(cx, &asked);
+        query.rows.extend(asked.words());
         let found = match query.limit {
             0 => salus_store::Found::default(),
             _ => snapshot.find(&query).await?,
@@ -190,7 +193,12 @@ impl Service {
         beside.last = asked.last(&beside);
         let links = self.links(cx, &asked, snapshot.seq(), &beside)?;
         let subset = asked.subset();
-        let shown = found.hits.iter().map(|hit| (&hit.record, subset.as_ref()));
+        let relevance = asked.relevance();
+        let shown = found.hits.iter().map(|hit| Match {
+            record: &hit.record,
+            subset: subset.as_ref(),
+            score: relevance.as_ref().map(|by| text::score(by, hit)),
+        });
         Ok(Reply {
             body: Some(page::searchset(cx, &asked, total, &links, shown, &included)),
             ..Reply::with(Status::Ok)

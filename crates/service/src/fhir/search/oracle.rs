@@ -283,7 +283,7 @@ fn stored(world: &[Thing]) -> Memory {
             id: thing.id.as_str().into(),
             version: 1,
             content: Content::Body(thing.json().into()),
-            rows: rows::rows(extractor, &entries),
+            rows: rows::rows(extractor, &entries, document.root()),
             main_date_ms: None,
             seal: SealKey::Scope,
         }

@@ -14,6 +14,15 @@ use crate::context::Context;
 use crate::fhir::types::ResourceType;
 use crate::fhir::writer::BundleWriter;
 
+/// A match on a page.
+pub(super) struct Match<'r> {
+    pub(super) record: &'r Record,
+    /// The part that is given; `None` is all.
+    pub(super) subset: Option<&'r Subset>,
+    /// How well it fits, as a decimal, if a text was asked for.
+    pub(super) score: Option<String>,
+}
+
 /// Writes the bundle of a page: the matches, each with the part of it that is
 /// given, and what is included.
 pub(super) fn searchset<'r>(
@@ -21,10 +30,10 @@ pub(super) fn searchset<'r>(
     asked: &Asked,
     total: Option<u64>,
     links: &[(&'static str, String)],
-    matches: impl Iterator<Item = (&'r Record, Option<&'r Subset>)> + Clone,
+    matches: impl Iterator<Item = Match<'r>> + Clone,
     included: &Included,
 ) -> Bytes {
-    let records = matches.clone().map(|(record, _)| record);
+    let records = matches.clone().map(|one| one.record);
     let bytes = records.chain(&included.records).map(|record| {
         let body = match &record.content {
             Content::Body(body) => body.len(),
@@ -37,14 +46,15 @@ pub(super) fn searchset<'r>(
         bundle.total(total);
     }
     bundle.links(links);
-    for (record, subset) in matches {
-        write(&mut bundle, cx, record, "match", subset);
+    for one in matches {
+        let score = one.score.as_deref();
+        write(&mut bundle, cx, one.record, ("match", score), one.subset);
     }
     // `_elements` are elements of the type searched.
     let subset = asked.subset();
     let subset = subset.filter(|subset| !matches!(subset, Subset::Elements(_)));
     for record in &included.records {
-        write(&mut bundle, cx, record, "include", subset.as_ref());
+        write(&mut bundle, cx, record, ("include", None), subset.as_ref());
     }
     outcome(&mut bundle, asked, included.cut);
     bundle.finish()
@@ -81,7 +91,7 @@ fn write(
     bundle: &mut BundleWriter,
     cx: &Context,
     record: &Record,
-    mode: &str,
+    (mode, score): (&str, Option<&str>),
     subset: Option<&Subset>,
 ) {
     let (Some(ty), Content::Body(body)) = (ResourceType::of(record.kind), &record.content) else {
@@ -90,6 +100,14 @@ fn write(
     let mut entry = bundle.begin_entry();
     entry.text("fullUrl", &format!("{}/{}/{}", cx.base, ty.name, record.id));
     entry.json("resource", &shown(body, subset));
-    entry.object("search", &[("mode", mode)]);
+    match score {
+        Some(score) => {
+            let search = format!(r#"{{"mode":"{mode}","score":{score}}}"#);
+            entry.json("search", search.as_bytes());
+        }
+        None => {
+            entry.object("search", &[("mode", mode)]);
+        }
+    }
     entry.end();
 }

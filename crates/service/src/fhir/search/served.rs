@@ -21,13 +21,17 @@ pub struct Served {
 pub fn parameters(ty: ResourceType) -> Vec<Served> {
     let parameters = definitions::r4().search_parameters(ty.name).iter();
     parameters
-        // Those without a path, as _text, need a text index.
-        .filter(|parameter| !parameter.expression.is_empty())
+        .filter(|parameter| is_served(parameter))
         .filter_map(|parameter| {
             let kind = kind(parameter.kind)?;
             Some(Served { parameter, kind })
         })
         .collect()
+}
+
+/// Those without a path are not about values, and each is its own case.
+fn is_served(parameter: &SearchParameter) -> bool {
+    !parameter.expression.is_empty() || matches!(parameter.code, "_text" | "_content")
 }
 
 /// The values of `_include` for a type.

@@ -11,9 +11,10 @@ use salus_auth::{Action, Grant, Target};
 use salus_fhir::issue::{Issue, IssueType};
 use salus_fhir::search::{Problem, Subset, Total};
 
+use super::page::Match;
 use super::range::{Compartment, Range};
 use super::streams::{self, Stream, count};
-use super::{Asked, Place, last_page, lenient, page, read};
+use super::{Asked, Place, last_page, lenient, page, read, text};
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
@@ -222,10 +223,16 @@ impl Service {
         beside.last = asked.last(&beside);
         let links = self.links(cx, asked, snapshot.seq(), &beside)?;
         let subsets: Vec<Option<Subset>> = streams.iter().map(|it| it.asked.subset()).collect();
+        let relevances: Vec<_> = streams.iter().map(|it| it.asked.relevance()).collect();
         let shown = found.hits.iter();
         let shown = shown.map(|(at, hit)| {
             let subset = subsets.get(*at).and_then(Option::as_ref);
-            (&hit.record, subset)
+            let score = relevances.get(*at).and_then(Option::as_ref);
+            Match {
+                record: &hit.record,
+                subset,
+                score: score.map(|by| text::score(by, hit)),
+            }
         });
         Ok(Reply {
             body: Some(page::searchset(cx, asked, total, &links, shown, &included)),

@@ -52,8 +52,9 @@ impl Stream {
         let sort = asked.sort();
         rows.extend(sort.iter().filter_map(|key| match key {
             Sort::Value { param, .. } => Some(*param),
-            Sort::Updated { .. } | Sort::Id { .. } => None,
+            Sort::Updated { .. } | Sort::Id { .. } | Sort::Relevance(_) => None,
         }));
+        rows.extend(asked.words());
         rows.sort_unstable();
         rows.dedup();
         Self { asked, grant, rows }
@@ -102,7 +103,7 @@ pub(super) async fn page(
     }
     let sorted = streams
         .first()
-        .is_some_and(|it| !it.asked.control.sort.is_empty());
+        .is_some_and(|it| !it.asked.sort().is_empty());
     match sorted {
         true => merged(streams, snapshot, limit, place).await,
         false => in_turn(streams, snapshot, limit, place).await,
