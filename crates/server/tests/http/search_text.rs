@@ -141,6 +141,7 @@ fn scores(bundle: &Value) -> Vec<f64> {
 #[test]
 fn texts_go_with_everything_else() {
     let project = ward("text-together");
+    let base = project.base();
     let check = |search: &str, expect: &[&str]| check(&project, search, expect);
     check(
         "Condition?_content=foot&code=44054006&_id=wound",
@@ -170,12 +171,12 @@ fn texts_go_with_everything_else() {
         .expect(200);
     assert_eq!(own.found().len(), 2);
     let several = project
-        .get("?_type=Patient,Condition&_content=diabetes")
+        .get(&format!("{base}?_type=Patient,Condition&_content=diabetes"))
         .expect(200);
     assert_eq!(several.found().len(), 2);
     let scores = scores(&several.json());
     assert!(scores.is_sorted_by(|a, b| a >= b), "{scores:?}");
-    let everywhere = project.get("?_content=heart").expect(200);
+    let everywhere = project.get(&format!("{base}?_content=heart")).expect(200);
     assert_eq!(everywhere.found().len(), 3);
 }
 
