@@ -10,7 +10,7 @@ use crate::{Filter, Sort, Test, Value};
 #[derive(Default)]
 struct Seen(BTreeMap<&'static str, u64>);
 
-const FORMS: [&str; 33] = [
+const FORMS: [&str; 35] = [
     // Filters.
     "everything",
     "nothing",
@@ -39,6 +39,7 @@ const FORMS: [&str; 33] = [
     "uri below",
     "uri above",
     "a composite",
+    "words",
     // Orders.
     "by value, ascending",
     "by value, descending",
@@ -46,9 +47,10 @@ const FORMS: [&str; 33] = [
     "by time, descending",
     "by id, ascending",
     "by id, descending",
+    "by relevance",
     "by two keys",
 ];
-const VALUES: [&str; 8] = [
+const VALUES: [&str; 9] = [
     "token",
     "string",
     "date",
@@ -57,6 +59,7 @@ const VALUES: [&str; 8] = [
     "reference",
     "uri",
     "composite",
+    "a text",
 ];
 
 impl Seen {
@@ -111,6 +114,7 @@ impl Seen {
             Test::UriBelow(_) => "uri below",
             Test::UriAbove(_) => "uri above",
             Test::Composite(_) => "a composite",
+            Test::Words(_) => "words",
         };
         self.note(form);
     }
@@ -127,6 +131,7 @@ impl Seen {
                 Sort::Updated { descending: false } => "by time, ascending",
                 Sort::Id { descending: true } => "by id, descending",
                 Sort::Id { descending: false } => "by id, ascending",
+                Sort::Relevance(_) => "by relevance",
             });
         }
     }
@@ -141,6 +146,7 @@ impl Seen {
             Value::Reference { .. } => "reference",
             Value::Uri(_) => "uri",
             Value::Composite(_) => "composite",
+            Value::Words(_) => "a text",
         });
     }
 }
@@ -153,7 +159,9 @@ fn every_form_comes_up_often() {
     for _ in 0..1_500 {
         seen.filter(&choice.filter(&["a", "b"], 3));
         seen.sort(&choice.sort());
-        seen.value(&choice.row().value);
+        for row in choice.rows(2) {
+            seen.value(&row.value);
+        }
     }
     for form in FORMS.iter().chain(&VALUES) {
         let count = seen.0.get(form).copied().unwrap_or(0);
