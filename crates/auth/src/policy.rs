@@ -70,11 +70,13 @@ pub enum Action {
     WriteClients,
     /// Read the server's metrics.
     ReadMetrics,
+    /// Learn how a search was answered.
+    Explain,
 }
 
 impl Action {
     /// Every action, for tables and tests.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Read,
         Self::VRead,
         Self::HistoryInstance,
@@ -97,6 +99,7 @@ impl Action {
         Self::ReadClients,
         Self::WriteClients,
         Self::ReadMetrics,
+        Self::Explain,
     ];
 
     fn class(self) -> Class {
@@ -110,9 +113,11 @@ impl Action {
             Self::Delete => Class::Resource(Right::DELETE),
             Self::HistorySystem => Class::AllResources,
             Self::Batch | Self::Transaction => Class::Envelope,
-            Self::ReadUsers | Self::WriteUsers | Self::ReadClients | Self::WriteClients => {
-                Class::Accounts
-            }
+            Self::ReadUsers
+            | Self::WriteUsers
+            | Self::ReadClients
+            | Self::WriteClients
+            | Self::Explain => Class::Accounts,
             Self::ReadProjects | Self::WriteProjects => Class::Projects,
             Self::ReadMetrics => Class::Metrics,
         }

@@ -17,7 +17,7 @@ pub(crate) fn run(arguments: &CheckArguments) -> Result<(), Box<dyn std::error::
         .enable_all()
         .build()?;
     let findings = runtime.block_on(async {
-        let (_, engine) = open::store(&config.data).await?;
+        let (_, engine) = open::store(&config).await?;
         let findings = engine.check().await?;
         engine.close().await?;
         Ok::<_, Box<dyn std::error::Error>>(findings)

@@ -38,7 +38,8 @@ Examples:
 
 Every option can also be given in salus.toml (see --config) or as a variable:
   SALUS_DATA, SALUS_LISTEN, SALUS_BASE_URL, SALUS_TLS_CERTIFICATE, SALUS_TLS_KEY,
-  SALUS_TLS_ELSEWHERE, SALUS_BODY_BYTES_MAX, SALUS_LOG, SALUS_LOG_FORMAT";
+  SALUS_TLS_ELSEWHERE, SALUS_BODY_BYTES_MAX, SALUS_SEARCH_SECONDS_MAX, SALUS_LOG,
+  SALUS_LOG_FORMAT";
 
 const IMPORT_EXAMPLES: &str = "\
 Examples:
@@ -95,6 +96,10 @@ pub(crate) struct ServeArguments {
     /// Largest request body, in bytes
     #[arg(long, env = "SALUS_BODY_BYTES_MAX", value_name = "BYTES")]
     pub(crate) body_bytes_max: Option<usize>,
+
+    /// How long one search may take, in seconds
+    #[arg(long, env = "SALUS_SEARCH_SECONDS_MAX", value_name = "SECONDS")]
+    pub(crate) search_seconds_max: Option<u32>,
 
     /// What to log: error, warn, info or debug
     #[arg(long, env = "SALUS_LOG", value_name = "LEVEL")]

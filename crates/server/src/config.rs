@@ -18,6 +18,7 @@ pub(crate) struct Config {
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) tls_elsewhere: bool,
     pub(crate) body_bytes_max: usize,
+    pub(crate) search_seconds_max: u32,
     pub(crate) log: String,
     pub(crate) log_json: bool,
 }
@@ -53,6 +54,7 @@ struct Tls {
 #[serde(deny_unknown_fields, default)]
 struct Limits {
     body_bytes_max: Option<usize>,
+    search_seconds_max: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -66,6 +68,7 @@ const FILE_DEFAULT: &str = "salus.toml";
 const DATA_DEFAULT: &str = "salus-data";
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const BODY_BYTES_MAX_DEFAULT: usize = 64 << 20;
+const SEARCH_SECONDS_MAX_DEFAULT: u32 = 10;
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +111,10 @@ impl Config {
                 .body_bytes_max
                 .or(file.limits.body_bytes_max)
                 .unwrap_or(BODY_BYTES_MAX_DEFAULT),
+            search_seconds_max: arguments
+                .search_seconds_max
+                .or(file.limits.search_seconds_max)
+                .unwrap_or(SEARCH_SECONDS_MAX_DEFAULT),
             log: arguments
                 .log
                 .clone()
@@ -131,6 +138,10 @@ impl Config {
             tls: None,
             tls_elsewhere: false,
             body_bytes_max: file.limits.body_bytes_max.unwrap_or(BODY_BYTES_MAX_DEFAULT),
+            search_seconds_max: file
+                .limits
+                .search_seconds_max
+                .unwrap_or(SEARCH_SECONDS_MAX_DEFAULT),
             log: "warn".to_owned(),
             log_json: false,
         })

@@ -3,6 +3,7 @@
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use salus_crypto::{Founding, Keyring};
 use salus_service::context::World;
@@ -53,14 +54,15 @@ impl World for Machine {
 }
 
 /// The keys of a folder and the engine over them.
-pub(crate) async fn store(data: &Path) -> Result<(Arc<Keyring>, Arc<Embedded>), Error> {
+pub(crate) async fn store(config: &Config) -> Result<(Arc<Keyring>, Arc<Embedded>), Error> {
+    let (data, seconds) = (&config.data, config.search_seconds_max);
     let folder = data.to_owned();
     // Opening reads files and replays the log: not for a thread that answers requests.
-    let opened = tokio::task::spawn_blocking(move || open(&folder)).await;
+    let opened = tokio::task::spawn_blocking(move || open(&folder, seconds)).await;
     opened.map_err(|error| Error::Service(data.to_owned(), error.to_string()))?
 }
 
-fn open(data: &Path) -> Result<(Arc<Keyring>, Arc<Embedded>), Error> {
+fn open(data: &Path, search_seconds_max: u32) -> Result<(Arc<Keyring>, Arc<Embedded>), Error> {
     let mut folder = std::fs::DirBuilder::new();
     folder.recursive(true).mode(0o700);
     folder
@@ -76,6 +78,7 @@ fn open(data: &Path) -> Result<(Arc<Keyring>, Arc<Embedded>), Error> {
         .map_err(|error| Error::Keys(keys, error))?;
     let options = Options {
         dictionary: DICTIONARY,
+        time_max: Duration::from_secs(search_seconds_max.into()),
         ..Options::new(records.clone(), Arc::clone(&keyring))
     };
     let engine = Embedded::open(options).map_err(|error| Error::Store(records, error))?;
@@ -107,7 +110,7 @@ impl Server {
             }
             None => None,
         };
-        let (keyring, engine) = store(&config.data).await?;
+        let (keyring, engine) = store(config).await?;
         let service = service(config, &keyring, Arc::clone(&engine)).await?;
         let settings = salus_api::Settings {
             body_bytes_max: config.body_bytes_max,

@@ -140,16 +140,18 @@ impl Error {
 impl From<salus_store::Error> for Error {
     fn from(error: salus_store::Error) -> Self {
         use salus_store::Error as Store;
+        if let Store::TooCostly { .. } | Store::TookTooLong { .. } = &error {
+            return too_costly(error);
+        }
         let (kind, message) = match &error {
             Store::Conflict { .. } => (Kind::Conflict, "another change came first; try again"),
             Store::SnapshotGone(_) => (
                 Kind::Gone,
                 "this page is too old; start the search or history again",
             ),
-            Store::TooCostly { .. } => (
-                Kind::Unprocessable,
-                "the search touches too many records; narrow it, or page through it",
-            ),
+            Store::TooCostly { .. } | Store::TookTooLong { .. } => {
+                (Kind::Unprocessable, "the search costs too much")
+            }
             Store::Misuse(_) => (Kind::Invalid, "the request cannot be carried out as it is"),
             Store::Unavailable(_) => (
                 Kind::Unavailable,
@@ -159,6 +161,22 @@ impl From<salus_store::Error> for Error {
         };
         Self::new(kind, message).caused_by(error)
     }
+}
+
+/// What to do about a search that costs too much.
+fn too_costly(error: salus_store::Error) -> Error {
+    let over = match &error {
+        salus_store::Error::TookTooLong { time_max } => {
+            format!("takes longer than {} seconds", time_max.as_secs_f64())
+        }
+        _ => "touches more records than one search may".to_owned(),
+    };
+    let details = format!(
+        "the search {over}; add a condition that few records satisfy, such as a patient or a \
+         narrow range of dates, leave out _sort or _total, or ask for less at a time"
+    );
+    let issue = Issue::error(IssueType::TooCostly, String::new(), details);
+    Error::with_issues(Kind::Unprocessable, vec![issue]).caused_by(error)
 }
 
 /// The issue type of a kind, after <https://hl7.org/fhir/R4/valueset-issue-type.html>.

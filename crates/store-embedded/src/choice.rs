@@ -29,6 +29,8 @@ const LONG_US: f64 = 1500.0;
 const PATIENCE: f64 = 4.0;
 /// and these.
 const ROWS_MIN: f64 = 1024.0;
+/// Entries of an index whose records may each be looked at.
+const SHORT: f64 = 20_000.0;
 /// References to more records than these are no way.
 const SPANS_MAX: usize = 2048;
 
@@ -43,11 +45,11 @@ enum By {
     /// The records in the order asked for.
     Order(Option<Bounds>),
     /// The entries of one index from the newest.
-    Seq(Access),
+    Seq(Indexed),
     /// The entries of references to certain records, merged by their dates.
-    Date(Access),
+    Date(Indexed),
     /// All entries of these, and sorted.
-    All(Vec<Access>, Filtered),
+    All(Vec<Indexed>, Filtered),
 }
 
 /// Whether the records have to be looked at.
@@ -63,9 +65,10 @@ pub(crate) struct Bounds {
 }
 
 /// An index that answers a condition.
-struct Indexed {
+#[derive(Clone)]
+pub(crate) struct Indexed {
     condition: usize,
-    access: Access,
+    pub(crate) access: Access,
     entries: f64,
 }
 
@@ -76,52 +79,115 @@ impl<'a> Search<'a> {
         after: Option<&After>,
         wanted: usize,
     ) -> Result<Option<Vec<Chosen>>, Error> {
+        self.step("decide on a sample", &[], None);
         let Some(estimate) = self.estimate()? else {
             return Ok(None);
         };
         let mut ways = self.ways(&estimate, wanted)?;
         ways.sort_by(|a, b| a.us.total_cmp(&b.us));
-        let core = &self.reader.core;
-        match ways.first() {
-            None => Ok(None),
-            Some(first) if first.us < LONG_US => self.first_of(ways, after, wanted),
-            Some(_) => core.aside.run(|| self.first_of(ways, after, wanted)),
+        if let Some(first) = ways.first()
+            && first.us < LONG_US
+        {
+            let rows_max = (first.rows * PATIENCE + ROWS_MIN) as u64;
+            let page = self.by_way(first, after, wanted, rows_max)?;
+            if page.is_some() {
+                return Ok(page);
+            }
+            if ways.len() > 1 {
+                ways.remove(0);
+            }
         }
+        let core = &self.reader.core;
+        core.aside.run(|| self.first_of(&ways, after, wanted))
     }
 
     /// The page by the first way that does not take too long; the last may.
     fn first_of(
         &mut self,
-        ways: Vec<Way>,
+        ways: &[Way],
         after: Option<&After>,
         wanted: usize,
     ) -> Result<Option<Vec<Chosen>>, Error> {
-        let count = ways.len();
-        for (at, way) in ways.into_iter().enumerate() {
-            let is_last = at + 1 == count;
+        for (at, way) in ways.iter().enumerate() {
+            let is_last = at + 1 == ways.len();
             let rows_max = match is_last {
                 true => u64::MAX,
                 false => (way.rows * PATIENCE + ROWS_MIN) as u64,
             };
-            let page = match way.by {
-                By::Order(bounds) => {
-                    self.bounds = bounds;
-                    self.walk(after, wanted, rows_max)?
-                }
-                By::Seq(access) => self.by_seq(&access, after, wanted, rows_max)?,
-                By::Date(access) => {
-                    self.by_main_date(&access, self.is_descending(), after, wanted)?
-                }
-                By::All(accesses, filtered) => {
-                    let seqs = self.collect_common(&accesses)?;
-                    Some(self.sorted(seqs, filtered, after, wanted)?)
-                }
-            };
+            let page = self.by_way(way, after, wanted, rows_max)?;
             if page.is_some() {
                 return Ok(page);
             }
         }
         Ok(None)
+    }
+
+    fn by_way(
+        &mut self,
+        way: &Way,
+        after: Option<&After>,
+        wanted: usize,
+        rows_max: u64,
+    ) -> Result<Option<Vec<Chosen>>, Error> {
+        let expected = Some(way.rows);
+        match &way.by {
+            By::Order(bounds) => {
+                let of = bounds.as_ref().map_or(&[][..], |bounds| &bounds.conditions);
+                self.step("walk in the order asked for", of, expected);
+                self.bounds.clone_from(bounds);
+                self.walk(after, wanted, rows_max)
+            }
+            By::Seq(one) => {
+                self.step("walk along an index", &[one.condition], expected);
+                self.by_seq(&one.access, after, wanted, rows_max)
+            }
+            By::Date(one) => {
+                self.step("merge references by date", &[one.condition], expected);
+                self.by_main_date(&one.access, self.is_descending(), after, wanted)
+            }
+            By::All(all, filtered) => {
+                let of: Vec<_> = all.iter().map(|one| one.condition).collect();
+                self.step("read indexes whole and sort", &of, expected);
+                let seqs = self.collect_common(all)?;
+                Ok(Some(self.sorted(seqs, *filtered, after, wanted)?))
+            }
+        }
+    }
+
+    /// How many records satisfy the conditions, by the indexes that have the
+    /// fewest; `None` if nothing is known of what that costs.
+    pub(crate) fn count_by_estimate(&mut self) -> Result<Option<u64>, Error> {
+        let Some(estimate) = self.estimate()? else {
+            return Ok(None);
+        };
+        let indexed = self.indexed(&estimate)?;
+        let Some(way) = self.all_of(&estimate, indexed, usize::MAX) else {
+            return Ok(None);
+        };
+        let By::All(all, filtered) = way.by else {
+            return Ok(None);
+        };
+        if way.us > estimate.all * NEXT_ROW_US {
+            return self.count_current().map(Some);
+        }
+        if let [one] = all.as_slice()
+            && one.access.single
+            && !filtered
+        {
+            return self.count_entries(&one.access).map(Some);
+        }
+        let seqs = self.collect_common(&all)?;
+        self.count_seqs(seqs, filtered).map(Some)
+    }
+
+    /// Whether some index is so short that its records are rather looked at
+    /// one by one than the records found to which they should refer.
+    pub(crate) fn has_short_index(&mut self) -> Result<bool, Error> {
+        let Some(estimate) = self.estimate()? else {
+            return Ok(self.driver(&[0])?.is_some());
+        };
+        let indexed = self.indexed(&estimate)?;
+        Ok(indexed.iter().any(|one| one.entries < SHORT))
     }
 
     fn ways(&mut self, estimate: &Estimate, wanted: usize) -> Result<Vec<Way>, Error> {
@@ -135,7 +201,7 @@ impl<'a> Search<'a> {
                 let part = estimate.part([one.condition]);
                 let rows = (wanted as f64 * part / matching).min(one.entries);
                 ways.push(Way {
-                    by: By::Date(one.access.clone()),
+                    by: By::Date(one.clone()),
                     rows,
                     us: one.access.spans.len() as f64 * SEEK_US + rows * (ENTRY_US + ROW_US),
                 });
@@ -144,7 +210,7 @@ impl<'a> Search<'a> {
                 let part = estimate.part([one.condition]);
                 let rows = (wanted as f64 * part / matching).min(one.entries);
                 ways.push(Way {
-                    by: By::Seq(one.access.clone()),
+                    by: By::Seq(one.clone()),
                     rows,
                     us: SEEK_US + rows * (ENTRY_US + ROW_US),
                 });
@@ -189,7 +255,7 @@ impl<'a> Search<'a> {
         let mut entries = first.entries;
         let mut taken = vec![first.condition];
         let mut is_exact = first.access.exact;
-        let mut accesses = vec![first.access];
+        let mut all = vec![first];
         for one in rest {
             let before = estimate.part(taken.iter().copied());
             let with = estimate.part(taken.iter().copied().chain([one.condition]));
@@ -204,7 +270,7 @@ impl<'a> Search<'a> {
                 entries += one.entries;
                 is_exact &= one.access.exact;
                 taken.push(one.condition);
-                accesses.push(one.access);
+                all.push(one);
             }
         }
         let filtered = !is_exact || taken.len() < self.conditions.all.len();
@@ -213,7 +279,7 @@ impl<'a> Search<'a> {
             false => 0.0,
         };
         Some(Way {
-            by: By::All(accesses, filtered),
+            by: By::All(all, filtered),
             rows: rows + entries,
             us: us + rows * ROW_US,
         })

@@ -442,6 +442,7 @@ fn again(error: &Error) -> Error {
         other @ (Error::Conflict { .. }
         | Error::SnapshotGone(_)
         | Error::TooCostly { .. }
+        | Error::TookTooLong { .. }
         | Error::Misuse(_)) => Error::Unavailable(other.to_string()),
     }
 }

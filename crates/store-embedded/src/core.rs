@@ -5,6 +5,7 @@ use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use salus_crypto::{Keyring, Slot, merkle::Frontier};
@@ -40,6 +41,7 @@ pub(crate) struct Core {
     pub(crate) superseded: Arc<Superseded>,
     pub(crate) space: Space,
     pub(crate) rows_max: u64,
+    pub(crate) time_max: Duration,
     pub(crate) aside: Aside,
     pub(crate) main_dates: RwLock<HashMap<(Scope, Kind), MainDate>>,
     pub(crate) samples: Samples,
@@ -77,6 +79,7 @@ impl Core {
             dictionary,
             memory,
             rows_max,
+            time_max,
             disk_bytes_min,
             retention: _,
         } = options;
@@ -111,6 +114,7 @@ impl Core {
             superseded: Arc::new(superseded),
             space: Space::new(dir, disk_bytes_min),
             rows_max,
+            time_max,
             aside: Aside::default(),
             main_dates: RwLock::new(main_dates),
             samples: Samples::new(),

@@ -3,11 +3,19 @@
 use salus_store::Error;
 
 use crate::core::read_count;
+use crate::estimate::Estimate;
 use crate::gather::distinct;
+use crate::index::Access;
 use crate::keys;
-use crate::plan::ALL;
+use crate::links::ENTRIES_AT_ONCE;
+use crate::plan::{ALL, COLLECT_MAX, Driver, FEW, MANY};
 use crate::row::Entry;
 use crate::search::Search;
+
+/// Of a kind with fewer records than these, what is asked for is counted.
+const EXACT: u64 = 500;
+/// So many of a sample say enough of all.
+const ENOUGH: u32 = 4;
 
 impl Search<'_> {
     pub(crate) fn count(&mut self) -> Result<u64, Error> {
@@ -17,21 +25,44 @@ impl Search<'_> {
         if self.conditions.all.is_empty() {
             return self.count_all();
         }
-        let (seqs, filtered) = if let Some(ids) = self.conditions.ids() {
-            (self.seqs_of_ids(ids)?, true)
-        } else if let Some(driver) = self.driver(ALL)? {
-            let filtered = self.is_filtered(&driver.access);
-            let seqs = match driver.seqs {
-                Some(seqs) => distinct(seqs),
-                None => self.collect(&driver.access)?,
-            };
-            (seqs, filtered)
-        } else if let Some(access) = self.resolve_rather_than_read_all()? {
-            let filtered = self.is_filtered(&access);
-            (self.collect(&access)?, filtered)
-        } else {
-            return self.count_current();
+        if let Some(ids) = self.conditions.ids() {
+            let seqs = self.seqs_of_ids(ids)?;
+            return self.count_seqs(seqs, true);
+        }
+        if let Some(count) = self.count_few(ALL)? {
+            return Ok(count);
+        }
+        if !self.is_all_decidable() && !self.has_short_index()? {
+            self.resolve_rather_than_read_all()?;
+        }
+        if let Some(count) = self.count_by_estimate()? {
+            return Ok(count);
+        }
+        match self.driver(&[0])? {
+            Some(driver) => {
+                let filtered = self.is_filtered(&driver.access);
+                let seqs = self.collect(&driver.access)?;
+                self.count_seqs(seqs, filtered)
+            }
+            None => self.count_current(),
+        }
+    }
+
+    /// How many there are, if some condition has few entries.
+    pub(crate) fn count_few(&mut self, rounds: &[usize]) -> Result<Option<u64>, Error> {
+        let Some(Driver {
+            access,
+            seqs: Some(seqs),
+        }) = self.driver(rounds)?
+        else {
+            return Ok(None);
         };
+        let filtered = self.is_filtered(&access);
+        self.count_seqs(distinct(seqs), filtered).map(Some)
+    }
+
+    /// How many of these records satisfy the conditions.
+    pub(crate) fn count_seqs(&mut self, seqs: Vec<u64>, filtered: bool) -> Result<u64, Error> {
         if !filtered {
             return Ok(seqs.len() as u64);
         }
@@ -42,6 +73,69 @@ impl Search<'_> {
             count += u64::from(self.passes(&Entry::read(&entry)?.candidate(seq)?)?);
         }
         Ok(count)
+    }
+
+    /// How many entries show, where each is of another record.
+    pub(crate) fn count_entries(&mut self, access: &Access) -> Result<u64, Error> {
+        let reader = self.reader;
+        let mut count = access.given.len() as u64;
+        let mut read = 0;
+        for span in &access.spans {
+            let mut cursor = reader.view.forward(&span.start, &span.end)?;
+            while let Some(key) = cursor.next_key()? {
+                read += 1;
+                if read == ENTRIES_AT_ONCE {
+                    self.links.read(std::mem::take(&mut read))?;
+                }
+                let shows = reader.shows(keys::last_number(key));
+                count += u64::from(shows && span.test.passes(key));
+            }
+        }
+        self.links.read(read)?;
+        Ok(count)
+    }
+
+    /// About how many there are; `None` if that cannot be said.
+    pub(crate) fn about(&mut self) -> Result<Option<u64>, Error> {
+        if self.conditions.impossible || self.conditions.all.is_empty() {
+            return self.count().map(Some);
+        }
+        let all = read_count(&self.reader.view, self.reader.scope, self.query.kind)?;
+        if all < EXACT || self.conditions.ids().is_some() {
+            return self.count().map(Some);
+        }
+        if let Some(count) = self.count_few(FEW)? {
+            return Ok(Some(count));
+        }
+        self.resolve(COLLECT_MAX)?;
+        let is_decided = self.is_all_decidable();
+        let Some(estimate) = self.estimate()? else {
+            return Ok(None);
+        };
+        let found = match is_decided {
+            true => estimate.found(),
+            false => self.found_in(&estimate)?,
+        };
+        if found >= ENOUGH {
+            return Ok(Some(estimate.of_found(found)));
+        }
+        match self.count_few(MANY)? {
+            Some(count) => Ok(Some(count)),
+            None => Ok(Some(estimate.of_found(found.max(1)))),
+        }
+    }
+
+    /// How many of a sample satisfy all conditions, others read where need be.
+    fn found_in(&mut self, estimate: &Estimate) -> Result<u32, Error> {
+        let mut found = 0;
+        for (seq, entry) in estimate.records_of_sample() {
+            if self.shows(*seq) {
+                self.touch()?;
+                let passes = self.passes(&Entry::read(entry)?.candidate(*seq)?)?;
+                found += u32::from(passes);
+            }
+        }
+        Ok(found)
     }
 
     /// From the count that is kept, and what has happened since the point.

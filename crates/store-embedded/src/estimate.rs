@@ -68,6 +68,8 @@ impl<'a> Search<'a> {
             conditions,
             sample,
         };
+        let conditions = 0..estimate.conditions.len();
+        self.tell(conditions.map(|condition| estimate.records(condition)));
         Ok((size > 0).then_some(estimate))
     }
 
@@ -134,6 +136,28 @@ impl Estimate {
     pub(crate) fn records(&self, condition: usize) -> Option<f64> {
         let is_known = self.conditions.get(condition)?.is_some();
         is_known.then(|| self.part([condition]) * self.all)
+    }
+
+    /// How many of the sample satisfy all conditions that can be decided on it.
+    pub(crate) fn found(&self) -> u32 {
+        let mut joint = self.shown;
+        for bits in self.conditions.iter().flatten() {
+            joint
+                .iter_mut()
+                .zip(bits)
+                .for_each(|(all, one)| *all &= one);
+        }
+        count(&joint)
+    }
+
+    /// How many records there probably are if so many of the sample are.
+    pub(crate) fn of_found(&self, found: u32) -> u64 {
+        (f64::from(found) / f64::from(count(&self.shown)) * self.all).round() as u64
+    }
+
+    /// The records of the sample, superseded ones among them.
+    pub(crate) fn records_of_sample(&self) -> &[(u64, Vec<u8>)] {
+        &self.sample.entries
     }
 
     /// How many entries lie in the spans of an index, whether or not their records pass.

@@ -4,8 +4,10 @@ use std::collections::BinaryHeap;
 
 use salus_store::Error;
 
+use crate::choice::Indexed;
 use crate::index::{Access, Span};
 use crate::keys;
+use crate::links::ENTRIES_AT_ONCE;
 use crate::newest::Newest;
 use crate::row::Entry;
 use crate::search::{After, Chosen, Search};
@@ -68,10 +70,10 @@ impl Search<'_> {
     }
 
     /// The visible records that all of these have, each once, in no order.
-    pub(crate) fn collect_common(&mut self, accesses: &[Access]) -> Result<Vec<u64>, Error> {
+    pub(crate) fn collect_common(&mut self, all: &[Indexed]) -> Result<Vec<u64>, Error> {
         let mut common: Option<Vec<u64>> = None;
-        for access in accesses {
-            let seqs = self.collect(access)?;
+        for one in all {
+            let seqs = self.collect(&one.access)?;
             common = Some(match common {
                 None => distinct(seqs),
                 Some(mut common) => {
@@ -98,15 +100,20 @@ impl Search<'_> {
         let wanted = if hinted { self.wanted } else { &[] };
         let mut cursor = reader.view.forward(&span.start, &span.end)?;
         let mut skipped = 0;
+        let mut read = 0;
         while let Some(key) = next_wanted(&mut cursor, wanted, &mut skipped)? {
-            self.links.skip(std::mem::take(&mut skipped));
-            self.touch()?;
+            read += 1;
+            if read == ENTRIES_AT_ONCE {
+                self.links.skip(std::mem::take(&mut skipped));
+                self.links.read(std::mem::take(&mut read))?;
+            }
             let seq = keys::last_number(key);
             if span.test.passes(key) && self.shows(seq) {
                 seqs.push(seq);
             }
         }
-        Ok(())
+        self.links.skip(skipped);
+        self.links.read(read)
     }
 
     pub(crate) fn collect_current(&mut self) -> Result<Vec<u64>, Error> {

@@ -43,6 +43,7 @@ mod search;
 mod space;
 mod superseded;
 mod text;
+mod trace;
 mod turns;
 mod walk;
 mod walks;
@@ -53,6 +54,7 @@ mod tests;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use salus_crypto::Keyring;
@@ -88,6 +90,8 @@ pub struct Options {
     pub memory: Memory,
     /// Rows that one query may touch.
     pub rows_max: u64,
+    /// How long one query may take.
+    pub time_max: Duration,
     /// Commits are refused when the disk has less room than this, in bytes.
     pub disk_bytes_min: u64,
 }
@@ -103,6 +107,7 @@ impl Options {
             retention: Retention::default(),
             memory: Memory::default(),
             rows_max: 1_000_000,
+            time_max: Duration::from_secs(10),
             disk_bytes_min: 128 << 20,
         }
     }

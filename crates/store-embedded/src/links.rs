@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use salus_store::{Candidate, Error, Filter, Kind, Others, Param, Test};
 
@@ -17,6 +18,12 @@ use crate::walk::next_wanted;
 
 /// Passing over so many entries costs about as much as looking at a row.
 const SKIPPED_PER_ROW: u64 = 32;
+/// Reading so many entries costs about as much as looking at a row.
+const ENTRIES_PER_ROW: u64 = 8;
+/// Rows looked at between two looks at the clock.
+const ROWS_OF_LOOK: u64 = 128;
+/// Entries read between two countings.
+pub(crate) const ENTRIES_AT_ONCE: u64 = 1024;
 /// More answers than these are not kept.
 const KEPT_MAX: usize = 1 << 17;
 
@@ -25,8 +32,12 @@ pub(crate) struct Links {
     /// Rows looked at.
     pub(crate) touched: u64,
     rows_max: u64,
+    time_max: Duration,
+    begun: Instant,
     /// Entries passed over and not counted yet.
     skipped: u64,
+    /// Entries read and not counted yet.
+    entries: u64,
     /// By the place of the filter inside the condition.
     known: HashMap<*const Filter, Known>,
     kept: usize,
@@ -54,11 +65,14 @@ pub(crate) enum Found {
 }
 
 impl Links {
-    pub(crate) fn new(rows_max: u64) -> Self {
+    pub(crate) fn new(rows_max: u64, time_max: Duration) -> Self {
         Self {
             touched: 0,
             rows_max,
+            time_max,
+            begun: Instant::now(),
             skipped: 0,
+            entries: 0,
             known: HashMap::new(),
             kept: 0,
         }
@@ -71,7 +85,39 @@ impl Links {
             let rows_max = self.rows_max;
             return Err(Error::TooCostly { rows_max });
         }
+        if self.touched.is_multiple_of(ROWS_OF_LOOK) {
+            self.look_at_clock()?;
+        }
         Ok(self.touched)
+    }
+
+    /// Counts entries of an index that were read, but not their rows.
+    pub(crate) fn read(&mut self, entries: u64) -> Result<(), Error> {
+        self.entries += entries;
+        self.touched += self.entries / ENTRIES_PER_ROW;
+        self.entries %= ENTRIES_PER_ROW;
+        if entries >= ENTRIES_AT_ONCE {
+            self.look_at_clock()?;
+        }
+        match self.touched > self.rows_max {
+            true => Err(Error::TooCostly {
+                rows_max: self.rows_max,
+            }),
+            false => Ok(()),
+        }
+    }
+
+    /// Allows less than a query may touch else.
+    pub(crate) fn spend_at_most(&mut self, rows_max: u64) {
+        self.rows_max = self.rows_max.min(rows_max);
+    }
+
+    fn look_at_clock(&self) -> Result<(), Error> {
+        let time_max = self.time_max;
+        match self.begun.elapsed() > time_max {
+            true => Err(Error::TookTooLong { time_max }),
+            false => Ok(()),
+        }
     }
 
     /// Counts entries that were passed over for their hints.

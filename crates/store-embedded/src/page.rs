@@ -31,12 +31,14 @@ impl Search<'_> {
         }
         let (after, wanted) = (after.as_ref(), limit.saturating_add(1));
         if let Some(ids) = self.conditions.ids() {
+            self.step("go to the ids", &[], None);
             let seqs = self.seqs_of_ids(ids)?;
             return self.sorted(seqs, true, after, wanted);
         }
         if let Some(page) = self.in_order(after, wanted)? {
             return Ok(page);
         }
+        self.step("read a little of each index", &[], None);
         let driver = match self.driver(FEW)? {
             Some(Driver {
                 access,
@@ -53,6 +55,7 @@ impl Search<'_> {
         {
             return Ok(page);
         }
+        self.step("walk in the order asked for", &[], None);
         // There is another way if this one is long.
         let choice = driver.is_some() || self.conditions.may_resolve();
         let walk_max = match choice {
@@ -103,6 +106,7 @@ impl Search<'_> {
         after: Option<&After>,
         wanted: usize,
     ) -> Result<Vec<Chosen>, Error> {
+        self.step("find the records referred to", &[], None);
         if self.conditions.linked
             && self.resolve(COLLECT_MAX)?
             && self.is_all_decidable()
@@ -118,6 +122,7 @@ impl Search<'_> {
             // What is pointed to is known: each row is soon decided.
             return Ok(page);
         }
+        self.step("read more of each index", &[], None);
         let driver = match choice {
             true => self.driver(MANY)?,
             false => None,
@@ -181,6 +186,7 @@ impl Search<'_> {
         let Some((condition, access)) = self.dated_access() else {
             return Ok(None);
         };
+        self.step("merge references by date", &[condition], None);
         self.walked.push(condition);
         self.by_main_date(&access, self.is_descending(), after, wanted)
     }

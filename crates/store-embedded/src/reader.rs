@@ -4,8 +4,8 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use salus_store::{
-    AuditQuery, AuditRecord, Error, Found, History, HistoryOf, Hit, Kind, Position, Query, Record,
-    Reply, Scope, Seq, Snapshot,
+    AuditQuery, AuditRecord, Error, Found, History, HistoryOf, Hit, Kind, Plan, Position, Query,
+    Record, Reply, Scope, Seq, Snapshot,
 };
 
 use crate::core::Core;
@@ -361,6 +361,14 @@ impl Snapshot for Reader {
 
     fn find<'a>(&'a self, query: &'a Query) -> Reply<'a, Found> {
         ready(self.find_now(query))
+    }
+
+    fn explain<'a>(&'a self, query: &'a Query) -> Reply<'a, (Found, Plan)> {
+        ready(self.explain_now(query))
+    }
+
+    fn estimate<'a>(&'a self, query: &'a Query) -> Reply<'a, Option<u64>> {
+        ready(self.estimate_now(query))
     }
 
     fn count<'a>(&'a self, query: &'a Query) -> Reply<'a, u64> {

@@ -8,7 +8,8 @@
 use std::sync::Arc;
 
 use salus_store::{
-    Candidate, Error, Filter, Found, Hit, Kind, Param, Position, Query, Row, Seq, Sort, ValueRef,
+    Candidate, Error, Filter, Found, Hit, Kind, Param, Plan, Position, Query, Row, Seq, Sort,
+    ValueRef,
 };
 
 use crate::choice::Bounds;
@@ -20,14 +21,33 @@ use crate::plan::Conditions;
 use crate::reader::Reader;
 use crate::relevance::Texts;
 use crate::row::Entry;
+use crate::trace::Trace;
 use crate::{index, keys};
+
+/// Rows that may be touched for an estimate.
+const ESTIMATE_ROWS: u64 = 20_000;
 
 impl Reader {
     pub(crate) fn find_now(&self, query: &Query) -> Result<Found, Error> {
         query.validate()?;
         let wanted = hints(&query.filter);
         let mut search = Search::new(self, Asked::of(query), &wanted);
+        self.found(&mut search, query)
+    }
+
+    /// The same, and how it was done.
+    pub(crate) fn explain_now(&self, query: &Query) -> Result<(Found, Plan), Error> {
+        query.validate()?;
+        let wanted = hints(&query.filter);
+        let mut search = Search::new(self, Asked::of(query), &wanted);
+        search.trace = Some(Trace::new());
+        let found = self.found(&mut search, query)?;
+        Ok((found, search.plan()))
+    }
+
+    fn found(&self, search: &mut Search<'_>, query: &Query) -> Result<Found, Error> {
         let mut chosen = search.page(query.limit)?;
+        search.step("open the bodies of the page", &[], None);
         let further = chosen.get(query.limit).map(|one| Seq(one.seq));
         chosen.truncate(query.limit);
         let mut found = Found::default();
@@ -67,6 +87,17 @@ impl Reader {
             ids.push(Entry::read(&entry)?.id.into());
         }
         Ok(ids)
+    }
+
+    pub(crate) fn estimate_now(&self, query: &Query) -> Result<Option<u64>, Error> {
+        query.validate()?;
+        let wanted = hints(&query.filter);
+        let mut search = Search::new(self, Asked::of(query), &wanted);
+        search.links.spend_at_most(ESTIMATE_ROWS);
+        match self.core.aside.run(|| search.about()) {
+            Err(Error::TooCostly { .. } | Error::TookTooLong { .. }) => Ok(None),
+            about => about,
+        }
     }
 
     pub(crate) fn count_now(&self, query: &Query) -> Result<u64, Error> {
@@ -137,6 +168,8 @@ pub(crate) struct Search<'a> {
     /// Where a walk along the parameter that sorts finds all that match.
     pub(crate) bounds: Option<Bounds>,
     pub(crate) texts: Texts,
+    /// What is done, if anybody asked.
+    pub(crate) trace: Option<Trace>,
 }
 
 /// A record that belongs on the page.
@@ -171,11 +204,12 @@ impl<'a> Search<'a> {
             conditions: Conditions::of(query.filter),
             backward: query.after.is_some_and(Position::is_backward),
             wanted,
-            links: Links::new(reader.core.rows_max),
+            links: Links::new(reader.core.rows_max, reader.core.time_max),
             sets: Sets::new(),
             walked: Vec::new(),
             bounds: None,
             texts: Texts::default(),
+            trace: None,
         }
     }
 

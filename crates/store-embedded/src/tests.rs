@@ -1,6 +1,7 @@
 //! The conformance suite on this engine, and what only this engine promises.
 
 mod budget;
+mod cliffs;
 mod crash;
 mod disk;
 mod oracle;

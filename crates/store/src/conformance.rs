@@ -343,6 +343,18 @@ impl View<'_> {
     }
 
     #[track_caller]
+    fn estimate(&self, query: &Query) -> Option<u64> {
+        let estimate = self.subject.wait(self.snapshot.estimate(query));
+        estimate.expect("estimate")
+    }
+
+    #[track_caller]
+    fn explain(&self, query: &Query) -> Found {
+        let explained = self.subject.wait(self.snapshot.explain(query));
+        explained.expect("explain").0
+    }
+
+    #[track_caller]
     fn changed(&self, kinds: &[Kind]) -> Option<Seq> {
         let changed = self.subject.wait(self.snapshot.changed(kinds));
         changed.expect("changed")

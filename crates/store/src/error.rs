@@ -20,6 +20,12 @@ pub enum Error {
         /// The limit.
         rows_max: u64,
     },
+    /// The query takes longer than one query may.
+    #[error("the query takes longer than {time_max:?}")]
+    TookTooLong {
+        /// The limit.
+        time_max: std::time::Duration,
+    },
     /// The caller broke the contract: an id too long, a batch with a record twice.
     #[error("not a valid request to the store: {0}")]
     Misuse(&'static str),

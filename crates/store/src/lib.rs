@@ -16,6 +16,7 @@ mod batch;
 mod error;
 mod matcher;
 mod name;
+mod plan;
 mod query;
 mod record;
 mod row;
@@ -34,6 +35,7 @@ pub use batch::{AuditEntry, Batch, Committed, Precondition, Put, SealKey};
 pub use error::Error;
 pub use matcher::{Candidate, Others};
 pub use name::{Kind, Param, Scope, Seq};
+pub use plan::{Plan, PlanCondition, PlanStep};
 pub use query::{
     AuditQuery, Comparison, Filter, Found, History, HistoryOf, Hit, Position, Query, Sort, Test,
 };
@@ -107,6 +109,15 @@ pub trait Snapshot: Send + Sync {
     /// Current, undeleted records that a query describes, one page. A query
     /// that [`Query::validate`] refuses is refused here and by `count`.
     fn find<'a>(&'a self, query: &'a Query) -> Reply<'a, Found>;
+
+    /// As [`Self::find`], and how it was done.
+    fn explain<'a>(&'a self, query: &'a Query) -> Reply<'a, (Found, Plan)>;
+
+    /// About how many records a query describes, in bounded time; `None` if
+    /// that cannot be said in it. Exact where the kind has less than 500
+    /// records. An estimate tells how many records of the kind there are in
+    /// all, whatever the filter: it is not for those who may not know.
+    fn estimate<'a>(&'a self, query: &'a Query) -> Reply<'a, Option<u64>>;
 
     /// How many records a query describes; `sort`, `limit`, `after` and `rows` have no effect.
     fn count<'a>(&'a self, query: &'a Query) -> Reply<'a, u64>;

@@ -7,11 +7,12 @@ mod past;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use crate::{
-    At, AuditEntry, AuditQuery, AuditRecord, Batch, Candidate, Change, Committed, Error, Found,
-    History, HistoryOf, Hit, Kind, Position, Precondition, Put, Query, Record, Reply, Row, Rows,
-    Scope, Seq, Snapshot, Sort, Store,
+    At, AuditEntry, AuditQuery, AuditRecord, Batch, Candidate, Change, Committed, Error, Filter,
+    Found, History, HistoryOf, Hit, Kind, Plan, PlanStep, Position, Precondition, Put, Query,
+    Record, Reply, Row, Rows, Scope, Seq, Snapshot, Sort, Store,
 };
 
 use past::Past;
@@ -282,6 +283,34 @@ impl Snapshot for View {
             hits.collect()
         });
         reply(page(hits, query.limit, query.after))
+    }
+
+    fn explain<'a>(&'a self, query: &'a Query) -> Reply<'a, (Found, Plan)> {
+        let rows = self.store.read(|state| {
+            let past = state.at(self.scope, self.seq);
+            past.matching(query.kind, &Filter::Everything).len() as u64
+        });
+        Box::pin(async move {
+            let found = self.find(query).await?;
+            let step = PlanStep {
+                what: "look at every record",
+                conditions: Vec::new(),
+                rows_expected: Some(rows),
+                rows,
+                time: Duration::ZERO,
+            };
+            let plan = Plan {
+                records: Some(rows),
+                conditions: Vec::new(),
+                steps: vec![step],
+                rows,
+            };
+            Ok((found, plan))
+        })
+    }
+
+    fn estimate<'a>(&'a self, query: &'a Query) -> Reply<'a, Option<u64>> {
+        Box::pin(async move { self.count(query).await.map(Some) })
     }
 
     fn count<'a>(&'a self, query: &'a Query) -> Reply<'a, u64> {

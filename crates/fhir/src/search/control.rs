@@ -28,6 +28,8 @@ pub struct Control {
     pub format: Option<Box<str>>,
     /// `_pretty`.
     pub pretty: Option<bool>,
+    /// `_explain`: tell how the result was found.
+    pub explain: Option<bool>,
 }
 
 /// A key of an order.
@@ -94,7 +96,7 @@ pub struct Include {
 /// Most keys, includes or elements of a request, each.
 pub const CONTROLS_MAX: usize = 50;
 
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "_sort",
     "_count",
     "_total",
@@ -104,6 +106,7 @@ const NAMES: [&str; 9] = [
     "_elements",
     "_format",
     "_pretty",
+    "_explain",
 ];
 
 /// Does the name, but for its modifier, belong here?
@@ -157,6 +160,7 @@ impl Control {
                 let format = (!value.is_empty()).then(|| value.into());
                 at.once(&mut self.format, format, "must not be empty")
             }
+            "_explain" => at.once(&mut self.explain, boolean(value), "must be true or false"),
             _ => at.once(&mut self.pretty, boolean(value), "must be true or false"),
         }
     }

@@ -8,6 +8,7 @@ mod audit;
 mod bad_bodies;
 mod bad_input;
 mod conditions;
+mod explain;
 mod fidelity;
 mod host;
 mod idempotency;

@@ -204,7 +204,12 @@ impl Pair<'_> {
                     ..query.clone()
                 })
             };
-            (pages(&limits, page), view.count(&query))
+            let count = view.count(&query);
+            // Few are counted, if they are counted at all.
+            let estimate = view.estimate(&query);
+            assert!(estimate.is_none_or(|about| about == count), "{query:?}");
+            assert_eq!(view.explain(&query), view.find(&query), "{query:?}");
+            (pages(&limits, page), count)
         });
     }
 
@@ -333,6 +338,7 @@ fn outcome(result: Result<Committed, Error>) -> Result<Committed, String> {
         Error::Conflict { .. }
         | Error::SnapshotGone(_)
         | Error::TooCostly { .. }
+        | Error::TookTooLong { .. }
         | Error::Unavailable(_)
         | Error::Damaged(_) => format!("{error:?}"),
     })

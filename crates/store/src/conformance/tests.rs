@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
 use crate::memory::Memory;
-use crate::{Content, Filter, HistoryOf, Test};
+use crate::{Content, Filter, HistoryOf, Plan, Test};
 
 /// What an engine may get wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -261,6 +261,20 @@ impl Snapshot for FaultySnapshot {
 
     fn find<'a>(&'a self, query: &'a Query) -> Reply<'a, Found> {
         Box::pin(self.find_wrongly(query))
+    }
+
+    fn explain<'a>(&'a self, query: &'a Query) -> Reply<'a, (Found, Plan)> {
+        self.inner.explain(query)
+    }
+
+    fn estimate<'a>(&'a self, query: &'a Query) -> Reply<'a, Option<u64>> {
+        Box::pin(async move {
+            let estimate = self.inner.estimate(query).await?;
+            Ok(match self.store.fault {
+                Fault::CountsAPage => estimate.map(|count| count.min(query.limit as u64)),
+                _ => estimate,
+            })
+        })
     }
 
     fn count<'a>(&'a self, query: &'a Query) -> Reply<'a, u64> {

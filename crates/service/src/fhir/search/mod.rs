@@ -11,6 +11,7 @@ mod canonical;
 #[cfg(test)]
 mod cases;
 mod criteria;
+mod explain;
 #[cfg(test)]
 mod host;
 mod include;
@@ -34,7 +35,7 @@ use range::Range;
 use salus_auth::{Action, Grant, Target};
 use salus_fhir::issue::{Issue, Severity};
 use salus_fhir::search::Total;
-use salus_store::{At, Position, Query, Seq, Snapshot};
+use salus_store::{At, Error as Costly, Filter, Position, Query, Seq, Snapshot};
 
 use super::reply::{Reply, Status};
 use super::terms::Terms;
@@ -105,6 +106,7 @@ impl Service {
         asked.filters.extend(range.within);
         asked.pairs.extend(range.listed);
         if asked.ty.name == ResourceType::AUDIT_EVENT {
+            explain::refuse(&asked)?;
             return self.search_audit(cx, grant, asked, place).await;
         }
         self.search_granted(cx, grant, asked, place).await
@@ -165,7 +167,7 @@ impl Service {
         &self,
         cx: &Context,
         grant: &Grant,
-        asked: Asked,
+        mut asked: Asked,
         place: Place,
     ) -> Result<Reply, Error> {
         let snapshot = self.store.snapshot(cx.scope, place.at).await?;
@@ -176,11 +178,10 @@ impl Service {
         }
         query.rows = include::rows(cx, &asked);
         query.rows.extend(asked.words());
-        let found = match query.limit {
-            0 => salus_store::Found::default(),
-            _ => snapshot.find(&query).await?,
-        };
-        let total = self.total(&asked, &query, &*snapshot, &found).await?;
+        let found = explain::find(cx, grant, &mut asked, &*snapshot, &query).await?;
+        let total = self
+            .total(&asked, &query, &*snapshot, &found, grant)
+            .await?;
         let included = self.include(cx, &asked, &*snapshot, found.hits.iter());
         let included = included.await?;
         let mut entry = Entry::new(cx, What::Search, Outcome::Success, grant.rule());
@@ -212,14 +213,17 @@ impl Service {
         query: &Query,
         snapshot: &dyn Snapshot,
         found: &salus_store::Found,
+        grant: &Grant,
     ) -> Result<Option<u64>, Error> {
-        let whole = query.after.is_none() && found.next.is_none();
+        let whole = query.limit > 0 && query.after.is_none() && found.next.is_none();
         match asked.control.total {
-            Some(Total::Accurate | Total::Estimate) => Ok(Some(snapshot.count(query).await?)),
-            Some(Total::None) if query.limit > 0 => Ok(None),
+            _ if whole && asked.control.total != Some(Total::None) => {
+                Ok(Some(found.hits.len() as u64))
+            }
+            Some(Total::Estimate) => estimate(snapshot, query, grant).await,
+            Some(Total::Accurate) => Ok(Some(snapshot.count(query).await?)),
             _ if query.limit == 0 => Ok(Some(snapshot.count(query).await?)),
-            _ if whole => Ok(Some(found.hits.len() as u64)),
-            _ => Ok(None),
+            Some(Total::None) | None => Ok(None),
         }
     }
 
@@ -275,6 +279,24 @@ fn understand(
         .collect();
     asked.ignore(ignored);
     Ok(asked)
+}
+
+/// About how many match. An estimate tells how many resources of the type
+/// there are: where the grant hides some, the matches are counted instead, if
+/// that costs no more than a search may.
+async fn estimate(
+    snapshot: &dyn Snapshot,
+    query: &Query,
+    grant: &Grant,
+) -> Result<Option<u64>, Error> {
+    if *grant.filter() == Filter::Everything {
+        return Ok(snapshot.estimate(query).await?);
+    }
+    match snapshot.count(query).await {
+        Ok(count) => Ok(Some(count)),
+        Err(Costly::TooCostly { .. } | Costly::TookTooLong { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The pairs of a query's text, decoded.

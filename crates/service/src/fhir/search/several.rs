@@ -304,6 +304,7 @@ fn streams_of(
         parameters.retain(|_| known(at.next()));
         all = read_all(&parameters).0;
     }
+    all.iter().try_for_each(super::explain::refuse_of_several)?;
     let mut notices: Vec<Issue> = Vec::new();
     for notice in all.iter_mut().flat_map(|asked| asked.notices.drain(..)) {
         if !notices.contains(&notice) {
