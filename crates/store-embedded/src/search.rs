@@ -342,6 +342,10 @@ impl<'a> Search<'a> {
 
     /// Whether the index of a parameter is in the order of its values.
     pub(crate) fn can_walk(&self, param: Param) -> Result<bool, Error> {
+        if self.is_by_main_date() {
+            // There is nothing else than dates.
+            return Ok(true);
+        }
         let prefix = keys::of_param(keys::INDEX, self.reader.scope, self.query.kind, param);
         let of_tag = |tag: u8| {
             let start = [&prefix[..], &[tag]].concat();
