@@ -171,10 +171,10 @@ impl<'a> Search<'a> {
             return self.count_current().map(Some);
         }
         if let [one] = all.as_slice()
-            && one.access.single
             && !filtered
+            && let Some(value) = self.only_value(&one.access)?
         {
-            return self.count_entries(&one.access).map(Some);
+            return self.count_value(value).map(Some);
         }
         let seqs = self.collect_common(&all)?;
         self.count_seqs(seqs, filtered).map(Some)

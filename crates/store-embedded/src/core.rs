@@ -14,6 +14,7 @@ use salus_store::{Error, Kind, Scope, ordered};
 use crate::aside::Aside;
 use crate::body::{Codec, sealing};
 use crate::cache::Cache;
+use crate::counted::Counted;
 use crate::hash::SipHash;
 use crate::index::Index;
 use crate::kv::{Kv, View, When, Write};
@@ -47,6 +48,7 @@ pub(crate) struct Core {
     pub(crate) samples: Samples,
     /// Held while blocks of postings are changed.
     pub(crate) texts: Mutex<()>,
+    pub(crate) counted: Counted,
     /// The last point that readers may see.
     visible: AtomicU64,
     /// See [`State::lag_ms`].
@@ -119,6 +121,7 @@ impl Core {
             main_dates: RwLock::new(main_dates),
             samples: Samples::new(),
             texts: Mutex::new(()),
+            counted: Counted::new(),
             visible: AtomicU64::new(state.seq),
             lag_ms: AtomicI64::new(state.lag_ms),
             fault: Mutex::new(None),

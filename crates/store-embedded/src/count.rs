@@ -5,9 +5,8 @@ use salus_store::Error;
 use crate::core::read_count;
 use crate::estimate::Estimate;
 use crate::gather::distinct;
-use crate::index::Access;
 use crate::keys;
-use crate::links::ENTRIES_AT_ONCE;
+use crate::page::TEXT_MAX;
 use crate::plan::{ALL, COLLECT_MAX, Driver, FEW, MANY};
 use crate::row::Entry;
 use crate::search::Search;
@@ -32,6 +31,7 @@ impl Search<'_> {
         if let Some(count) = self.count_few(ALL)? {
             return Ok(count);
         }
+        self.resolve_texts(TEXT_MAX)?;
         if !self.is_all_decidable() && !self.has_short_index()? {
             self.resolve_rather_than_read_all()?;
         }
@@ -75,26 +75,6 @@ impl Search<'_> {
         Ok(count)
     }
 
-    /// How many entries show, where each is of another record.
-    pub(crate) fn count_entries(&mut self, access: &Access) -> Result<u64, Error> {
-        let reader = self.reader;
-        let mut count = access.given.len() as u64;
-        let mut read = 0;
-        for span in &access.spans {
-            let mut cursor = reader.view.forward(&span.start, &span.end)?;
-            while let Some(key) = cursor.next_key()? {
-                read += 1;
-                if read == ENTRIES_AT_ONCE {
-                    self.links.read(std::mem::take(&mut read))?;
-                }
-                let shows = reader.shows(keys::last_number(key));
-                count += u64::from(shows && span.test.passes(key));
-            }
-        }
-        self.links.read(read)?;
-        Ok(count)
-    }
-
     /// About how many there are; `None` if that cannot be said.
     pub(crate) fn about(&mut self) -> Result<Option<u64>, Error> {
         if self.conditions.impossible || self.conditions.all.is_empty() {
@@ -107,6 +87,7 @@ impl Search<'_> {
         if let Some(count) = self.count_few(FEW)? {
             return Ok(Some(count));
         }
+        self.resolve_texts(COLLECT_MAX)?;
         self.resolve(COLLECT_MAX)?;
         let is_decided = self.is_all_decidable();
         let Some(estimate) = self.estimate()? else {

@@ -20,6 +20,7 @@ mod collect;
 mod commit;
 mod core;
 mod count;
+mod counted;
 mod estimate;
 mod gather;
 mod hash;

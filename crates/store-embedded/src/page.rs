@@ -20,7 +20,7 @@ const LONG_WALK: u64 = 8 * COLLECT_MAX as u64;
 
 /// Versions with certain words that are listed before it is known whether
 /// another way is shorter.
-const TEXT_MAX: usize = 64 * COLLECT_MAX;
+pub(crate) const TEXT_MAX: usize = 64 * COLLECT_MAX;
 
 impl Search<'_> {
     /// The page, and one more record if there is one.

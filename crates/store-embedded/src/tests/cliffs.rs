@@ -211,6 +211,48 @@ fn a_sample_survives_and_one_that_is_missing_is_drawn() {
 }
 
 #[test]
+fn a_count_follows_what_changes_and_each_point_has_its_own() {
+    let dir = TempDir::new().unwrap();
+    let room = Room::new(dir.path());
+    let store = room.open();
+    let all = |from: u64, to: u64, version: u64, status: u64| {
+        let puts = (from..to).map(|n| {
+            let mut put = observation(&format!("o{n}"), version, "1");
+            put.rows.push(token(STATUS, status));
+            put
+        });
+        room.commit(&store, batch(puts.collect())).unwrap()
+    };
+    let count = |at: At| {
+        let snapshot = room.snapshot(&store, at).unwrap();
+        let query = World::query(vec![is(STATUS, 0)], Vec::new());
+        room.runtime.block_on(snapshot.count(&query)).unwrap()
+    };
+    let first = all(0, 6000, 1, 0);
+    assert_eq!(count(At::Now), 6000);
+    let second = all(0, 500, 2, 1);
+    let third = all(6000, 6100, 1, 0);
+    assert_eq!(count(At::Now), 5600);
+    assert_eq!(count(At::Seq(second)), 5500);
+    assert_eq!(count(At::Seq(first)), 6000);
+    let mut deleted = observation("o5999", 2, "1");
+    deleted.content = salus_store::Content::Deleted;
+    deleted.rows.clear();
+    room.commit(&store, batch(vec![deleted])).unwrap();
+    all(0, 100, 3, 0);
+    assert_eq!(count(At::Now), 5699);
+    assert_eq!(count(At::Seq(third)), 5600);
+    all(100, 200, 3, 0);
+    store
+        .forget_before(room.snapshot(&store, At::Now).unwrap().seq())
+        .unwrap();
+    // What was superseded since is forgotten: counted anew.
+    assert_eq!(count(At::Now), 5799);
+    all(200, 300, 3, 0);
+    assert_eq!(count(At::Now), 5899);
+}
+
+#[test]
 fn a_query_that_takes_too_long_is_refused() {
     let dir = TempDir::new().unwrap();
     let room = Room::new(dir.path());
