@@ -165,11 +165,10 @@ impl From<salus_store::Error> for Error {
 
 /// What to do about a search that costs too much.
 fn too_costly(error: salus_store::Error) -> Error {
-    let over = match &error {
-        salus_store::Error::TookTooLong { time_max } => {
-            format!("takes longer than {} seconds", time_max.as_secs_f64())
-        }
-        _ => "touches more records than one search may".to_owned(),
+    let over = if let salus_store::Error::TookTooLong { time_max } = &error {
+        format!("takes longer than {} seconds", time_max.as_secs_f64())
+    } else {
+        "touches more records than one search may".to_owned()
     };
     let details = format!(
         "the search {over}; add a condition that few records satisfy, such as a patient or a \
