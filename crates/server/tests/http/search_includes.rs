@@ -32,7 +32,7 @@ fn several_types_bring_what_they_refer_to() {
     let project = project("includes-several");
     put(
         &project,
-        json!({"resourceType": "Organization", "id": "org"}),
+        json!({"resourceType": "Organization", "id": "org", "name": "Org"}),
     );
     put(
         &project,
