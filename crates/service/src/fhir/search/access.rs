@@ -291,7 +291,7 @@ fn check(seeds: u64, lasts: usize, store: impl Fn() -> Arc<dyn Store>) {
     }
     // The questions are neither trivial nor vain, and the policies hide something.
     let asked = all.len() * QUESTIONS;
-    let enough = tally.found.min(tally.none).min(tally.narrowed) * 4 > asked;
+    let enough = tally.found.min(tally.none).min(tally.narrowed) * 5 > asked;
     assert!(seeds < 20 || enough, "{tally:?}");
 }
 
