@@ -9,10 +9,13 @@ mod control;
 mod convert;
 mod decimal;
 mod extract;
+mod filter;
 mod fold;
 mod lay;
+mod list;
 mod main_date;
 mod name;
+mod near;
 mod operand;
 mod parameters;
 mod path;
@@ -27,11 +30,15 @@ mod agreement;
 #[cfg(test)]
 mod tests;
 
-pub use control::{CONTROLS_MAX, Control, Include, SCORE, SortKey, Summary, Total};
+pub use control::{
+    CONTROLS_MAX, Contained, ContainedType, Control, Include, SCORE, SortKey, Summary, Total,
+};
 pub use decimal::Number;
 pub use extract::{Entry, Extractor};
 pub use fold::fold;
+pub use list::{Current, Listed};
 pub use name::{CHAIN_MAX, Clause, Criterion, Modifier};
+pub use near::Near;
 pub use operand::{ALTERNATIVES_MAX, Amount, Asking, Operand, Prefix};
 pub use parameters::Parameters;
 pub use query::{PARAMETERS_MAX, Problem, Search};

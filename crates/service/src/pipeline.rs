@@ -8,12 +8,13 @@
 
 use salus_auth::{Action, Grant, Target};
 use salus_fhir::reference::is_id;
-use salus_store::{Batch, Content, Kind, Precondition, Put, Scope, SealKey};
+use salus_store::{At, Batch, Content, Kind, Precondition, Put, Scope, SealKey};
 
 use crate::Service;
 use crate::audit::entry::{Entity, Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::{self, Error};
+use crate::fhir::contained::Container;
 use crate::fhir::stored::Stored;
 use crate::fhir::types::ResourceType;
 
@@ -24,6 +25,8 @@ pub(crate) const FORBIDDEN: &str = "you may not do this here";
 pub(crate) struct Write {
     put: Put,
     entity: Option<Entity>,
+    /// What is kept of what it contains.
+    contained: Vec<Put>,
 }
 
 impl Write {
@@ -38,7 +41,10 @@ impl Write {
             main_date_ms: stored.main_date_ms,
             seal: stored.seal,
         };
-        Self::of(stored.ty.name, put)
+        Self {
+            contained: stored.contained,
+            ..Self::of(stored.ty.name, put)
+        }
     }
 
     /// A new version that says the record is deleted.
@@ -68,7 +74,11 @@ impl Write {
 
     /// A record beside others that nobody asks about, in the audit neither.
     pub(crate) fn aside(_grant: &Grant, put: Put) -> Self {
-        Self { put, entity: None }
+        Self {
+            put,
+            entity: None,
+            contained: Vec::new(),
+        }
     }
 
     fn of(ty: &'static str, put: Put) -> Self {
@@ -80,6 +90,7 @@ impl Write {
         Self {
             put,
             entity: Some(entity),
+            contained: Vec::new(),
         }
     }
 }
@@ -200,12 +211,14 @@ impl Service {
         preconditions: Vec<Precondition>,
         writes: Vec<Write>,
     ) -> Result<(), salus_store::Error> {
-        let mut puts = Vec::with_capacity(writes.len());
-        for Write { put, entity } in writes {
-            if let Some(entity) = entity {
-                entry.concerns(entity, put.kind, &put.seal);
+        let mut puts = self.removals(cx, &writes).await?;
+        puts.reserve(writes.len());
+        for write in writes {
+            if let Some(entity) = write.entity {
+                entry.concerns(entity, write.put.kind, &write.put.seal);
             }
-            puts.push(put);
+            puts.push(write.put);
+            puts.extend(write.contained);
         }
         let batch = Batch {
             scope: cx.scope,
@@ -215,6 +228,32 @@ impl Service {
             audit: vec![entry.seal()],
         };
         self.store.commit(batch).await.map(|_| ())
+    }
+
+    /// What was kept of what replaced and deleted resources contained.
+    async fn removals(
+        &self,
+        cx: &Context,
+        writes: &[Write],
+    ) -> Result<Vec<Put>, salus_store::Error> {
+        let mut puts = Vec::new();
+        let mut snapshot = None;
+        for Write { put, .. } in writes.iter().filter(|write| write.put.version > 1) {
+            let Some(ty) = ResourceType::of(put.kind) else {
+                continue;
+            };
+            let snapshot = match &mut snapshot {
+                Some(snapshot) => snapshot,
+                none => none.insert(self.store.snapshot(cx.scope, At::Now).await?),
+            };
+            let (id, version) = (&*put.id, put.version - 1);
+            let replaced = snapshot.version(put.kind, id, version).await?;
+            if let Some(Content::Body(body)) = replaced.map(|record| record.content) {
+                let container = Container { ty, id, version };
+                puts.extend(container.removals(&**snapshot, &body).await?);
+            }
+        }
+        Ok(puts)
     }
 
     /// Makes the audit entry of something that changed nothing durable.

@@ -363,6 +363,7 @@ impl<'a> Search<'a> {
             (keys::after_prefix(&present), end),
             of_tag(index::REFERENCE),
             of_tag(index::COMPOSITE),
+            of_tag(index::PLACE),
         ] {
             let mut cursor = self.reader.view.forward(&start, &end)?;
             if cursor.next_key()?.is_some() {

@@ -158,6 +158,9 @@ cases! { $
         sets_of_tokens_match_any_of_theirs
         strings_match_folded_or_exactly
         references_match_by_id_and_kind
+        texts_end_and_have_an_order
+        other_values_are_of_the_same_type
+        places_are_found_by_their_distance
         uris_match_in_their_hierarchy
         a_value_is_present_whatever_its_type;
     comparisons:

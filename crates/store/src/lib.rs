@@ -16,6 +16,7 @@ mod batch;
 mod error;
 mod matcher;
 mod name;
+mod place;
 mod plan;
 mod query;
 mod record;
@@ -35,6 +36,7 @@ pub use batch::{AuditEntry, Batch, Committed, Precondition, Put, SealKey};
 pub use error::Error;
 pub use matcher::{Candidate, Others};
 pub use name::{Kind, Param, Scope, Seq};
+pub use place::{Around, Place};
 pub use plan::{Plan, PlanCondition, PlanStep};
 pub use query::{
     AuditQuery, Comparison, Filter, Found, History, HistoryOf, Hit, Position, Query, Sort, Test,

@@ -177,6 +177,10 @@ impl Test {
             (Self::StringContains(part), ValueRef::String { folded, .. }) => {
                 folded.contains(&**part)
             }
+            (Self::StringEnds(end), ValueRef::String { folded, .. }) => folded.ends_with(&**end),
+            (Self::StringOrder(comparison, text), ValueRef::String { folded, .. }) => {
+                comparison.holds_for_order(folded.cmp(text))
+            }
             (Self::StringIs(text), ValueRef::String { exact, .. }) => **text == *exact,
             (Self::Date(comparison, from, to), ValueRef::Date { from_ms, to_ms }) => {
                 comparison.holds_for_span((from_ms, to_ms), (*from, *to))
@@ -197,11 +201,17 @@ impl Test {
                 tests.all(|test| components.next().is_some_and(|value| test.accepts(&value)))
                     && components.next().is_none()
             }
+            (Self::Near(center, millimetres), ValueRef::Place(place)) => {
+                center.distance_m(place) * 1000.0 <= *millimetres as f64
+            }
+            (Self::Other(test), _) => test.is_for(value) && !test.accepts(value),
             (
                 Self::Token { .. }
                 | Self::Tokens(_)
                 | Self::StringStarts(_)
                 | Self::StringContains(_)
+                | Self::StringEnds(_)
+                | Self::StringOrder(..)
                 | Self::StringIs(_)
                 | Self::Date(..)
                 | Self::Number(..)
@@ -211,9 +221,34 @@ impl Test {
                 | Self::UriBelow(_)
                 | Self::UriAbove(_)
                 | Self::Composite(_)
-                | Self::Words(_),
+                | Self::Words(_)
+                | Self::Near(..),
                 _,
             ) => false,
+        }
+    }
+
+    /// Whether this is a test of values of such a type.
+    fn is_for(&self, value: &ValueRef<'_>) -> bool {
+        match self {
+            Self::Present => true,
+            Self::Token { .. } | Self::Tokens(_) => matches!(value, ValueRef::Token { .. }),
+            Self::StringStarts(_)
+            | Self::StringContains(_)
+            | Self::StringEnds(_)
+            | Self::StringOrder(..)
+            | Self::StringIs(_) => matches!(value, ValueRef::String { .. }),
+            Self::Date(..) => matches!(value, ValueRef::Date { .. }),
+            Self::Number(..) => matches!(value, ValueRef::Number(_)),
+            Self::Quantity { .. } => matches!(value, ValueRef::Quantity { .. }),
+            Self::Reference { .. } => matches!(value, ValueRef::Reference { .. }),
+            Self::UriIs(_) | Self::UriBelow(_) | Self::UriAbove(_) => {
+                matches!(value, ValueRef::Uri(_))
+            }
+            Self::Composite(_) => matches!(value, ValueRef::Composite(_)),
+            Self::Words(_) => matches!(value, ValueRef::Words(_)),
+            Self::Near(..) => matches!(value, ValueRef::Place(_)),
+            Self::Other(test) => test.is_for(value),
         }
     }
 
@@ -270,6 +305,19 @@ impl Comparison {
             Self::After => a >= y,
             Self::Before => b <= x,
             Self::Overlaps => a < y && x < b,
+        }
+    }
+
+    /// The same for a value that is this far from what a query asks for.
+    #[must_use]
+    pub fn holds_for_order(self, order: Ordering) -> bool {
+        match self {
+            Self::Equal | Self::Overlaps => order.is_eq(),
+            Self::NotEqual => order.is_ne(),
+            Self::Greater | Self::After => order.is_gt(),
+            Self::Less | Self::Before => order.is_lt(),
+            Self::GreaterOrEqual => order.is_ge(),
+            Self::LessOrEqual => order.is_le(),
         }
     }
 

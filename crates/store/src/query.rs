@@ -1,7 +1,7 @@
 //! Queries: what to find, said once, understood by every engine.
 
 use crate::ordered::Decimal;
-use crate::{Error, Kind, Param, Record, Relevance, Row, Seq, TextTest, Tokens};
+use crate::{Error, Kind, Param, Place, Record, Relevance, Row, Seq, TextTest, Tokens};
 
 /// A search over the current records of one kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,6 +84,11 @@ pub enum Test {
     StringStarts(Box<str>),
     /// The folded text contains this.
     StringContains(Box<str>),
+    /// The folded text ends so.
+    StringEnds(Box<str>),
+    /// The folded text against this one in the order of texts, byte by byte,
+    /// each as a span of one: `Overlaps` is `Equal`, `After` is `Greater`.
+    StringOrder(Comparison, Box<str>),
     /// The text is exactly this.
     StringIs(Box<str>),
     /// A date's span against this span.
@@ -125,6 +130,11 @@ pub enum Test {
     Composite(Vec<Test>),
     /// The words of the text are as wanted.
     Words(TextTest),
+    /// A place that is at most so many millimetres from this one.
+    Near(Place, u64),
+    /// A value of the type that this test is for, which does not pass it;
+    /// never, for [`Self::Present`].
+    Other(Box<Test>),
 }
 
 /// How often references may be followed, one inside the other.

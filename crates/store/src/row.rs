@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::ordered::{self, Decimal};
-use crate::{Components, Kind, Param, Words};
+use crate::{Components, Kind, Param, Place, Words};
 
 /// One value of one search parameter of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +69,8 @@ pub enum Value {
     Composite(Box<[Value]>),
     /// The words of a text.
     Words(Words),
+    /// A place on the Earth. Ordered by latitude, then longitude.
+    Place(Place),
 }
 
 impl Value {
@@ -96,6 +98,7 @@ impl Value {
             Self::Uri(uri) => ValueRef::Uri(uri),
             Self::Composite(values) => ValueRef::Composite(Components::of(values)),
             Self::Words(words) => ValueRef::Words(words.as_bytes()),
+            Self::Place(place) => ValueRef::Place(*place),
         }
     }
 
@@ -115,7 +118,8 @@ impl Value {
             | Self::Quantity { .. }
             | Self::Reference { .. }
             | Self::Uri(_)
-            | Self::Words(_) => true,
+            | Self::Words(_)
+            | Self::Place(_) => true,
         }
     }
 
@@ -166,6 +170,8 @@ pub enum ValueRef<'a> {
     Composite(Components<'a>),
     /// See [`Value::Words`]; the bytes of [`Words`].
     Words(&'a [u8]),
+    /// See [`Value::Place`].
+    Place(Place),
 }
 
 /// How many components a composite has.
@@ -220,6 +226,7 @@ impl ValueRef<'_> {
                     .collect::<Option<_>>()?,
             ),
             Self::Words(words) => Value::Words(Words::from_bytes(words)?),
+            Self::Place(place) => Value::Place(place),
         })
     }
 
@@ -260,6 +267,10 @@ impl ValueRef<'_> {
                 key.push(0);
             }
             Self::Words(words) => ordered::put_bytes(key, words),
+            Self::Place(place) => {
+                ordered::put_i64(key, i64::from(place.latitude()));
+                ordered::put_i64(key, i64::from(place.longitude()));
+            }
         }
     }
 
@@ -275,6 +286,7 @@ impl ValueRef<'_> {
             Self::Uri(_) => 7,
             Self::Composite(_) => 8,
             Self::Words(_) => 9,
+            Self::Place(_) => 10,
         }
     }
 }

@@ -12,7 +12,7 @@ use std::cmp::Ordering;
 
 use crate::ordered::{self, Decimal};
 use crate::row::COMPONENTS;
-use crate::{Error, Kind, Param, Row, Value, ValueRef};
+use crate::{Error, Kind, Param, Place, Row, Value, ValueRef};
 
 const FORMAT: u8 = 0x10;
 const COMPOSITE: u8 = 8;
@@ -308,6 +308,11 @@ fn take_body(tag: u8, mut body: &[u8]) -> Option<ValueRef<'_>> {
         7 => ValueRef::Uri(take_last_text(body)?),
         COMPOSITE => ValueRef::Composite(Components::stored(std::mem::take(body))?),
         WORDS => ValueRef::Words(std::mem::take(body)),
+        10 => {
+            let mut degrees = || ordered::take_u32(body).map(u32::cast_signed);
+            let (latitude, longitude) = (degrees()?, degrees()?);
+            ValueRef::Place(Place::of_parts(latitude, longitude)?)
+        }
         _ => return None,
     };
     body.is_empty().then_some(value)
@@ -333,6 +338,7 @@ fn body_length(value: &ValueRef<'_>) -> usize {
             .map(|length| 1 + length_of_length(length) + length)
             .sum(),
         ValueRef::Words(words) => words.len(),
+        ValueRef::Place(_) => 8,
     }
 }
 
@@ -366,6 +372,10 @@ fn put_body(bytes: &mut Vec<u8>, value: &ValueRef<'_>) {
             }
         }
         ValueRef::Words(words) => bytes.extend_from_slice(words),
+        ValueRef::Place(place) => {
+            ordered::put_u32(bytes, place.latitude().cast_unsigned());
+            ordered::put_u32(bytes, place.longitude().cast_unsigned());
+        }
     }
 }
 

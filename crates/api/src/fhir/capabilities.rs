@@ -101,6 +101,8 @@ fn resource(ty: ResourceType, interactions: &[Value]) -> Value {
         .iter()
         .filter(|i| !audit || matches!(i["code"].as_str(), Some("read" | "search-type")))
         .collect();
+    let specials = served::specials(ty).into_iter();
+    let specials = specials.map(|name| json!({"name": name, "type": "special"}));
     let parameters: Vec<Value> = served::parameters(ty)
         .iter()
         .map(|served| {
@@ -110,6 +112,7 @@ fn resource(ty: ResourceType, interactions: &[Value]) -> Value {
                 "definition": served.parameter.url,
             })
         })
+        .chain(specials)
         .collect();
     let mut resource = json!({
         "type": ty.name,

@@ -41,6 +41,7 @@ fn show(code: &str, value: &Value<'_>) -> String {
         | Value::ReferenceUri(_)
         | Value::ReferenceIdentifier { .. }
         | Value::Uri(_)
+        | Value::Place { .. }
         | Value::Words(_)
         | Value::OfType { .. }
         | Value::Composite(_)

@@ -30,6 +30,31 @@ pub struct Control {
     pub pretty: Option<bool>,
     /// `_explain`: tell how the result was found.
     pub explain: Option<bool>,
+    /// `_contained`.
+    pub contained: Option<Contained>,
+    /// `_containedType`.
+    pub contained_type: Option<ContainedType>,
+}
+
+/// Whether contained resources are searched:
+/// <https://hl7.org/fhir/R4/search.html#contained>.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contained {
+    /// Only those that are not contained.
+    False,
+    /// Only contained ones.
+    True,
+    /// Both.
+    Both,
+}
+
+/// What is given where a contained resource matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContainedType {
+    /// The resource that contains it.
+    Container,
+    /// The contained resource alone.
+    Contained,
 }
 
 /// A key of an order.
@@ -96,7 +121,9 @@ pub struct Include {
 /// Most keys, includes or elements of a request, each.
 pub const CONTROLS_MAX: usize = 50;
 
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 12] = [
+    "_contained",
+    "_containedType",
     "_sort",
     "_count",
     "_total",
@@ -156,6 +183,14 @@ impl Control {
                 at.once(&mut self.summary, summary(value), expected)
             }
             "_elements" => self.elements(&at, value),
+            "_contained" => {
+                let expected = "must be true, false or both";
+                at.once(&mut self.contained, contained(value), expected)
+            }
+            "_containedType" => {
+                let expected = "must be container or contained";
+                at.once(&mut self.contained_type, contained_type(value), expected)
+            }
             "_format" => {
                 let format = (!value.is_empty()).then(|| value.into());
                 at.once(&mut self.format, format, "must not be empty")
@@ -379,6 +414,23 @@ fn summary(value: &str) -> Option<Summary> {
         "data" => Some(Summary::Data),
         "count" => Some(Summary::Count),
         "false" => Some(Summary::False),
+        _ => None,
+    }
+}
+
+fn contained(value: &str) -> Option<Contained> {
+    match value {
+        "true" => Some(Contained::True),
+        "false" => Some(Contained::False),
+        "both" => Some(Contained::Both),
+        _ => None,
+    }
+}
+
+fn contained_type(value: &str) -> Option<ContainedType> {
+    match value {
+        "container" => Some(ContainedType::Container),
+        "contained" => Some(ContainedType::Contained),
         _ => None,
     }
 }

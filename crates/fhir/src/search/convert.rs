@@ -41,6 +41,8 @@ pub(super) enum Reader {
     /// A whole resource, as the target that it is.
     Resource,
     Uri,
+    /// `Location.position`.
+    Place,
 }
 
 impl Reader {
@@ -81,7 +83,9 @@ impl Reader {
                 _ => None,
             },
             SearchKind::Uri => is_text(ty).then_some(Self::Uri),
-            SearchKind::Composite | SearchKind::Special => None,
+            // The only one is `near`, and the element has no name for its type.
+            SearchKind::Special => (ty == "BackboneElement").then_some(Self::Place),
+            SearchKind::Composite => None,
         }
     }
 }
@@ -223,6 +227,20 @@ pub(super) fn convert<'a, S: AsRef<str>>(
         Reader::Uri => {
             if let Some(uri) = text(node) {
                 emit(Value::Uri(clip(uri, CODE_BYTES_MAX)));
+            }
+        }
+        Reader::Place => {
+            let degrees = |key: &str, most: f64| {
+                let text = node.get(key)?.number()?;
+                let degrees: f64 = text.parse().ok()?;
+                (degrees.abs() <= most).then_some(text)
+            };
+            let place = (degrees("latitude", 90.0), degrees("longitude", 180.0));
+            if let (Some(latitude), Some(longitude)) = place {
+                emit(Value::Place {
+                    latitude,
+                    longitude,
+                });
             }
         }
     }

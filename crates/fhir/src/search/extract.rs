@@ -7,7 +7,7 @@
 //!
 //! `_id` and `_lastUpdated` give no values, since the store itself knows the
 //! id and time of a record, and both are assigned behind this. Special
-//! parameters give none either.
+//! parameters give none either, but for `near`.
 
 use std::sync::OnceLock;
 
@@ -209,7 +209,10 @@ impl Extractor {
             | Modifier::In
             | Modifier::NotIn
             | Modifier::Identifier
-            | Modifier::Type(_) => return true,
+            | Modifier::Type(_)
+            | Modifier::Ends
+            | Modifier::Ordered(_)
+            | Modifier::Other => return true,
         };
         let number = self
             .parameters

@@ -5,6 +5,7 @@ use super::composite::{self, Compound};
 use super::convert::Reader;
 use super::extract::{Capture, Computed, Edge, Extractor, Place};
 use super::main_date;
+use super::near;
 use super::path::{Path, Step, paths};
 use crate::definitions::{
     Definitions, ElementId, Parent, SearchKind, SearchParameter, Strength, TypeId,
@@ -225,7 +226,17 @@ fn unions(parameters: &'static [SearchParameter]) -> Vec<(u16, Vec<u16>)> {
 
 pub(super) fn is_indexed(parameter: &SearchParameter) -> bool {
     let kept_by_store = matches!(parameter.code, "_id" | "_lastUpdated");
-    let unindexed = matches!(parameter.kind, SearchKind::Composite | SearchKind::Special);
+    let unindexed = match parameter.kind {
+        SearchKind::Composite => true,
+        SearchKind::Special => !near::is_near(parameter),
+        SearchKind::Number
+        | SearchKind::Date
+        | SearchKind::String
+        | SearchKind::Token
+        | SearchKind::Reference
+        | SearchKind::Quantity
+        | SearchKind::Uri => false,
+    };
     !kept_by_store && !unindexed && !parameter.expression.is_empty()
 }
 

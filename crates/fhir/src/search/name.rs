@@ -5,7 +5,9 @@
 use std::cell::Cell;
 
 use super::composite;
-use super::operand::{self, ALTERNATIVES_MAX, Asking, Expected, Operand};
+use super::list::Listed;
+use super::near;
+use super::operand::{self, ALTERNATIVES_MAX, Asking, Expected, Operand, Prefix};
 use super::parameters::Parameters;
 use super::path::paths;
 use super::text::TextQuery;
@@ -33,6 +35,14 @@ pub enum Clause {
         /// What it must satisfy.
         clause: Box<Clause>,
     },
+    /// Each of them.
+    All(Vec<Clause>),
+    /// At least one of them.
+    Any(Vec<Clause>),
+    /// The opposite.
+    Not(Box<Clause>),
+    /// It is on one of these lists.
+    Listed(Vec<Listed>),
 }
 
 /// A condition on the values of one parameter.
@@ -73,6 +83,12 @@ pub enum Modifier {
     Identifier,
     /// `:Type` on references, with [`Operand::Reference`] of that type.
     Type(&'static str),
+    /// Of `_filter` only: the text ends so.
+    Ends,
+    /// Of `_filter` only: the whole text, in the order of texts.
+    Ordered(Prefix),
+    /// Of `_filter` only: some value is another one.
+    Other,
 }
 
 /// Most links of a chain.
@@ -94,14 +110,7 @@ pub(super) fn clause(
     asking: &Asking<'_>,
     values: &Cell<usize>,
 ) -> Result<Clause, Issue> {
-    Reading {
-        whole: name,
-        value,
-        asking,
-        clauses: Cell::new(0),
-        values,
-    }
-    .clause(ty, name, 0)
+    Reading::of(name, value, asking, values).clause(ty, name, 0)
 }
 
 /// The location of a parameter in an issue: `http.` and its name, unless that
@@ -115,17 +124,34 @@ pub(super) fn location(name: &str) -> String {
     }
 }
 
-struct Reading<'r> {
+/// A parameter that is read.
+pub(super) struct Reading<'r> {
     whole: &'r str,
     value: &'r str,
-    asking: &'r Asking<'r>,
+    pub(super) asking: &'r Asking<'r>,
     /// How many were read so far.
     clauses: Cell<usize>,
     values: &'r Cell<usize>,
 }
 
-impl Reading<'_> {
-    fn clause(&self, ty: &'static str, name: &str, depth: usize) -> Result<Clause, Issue> {
+impl<'r> Reading<'r> {
+    pub(super) fn of(
+        whole: &'r str,
+        value: &'r str,
+        asking: &'r Asking<'r>,
+        values: &'r Cell<usize>,
+    ) -> Self {
+        Self {
+            whole,
+            value,
+            asking,
+            clauses: Cell::new(0),
+            values,
+        }
+    }
+
+    /// Counts another condition, so many links away.
+    pub(super) fn count(&self, depth: usize) -> Result<(), Issue> {
         if depth > CHAIN_MAX {
             return Err(self.too_costly(format!("a chain of more than {CHAIN_MAX} links")));
         }
@@ -134,6 +160,21 @@ impl Reading<'_> {
             let details = "stands for too many chains; name the types, as in subject:Patient.name";
             return Err(self.too_costly(details));
         }
+        Ok(())
+    }
+
+    /// Counts another value.
+    pub(super) fn count_value(&self) -> Result<(), Issue> {
+        self.values.set(self.values.get() + 1);
+        if self.values.get() > VALUES_MAX {
+            let details = format!("the search has more than {VALUES_MAX} values");
+            return Err(self.too_costly(details));
+        }
+        Ok(())
+    }
+
+    fn clause(&self, ty: &'static str, name: &str, depth: usize) -> Result<Clause, Issue> {
+        self.count(depth)?;
         if let Some(rest) = name.strip_prefix("_has:") {
             return self.has(ty, rest, depth);
         }
@@ -187,10 +228,21 @@ impl Reading<'_> {
             Some(wanted) => vec![self.target(reference, wanted)?],
             None => self.targets(reference)?,
         };
+        Self::chain_to(reference, candidates, |target| {
+            self.clause(target, rest, depth + 1)
+        })
+    }
+
+    /// A chain to those of some types of which the rest can be asked.
+    pub(super) fn chain_to(
+        reference: &'static SearchParameter,
+        candidates: Vec<&'static str>,
+        clause: impl Fn(&'static str) -> Result<Clause, Issue>,
+    ) -> Result<Clause, Issue> {
         let mut targets = Vec::new();
         let mut first_issue = None;
         for target in candidates {
-            match self.clause(target, rest, depth + 1) {
+            match clause(target) {
                 Ok(clause) => targets.push((target, clause)),
                 // A type without the parameter is no fault while another has it;
                 // a value that makes no sense is one for any type.
@@ -205,7 +257,7 @@ impl Reading<'_> {
     }
 
     /// The types that a reference may lead to.
-    fn targets(&self, reference: &SearchParameter) -> Result<Vec<&'static str>, Issue> {
+    pub(super) fn targets(&self, reference: &SearchParameter) -> Result<Vec<&'static str>, Issue> {
         let names = targets(reference).into_iter();
         let names: Vec<_> = names.filter_map(operand::type_name).collect();
         if names.is_empty() {
@@ -217,7 +269,11 @@ impl Reading<'_> {
     }
 
     /// The type that a modifier of a reference names.
-    fn target(&self, reference: &SearchParameter, name: &str) -> Result<&'static str, Issue> {
+    pub(super) fn target(
+        &self,
+        reference: &SearchParameter,
+        name: &str,
+    ) -> Result<&'static str, Issue> {
         let ty = operand::type_name(name).filter(|ty| leads_to(reference, ty));
         ty.ok_or_else(|| {
             let allowed = targets(reference).join(", ");
@@ -235,7 +291,8 @@ impl Reading<'_> {
         if is_text && modifier.is_some() {
             return Err(self.unsupported("this parameter has no modifiers"));
         }
-        if !is_text && (parameter.kind == SearchKind::Special || parameter.expression.is_empty()) {
+        let is_special = parameter.kind == SearchKind::Special && !near::is_near(parameter);
+        if !is_text && (is_special || parameter.expression.is_empty()) {
             return Err(self.unsupported("this parameter is not supported"));
         }
         let modifier = match modifier {
@@ -247,11 +304,7 @@ impl Reading<'_> {
             if values.len() == ALTERNATIVES_MAX {
                 return Err(self.too_costly(format!("more than {ALTERNATIVES_MAX} alternatives")));
             }
-            self.values.set(self.values.get() + 1);
-            if self.values.get() > VALUES_MAX {
-                let details = format!("the search has more than {VALUES_MAX} values");
-                return Err(self.too_costly(details));
-            }
+            self.count_value()?;
             let value = self.value(ty, parameter, modifier, text);
             values.push(value.map_err(|expected| self.malformed(&expected))?);
         }
@@ -289,7 +342,7 @@ impl Reading<'_> {
         Err(self.unsupported(details))
     }
 
-    fn value(
+    pub(super) fn value(
         &self,
         ty: &'static str,
         parameter: &SearchParameter,
@@ -313,7 +366,10 @@ impl Reading<'_> {
                 | Modifier::Contains
                 | Modifier::Not
                 | Modifier::Above
-                | Modifier::Below,
+                | Modifier::Below
+                | Modifier::Ends
+                | Modifier::Ordered(_)
+                | Modifier::Other,
             ) => operand::operand(parameter, text, self.asking),
         }
     }
@@ -341,7 +397,11 @@ impl Reading<'_> {
         Ok(Operand::Composite(parts.collect::<Result<_, _>>()?))
     }
 
-    fn parameter(&self, ty: &'static str, code: &str) -> Result<&'static SearchParameter, Issue> {
+    pub(super) fn parameter(
+        &self,
+        ty: &'static str,
+        code: &str,
+    ) -> Result<&'static SearchParameter, Issue> {
         self.asking.parameters.find(ty, code).ok_or_else(|| {
             let allowed = self.codes(ty, |_| true);
             let details = format!("unknown search parameter of {ty}; allowed: {allowed}");
@@ -349,7 +409,7 @@ impl Reading<'_> {
         })
     }
 
-    fn codes(&self, ty: &str, wanted: impl Fn(&SearchParameter) -> bool) -> String {
+    pub(super) fn codes(&self, ty: &str, wanted: impl Fn(&SearchParameter) -> bool) -> String {
         codes(self.asking.parameters, ty, wanted)
     }
 
@@ -432,9 +492,9 @@ fn modifiers(kind: SearchKind) -> &'static [(&'static str, Modifier)] {
             ("above", Modifier::Above),
             ("below", Modifier::Below),
         ],
-        SearchKind::Date | SearchKind::Number | SearchKind::Quantity => {
+        SearchKind::Date | SearchKind::Number | SearchKind::Quantity | SearchKind::Special => {
             &[("missing", Modifier::Missing)]
         }
-        SearchKind::Composite | SearchKind::Special => &[],
+        SearchKind::Composite => &[],
     }
 }

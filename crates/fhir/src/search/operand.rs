@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use super::decimal::Number;
 use super::fold::fold;
 use super::name;
+use super::near::{self, Near};
 use super::parameters::Parameters;
 use super::span::Span;
 use super::text::TextQuery;
@@ -73,6 +74,8 @@ pub enum Operand {
     },
     /// A URI.
     Uri(Box<str>),
+    /// Places so near to one.
+    Near(Near),
     /// The parts of a composite, in the order of its components.
     Composite(Vec<Operand>),
 }
@@ -183,6 +186,7 @@ pub(super) fn operand(
         SearchKind::Quantity => quantity(text),
         SearchKind::Reference => reference(parameter, text, asking),
         SearchKind::Uri => uri(text),
+        SearchKind::Special if near::is_near(parameter) => near::near(text).map(Operand::Near),
         SearchKind::Composite | SearchKind::Special => Err("is not of a type with values".into()),
     }
 }
@@ -228,11 +232,20 @@ pub(super) fn words(text: &str) -> Result<Operand, Expected> {
 }
 
 pub(super) fn missing(text: &str) -> Result<Operand, Expected> {
+    truth(text).map(Operand::Missing)
+}
+
+pub(super) fn truth(text: &str) -> Result<bool, Expected> {
     match text {
-        "true" => Ok(Operand::Missing(true)),
-        "false" => Ok(Operand::Missing(false)),
+        "true" => Ok(true),
+        "false" => Ok(false),
         _ => Err("must be true or false".into()),
     }
+}
+
+/// A date as a period that others may overlap, no wider than it is.
+pub(super) fn period(text: &str) -> Result<Operand, Expected> {
+    Ok(Operand::Date(Prefix::Ap, span(text)?))
 }
 
 pub(super) fn uri(text: &str) -> Result<Operand, Expected> {
@@ -244,15 +257,20 @@ pub(super) fn uri(text: &str) -> Result<Operand, Expected> {
 
 fn date(text: &str, asking: &Asking<'_>) -> Result<Operand, Expected> {
     let (prefix, rest) = prefixed(text)?;
-    let span = Span::parse(rest).ok_or(
-        "must be a date, YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm[:ss[.fff]][Z|±hh:mm], perhaps with a prefix",
-    )?;
+    let span = span(rest)?;
     let mut meant = span;
     if prefix == Prefix::Ap {
         // A tenth of the time between then and now, as the specification suggests.
         meant = span.widened(asking.now_ms.abs_diff(span.from_ms).cast_signed() / 10);
     }
     Ok(Operand::Date(prefix, meant))
+}
+
+fn span(text: &str) -> Result<Span, Expected> {
+    let span = Span::parse(text).ok_or(
+        "must be a date, YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm[:ss[.fff]][Z|±hh:mm], perhaps with a prefix",
+    )?;
+    Ok(span)
 }
 
 fn number(prefix: Prefix, text: &str) -> Result<Number, Expected> {

@@ -8,6 +8,8 @@
 use std::cell::Cell;
 
 use super::control::{self, Control};
+use super::filter;
+use super::list;
 use super::name::{self, Clause};
 use super::operand::Asking;
 use crate::definitions;
@@ -106,7 +108,11 @@ impl Search {
                 .control
                 .read(asking.parameters, (ty, among), name, value);
         }
-        let clause = name::clause(ty, name, value, asking, values)?;
+        let clause = match name {
+            filter::NAME => filter::clause(ty, value, asking, values)?,
+            list::NAME => Clause::Listed(list::listed(ty, value)?),
+            _ => name::clause(ty, name, value, asking, values)?,
+        };
         self.clauses.push((at, clause));
         Ok(())
     }

@@ -57,6 +57,10 @@ fn show(value: &Value<'_>) -> String {
         Value::ReferenceUri(url) => format!("<{url}>"),
         Value::ReferenceIdentifier { system, value } => format!("identifier {system}|{value}"),
         Value::Uri(uri) => format!("<{uri}>"),
+        Value::Place {
+            latitude,
+            longitude,
+        } => format!("{latitude} north {longitude} east"),
         Value::Present => "present".to_owned(),
     }
 }
@@ -76,6 +80,24 @@ fn check(ty: &str, members: &str, code: &str, expected: &[&str]) {
         found.map(|entry| show(&entry.value)).collect::<Vec<_>>(),
         expected
     );
+}
+
+#[test]
+fn places_from_positions() {
+    let at = |latitude: &str, longitude: &str| {
+        format!(r#""position":{{"latitude":{latitude},"longitude":{longitude}}}"#)
+    };
+    let expected = ["48.850 north -2.5e1 east"];
+    check("Location", &at("48.850", "-2.5e1"), "near", &expected);
+    check("Location", &at("90.5", "0"), "near", &["present"]);
+    check("Location", &at("0", "-181"), "near", &["present"]);
+    check(
+        "Location",
+        r#""position":{"latitude":1}"#,
+        "near",
+        &["present"],
+    );
+    check("Location", r#""name":"x""#, "near", &[]);
 }
 
 #[test]

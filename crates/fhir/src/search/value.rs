@@ -79,6 +79,13 @@ pub enum Value<'a> {
     },
     /// A URI.
     Uri(Cow<'a, str>),
+    /// A place on the Earth, by its degrees north and east, as written.
+    Place {
+        /// Degrees north of the equator.
+        latitude: &'a str,
+        /// Degrees east of Greenwich.
+        longitude: &'a str,
+    },
     /// Values of one element that belong together, one for each component of
     /// a composite parameter, in their order.
     Composite(Box<[Value<'a>]>),
@@ -102,6 +109,7 @@ impl Value<'_> {
             | Self::Reference { .. }
             | Self::ReferenceUri(_)
             | Self::Uri(_)
+            | Self::Place { .. }
             | Self::Composite(_) => true,
             Self::Words(_)
             | Self::OfType { .. }

@@ -343,8 +343,16 @@ fn check_taken(project: &Project, resource: &Value) {
         let part = parameters.iter().find(|part| part["definition"] == url);
         part.unwrap()["type"].as_str().unwrap()
     };
-    let parameters = parameters.iter().map(|parameter| {
+    // No query has a name here.
+    let served = parameters.iter().filter(|part| part["name"] != "_query");
+    let parameters = served.map(|parameter| {
         let name = parameter["name"].as_str().unwrap();
+        match name {
+            "_filter" => return "_filter=_id pr true".to_owned(),
+            "_list" => return "_list=x".to_owned(),
+            "near" => return "near=0|0".to_owned(),
+            _ => {}
+        }
         let definition = salus_fhir::definitions::r4().search_parameter(ty, name);
         let components = definition.unwrap().components.iter();
         let mut values: Vec<&str> = components

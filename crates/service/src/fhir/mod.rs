@@ -2,10 +2,12 @@
 
 mod batch;
 mod bundle;
+pub(crate) mod contained;
 mod create;
 mod delete;
 mod history;
 mod incoming;
+mod list;
 mod read;
 mod receipt;
 pub mod reply;

@@ -5,7 +5,7 @@ use salus_fhir::json::Node;
 use salus_fhir::search::{Entry, Extractor, Value as Found};
 use salus_fhir::text::Text;
 use salus_store::ordered::Decimal;
-use salus_store::{Kind, Param, Row, Value, Word, Words};
+use salus_store::{Kind, Param, Place, Row, Value, Word, Words};
 
 /// The store's parameter for a search parameter of a type.
 #[must_use]
@@ -89,6 +89,7 @@ pub(crate) fn rows(extractor: &Extractor, entries: &[Entry<'_>], resource: Node<
             | Found::Reference { .. }
             | Found::ReferenceUri(_)
             | Found::Uri(_)
+            | Found::Place { .. }
             | Found::Composite(_)
             | Found::Present => param(ty, parameter),
         };
@@ -141,11 +142,13 @@ fn is_amount(found: &Found<'_>) -> bool {
         | Found::Reference { .. }
         | Found::ReferenceUri(_)
         | Found::Uri(_)
+        | Found::Place { .. }
         | Found::Present => false,
     }
 }
 
-/// The value as the store keeps it; `None` for a number that is none.
+/// The value as the store keeps it; `None` for a number that is none, and for
+/// what is no place on the Earth.
 fn value(found: &Found<'_>) -> Option<Value> {
     Some(match found {
         Found::Token { system, code } => token(system, code),
@@ -177,6 +180,13 @@ fn value(found: &Found<'_>) -> Option<Value> {
             id: id.as_ref().into(),
         },
         Found::ReferenceUri(uri) | Found::Uri(uri) => Value::Uri(uri.as_ref().into()),
+        Found::Place {
+            latitude,
+            longitude,
+        } => Value::Place(Place::of_degrees(
+            latitude.parse().ok()?,
+            longitude.parse().ok()?,
+        )?),
         Found::ReferenceIdentifier { system, value } => token(system, value),
         Found::Words(folded) => Value::String {
             folded: folded.as_ref().into(),

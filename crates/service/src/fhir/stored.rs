@@ -4,8 +4,10 @@ use bytes::Bytes;
 use salus_fhir::compartment;
 use salus_fhir::splice::{self, Stamp};
 use salus_fhir::validate::Valid;
-use salus_store::{Row, SealKey};
+use salus_store::{Put, Row, SealKey};
 
+use super::contained::Container;
+use super::list;
 use super::reply::{Place, Reply, Status};
 use super::rows::rows;
 use super::types::ResourceType;
@@ -21,6 +23,8 @@ pub(crate) struct Stored {
     pub(crate) rows: Vec<Row>,
     pub(crate) main_date_ms: Option<i64>,
     pub(crate) seal: SealKey,
+    /// The records of what it contains.
+    pub(crate) contained: Vec<Put>,
 }
 
 impl Stored {
@@ -47,14 +51,20 @@ impl Stored {
             version: &version.to_string(),
             last_updated: &crate::time::instant(cx.now_ms),
         };
+        let container = Container { ty, id, version };
+        let main_date_ms = extractor.main_date(&entries).map(|span| span.from_ms);
+        let seal = seal(&patients);
+        let mut rows = rows(extractor, &entries, node);
+        list::add_members(ty, node, &[&*cx.base], &mut rows);
         Ok(Self {
             ty,
             id: id.into(),
             version,
             text: splice::stamp(node, &stamp).into(),
-            rows: rows(extractor, &entries, node),
-            main_date_ms: extractor.main_date(&entries).map(|span| span.from_ms),
-            seal: seal(&patients),
+            rows,
+            contained: container.puts(cx, node, main_date_ms, &seal)?,
+            main_date_ms,
+            seal,
         })
     }
 

@@ -26,7 +26,8 @@ impl Hints {
             | Value::Reference { .. }
             | Value::Uri(_)
             | Value::Composite(_)
-            | Value::Words(_) => None,
+            | Value::Words(_)
+            | Value::Place(_) => None,
         });
         let mut hints: Vec<u8> = codes.collect();
         hints.sort_unstable();

@@ -3,12 +3,13 @@
 //!
 //! Long values are cut, codes are followed by a hash of themselves and their
 //! system, a reference by the main date of the record, a composite is its
-//! components one behind the other. [`Access::exact`] says whether a span
+//! components one behind the other, a place its number on a curve. [`Access::exact`] says whether a span
 //! holds nothing that the test refuses; where it does not, the row of each
 //! record decides.
 
 mod codes;
 mod hints;
+mod places;
 mod spans;
 mod values;
 
@@ -27,6 +28,7 @@ const QUANTITY: u8 = 5;
 pub(crate) const REFERENCE: u8 = 6;
 const URI: u8 = 7;
 pub(crate) const COMPOSITE: u8 = 8;
+pub(crate) const PLACE: u8 = 10;
 
 /// Makes the index keys of a store.
 #[derive(Clone, Copy)]

@@ -1,9 +1,11 @@
 //! Where in the index the records lie that pass a test.
 
-use salus_store::{Comparison, Kind, Param, Scope, Test, Tokens, ValueRef, ordered};
+use salus_store::{Comparison, Kind, Param, Place, Scope, Test, Tokens, ValueRef, ordered};
 
 use super::values::{LONG_MS, cut, is_long, put_number, put_reference_id, put_text};
-use super::{COMPOSITE, DATE, Index, NUMBER, QUANTITY, REFERENCE, STRING, TOKEN, URI};
+use super::{
+    COMPOSITE, DATE, Index, NUMBER, PLACE, QUANTITY, REFERENCE, STRING, TOKEN, URI, places,
+};
 use crate::keys;
 
 /// More tokens than these are compared with the index before each has a span.
@@ -122,9 +124,10 @@ impl Index {
             }
             Test::Tokens(tokens) => self.tokens(&tagged(TOKEN), tokens),
             Test::StringStarts(text) => text_start(tagged(STRING), text),
-            Test::StringContains(_) | Test::StringIs(_) => {
+            Test::StringContains(_) | Test::StringEnds(_) | Test::StringIs(_) => {
                 several(vec![prefix(&tagged(STRING))], false)
             }
+            Test::StringOrder(comparison, text) => texts(tagged(STRING), *comparison, text),
             Test::Date(comparison, from_ms, to_ms) => {
                 dates(&tagged(DATE), long, *comparison, (*from_ms, *to_ms))
             }
@@ -156,6 +159,8 @@ impl Index {
             // Nothing that is a component passes.
             // Texts have postings.
             Test::Composite(_) | Test::Words(_) => several(Vec::new(), true),
+            Test::Near(place, millimetres) => near(&tagged(PLACE), *place, *millimetres),
+            Test::Other(_) => several(vec![prefix(start)], false),
         }
     }
 
@@ -223,6 +228,8 @@ impl Index {
             | Test::Tokens(_)
             | Test::StringStarts(_)
             | Test::StringContains(_)
+            | Test::StringEnds(_)
+            | Test::StringOrder(..)
             | Test::StringIs(_)
             | Test::Date(..)
             | Test::Number(..)
@@ -231,7 +238,9 @@ impl Index {
             | Test::UriBelow(_)
             | Test::UriAbove(_)
             | Test::Composite(_)
-            | Test::Words(_) => None,
+            | Test::Words(_)
+            | Test::Near(..)
+            | Test::Other(_) => None,
         }
     }
 
@@ -310,6 +319,45 @@ fn text_start(mut key: Vec<u8>, text: &str) -> Access {
     let (start, whole) = cut(text);
     ordered::put_text_start(&mut key, start);
     several(vec![prefix(&key)], whole)
+}
+
+/// The cells around a place; the row tells what is near indeed.
+fn near(tagged: &[u8], place: Place, millimetres: u64) -> Access {
+    let around = place.around(millimetres as f64 / 1000.0);
+    let spans = around.iter().flat_map(places::spans).map(|(from, to)| {
+        let key = |at: u64| {
+            let mut key = tagged.to_vec();
+            ordered::put_u64(&mut key, at);
+            key
+        };
+        Span {
+            start: key(from),
+            end: keys::after_prefix(&key(to)),
+            test: KeyTest::Any,
+        }
+    });
+    several(spans.collect(), false)
+}
+
+/// Texts are cut in keys, so the row decides at the ends.
+fn texts(tagged: Vec<u8>, comparison: Comparison, text: &str) -> Access {
+    let all = prefix(&tagged);
+    let mut bound = tagged;
+    let (start, whole) = cut(text);
+    if matches!(comparison, Comparison::Equal | Comparison::Overlaps) {
+        put_text(&mut bound, text);
+        return several(vec![prefix(&bound)], whole);
+    }
+    ordered::put_text_start(&mut bound, start);
+    let (start, end) = match comparison {
+        Comparison::Equal | Comparison::Overlaps | Comparison::NotEqual => (all.start, all.end),
+        Comparison::Greater | Comparison::GreaterOrEqual | Comparison::After => (bound, all.end),
+        Comparison::Less | Comparison::LessOrEqual | Comparison::Before => {
+            (all.start, keys::after_prefix(&bound))
+        }
+    };
+    let test = KeyTest::Any;
+    several(vec![Span { start, end, test }], false)
 }
 
 fn reference(mut key: Vec<u8>, kind: Option<Kind>, id: &str) -> Access {

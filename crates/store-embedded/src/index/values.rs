@@ -2,7 +2,9 @@
 
 use salus_store::{Kind, Param, Row, Scope, Value, ValueRef, ordered};
 
-use super::{COMPOSITE, DATE, Index, NUMBER, QUANTITY, REFERENCE, STRING, TOKEN, URI};
+use super::{
+    COMPOSITE, DATE, Index, NUMBER, PLACE, QUANTITY, REFERENCE, STRING, TOKEN, URI, places,
+};
 use crate::keys;
 
 /// Text behind these bytes is not in the index.
@@ -36,8 +38,8 @@ impl Index {
         out.push(key);
     }
 
-    /// Adds what stands for a value in its key. But for composites, references
-    /// and the systems of tokens, its order is the order of values, as far as
+    /// Adds what stands for a value in its key. But for composites, references,
+    /// places and the systems of tokens, its order is the order of values, as far as
     /// it goes.
     pub(crate) fn put_value(
         &self,
@@ -87,6 +89,10 @@ impl Index {
                 }
             }
             ValueRef::Words(_) => {}
+            ValueRef::Place(place) => {
+                key.push(PLACE);
+                ordered::put_u64(key, places::on_curve(place));
+            }
         }
     }
 

@@ -1,7 +1,8 @@
 //! A query that costs too much is refused, and never answered in part.
 
 use salus_store::{
-    At, Comparison, Error, Filter, Kind, Param, Put, Query, Row, Snapshot, Sort, Store, Test, Value,
+    At, Comparison, Error, Filter, Kind, Param, Place, Put, Query, Row, Snapshot, Sort, Store,
+    Test, Value,
 };
 use tempfile::TempDir;
 
@@ -142,4 +143,51 @@ fn an_answer_is_whole_or_none() {
         room.runtime.block_on(store.close()).unwrap();
     }
     assert!(refused > queries().len() * 4, "only {refused} were refused");
+}
+
+#[test]
+fn places_far_away_are_not_read() {
+    const PLACE: Param = Param::named("Location", "near");
+    let dir = TempDir::new().unwrap();
+    let room = Room::new(dir.path());
+    let store = Embedded::open(Options {
+        rows_max: 150,
+        ..room.options()
+    });
+    let store = store.unwrap();
+    // A place in each square degree of a hundred by a hundred.
+    let put = |n: usize| {
+        let (latitude, longitude) = ((n / 100) as f64 - 50.0, (n % 100) as f64 + 130.0);
+        let longitude = if longitude > 180.0 {
+            longitude - 360.0
+        } else {
+            longitude
+        };
+        let mut put = observation(&format!("l{n}"), 1, "x");
+        let place = Place::of_degrees(latitude, longitude).unwrap();
+        let (param, value) = (PLACE, Value::Place(place));
+        put.rows.push(Row { param, value });
+        Row::sort(&mut put.rows);
+        put
+    };
+    for begin in (0..10_000).step_by(500) {
+        let puts = (begin..begin + 500).map(put).collect();
+        room.commit(&store, batch(puts)).unwrap();
+    }
+    let snapshot = room.snapshot(&store, At::Now).unwrap();
+    for (latitude, longitude, places) in [(0.0, 140.0, 13), (10.0, 180.0, 13), (0.0, -100.0, 0)] {
+        let center = Place::of_degrees(latitude, longitude).unwrap();
+        let query = Query {
+            kind: KIND,
+            filter: Filter::Value(PLACE, Test::Near(center, 230_000_000)),
+            sort: Vec::new(),
+            limit: 50,
+            after: None,
+            rows: Vec::new(),
+        };
+        let found = room.find(&*snapshot, &query).unwrap();
+        assert_eq!(found.hits.len(), places, "{latitude} {longitude}");
+        let count = room.runtime.block_on(snapshot.count(&query)).unwrap();
+        assert_eq!(count, places as u64);
+    }
 }

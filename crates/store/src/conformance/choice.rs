@@ -2,8 +2,8 @@
 
 use super::data::*;
 use crate::{
-    Comparison, Filter, Kind, Param, Piece, Relevance, Row, Sort, Test, TextTest, Tokens, Value,
-    Wanted, Word, Words,
+    Comparison, Filter, Kind, Param, Piece, Place, Relevance, Row, Sort, Test, TextTest, Tokens,
+    Value, Wanted, Word, Words,
 };
 
 /// A generator of numbers (SplitMix64), and of the small things made from them.
@@ -15,7 +15,7 @@ pub(super) struct Choice {
 
 /// Parameters, each with the type of its values; the last has all types.
 /// Composites are there often, so that a record has several.
-const PARAMS: [(Param, u64); 15] = [
+const PARAMS: [(Param, u64); 16] = [
     (Param(0), 0),
     (CODE, 0),
     (NAME, 1),
@@ -30,6 +30,7 @@ const PARAMS: [(Param, u64); 15] = [
     (WORDS, 9),
     (WORDS, 9),
     (WORDS, 9),
+    (Param(10), 10),
     (Param(u32::MAX), 8),
 ];
 const REFERENCE: Param = Param(6);
@@ -143,7 +144,7 @@ impl Choice {
         rows
     }
 
-    fn row(&mut self) -> Row {
+    pub(super) fn row(&mut self) -> Row {
         let (param, kind_of_value) = *self.of(&PARAMS);
         let value = self.value(kind_of_value);
         Row { param, value }
@@ -165,6 +166,13 @@ impl Choice {
         let numbers = if self.narrow { &NUMBERS[..2] } else { &NUMBERS };
         let number: &&str = self.of(numbers);
         decimal(number)
+    }
+
+    /// Mostly near the ends of the map.
+    fn place(&mut self) -> Place {
+        let latitude = *self.of(&[-90.0, -89.99, 0.0, 0.005, 48.0, 50.0, 89.5, 90.0]);
+        let longitude = *self.of(&[-180.0, -179.995, -1.0, 0.0, 2.0, 179.995, 180.0]);
+        Place::of_degrees(latitude, longitude).expect("they are on the Earth")
     }
 
     fn span(&mut self) -> (i64, i64) {
@@ -199,6 +207,7 @@ impl Choice {
             6 => Value::Uri((*self.of(&URIS)).into()),
             7 => Value::Composite(self.components(Self::value).into()),
             9 => self.words(),
+            10 => Value::Place(self.place()),
             _ => {
                 let any = self.below(8);
                 self.value(any)
@@ -210,15 +219,20 @@ impl Choice {
         if self.one_in(10) {
             return Test::Present;
         }
+        if self.one_in(12) {
+            return Test::Other(self.test(kind_of_value).into());
+        }
         match kind_of_value {
             0 if self.one_in(4) => Test::Tokens(self.tokens()),
             0 => Test::Token {
                 system: self.maybe_text(),
                 code: self.maybe_text(),
             },
-            1 => match self.below(3) {
+            1 => match self.below(5) {
                 0 => Test::StringStarts(self.text()),
                 1 => Test::StringContains(self.text()),
+                2 => Test::StringEnds(self.text()),
+                3 => Test::StringOrder(self.comparison(), self.text()),
                 _ => Test::StringIs(self.text()),
             },
             2 => {
@@ -253,6 +267,10 @@ impl Choice {
             }
             7 => Test::Composite(self.components(Self::test)),
             9 => Test::Words(self.text_test()),
+            10 => {
+                let kilometres = *self.of(&[0, 1, 500, 3_000, 19_000, 30_000]);
+                Test::Near(self.place(), kilometres * 1_000_000)
+            }
             _ => {
                 let any = self.below(8);
                 self.test(any)

@@ -2,7 +2,7 @@
 
 use super::data::*;
 use super::{Subject, View};
-use crate::{Comparison, Filter, Kind, Param, Query, Test, Tokens, Value};
+use crate::{Comparison, Filter, Kind, Param, Place, Query, Test, Tokens, Value};
 
 pub(super) const VALUE: Param = Param::named("Patient", "value");
 
@@ -271,6 +271,121 @@ pub(super) fn references_match_by_id_and_kind(subject: &Subject<'_>) {
     check(&view, is(None, "12"), "p12");
     check(&view, is(None, ""), "");
     check(&view, is(Some(Kind(PATIENT.0 + 1)), "1"), "");
+}
+
+pub(super) fn texts_end_and_have_an_order(subject: &Subject<'_>) {
+    let long = "m".repeat(100);
+    let view = fill(
+        subject,
+        vec![
+            ("empty", one(text(""))),
+            ("ab", one(text("ab"))),
+            ("abc", one(text("abc"))),
+            ("b", one(text("b"))),
+            ("both", vec![text("a"), text("zc")]),
+            ("long", one(text(&format!("{long}c")))),
+            ("longer", one(text(&format!("{long}d")))),
+            ("token", one(token("", "abc"))),
+            ("none", vec![]),
+        ],
+    );
+    let ends = |text: &str| is(Test::StringEnds(text.into()));
+    check(&view, ends("c"), "abc both long");
+    check(&view, ends("ab"), "ab");
+    check(&view, ends(""), "empty ab abc b both long longer");
+    let order = |comparison, text: &str| is(Test::StringOrder(comparison, text.into()));
+    check(&view, order(Comparison::Equal, "ab"), "ab");
+    check(&view, order(Comparison::Overlaps, "abc"), "abc");
+    check(
+        &view,
+        order(Comparison::NotEqual, "a"),
+        "empty ab abc b both long longer",
+    );
+    check(
+        &view,
+        order(Comparison::Greater, "ab"),
+        "abc b both long longer",
+    );
+    check(
+        &view,
+        order(Comparison::GreaterOrEqual, "b"),
+        "b both long longer",
+    );
+    check(&view, order(Comparison::Less, "ab"), "empty both");
+    check(&view, order(Comparison::LessOrEqual, "ab"), "empty ab both");
+    let first = format!("{long}c");
+    check(&view, order(Comparison::After, &first), "longer both");
+    check(&view, order(Comparison::Equal, &first), "long");
+    check(
+        &view,
+        order(Comparison::Before, &first),
+        "empty ab abc b both",
+    );
+}
+
+pub(super) fn other_values_are_of_the_same_type(subject: &Subject<'_>) {
+    let view = fill(
+        subject,
+        vec![
+            ("same", one(token("s", "x"))),
+            ("system", one(token("t", "x"))),
+            ("code", one(token("s", "y"))),
+            ("two", vec![token("s", "x"), token("s", "y")]),
+            ("text", one(text("y"))),
+            ("none", vec![]),
+        ],
+    );
+    let other = |test| is(Test::Other(Box::new(test)));
+    let token = |system: Option<&str>, code: Option<&str>| Test::Token {
+        system: system.map(Into::into),
+        code: code.map(Into::into),
+    };
+    check(&view, other(token(Some("s"), Some("x"))), "system code two");
+    check(&view, other(token(None, Some("x"))), "code two");
+    check(&view, other(token(None, None)), "");
+    check(&view, other(Test::StringStarts("x".into())), "text");
+    check(&view, other(Test::UriIs("x".into())), "");
+    check(&view, other(Test::Present), "");
+}
+
+pub(super) fn places_are_found_by_their_distance(subject: &Subject<'_>) {
+    let place = |latitude: f64, longitude: f64| {
+        Place::of_degrees(latitude, longitude).expect("it is on the Earth")
+    };
+    let at = |latitude, longitude| one(Value::Place(place(latitude, longitude)));
+    let view = fill(
+        subject,
+        vec![
+            ("paris", at(48.8566, 2.3522)),
+            ("versailles", at(48.8014, 2.1301)),
+            ("london", at(51.5074, -0.1278)),
+            ("fiji", at(-17.7134, 178.065)),
+            ("samoa", at(-13.759, -172.1046)),
+            ("north", at(90.0, 12.0)),
+            ("alert", at(82.5018, -62.3481)),
+            ("svalbard", at(78.2232, 15.6267)),
+            ("text", one(text("48.8566|2.3522"))),
+            ("none", vec![]),
+        ],
+    );
+    let near = |latitude, longitude, kilometres: u64| {
+        is(Test::Near(
+            place(latitude, longitude),
+            kilometres * 1_000_000,
+        ))
+    };
+    check(&view, near(48.8566, 2.3522, 0), "paris");
+    check(&view, near(48.8566, 2.3522, 17), "paris");
+    check(&view, near(48.8566, 2.3522, 18), "paris versailles");
+    check(&view, near(48.8566, 2.3522, 344), "paris versailles london");
+    check(&view, near(-17.0, 180.0, 300), "fiji");
+    check(&view, near(-15.0, -180.0, 900), "fiji samoa");
+    check(&view, near(-15.0, 180.0, 900), "fiji samoa");
+    check(&view, near(90.0, -100.0, 1), "north");
+    check(&view, near(89.0, -168.0, 230), "north");
+    check(&view, near(88.0, 100.0, 1_500), "north alert svalbard");
+    let all = "paris versailles london fiji samoa north alert svalbard";
+    check(&view, near(0.0, 0.0, 21_000), all);
 }
 
 pub(super) fn uris_match_in_their_hierarchy(subject: &Subject<'_>) {

@@ -41,6 +41,11 @@ fn plain() -> impl Strategy<Value = Value> {
             id
         }),
         text().prop_map(Value::Uri),
+        (-900_000_000..=900_000_000, -1_800_000_000..=1_800_000_000).prop_map(
+            |(latitude, longitude)| {
+                Value::Place(Place::of_parts(latitude, longitude).expect("it is on the Earth"))
+            }
+        ),
     ]
 }
 
@@ -81,6 +86,19 @@ fn bytes_of_composites_never_change() {
     let uri = [7, 1, b'u'];
     assert_eq!(bytes[..6], [0x18, 1, 2, 3, 4, 9]);
     assert_eq!(bytes[6..], [&token[..], &uri].concat());
+}
+
+#[test]
+fn bytes_of_places_never_change() {
+    let mut bytes = Vec::new();
+    let place = Place::of_parts(0x0102_0304, -2).expect("it is on the Earth");
+    let (param, value) = (Param(0x0102_0304), Value::Place(place));
+    Row { param, value }.write(&mut bytes);
+    assert_eq!(bytes[..6], [0x1A, 1, 2, 3, 4, 8]);
+    assert_eq!(bytes[6..], [1, 2, 3, 4, 0xFF, 0xFF, 0xFF, 0xFE]);
+    // Beyond the pole.
+    bytes[6] = 0x7F;
+    assert!(matches!(Row::read(&mut &bytes[..]), Err(Error::Damaged(_))));
 }
 
 #[test]

@@ -153,7 +153,8 @@ fn text(value: &Value) -> Option<&str> {
         | Value::Quantity { .. }
         | Value::Reference { .. }
         | Value::Composite(_)
-        | Value::Words(_) => None,
+        | Value::Words(_)
+        | Value::Place(_) => None,
     }
 }
 

@@ -3,10 +3,11 @@
 use salus_auth::{Action, Target};
 use salus_fhir::definitions::{SearchKind, SearchParameter};
 use salus_fhir::issue::{Issue, IssueType};
-use salus_fhir::search::{Clause, Criterion, Extractor, Modifier, Number, Operand, Prefix};
+use salus_fhir::search::{Clause, Criterion, Extractor, Listed, Modifier, Number, Operand, Prefix};
 use salus_store::ordered::Decimal;
-use salus_store::{Comparison, Filter, Kind, Test};
+use salus_store::{Comparison, Filter, Kind, Place, Test};
 
+use super::listed;
 use super::terms::is_of_terms;
 use super::text;
 use crate::context::Context;
@@ -51,7 +52,28 @@ impl<'c> Criteria<'c> {
                     filter: self.within(from, clause)?.into(),
                 })
             }
+            Clause::All(clauses) => Ok(Filter::All(self.each(ty, clauses)?)),
+            Clause::Any(clauses) => Ok(any(self.each(ty, clauses)?)),
+            Clause::Listed(all) => Ok(self.listed(ty, all)),
+            Clause::Not(clause) => Ok(Filter::Not(self.filter(ty, clause)?.into())),
         }
+    }
+
+    /// A list holds what it holds for those only who may find it.
+    fn listed(&mut self, ty: ResourceType, all: &[Listed]) -> Filter {
+        let (ids, mut filters) = listed::parts(ty, all);
+        if !ids.is_empty()
+            && let Some(list) = ResourceType::named("List")
+        {
+            let visible = self.visible(list, Filter::Ids(ids));
+            filters.push(listed::on(visible));
+        }
+        any(filters)
+    }
+
+    fn each(&mut self, ty: ResourceType, clauses: &[Clause]) -> Result<Vec<Filter>, Issue> {
+        let filters = clauses.iter().map(|clause| self.filter(ty, clause));
+        filters.collect()
     }
 
     /// What the one asking should know of conditions that match nothing.
@@ -98,17 +120,21 @@ impl<'c> Criteria<'c> {
     /// asking may find: what is hidden cannot be inferred.
     fn within(&mut self, ty: ResourceType, clause: &Clause) -> Result<Filter, Issue> {
         let filter = self.filter(ty, clause)?;
+        Ok(self.visible(ty, filter))
+    }
+
+    fn visible(&mut self, ty: ResourceType, filter: Filter) -> Filter {
         let (subject, target) = (&self.cx.subject, Target::Type(ty.name));
         let Ok(grant) = salus_auth::authorize(subject, self.cx.scope, Action::Search, target)
         else {
             self.deny(ty.name);
-            return Ok(Filter::Nothing);
+            return Filter::Nothing;
         };
         let visible = grant.filter();
         if *visible == Filter::Everything {
-            return Ok(filter);
+            return filter;
         }
-        Ok(Filter::All(vec![visible.clone(), filter]))
+        Filter::All(vec![visible.clone(), filter])
     }
 }
 
@@ -228,6 +254,11 @@ fn value(ty: ResourceType, criterion: &Criterion, operand: &Operand) -> Option<F
         }
         (Operand::Text { folded, .. }, Some(M::Text)) => return words(ty, parameter, folded),
         (Operand::Text { folded, .. }, Some(M::Contains)) => Test::StringContains(folded.clone()),
+        (Operand::Text { folded, .. }, Some(M::Ends)) => Test::StringEnds(folded.clone()),
+        (Operand::Text { folded, .. }, Some(M::Ordered(prefix))) => {
+            Test::StringOrder(comparison(prefix), folded.clone())
+        }
+        (_, Some(M::Other)) => Test::Other(plain(operand)?.into()),
         (Operand::Text { folded, exact }, Some(M::Exact)) => {
             // The index is in the order of folded texts: where to look, then what to find.
             let near = Filter::Value(param, Test::StringStarts(folded.clone()));
@@ -269,6 +300,10 @@ fn plain(operand: &Operand) -> Option<Test> {
             id: id.clone(),
         },
         Operand::Uri(uri) => Test::UriIs(uri.clone()),
+        Operand::Near(near) => Test::Near(
+            Place::of_parts(near.latitude, near.longitude)?,
+            near.millimetres,
+        ),
         Operand::Missing(_)
         | Operand::OfType { .. }
         | Operand::Words(_)

@@ -52,7 +52,8 @@ pub(super) fn refuse_of_several(asked: &Asked) -> Result<(), Error> {
     refuse_with(asked, details)
 }
 
-fn refuse_with(asked: &Asked, details: &'static str) -> Result<(), Error> {
+/// Refuses it where there is no plan to tell.
+pub(super) fn refuse_with(asked: &Asked, details: &'static str) -> Result<(), Error> {
     if asked.control.explain != Some(true) {
         return Ok(());
     }

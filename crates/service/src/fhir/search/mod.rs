@@ -15,6 +15,8 @@ mod explain;
 #[cfg(test)]
 mod host;
 mod include;
+mod listed;
+mod named;
 #[cfg(test)]
 mod oracle;
 mod page;
@@ -24,6 +26,7 @@ mod several;
 mod streams;
 mod terms;
 mod text;
+mod within;
 
 pub(crate) use asked::{Asked, part, part_among};
 use page::Match;
@@ -33,7 +36,7 @@ pub use range::compartments;
 use asked::{lenient, read};
 use range::Range;
 use salus_auth::{Action, Grant, Target};
-use salus_fhir::issue::{Issue, Severity};
+use salus_fhir::issue::{Issue, IssueType, Severity};
 use salus_fhir::search::Total;
 use salus_store::{At, Error as Costly, Filter, Position, Query, Seq, Snapshot};
 
@@ -95,16 +98,29 @@ impl Service {
         cx: &Context,
         grant: &Grant,
         range: Range,
-        parameters: Vec<(String, String)>,
+        mut parameters: Vec<(String, String)>,
         mut place: Place,
         handling: Handling,
     ) -> Result<Reply, Error> {
-        let terms = self.terms(cx, place.at, &[range.ty], &parameters).await?;
+        let named = self.named(cx, range.ty, &mut parameters, &place).await?;
+        let terms = match &named {
+            None => self.terms(cx, place.at, &[range.ty], &parameters).await?,
+            Some(named) => {
+                let all = [&parameters[..], named.search()].concat();
+                self.terms(cx, place.at, &[range.ty], &all).await?
+            }
+        };
         place.at = terms.at(place.at);
         let mut asked = understand(cx, range.ty, parameters, &terms, handling)?;
+        if let Some(named) = named {
+            named.add(cx, &terms, &mut asked)?;
+        }
         asked.path = range.path;
         asked.filters.extend(range.within);
         asked.pairs.extend(range.listed);
+        if within::is_wanted(&asked) {
+            return self.search_contained(cx, grant, asked, place).await;
+        }
         if asked.ty.name == ResourceType::AUDIT_EVENT {
             explain::refuse(&asked)?;
             return self.search_audit(cx, grant, asked, place).await;
@@ -153,6 +169,11 @@ impl Service {
         let parameters = pairs(text);
         let terms = self.terms(cx, At::Now, &[ty], &parameters).await?;
         let asked = understand(cx, ty, parameters, &terms, Handling::Strict)?;
+        if within::is_wanted(&asked) {
+            let details = "a condition is not on contained resources; allowed: false";
+            let issue = Issue::error(IssueType::Value, "http._contained", details);
+            return Err(Error::with_issues(Kind::Invalid, vec![issue]));
+        }
         if !asked.notices.is_empty() {
             let issues = asked.notices.into_iter().map(|notice| Issue {
                 severity: Severity::Error,

@@ -34,6 +34,16 @@ fn is_served(parameter: &SearchParameter) -> bool {
     !parameter.expression.is_empty() || matches!(parameter.code, "_text" | "_content")
 }
 
+/// The parameters of a type that are served and have no values: each has a
+/// meaning of its own.
+#[must_use]
+pub fn specials(ty: ResourceType) -> Vec<&'static str> {
+    let audit = ty.name == ResourceType::AUDIT_EVENT;
+    // Audit events are on no list.
+    let all = ["_filter", "_query", "_list"].into_iter();
+    all.filter(|name| !audit || *name != "_list").collect()
+}
+
 /// The values of `_include` for a type.
 #[must_use]
 pub fn includes(ty: ResourceType) -> Vec<String> {
@@ -67,7 +77,6 @@ fn references(ty: ResourceType) -> impl Iterator<Item = &'static SearchParameter
     parameters.filter(|parameter| parameter.kind == SearchKind::Reference)
 }
 
-/// Special parameters are not served yet.
 fn kind(kind: SearchKind) -> Option<&'static str> {
     match kind {
         SearchKind::Token => Some("token"),
@@ -78,6 +87,7 @@ fn kind(kind: SearchKind) -> Option<&'static str> {
         SearchKind::Quantity => Some("quantity"),
         SearchKind::Uri => Some("uri"),
         SearchKind::Composite => Some("composite"),
-        SearchKind::Special => None,
+        // Of those with values, there is only `near`.
+        SearchKind::Special => Some("special"),
     }
 }

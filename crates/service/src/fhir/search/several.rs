@@ -305,6 +305,11 @@ fn streams_of(
         all = read_all(&parameters).0;
     }
     all.iter().try_for_each(super::explain::refuse_of_several)?;
+    if all.iter().any(super::within::is_wanted) {
+        let details = "only a search of one type can look into others; name it with _type";
+        let issue = Issue::error(IssueType::Value, "http._contained", details);
+        return Err(Error::with_issues(ErrorKind::Invalid, vec![issue]));
+    }
     let mut notices: Vec<Issue> = Vec::new();
     for notice in all.iter_mut().flat_map(|asked| asked.notices.drain(..)) {
         if !notices.contains(&notice) {

@@ -164,8 +164,8 @@ fn may_want(name: &str, value: &str) -> bool {
 }
 
 fn is_filter(name: &str, value: &str) -> bool {
-    let operators = [" in ", " ni ", " ss ", " sb "];
-    name.ends_with("_filter") && operators.iter().any(|operator| value.contains(operator))
+    let mut words = value.split_whitespace();
+    name == "_filter" && words.any(|word| matches!(word, "in" | "ni" | "ss" | "sb"))
 }
 
 /// What searches for these types have to know.
@@ -201,6 +201,13 @@ fn put_wanted(ty: &str, clause: &Clause, all: &mut Vec<Wanted>) {
             }
         }
         Clause::Has { ty, clause, .. } => put_wanted(ty, clause, all),
+        Clause::All(clauses) | Clause::Any(clauses) => {
+            clauses
+                .iter()
+                .for_each(|clause| put_wanted(ty, clause, all));
+        }
+        Clause::Not(clause) => put_wanted(ty, clause, all),
+        Clause::Listed(_) => {}
     }
 }
 
