@@ -1,5 +1,6 @@
 //! Search values of any resource, valid or not: stored forms of later releases
-//! may not be valid for this one.
+//! may not be valid for this one. A definition of a search parameter is served
+//! or refused, and finds values in what defines it or not.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -7,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 use salus_fhir::compartment;
 use salus_fhir::json::{Document, Limits};
 use salus_fhir::resource::Resource;
-use salus_fhir::search::{Extractor, Subset};
+use salus_fhir::search::{Extractor, Parameters, Subset, define};
 
 fuzz_target!(|text: &[u8]| {
     let Ok(document) = Document::parse(text.to_vec(), &Limits::default()) else {
@@ -19,6 +20,15 @@ fuzz_target!(|text: &[u8]| {
     let Some(extractor) = Extractor::for_type(resource.type_name()) else {
         return;
     };
+    if resource.type_name() == "SearchParameter"
+        && let Ok(own) = define(document.root(), Parameters::r4())
+    {
+        let own = own.into_iter().map(|own| (own, "x".into(), None));
+        let known = Parameters::with(own, None);
+        if let Some(extractor) = known.extractor("SearchParameter") {
+            let _ = extractor.extract(document.root(), &["http://localhost/fhir"]);
+        }
+    }
     for subset in [Subset::Summary, Subset::Text, Subset::Data] {
         let part = subset.of(document.root()).into_bytes();
         assert!(Document::parse(part, &Limits::default()).is_ok());

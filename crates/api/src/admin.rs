@@ -2,6 +2,7 @@
 
 use axum::response::Response;
 use http::StatusCode;
+use salus_service::parameters::{IndexView, ParameterView};
 use salus_service::projects::ClientView;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -23,6 +24,12 @@ struct NewClient {
     id: Option<String>,
     name: String,
     scopes: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pause {
+    paused: bool,
 }
 
 /// `GET /admin/projects`
@@ -71,6 +78,42 @@ pub(crate) async fn delete_client(call: &mut Call) -> Result<Response, Failure> 
         .delete_client(&call.cx, call.param("id"))
         .await?;
     Ok(answer(StatusCode::OK, &json!({"deleted": true})))
+}
+
+/// `GET /admin/reindex`: how far the search indexes of the project are.
+pub(crate) async fn read_index(call: &mut Call) -> Result<Response, Failure> {
+    let index = call.service().read_index(&call.cx).await?;
+    Ok(answer(StatusCode::OK, &view_index(&index)))
+}
+
+/// `POST /admin/reindex` with `{"paused"}`
+pub(crate) async fn pause_index(call: &mut Call) -> Result<Response, Failure> {
+    let pause: Pause = body(call).await?;
+    let index = call.service().pause_index(&call.cx, pause.paused).await?;
+    Ok(answer(StatusCode::OK, &view_index(&index)))
+}
+
+fn view_index(index: &IndexView) -> Value {
+    let parameter = |one: &ParameterView| {
+        json!({
+            "source": one.source,
+            "type": one.ty,
+            "code": one.code,
+            "ready": one.ready,
+            "done": one.done,
+            "total": one.total,
+        })
+    };
+    let parameters: Vec<Value> = index.parameters.iter().map(parameter).collect();
+    json!({
+        "complete": index.complete,
+        "paused": index.paused,
+        "revision": index.revision,
+        "newestRevision": index.newest_revision,
+        "pending": index.pending,
+        "failed": index.failed,
+        "parameters": parameters,
+    })
 }
 
 fn view(client: &ClientView) -> Value {

@@ -64,8 +64,11 @@ impl Call {
     /// The whole body, if the client sends it within the limits.
     pub(crate) async fn take_body(&mut self) -> Result<Bytes, Failure> {
         let bytes_max = self.app.settings.body_bytes_max;
-        let read = tokio::time::timeout(BODY_TIME, self.read_body(bytes_max));
-        read.await.map_err(|_| TOO_SLOW)?
+        // Whoever sends slowly must not hold up a change of the parameters.
+        self.cx.parameters = self.app.service.parameters_of_r4();
+        let read = tokio::time::timeout(BODY_TIME, self.read_body(bytes_max)).await;
+        self.cx.parameters = self.app.service.parameters(self.cx.scope);
+        read.map_err(|_| TOO_SLOW)?
     }
 
     /// The whole body of a form or a small object, which anyone may send.

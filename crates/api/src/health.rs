@@ -37,8 +37,8 @@ pub(crate) async fn ready(call: &mut Call) -> Result<Response, Failure> {
 
 /// `GET /metrics`, for the server's administrators.
 pub(crate) async fn metrics(call: &mut Call) -> Result<Response, Failure> {
-    let store_bytes = call.service().read_metrics(&call.cx).await?;
-    let mut response = Response::new(call.app.metrics.text(store_bytes).into());
+    let numbers = call.service().read_metrics(&call.cx).await?;
+    let mut response = Response::new(call.app.metrics.text(&numbers).into());
     response.headers_mut().insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8"),

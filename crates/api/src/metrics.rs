@@ -12,6 +12,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use salus_service::Numbers;
 
 /// Upper bounds of the histogram, in seconds.
 const BUCKETS: [f64; 10] = [
@@ -35,6 +36,8 @@ pub(crate) struct Metrics {
     requests: Family<RouteStatus, Counter>,
     seconds: Family<RouteOnly, Histogram>,
     store_bytes: Gauge,
+    index_pending: Gauge,
+    indexed: Counter,
 }
 
 impl Metrics {
@@ -44,6 +47,7 @@ impl Metrics {
         let seconds: Family<RouteOnly, Histogram> =
             Family::new_with_constructor(|| Histogram::new(BUCKETS));
         let store_bytes = Gauge::default();
+        let (index_pending, indexed) = (Gauge::default(), Counter::default());
         registry.register(
             "requests",
             "Requests answered, by route and status",
@@ -61,11 +65,23 @@ impl Metrics {
             Unit::Bytes,
             store_bytes.clone(),
         );
+        registry.register(
+            "reindex_pending_records",
+            "Records that wait to be indexed anew, about",
+            index_pending.clone(),
+        );
+        registry.register(
+            "reindexed_records",
+            "Records that were indexed anew",
+            indexed.clone(),
+        );
         Self {
             registry,
             requests,
             seconds,
             store_bytes,
+            index_pending,
+            indexed,
         }
     }
 
@@ -81,9 +97,12 @@ impl Metrics {
     }
 
     /// All numbers in the text format of OpenMetrics.
-    pub(crate) fn text(&self, store_bytes: u64) -> String {
-        self.store_bytes
-            .set(i64::try_from(store_bytes).unwrap_or(i64::MAX));
+    pub(crate) fn text(&self, numbers: &Numbers) -> String {
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.store_bytes.set(number(numbers.disk_bytes));
+        self.index_pending.set(number(numbers.index_pending));
+        let counted = self.indexed.get();
+        self.indexed.inc_by(numbers.indexed.saturating_sub(counted));
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = encode(&mut text, &self.registry);

@@ -98,6 +98,8 @@ pub static ROUTES: &[Route] = {
         GET    Project "/admin/clients"                 "clients-list"      Token(AdminRead)        admin::list_clients;
         POST   Project "/admin/clients"                 "clients-create"    Token(AdminWrite)       admin::create_client;
         DELETE Project "/admin/clients/{id}"            "clients-delete"    Token(AdminWrite)       admin::delete_client;
+        GET    Project "/admin/reindex"                 "reindex-read"      Token(AdminRead)        admin::read_index;
+        POST   Project "/admin/reindex"                 "reindex-pause"     Token(AdminWrite)       admin::pause_index;
 
         GET    Fhir    "/metadata"                      "capabilities"      Public                  fhir::capabilities;
         POST   Fhir    ""                               "transaction"       Token(Batch)            fhir::bundle;

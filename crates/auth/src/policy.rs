@@ -68,6 +68,10 @@ pub enum Action {
     ReadClients,
     /// Create, change or delete clients.
     WriteClients,
+    /// See how far the search indexes of a project are.
+    ReadIndex,
+    /// Hold up the building of search indexes, or let it go on.
+    WriteIndex,
     /// Read the server's metrics.
     ReadMetrics,
     /// Learn how a search was answered.
@@ -76,7 +80,7 @@ pub enum Action {
 
 impl Action {
     /// Every action, for tables and tests.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::Read,
         Self::VRead,
         Self::HistoryInstance,
@@ -98,6 +102,8 @@ impl Action {
         Self::WriteUsers,
         Self::ReadClients,
         Self::WriteClients,
+        Self::ReadIndex,
+        Self::WriteIndex,
         Self::ReadMetrics,
         Self::Explain,
     ];
@@ -117,6 +123,8 @@ impl Action {
             | Self::WriteUsers
             | Self::ReadClients
             | Self::WriteClients
+            | Self::ReadIndex
+            | Self::WriteIndex
             | Self::Explain => Class::Accounts,
             Self::ReadProjects | Self::WriteProjects => Class::Projects,
             Self::ReadMetrics => Class::Metrics,

@@ -6,6 +6,7 @@
 //! [`salus_store::Scope::SYSTEM`].
 
 mod client;
+mod index;
 mod project;
 mod session;
 mod setup;
@@ -18,6 +19,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use client::Client;
+pub use index::{Goal, Index, Step};
 pub use project::Project;
 pub use session::{Owner, Session};
 pub use setup::SetupLink;

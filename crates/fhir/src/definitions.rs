@@ -20,7 +20,8 @@ mod tests;
 use std::sync::LazyLock;
 
 pub use codes::{CodeSystem, Concept, Content};
-pub use search::{Component, SearchKind, SearchParameter};
+pub(crate) use search::part_for;
+pub use search::{Component, Limits, SearchKind, SearchParameter};
 pub use shape::{Child, Key, Parent};
 pub use types::{
     Binding, Element, ElementId, ElementType, Invariant, Primitive, Strength, Type, TypeId,

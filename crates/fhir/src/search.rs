@@ -8,6 +8,7 @@ mod composite;
 mod control;
 mod convert;
 mod decimal;
+mod define;
 mod extract;
 mod filter;
 mod fold;
@@ -34,15 +35,26 @@ pub use control::{
     CONTROLS_MAX, Contained, ContainedType, Control, Include, SCORE, SortKey, Summary, Total,
 };
 pub use decimal::Number;
+pub use define::{Own, define};
 pub use extract::{Entry, Extractor};
 pub use fold::fold;
 pub use list::{Current, Listed};
 pub use name::{CHAIN_MAX, Clause, Criterion, Modifier};
 pub use near::Near;
 pub use operand::{ALTERNATIVES_MAX, Amount, Asking, Operand, Prefix};
-pub use parameters::Parameters;
+pub use parameters::{Building, Parameters};
 pub use query::{PARAMETERS_MAX, Problem, Search};
 pub use span::Span;
 pub use subset::Subset;
 pub use text::{Piece, TextQuery};
+
+/// Which version of extraction made the rows of a record. Whoever changes what
+/// a resource of R4 is found by raises it: a project whose rows are older is
+/// indexed anew after the start. What searches need the new rows must answer
+/// "not ready" until then: see `Parameters::check_current`.
+///
+/// - 0: folders from before there were revisions.
+/// - 1: composites, `:text`, `:of-type`, amounts, canonical references.
+pub const REVISION: u32 = 1;
+
 pub use value::{CODE_BYTES_MAX, STRING_BYTES_MAX, VALUES_MAX, Value, clip};

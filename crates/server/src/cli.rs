@@ -25,6 +25,9 @@ pub(crate) enum Command {
     /// Write a synthetic population as transaction bundles
     #[command(after_help = GENERATE_EXAMPLES)]
     Generate(GenerateArguments),
+    /// Show how far the search indexes of a project are
+    #[command(after_help = REINDEX_EXAMPLES)]
+    Reindex(ReindexArguments),
     /// Read a data folder back and report what does not fit together
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArguments),
@@ -55,6 +58,15 @@ const GENERATE_EXAMPLES: &str = "\
 Examples:
   salus generate --patients 100 --out population/
   salus generate --patients 5 --seed 7 --ndjson > resources.ndjson";
+
+const REINDEX_EXAMPLES: &str = "\
+Examples:
+  salus reindex                            what is ready, and what is still being built
+  salus reindex --project trial --wait     until everything is ready
+  salus reindex --pause                    leave the machine to others; --resume goes on
+
+Indexes are built by the server on the same data folder; without one, this
+command opens the folder itself and builds them while it waits.";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
@@ -160,6 +172,32 @@ pub(crate) struct GenerateArguments {
     /// One bundle a line, or with --out one file bundles.ndjson, instead of a file for each patient
     #[arg(long)]
     pub(crate) ndjson: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct ReindexArguments {
+    #[command(flatten)]
+    pub(crate) place: Place,
+
+    /// The project
+    #[arg(long, default_value = "default")]
+    pub(crate) project: String,
+
+    /// Wait until everything is indexed
+    #[arg(long)]
+    pub(crate) wait: bool,
+
+    /// Build nothing until --resume
+    #[arg(long, conflicts_with_all = ["wait", "resume"])]
+    pub(crate) pause: bool,
+
+    /// Go on after --pause
+    #[arg(long)]
+    pub(crate) resume: bool,
+
+    /// Print the state as one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args)]

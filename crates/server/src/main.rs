@@ -10,6 +10,7 @@ mod generate;
 mod import;
 mod listen;
 mod open;
+mod reindex;
 mod serve;
 mod telemetry;
 mod tls;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         cli::Command::Import(arguments) => import::run(&arguments),
         cli::Command::Generate(arguments) => generate::run(&arguments),
         cli::Command::Check(arguments) => check::run(&arguments),
+        cli::Command::Reindex(arguments) => reindex::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -93,6 +93,7 @@ pub(crate) struct Server {
     engine: Arc<Embedded>,
     stop: watch::Sender<bool>,
     listeners: Vec<JoinHandle<()>>,
+    indexing: JoinHandle<()>,
     socket: PathBuf,
 }
 
@@ -130,6 +131,10 @@ impl Server {
                 tracing::warn!(%error, "the data folder's own socket is not served; imports need the server stopped");
             }
         }
+        let indexing = tokio::spawn({
+            let service = Arc::clone(&service);
+            async move { service.keep_indexes().await }
+        });
         let address = network
             .as_ref()
             .and_then(|listener| listener.local_addr().ok());
@@ -143,6 +148,7 @@ impl Server {
             engine,
             stop,
             listeners,
+            indexing,
             socket,
         })
     }
@@ -154,6 +160,9 @@ impl Server {
             // A listener that failed has nothing left to finish.
             let _ = listener.await;
         }
+        // It goes on from where it was at the next start.
+        self.indexing.abort();
+        let _ = self.indexing.await;
         let _ = std::fs::remove_file(&self.socket);
         self.engine.close().await
     }

@@ -11,7 +11,7 @@ pub mod error;
 pub mod fhir;
 mod ids;
 mod packed;
-mod parameters;
+pub mod parameters;
 mod pipeline;
 pub mod projects;
 pub mod sessions;
@@ -34,6 +34,17 @@ use error::Error;
 pub struct Settings {
     /// Limits of what is parsed.
     pub json: json::Limits,
+}
+
+/// The numbers of a server that metrics show.
+#[derive(Clone, Copy, Debug)]
+pub struct Numbers {
+    /// Bytes on disk.
+    pub disk_bytes: u64,
+    /// Records of all projects that wait to be indexed anew, about.
+    pub index_pending: u64,
+    /// Records that were indexed anew since the start.
+    pub indexed: u64,
 }
 
 /// The use cases of one server.
@@ -66,13 +77,17 @@ impl Service {
     ) -> Result<Self, Error> {
         let projects = projects::Projects::load(&*store).await?;
         let request_ids = RequestIds::new(&*world);
+        let parameters = parameters::Sets::default();
+        for (scope, revision) in &projects.found {
+            parameters.insert(parameters::open(&*store, *scope, *revision).await?);
+        }
         let service = Self {
             store,
             world,
             settings,
             cursor_key,
             projects,
-            parameters: parameters::Sets::default(),
+            parameters,
             sessions: sessions::Sessions::new(),
             bundles: fhir::room::Room::new(),
             terms: fhir::terms::Cache::new(),
@@ -99,11 +114,16 @@ impl Service {
         Ok(self.store.ready().await?)
     }
 
-    /// What metrics say of the store, for the server's administrators: bytes on disk.
-    pub async fn read_metrics(&self, cx: &Context) -> Result<u64, Error> {
+    /// What metrics say of the store, for the server's administrators.
+    pub async fn read_metrics(&self, cx: &Context) -> Result<Numbers, Error> {
         let grant = self.allow(cx, What::AdminRead, Action::ReadMetrics).await?;
         self.noted(cx, &grant, What::AdminRead).await?;
-        Ok(self.store.disk_bytes())
+        let (pending, indexed) = self.index_counts().await;
+        Ok(Numbers {
+            disk_bytes: self.store.disk_bytes(),
+            index_pending: pending,
+            indexed,
+        })
     }
 
     /// The subject of a request that brings no credentials.

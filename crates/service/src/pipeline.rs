@@ -6,9 +6,11 @@
 //! [`Service::record`] has made its audit entry durable. So no use case can
 //! change or show anything past policy and audit.
 
+use std::sync::Arc;
+
 use salus_auth::{Action, Grant, Target};
 use salus_fhir::reference::is_id;
-use salus_store::{At, Batch, Content, Kind, Precondition, Put, Scope, SealKey};
+use salus_store::{At, Batch, Content, Held, Kind, Precondition, Put, Scope, SealKey};
 
 use crate::Service;
 use crate::audit::entry::{Entity, Entry, Outcome, What};
@@ -17,6 +19,7 @@ use crate::error::{self, Error};
 use crate::fhir::contained::Container;
 use crate::fhir::stored::Stored;
 use crate::fhir::types::ResourceType;
+use crate::parameters::DEFINITIONS;
 
 /// What a refused caller is told, whatever the reason.
 pub(crate) const FORBIDDEN: &str = "you may not do this here";
@@ -225,8 +228,15 @@ impl Service {
             time_ms: cx.now_ms,
             preconditions,
             puts,
+            reindexed: Vec::new(),
             audit: vec![entry.seal()],
+            // Whoever changes the set waits until this is done.
+            held: Some(Held::new(Arc::clone(&cx.parameters))),
         };
+        let defines = batch.puts.iter().any(|put| put.kind == DEFINITIONS);
+        if defines && let Some(project) = self.parameters.project(cx.scope) {
+            return self.define(cx, project, batch).await;
+        }
         self.store.commit(batch).await.map(|_| ())
     }
 
@@ -268,6 +278,8 @@ impl Service {
             preconditions: Vec::new(),
             puts: Vec::new(),
             audit: vec![entry.seal()],
+            held: None,
+            reindexed: Vec::new(),
         };
         self.store.commit(batch).await?;
         Ok(())

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use salus_auth::record::{self, Client, Project, Saved, SystemRecord, User};
 use salus_auth::{Action, Grant, Scopes, Secret, Subject, Target, credentials};
+use salus_fhir::search::REVISION;
 use salus_store::{At, Precondition, Scope, Store};
 
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::{Context, RequestId};
 use crate::error::{Error, Kind};
+use crate::parameters;
 use crate::pipeline::Write;
 
 /// The project that has no name in URLs.
@@ -27,6 +29,8 @@ const CLIENTS_MAX: usize = 10_000;
 #[derive(Default)]
 pub(crate) struct Projects {
     by_slug: RwLock<HashMap<Box<str>, Scope>>,
+    /// Those that there were at the start, and by which revision of extraction.
+    pub(crate) found: Vec<(Scope, u32)>,
     /// Projects are made one after the other: each gets the number after the last.
     making: tokio::sync::Mutex<()>,
 }
@@ -62,12 +66,11 @@ pub struct NewClient {
 
 impl Projects {
     pub(crate) async fn load(store: &dyn Store) -> Result<Self, Error> {
-        let projects = Self::default();
+        let mut projects = Self::default();
         for project in all::<Project>(store, Scope::SYSTEM, usize::MAX).await? {
-            projects
-                .by_slug
-                .write()
-                .insert(project.id.clone(), project.value.scope());
+            let scope = project.value.scope();
+            projects.found.push((scope, project.value.revision));
+            projects.by_slug.write().insert(project.id.clone(), scope);
         }
         Ok(projects)
     }
@@ -151,7 +154,8 @@ impl Service {
                 "there is a project of this name",
             ));
         }
-        let (project, unused) = Project::new(slug, name, self.projects.last(), cx.now_ms)?;
+        let (mut project, unused) = Project::new(slug, name, self.projects.last(), cx.now_ms)?;
+        project.value.revision = REVISION;
         let mut writes = vec![Write::system(grant, "Project", project.put()?)];
         if let Some(mut maker) = self.acting_user(cx).await? {
             maker.value.administers(project.value.scope());
@@ -160,6 +164,8 @@ impl Service {
         let entry = Entry::new(cx, What::AdminWrite, Outcome::Success, grant.rule());
         self.commit(cx, entry, vec![unused], writes).await?;
         let scope = project.value.scope();
+        let parameters = parameters::open(&*self.store, scope, REVISION).await?;
+        self.parameters.insert(parameters);
         let mut projects = self.projects.by_slug.write();
         projects.insert(project.id.clone(), scope);
         self.sessions.forget_all();

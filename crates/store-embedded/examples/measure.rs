@@ -175,6 +175,8 @@ fn put(n: u64, version: u64) -> Batch {
             seal: SealKey::Patient(uuid(1, n / PER_PATIENT)),
         }],
         audit: Vec::new(),
+        held: None,
+        reindexed: Vec::new(),
     }
 }
 
@@ -184,6 +186,8 @@ fn audited(n: u64) -> Batch {
         time_ms: 1_700_000_000_000 + n as i64,
         preconditions: Vec::new(),
         puts: Vec::new(),
+        reindexed: Vec::new(),
+        held: None,
         audit: vec![AuditEntry {
             body: Bytes::from(format!(
                 r#"{{"a":"read","who":"{}","rule":"role:clinician","what":["Observation/{}"],"at":{n}}}"#,

@@ -1,11 +1,12 @@
 //! Versions read lately, in memory.
 //!
 //! A version never changes, so what was read of one stays right for good and
-//! nothing has to be taken back. Bodies are kept as they are sealed, that is
+//! nothing has to be taken back, but for its rows when it is indexed anew. Bodies are kept as they are sealed, that is
 //! compressed: twice as many find room, and opening costs more than expanding.
 
 use std::sync::Arc;
 
+use parking_lot::RwLock;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache as Kept;
 
@@ -20,7 +21,13 @@ const CONTENT_BYTES: u64 = 512;
 pub(crate) struct Cache {
     bodies: Kept<u64, Arc<Opened>, ByLength>,
     rows: Kept<u64, Arc<[u8]>, ByLength>,
+    replaced: RwLock<Era>,
 }
+
+/// How often rows were replaced until some view was opened. What an older view
+/// reads is not kept: it may be the rows that were replaced.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Era(u64);
 
 impl Cache {
     /// With room for so many bytes.
@@ -31,6 +38,7 @@ impl Cache {
         Self {
             bodies: Kept::with_weighter(entries, each, ByLength),
             rows: Kept::with_weighter(entries, each, ByLength),
+            replaced: RwLock::default(),
         }
     }
 
@@ -48,17 +56,36 @@ impl Cache {
         Ok(body)
     }
 
-    /// The rows of a version, from here or from what `read` finds.
+    /// To be asked before a view is opened.
+    pub(crate) fn era(&self) -> Era {
+        *self.replaced.read()
+    }
+
+    /// The rows of these versions are others now, and every view that is opened
+    /// from now on shows them.
+    pub(crate) fn replace(&self, seqs: &[u64]) {
+        let mut era = self.replaced.write();
+        era.0 += 1;
+        for seq in seqs {
+            self.rows.remove(seq);
+        }
+    }
+
+    /// The rows of a version, from here or from what `read` finds in a view.
     pub(crate) fn rows<E>(
         &self,
         seq: u64,
+        era: Era,
         read: impl FnOnce() -> Result<Vec<u8>, E>,
     ) -> Result<Arc<[u8]>, E> {
         if let Some(rows) = self.rows.get(&seq) {
             return Ok(rows);
         }
         let rows: Arc<[u8]> = read()?.into();
-        self.rows.insert(seq, Arc::clone(&rows));
+        let now = self.replaced.read();
+        if *now == era {
+            self.rows.insert(seq, Arc::clone(&rows));
+        }
         Ok(rows)
     }
 }
@@ -84,7 +111,7 @@ mod tests {
 
     fn rows(cache: &Cache, seq: u64, found: &[u8]) -> Arc<[u8]> {
         let read = || Ok::<_, std::convert::Infallible>(found.to_vec());
-        cache.rows(seq, read).unwrap()
+        cache.rows(seq, cache.era(), read).unwrap()
     }
 
     #[test]
@@ -96,9 +123,21 @@ mod tests {
     }
 
     #[test]
+    fn rows_that_were_replaced_are_not_kept() {
+        let cache = Cache::new(1 << 20);
+        assert_eq!(*rows(&cache, 1, b"old"), *b"old");
+        let before = cache.era();
+        cache.replace(&[1]);
+        let late = cache.rows(1, before, || Ok::<_, ()>(b"old".to_vec()));
+        assert_eq!(*late.unwrap(), *b"old");
+        assert_eq!(*rows(&cache, 1, b"new"), *b"new");
+        assert_eq!(*rows(&cache, 1, b"newer"), *b"new");
+    }
+
+    #[test]
     fn a_failure_is_not_kept() {
         let cache = Cache::new(1 << 20);
-        assert_eq!(cache.rows(1, || Err("broken")), Err("broken"));
+        assert_eq!(cache.rows(1, cache.era(), || Err("broken")), Err("broken"));
         assert_eq!(*rows(&cache, 1, b"whole"), *b"whole");
     }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use salus_crypto::merkle::Frontier;
-use salus_store::{Committed, Error, Kind, Precondition, Query, Scope, Seq};
+use salus_store::{Committed, Error, Held, Kind, Precondition, Query, Scope, Seq};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -23,9 +23,10 @@ use crate::body::{self, sealing};
 use crate::core::{Core, META_FRONTIER, META_STATE, State, read_count, set};
 use crate::kv::{View, When, Write};
 use crate::newest::Newest;
-use crate::prepare::{Prepared, PreparedPut};
+use crate::prepare::{Dates, Prepared, PreparedPut};
 use crate::queue::Queue;
 use crate::reader::Reader;
+use crate::reindex::PreparedRows;
 use crate::{chain, index, keys, row};
 
 /// A group is written when it has this many keys, even if more batches wait.
@@ -74,6 +75,10 @@ struct Group {
     newest: HashMap<(Scope, Kind, Box<str>), Overlaid>,
     /// Old and new seq.
     superseded: Vec<(u64, u64)>,
+    /// Versions that get new rows.
+    reindexed: Vec<u64>,
+    /// Let go when the group is shown.
+    held: Vec<Held>,
     counted: Vec<(Scope, Kind)>,
     dated: Vec<(Scope, Kind)>,
     sampled: HashMap<(Scope, Kind), Vec<u8>>,
@@ -123,7 +128,9 @@ impl Committer {
         let mut refused = Vec::new();
         let mut group = self.group(jobs, &mut refused);
         let answers = std::mem::take(&mut group.answers);
+        let held = std::mem::take(&mut group.held);
         let written = self.write(group).await;
+        drop(held);
         let answers = answers.into_iter().map(|(answer, seq)| match &written {
             Ok(()) => (answer, Ok(Committed { seq })),
             Err(error) => (answer, Err(again(error))),
@@ -195,6 +202,14 @@ impl Committer {
             self.core.samples.load(view, (batch.scope, put.kind))?;
             before.push(newest);
         }
+        for new in &batch.reindexed {
+            self.core.samples.load(view, (batch.scope, new.kind))?;
+            if is_current(view, group, (batch.scope, new))?
+                && !as_before(view, group, (batch.scope, new))?
+            {
+                return Err(Error::Conflict { precondition: None });
+            }
+        }
         Ok(before)
     }
 
@@ -239,6 +254,10 @@ impl Committer {
         for mut block in batch.texts {
             keys::set_seq(&mut block.key, first + block.first);
             group.writes.push(set(block.key, block.value));
+        }
+        group.held.extend(batch.held);
+        for new in batch.reindexed {
+            self.apply_rows(group, scope, new);
         }
         for (put, before) in batch.puts.into_iter().zip(before) {
             self.apply_put(group, scope, put, before);
@@ -316,14 +335,7 @@ impl Committer {
                 };
                 writes.push(set(key, value));
             }
-            let mut main_dates = self.core.main_dates.write();
-            if main_dates
-                .entry((scope, kind))
-                .or_default()
-                .observe(&put.dates)
-            {
-                group.dated.push((scope, kind));
-            }
+            self.observe(group, (scope, kind), &put.dates);
         }
         if !put.deleted
             && let Some(sample) = self.core.samples.add((scope, kind), seq, &put.several)
@@ -345,6 +357,40 @@ impl Committer {
             entry: put.entry,
         };
         group.newest.insert((scope, kind, put.id), overlaid);
+    }
+
+    /// New rows for a version that stays.
+    fn apply_rows(&mut self, group: &mut Group, scope: Scope, new: PreparedRows) {
+        let kind = new.kind;
+        let key = keys::of_kind_at(keys::CURRENT, scope, kind, new.seq);
+        group.writes.push(set(key, new.entry.clone()));
+        let set_keys = new.set.into_iter().map(|(key, value)| set(key, value));
+        group.writes.extend(set_keys);
+        let removed = new.removed.into_iter().map(|key| (key, None));
+        group.writes.extend(removed);
+        group.reindexed.push(new.seq);
+        self.observe(group, (scope, kind), &new.dates);
+        let sample = self.core.samples.observe((scope, kind), &new.several);
+        group
+            .sampled
+            .extend(sample.map(|sample| ((scope, kind), sample)));
+        let newest = Newest {
+            seq: new.seq,
+            version: new.version,
+            deleted: false,
+        };
+        let overlaid = Overlaid {
+            newest,
+            entry: new.entry,
+        };
+        group.newest.insert((scope, kind, new.id), overlaid);
+    }
+
+    fn observe(&self, group: &mut Group, of: (Scope, Kind), dates: &Dates) {
+        let mut main_dates = self.core.main_dates.write();
+        if main_dates.entry(of).or_default().observe(dates) {
+            group.dated.push(of);
+        }
     }
 
     fn next_seq(&mut self) -> u64 {
@@ -385,6 +431,9 @@ impl Committer {
             self.core.fail(error);
             return written;
         }
+        if !group.reindexed.is_empty() {
+            self.core.cache.replace(&group.reindexed);
+        }
         if !group.superseded.is_empty() {
             self.core.superseded.add(group.superseded.into_iter());
         }
@@ -406,6 +455,29 @@ fn newest(
     let key = keys::record(keys::NEWEST, scope, kind, id);
     let value = view.get(&key)?;
     value.map(|bytes| Newest::read(&bytes)).transpose()
+}
+
+/// Whether the version that gets new rows is still the current one.
+fn is_current(
+    view: &View,
+    group: &Group,
+    (scope, new): (Scope, &PreparedRows),
+) -> Result<bool, Error> {
+    let newest = newest(view, group, (scope, new.kind, &new.id))?;
+    Ok(newest.is_some_and(|newest| newest.seq == new.seq))
+}
+
+/// Whether it has the rows that it had when the new ones were prepared.
+fn as_before(
+    view: &View,
+    group: &Group,
+    (scope, new): (Scope, &PreparedRows),
+) -> Result<bool, Error> {
+    if let Some(overlaid) = group.newest.get(&(scope, new.kind, new.id.clone())) {
+        return Ok(overlaid.entry == new.before);
+    }
+    let key = keys::of_kind_at(keys::CURRENT, scope, new.kind, new.seq);
+    Ok(view.get(&key)?.as_deref() == Some(&*new.before))
 }
 
 /// The queue's only taker. Should it panic, nobody waits for it in vain.

@@ -3,11 +3,13 @@
 //! Under one value entries lie in the order of their seq. What was counted at
 //! one point therefore gives the count at a later one: the entries added
 //! since, less those whose version was superseded since. How long that takes
-//! depends on what has changed, not on how many there are.
+//! depends on what has changed, not on how many there are. Where rows were
+//! replaced meanwhile, nothing that was counted before is used.
 
 use quick_cache::sync::Cache;
 use salus_store::{Error, ordered};
 
+use crate::cache::Era;
 use crate::index::{Access, KeyTest};
 use crate::keys;
 use crate::links::ENTRIES_AT_ONCE;
@@ -27,6 +29,7 @@ pub(crate) struct Counted(Cache<Vec<u8>, Count>);
 /// How many entries showed at a point.
 #[derive(Clone, Copy)]
 struct Count {
+    era: Era,
     at: u64,
     count: u64,
 }
@@ -67,6 +70,7 @@ impl Search<'_> {
     pub(crate) fn count_value(&mut self, value: Vec<u8>) -> Result<u64, Error> {
         let reader = self.reader;
         let kept = reader.core.counted.0.get(&value);
+        let kept = kept.filter(|kept| kept.era == reader.era);
         let since = match kept {
             Some(kept) if kept.at <= reader.at => self.gone_since(&value, kept)?,
             Some(_) | None => None,
@@ -77,8 +81,10 @@ impl Search<'_> {
         };
         let count = (before + self.count_from(&value, from)?).saturating_sub(gone);
         if count >= ENTRIES_MIN && kept.is_none_or(|kept| kept.at < reader.at) {
-            let at = reader.at;
-            reader.core.counted.0.insert(value, Count { at, count });
+            let (era, at) = (reader.era, reader.at);
+            let count = Count { era, at, count };
+            reader.core.counted.0.insert(value, count);
+            return Ok(count.count);
         }
         Ok(count)
     }

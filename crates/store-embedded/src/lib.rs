@@ -36,6 +36,7 @@ mod plan;
 mod prepare;
 mod queue;
 mod reader;
+mod reindex;
 mod relevance;
 mod resolve;
 mod row;

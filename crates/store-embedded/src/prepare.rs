@@ -3,12 +3,14 @@
 //! commits is left to the committer.
 
 use salus_store::{
-    Batch, Content, Error, Kind, Param, Precondition, Put, Row, Scope, SealKey, Value,
+    Batch, Content, Error, Held, Kind, Param, Precondition, Put, Reindexed, Row, Scope, SealKey,
+    Value,
 };
 
 use crate::body::NewVersion;
 use crate::core::Core;
 use crate::index::Hints;
+use crate::reindex::PreparedRows;
 use crate::turns::Turn;
 use crate::{audit, row, text};
 
@@ -20,9 +22,12 @@ pub(crate) struct Prepared {
     pub(crate) puts: Vec<PreparedPut>,
     /// Their first versions counted from the first of the batch.
     pub(crate) texts: Vec<text::Block>,
+    pub(crate) reindexed: Vec<PreparedRows>,
     pub(crate) audit: Vec<PreparedAudit>,
     /// Given back when it is decided.
     pub(crate) turn: Option<Turn>,
+    /// Given back when every new view shows it.
+    pub(crate) held: Option<Held>,
 }
 
 /// A version, ready to be written.
@@ -68,7 +73,9 @@ impl Prepared {
             time_ms,
             preconditions,
             puts,
+            reindexed,
             audit,
+            held,
         } = batch;
         let last = puts.len().saturating_sub(1);
         let rows = puts.iter().map(|put| (put.kind, &*put.rows));
@@ -96,8 +103,10 @@ impl Prepared {
             preconditions,
             puts,
             texts,
+            reindexed: prepare_rows(core, scope, reindexed)?,
             audit: audit.collect::<Result<_, _>>()?,
             turn: None,
+            held,
         })
     }
 
@@ -105,8 +114,24 @@ impl Prepared {
     pub(crate) fn size(&self) -> usize {
         let puts = self.puts.iter().map(|put| 6 + put.index.len());
         let audit = self.audit.iter().map(|entry| 1 + entry.about.len());
-        self.texts.len() + puts.chain(audit).sum::<usize>()
+        let reindexed = self.reindexed.iter().map(PreparedRows::size);
+        self.texts.len() + puts.chain(audit).chain(reindexed).sum::<usize>()
     }
+}
+
+fn prepare_rows(
+    core: &Core,
+    scope: Scope,
+    reindexed: Vec<Reindexed>,
+) -> Result<Vec<PreparedRows>, Error> {
+    if reindexed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let view = core.kv.view()?;
+    let prepared = reindexed
+        .into_iter()
+        .map(|new| PreparedRows::of(core, &view, scope, new));
+    prepared.filter_map(Result::transpose).collect()
 }
 
 fn prepare_put(
@@ -165,14 +190,14 @@ fn prepare_put(
 }
 
 /// Rows are in the order of parameters.
-fn several(rows: &[Row]) -> Vec<Param> {
+pub(crate) fn several(rows: &[Row]) -> Vec<Param> {
     let runs = rows.chunk_by(|a, b| a.param == b.param);
     let several = runs.filter(|run| run.len() > 1);
     several.filter_map(|run| Some(run.first()?.param)).collect()
 }
 
 /// Rows are in the order of parameters.
-fn dates(rows: &[Row], main_date_ms: Option<i64>) -> Dates {
+pub(crate) fn dates(rows: &[Row], main_date_ms: Option<i64>) -> Dates {
     let (mut same, mut other) = (Vec::new(), Vec::new());
     for run in rows.chunk_by(|a, b| a.param == b.param) {
         let is_main = match run {

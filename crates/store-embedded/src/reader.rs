@@ -4,15 +4,19 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use salus_store::{
-    AuditQuery, AuditRecord, Error, Found, History, HistoryOf, Hit, Kind, Plan, Position, Query,
-    Record, Reply, Scope, Seq, Snapshot,
+    AuditQuery, AuditRecord, Content, Error, Found, History, HistoryOf, Hit, Kind, Param, Plan,
+    Position, Query, Record, Reply, Scope, Seq, Snapshot,
 };
 
+use crate::cache::Era;
 use crate::core::Core;
 use crate::kv::{Cursor, View};
 use crate::newest::Newest;
 use crate::superseded::Watch;
-use crate::{body, keys};
+use crate::{body, keys, row};
+
+/// Bytes of bodies after which a walk stops.
+const WALK_BYTES: usize = 8 << 20;
 
 /// A view of one scope.
 pub(crate) struct Reader {
@@ -20,6 +24,7 @@ pub(crate) struct Reader {
     pub(crate) view: View,
     pub(crate) scope: Scope,
     pub(crate) at: u64,
+    pub(crate) era: Era,
     _watch: Watch,
 }
 
@@ -45,11 +50,13 @@ impl Reader {
 
     fn open(core: &Arc<Core>, scope: Scope, at: u64) -> Result<Self, Error> {
         let watch = core.superseded.watch();
+        let era = core.cache.era();
         Ok(Self {
             view: core.kv.view()?,
             core: Arc::clone(core),
             scope,
             at,
+            era,
             _watch: watch,
         })
     }
@@ -68,7 +75,7 @@ impl Reader {
 
     /// What is kept beside a version of a kind, if it shows.
     pub(crate) fn entry(&self, kind: Kind, seq: u64) -> Result<Arc<[u8]>, Error> {
-        self.core.cache.rows(seq, || {
+        self.core.cache.rows(seq, self.era, || {
             let key = keys::of_kind_at(keys::CURRENT, self.scope, kind, seq);
             let entry = self.view.get(&key)?;
             entry.ok_or_else(|| Error::Damaged(format!("the rows of version {seq} are missing")))
@@ -274,6 +281,39 @@ impl Reader {
         Ok(newest.map(Seq))
     }
 
+    /// Bodies are not taken from the cache nor put there: each is read once.
+    fn walk_now(
+        &self,
+        kind: Kind,
+        before: Seq,
+        limit: usize,
+        rows: &[Param],
+    ) -> Result<Vec<Hit>, Error> {
+        let start = keys::of_kind(keys::CURRENT, self.scope, kind);
+        let end = keys::of_kind_at(keys::CURRENT, self.scope, kind, before.0);
+        let mut list = self.view.backward(&start, &end)?;
+        let (mut hits, mut bytes) = (Vec::new(), 0);
+        while hits.len() < limit
+            && bytes < WALK_BYTES
+            && let Some((key, entry)) = list.next()?
+        {
+            let seq = keys::last_number(key);
+            if self.shows(seq) {
+                let body = self.body(seq)?;
+                let stored = body::Stored::read(&body)?;
+                let record = stored.open(seq, &self.core.codec, &self.core.keyring)?;
+                if let Content::Body(body) = &record.content {
+                    bytes += body.len();
+                }
+                hits.push(Hit {
+                    record,
+                    rows: row::Entry::read(&entry)?.pick(rows)?,
+                });
+            }
+        }
+        Ok(hits)
+    }
+
     fn audit_now(&self, query: &AuditQuery) -> Result<Vec<AuditRecord>, Error> {
         crate::audit_log::page(self, query)
     }
@@ -369,6 +409,16 @@ impl Snapshot for Reader {
 
     fn estimate<'a>(&'a self, query: &'a Query) -> Reply<'a, Option<u64>> {
         ready(self.estimate_now(query))
+    }
+
+    fn walk<'a>(
+        &'a self,
+        kind: Kind,
+        before: Seq,
+        limit: usize,
+        rows: &'a [Param],
+    ) -> Reply<'a, Vec<Hit>> {
+        ready(self.walk_now(kind, before, limit, rows))
     }
 
     fn count<'a>(&'a self, query: &'a Query) -> Reply<'a, u64> {

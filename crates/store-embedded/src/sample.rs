@@ -116,6 +116,18 @@ impl Samples {
         }
     }
 
+    /// A version has other rows; the sample is given where it is to be stored.
+    pub(crate) fn observe(&self, of: Of, several: &[Param]) -> Option<Vec<u8>> {
+        let mut drawn = self.drawn.write();
+        let state = drawn.get_mut(&of)?;
+        let (State::Known(drawn) | State::Missing(drawn)) = state;
+        let news = drawn.observe(several);
+        match state {
+            State::Known(drawn) if news => Some(drawn.to_bytes()),
+            State::Known(_) | State::Missing(_) => None,
+        }
+    }
+
     /// Whether no record ever had several values of a parameter.
     pub(crate) fn is_single(&self, of: Of, param: Param) -> bool {
         match self.drawn.read().get(&of) {

@@ -1,6 +1,9 @@
 //! A batch: everything that must happen together.
 
+use std::any::Any;
 use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -18,8 +21,13 @@ pub struct Batch {
     pub preconditions: Vec<Precondition>,
     /// New versions, at most one per record.
     pub puts: Vec<Put>,
+    /// New index rows of records that stay as they are, at most once per record.
+    pub reindexed: Vec<Reindexed>,
     /// Audit entries.
     pub audit: Vec<AuditEntry>,
+    /// Let go when the batch is decided and, if it happened, every new
+    /// snapshot shows it.
+    pub held: Option<Held>,
 }
 
 /// A new version of a record.
@@ -43,6 +51,61 @@ pub struct Put {
     pub main_date_ms: Option<i64>,
     /// Whose key seals the content.
     pub seal: SealKey,
+}
+
+/// New index rows of a current version, in the place of those that it has.
+///
+/// It makes no version and takes no [`Seq`]; neither histories nor
+/// [`crate::Store::changes`] show it. Every snapshot that shows the version
+/// shows these rows from now on, but one that was open already may show either.
+/// If the version is not the current one, or is a deletion, nothing happens.
+/// Its texts ([`crate::Value::Words`]) stay as they are: those given are left out.
+#[derive(Clone, Debug)]
+pub struct Reindexed {
+    /// Kind of the record.
+    pub kind: Kind,
+    /// Id of the record.
+    pub id: Box<str>,
+    /// The version that the rows are of.
+    pub version: u64,
+    /// Every value by which this version is to be found.
+    pub rows: Vec<Row>,
+    /// The main date of the record, as in [`Put::main_date_ms`].
+    pub main_date_ms: Option<i64>,
+}
+
+/// Something that a batch keeps alive until it is decided, whether or not its
+/// caller waits so long.
+#[derive(Clone)]
+pub struct Held(
+    #[expect(dead_code, reason = "it is only there to be dropped")] Arc<dyn Any + Send + Sync>,
+);
+
+impl Reindexed {
+    /// The rows that the version will have, given those that it has.
+    #[must_use]
+    pub fn rows_after(self, before: &[Row]) -> Vec<Row> {
+        let is_text = |row: &Row| matches!(row.value, Value::Words(_));
+        let mut rows = self.rows;
+        rows.retain(|row| !is_text(row));
+        rows.extend(before.iter().filter(|row| is_text(row)).cloned());
+        Row::sort(&mut rows);
+        rows
+    }
+}
+
+impl Held {
+    /// Keeps this alive.
+    #[must_use]
+    pub fn new<T: Any + Send + Sync>(held: Arc<T>) -> Self {
+        Self(held)
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Held")
+    }
 }
 
 /// The key that seals a record.
@@ -94,11 +157,11 @@ impl Batch {
     /// Refuses what no store may accept, whatever its state; every engine asks this first.
     ///
     /// # Errors
-    /// [`Error::Misuse`] if an id is not legal, a record is put twice, a
+    /// [`Error::Misuse`] if an id is not legal, a record is there twice, a
     /// version is 0, a deletion has rows, a composite is none, a parameter has two texts, or a query is
     /// one that [`Query::validate`] refuses.
     pub fn validate(&self) -> Result<(), Error> {
-        let mut seen = HashSet::with_capacity(self.puts.len());
+        let mut seen = HashSet::with_capacity(self.puts.len() + self.reindexed.len());
         for put in &self.puts {
             check_id(&put.id)?;
             if !seen.insert((put.kind, &*put.id)) {
@@ -110,14 +173,14 @@ impl Batch {
             if put.content == Content::Deleted && !put.rows.is_empty() {
                 return Err(Error::Misuse("a deletion with rows"));
             }
-            if texts_twice(&put.rows) {
-                return Err(Error::Misuse("two texts of a parameter"));
+            check_rows(&put.rows)?;
+        }
+        for reindexed in &self.reindexed {
+            check_id(&reindexed.id)?;
+            if !seen.insert((reindexed.kind, &*reindexed.id)) {
+                return Err(Error::Misuse("a record twice in a batch"));
             }
-            if !put.rows.iter().all(|row| row.value.is_valid()) {
-                return Err(Error::Misuse(
-                    "a composite of other than 2 or 3 plain values",
-                ));
-            }
+            check_rows(&reindexed.rows)?;
         }
         for precondition in &self.preconditions {
             match precondition {
@@ -140,6 +203,18 @@ fn texts_twice(rows: &[Row]) -> bool {
         seen.push(param);
         twice
     })
+}
+
+fn check_rows(rows: &[Row]) -> Result<(), Error> {
+    if texts_twice(rows) {
+        return Err(Error::Misuse("two texts of a parameter"));
+    }
+    if rows.iter().all(|row| row.value.is_valid()) {
+        return Ok(());
+    }
+    Err(Error::Misuse(
+        "a composite of other than 2 or 3 plain values",
+    ))
 }
 
 fn check_id(id: &str) -> Result<(), Error> {

@@ -45,6 +45,7 @@ mod many;
 mod pages;
 mod random;
 mod records;
+mod reindex;
 mod scopes;
 mod sizes;
 mod sorts;
@@ -59,8 +60,8 @@ use std::task::{Context, Wake, Waker};
 use std::thread::Thread;
 
 use crate::{
-    At, AuditQuery, AuditRecord, Batch, Change, Committed, Error, Found, History, Kind, Query,
-    Record, Reply, Scope, Seq, Snapshot, Store,
+    At, AuditQuery, AuditRecord, Batch, Change, Committed, Error, Found, History, Hit, Kind, Param,
+    Query, Record, Reply, Scope, Seq, Snapshot, Store,
 };
 
 /// How the suite gets a store of the engine under test.
@@ -208,6 +209,13 @@ cases! { $
         a_limit_of_zero_gives_nothing
         pages_stay_whole_while_others_write
         a_position_from_nowhere_breaks_nothing;
+    reindex:
+        rows_are_replaced_without_a_new_version
+        only_the_current_version_gets_new_rows
+        a_version_with_new_rows_is_superseded_as_any
+        impossible_rows_are_misuse
+        what_a_batch_holds_is_let_go
+        a_walk_sees_each_current_record_once;
     logs:
         the_history_of_a_record_is_newest_first
         the_history_of_kinds_is_newest_first
@@ -337,6 +345,12 @@ impl View<'_> {
     fn find(&self, query: &Query) -> Found {
         let found = self.subject.wait(self.snapshot.find(query));
         found.expect("find")
+    }
+
+    #[track_caller]
+    fn walk(&self, kind: Kind, before: Seq, limit: usize, rows: &[Param]) -> Vec<Hit> {
+        let walk = self.snapshot.walk(kind, before, limit, rows);
+        self.subject.wait(walk).expect("walk")
     }
 
     #[track_caller]

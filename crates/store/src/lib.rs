@@ -32,7 +32,7 @@ pub mod ordered;
 use std::future::Future;
 use std::pin::Pin;
 
-pub use batch::{AuditEntry, Batch, Committed, Precondition, Put, SealKey};
+pub use batch::{AuditEntry, Batch, Committed, Held, Precondition, Put, Reindexed, SealKey};
 pub use error::Error;
 pub use matcher::{Candidate, Others};
 pub use name::{Kind, Param, Scope, Seq};
@@ -120,6 +120,19 @@ pub trait Snapshot: Send + Sync {
     /// records. An estimate tells how many records of the kind there are in
     /// all, whatever the filter: it is not for those who may not know.
     fn estimate<'a>(&'a self, query: &'a Query) -> Reply<'a, Option<u64>>;
+
+    /// Current, undeleted records of a kind whose version came before a point,
+    /// the newest version first: at most `limit` of them, and fewer, but one at
+    /// least while there are any, if they are large. To go on, give the
+    /// point of the last: in this snapshot or in a later one, where those that
+    /// were written since are left out. Each hit has its rows of these parameters.
+    fn walk<'a>(
+        &'a self,
+        kind: Kind,
+        before: Seq,
+        limit: usize,
+        rows: &'a [Param],
+    ) -> Reply<'a, Vec<Hit>>;
 
     /// How many records a query describes; `sort`, `limit`, `after` and `rows` have no effect.
     fn count<'a>(&'a self, query: &'a Query) -> Reply<'a, u64>;

@@ -10,9 +10,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::{
-    At, AuditEntry, AuditQuery, AuditRecord, Batch, Candidate, Change, Committed, Error, Filter,
-    Found, History, HistoryOf, Hit, Kind, Plan, PlanStep, Position, Precondition, Put, Query,
-    Record, Reply, Row, Rows, Scope, Seq, Snapshot, Sort, Store,
+    At, AuditEntry, AuditQuery, AuditRecord, Batch, Candidate, Change, Committed, Content, Error,
+    Filter, Found, History, HistoryOf, Hit, Kind, Param, Plan, PlanStep, Position, Precondition,
+    Put, Query, Record, Reindexed, Reply, Row, Rows, Scope, Seq, Snapshot, Sort, Store,
 };
 
 use past::Past;
@@ -143,6 +143,9 @@ impl State {
             }
         }
         // Nothing can fail from here.
+        for reindexed in batch.reindexed {
+            self.reindex(batch.scope, reindexed);
+        }
         let last = batch.puts.len().saturating_sub(1);
         for (index, put) in batch.puts.into_iter().enumerate() {
             self.put(batch.scope, batch.time_ms, put, index == last);
@@ -197,6 +200,17 @@ impl State {
         Row::sort(&mut rows);
         let versions = self.records.entry((scope, put.kind, put.id)).or_default();
         versions.push(Version { record, rows });
+    }
+
+    fn reindex(&mut self, scope: Scope, new: Reindexed) {
+        let versions = self.records.get_mut(&(scope, new.kind, new.id.clone()));
+        let Some(version) = versions.and_then(|versions| versions.last_mut()) else {
+            return;
+        };
+        let record = &version.record;
+        if record.version == new.version && record.content != Content::Deleted {
+            version.rows = new.rows_after(&version.rows);
+        }
     }
 
     fn next_seq(&mut self) -> Seq {
@@ -311,6 +325,28 @@ impl Snapshot for View {
 
     fn estimate<'a>(&'a self, query: &'a Query) -> Reply<'a, Option<u64>> {
         Box::pin(async move { self.count(query).await.map(Some) })
+    }
+
+    fn walk<'a>(
+        &'a self,
+        kind: Kind,
+        before: Seq,
+        limit: usize,
+        rows: &'a [Param],
+    ) -> Reply<'a, Vec<Hit>> {
+        let hits = self.store.read(|state| {
+            let mut all = state
+                .at(self.scope, self.seq)
+                .matching(kind, &Filter::Everything);
+            all.retain(|version| version.record.seq < before);
+            all.sort_by_key(|version| std::cmp::Reverse(version.record.seq));
+            let hits = all.into_iter().take(limit).map(|version| Hit {
+                record: version.record.clone(),
+                rows: Rows::of(&version.rows).pick(rows),
+            });
+            hits.collect()
+        });
+        reply(Ok(hits))
     }
 
     fn count<'a>(&'a self, query: &'a Query) -> Reply<'a, u64> {

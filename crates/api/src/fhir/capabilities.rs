@@ -3,6 +3,7 @@
 //! <https://hl7.org/fhir/R4/capabilitystatement.html>
 
 use axum::response::Response;
+use salus_fhir::search::Parameters;
 use salus_service::fhir::reply::{Reply, Status};
 use salus_service::fhir::search::served;
 use salus_service::fhir::types::ResourceType;
@@ -29,7 +30,7 @@ const OF_SYSTEM: [&str; 4] = ["transaction", "batch", "history-system", "search-
 /// `GET [base]/metadata`
 pub(crate) async fn capabilities(call: &mut Call) -> Result<Response, Failure> {
     let wanted = Preferences::of(call)?;
-    let statement = statement(&call.cx.base);
+    let statement = statement(&call.cx.base, &call.cx.parameters);
     let reply = Reply {
         body: Some(statement.to_string().into()),
         ..Reply::with(Status::Ok)
@@ -37,11 +38,11 @@ pub(crate) async fn capabilities(call: &mut Call) -> Result<Response, Failure> {
     super::finish(call, &wanted, reply)
 }
 
-fn statement(base: &str) -> Value {
+fn statement(base: &str, known: &Parameters) -> Value {
     let interactions = served(&OF_TYPE);
     let resources: Vec<Value> = ResourceType::all()
         .into_iter()
-        .map(|ty| resource(ty, &interactions))
+        .map(|ty| resource(ty, &interactions, known))
         .collect();
     json!({
         "resourceType": "CapabilityStatement",
@@ -95,7 +96,7 @@ fn compartments() -> Vec<String> {
         .collect()
 }
 
-fn resource(ty: ResourceType, interactions: &[Value]) -> Value {
+fn resource(ty: ResourceType, interactions: &[Value], known: &Parameters) -> Value {
     let audit = ty.name == ResourceType::AUDIT_EVENT;
     let interactions: Vec<&Value> = interactions
         .iter()
@@ -103,7 +104,7 @@ fn resource(ty: ResourceType, interactions: &[Value]) -> Value {
         .collect();
     let specials = served::specials(ty).into_iter();
     let specials = specials.map(|name| json!({"name": name, "type": "special"}));
-    let parameters: Vec<Value> = served::parameters(ty)
+    let parameters: Vec<Value> = served::parameters(known, ty)
         .iter()
         .map(|served| {
             json!({
@@ -125,7 +126,10 @@ fn resource(ty: ResourceType, interactions: &[Value]) -> Value {
         "referencePolicy": ["literal", "local"],
         "searchParam": parameters,
     });
-    let (includes, reverse) = (served::includes(ty), served::reverse_includes(ty));
+    let (includes, reverse) = (
+        served::includes(known, ty),
+        served::reverse_includes(known, ty),
+    );
     if !includes.is_empty() {
         resource["searchInclude"] = json!(includes);
     }

@@ -19,6 +19,10 @@ pub struct Project {
     pub scope: u32,
     /// When it was made, in milliseconds since 1970 UTC.
     pub created_ms: i64,
+    /// Which revision of extraction has made the rows of all its records,
+    /// unless its [`super::Index`] tells of a newer one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub revision: u32,
 }
 
 impl SystemRecord for Project {
@@ -58,6 +62,7 @@ impl Project {
             name: name.to_owned(),
             scope,
             created_ms: now_ms,
+            revision: 0,
         };
         // Two projects made at once cannot get one scope.
         let unused = Precondition::NoneMatch(with_token::<Self>(SCOPE, &scope.to_string()));
@@ -69,6 +74,11 @@ impl Project {
     pub fn scope(&self) -> Scope {
         Scope(self.scope)
     }
+}
+
+/// Folders of older versions have projects without a revision.
+fn is_zero(revision: &u32) -> bool {
+    *revision == 0
 }
 
 pub(super) fn check_name(name: &str) -> Result<(), Error> {

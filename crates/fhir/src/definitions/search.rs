@@ -1,5 +1,6 @@
 //! Search parameters (<https://hl7.org/fhir/R4/searchparameter-registry.html>).
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::types::{TypeId, TypeKind, Types};
@@ -25,6 +26,19 @@ pub struct SearchParameter {
     pub multiple_and: bool,
     /// Its canonical URL.
     pub url: &'static str,
+    /// What a project's own definition of it allows; `None` for those of R4.
+    pub limits: Option<Limits>,
+}
+
+/// How a parameter may be used. An empty list allows all that there is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// `SearchParameter.modifier`.
+    pub modifiers: &'static [&'static str],
+    /// `SearchParameter.comparator`.
+    pub comparators: &'static [&'static str],
+    /// `SearchParameter.chain`: the codes that may follow in a chain.
+    pub chains: &'static [&'static str],
 }
 
 /// What a search parameter compares: <https://hl7.org/fhir/R4/search.html#ptypes>.
@@ -49,6 +63,8 @@ pub struct Component {
     pub definition: &'static str,
     /// Where its value is, from each result of the composite's expression.
     pub expression: &'static str,
+    /// The parameter itself, when the composite is a project's own.
+    pub parameter: Option<&'static SearchParameter>,
 }
 
 pub(super) struct SearchParameters {
@@ -72,7 +88,10 @@ impl SearchParameters {
                 .filter_map(|base| on.get(base.name))
                 .flatten()
                 .map(|parameter| SearchParameter {
-                    expression: part_for(parameter.expression, ty.name),
+                    expression: match part_for(parameter.expression, ty.name) {
+                        Cow::Borrowed(part) => part,
+                        Cow::Owned(parts) => String::leak(parts),
+                    },
                     ..(*parameter).clone()
                 })
                 .collect();
@@ -104,6 +123,7 @@ fn parse(table: &'static str, types: &Types) -> Vec<Based> {
             "C" => components.push(Component {
                 definition: next(),
                 expression: next(),
+                parameter: None,
             }),
             _ => {}
         }
@@ -143,6 +163,7 @@ fn one(mut next: impl FnMut() -> &'static str, types: &Types) -> Based {
         multiple_and: !flags.contains('A'),
         url: next(),
         expression: next(),
+        limits: None,
     };
     (bases, parameter)
 }
@@ -150,24 +171,24 @@ fn one(mut next: impl FnMut() -> &'static str, types: &Types) -> Based {
 /// The parts of a union that begin with the type's name: R4 writes one
 /// expression for all types that share a parameter. When none does, the
 /// expression needs no name and is for all.
-fn part_for(expression: &'static str, resource: &str) -> &'static str {
+pub(crate) fn part_for<'e>(expression: &'e str, resource: &str) -> Cow<'e, str> {
     let is_for = |part: &&str| {
         part.trim_start_matches('(')
             .strip_prefix(resource)
             .is_some_and(|rest| rest.starts_with('.') || rest.is_empty())
     };
     let all = union_parts(expression);
-    let own: Vec<&'static str> = all.iter().copied().filter(is_for).collect();
+    let own: Vec<&'e str> = all.iter().copied().filter(is_for).collect();
     match own.as_slice() {
-        [] => expression,
-        [one] => one,
-        own if own.len() == all.len() => expression,
-        own => String::leak(own.join(" | ")),
+        [] => Cow::Borrowed(expression),
+        [one] => Cow::Borrowed(one),
+        own if own.len() == all.len() => Cow::Borrowed(expression),
+        own => Cow::Owned(own.join(" | ")),
     }
 }
 
 /// Splits at the `|` outside parentheses and quotes.
-fn union_parts(expression: &'static str) -> Vec<&'static str> {
+fn union_parts(expression: &str) -> Vec<&str> {
     let (mut parts, mut start, mut depth, mut quoted) = (Vec::new(), 0, 0_i32, false);
     for (at, letter) in expression.char_indices() {
         match letter {

@@ -33,7 +33,8 @@ pub(super) fn part(
     mut parameters: impl Iterator<Item = &'static SearchParameter>,
     component: &Component,
 ) -> Option<&'static SearchParameter> {
-    parameters.find(|p| p.url == component.definition)
+    let own = component.parameter;
+    own.or_else(|| parameters.find(|p| p.url == component.definition))
 }
 
 /// The expression of a component. R4 has the two of `relationship` the wrong

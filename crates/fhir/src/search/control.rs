@@ -3,7 +3,7 @@
 
 use super::name::{codes, location};
 use super::operand::type_name;
-use super::parameters::Parameters;
+use super::parameters::{NotReady, Parameters};
 use crate::definitions::{self, Parent, SearchKind, SearchParameter};
 use crate::issue::{Issue, IssueType};
 
@@ -77,6 +77,7 @@ pub static SCORE: SearchParameter = SearchParameter {
     multiple_or: false,
     multiple_and: false,
     url: "",
+    limits: None,
 };
 
 /// How exact the number of matches must be: <https://hl7.org/fhir/R4/search.html#total>.
@@ -223,6 +224,7 @@ impl Control {
             if keys.iter().any(|key| key.parameter.code == code) {
                 return Err(at.malformed("the value names a key twice".to_owned()));
             }
+            at.check_ready(code)?;
             let key = SortKey {
                 parameter,
                 descending,
@@ -299,6 +301,27 @@ impl At<'_> {
         own.find(|parameter| sorts(parameter))
     }
 
+    /// A key must be ready on each of the types that have it.
+    fn check_ready(&self, code: &str) -> Result<(), Issue> {
+        for ty in std::iter::once(&self.ty).chain(self.among) {
+            if let Some(own) = self.parameters.find(ty, code) {
+                let ready = self.parameters.check_ready(ty, own);
+                ready.map_err(|not| not.at(location(self.name)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All references must be ready: of the types found, or of any.
+    fn check_references(&self, of_any: bool) -> Result<(), Issue> {
+        let at = |not: NotReady| not.at(location(self.name));
+        if of_any {
+            return self.parameters.check_references(None).map_err(at);
+        }
+        let mut types = std::iter::once(&self.ty).chain(self.among);
+        types.try_for_each(|ty| self.parameters.check_references(Some(ty)).map_err(at))
+    }
+
     /// `_include`: from the resources found, and from others only with `:iterate`.
     fn include(&self, value: &str, iterate: bool) -> Result<Include, Issue> {
         let include = self.link(value, iterate)?;
@@ -335,6 +358,7 @@ impl At<'_> {
     /// `*`, `Type:*`, `Type:parameter` or `Type:parameter:TargetType`.
     fn link(&self, value: &str, iterate: bool) -> Result<Include, Issue> {
         if value == "*" {
+            self.check_references(iterate)?;
             return Ok(Include {
                 source: None,
                 reference: None,
@@ -355,6 +379,8 @@ impl At<'_> {
             })?),
         };
         let reference = if code == "*" {
+            let ready = self.parameters.check_references(Some(source));
+            ready.map_err(|not| not.at(location(self.name)))?;
             None
         } else {
             Some(self.reference(source, code)?)
@@ -370,12 +396,15 @@ impl At<'_> {
     fn reference(&self, ty: &str, code: &str) -> Result<&'static SearchParameter, Issue> {
         let parameter = self.parameters.find(ty, code);
         let is_reference = |p: &&SearchParameter| p.kind == SearchKind::Reference;
-        parameter.filter(is_reference).ok_or_else(|| {
+        let parameter = parameter.filter(is_reference).ok_or_else(|| {
             let allowed = codes(self.parameters, ty, |p| is_reference(&p));
             self.malformed(format!(
                 "the value names no reference of {ty}; allowed: {allowed}"
             ))
-        })
+        })?;
+        let ready = self.parameters.check_ready(ty, parameter);
+        ready.map_err(|not| not.at(location(self.name)))?;
+        Ok(parameter)
     }
 
     fn unsupported(&self, details: impl Into<std::borrow::Cow<'static, str>>) -> Issue {

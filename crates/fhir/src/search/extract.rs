@@ -9,15 +9,17 @@
 //! id and time of a record, and both are assigned behind this. Special
 //! parameters give none either, but for `near`.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use super::composite::Compound;
 use super::convert::{Reader, convert_or_present, items};
+use super::fold::fold;
 #[cfg(test)]
 use super::lay::is_indexed;
 use super::name::Modifier;
 use super::span::Span;
-use super::value::{VALUES_MAX, Value};
+use super::value::{CODE_BYTES_MAX, STRING_BYTES_MAX, VALUES_MAX, Value, clip};
 use crate::definitions::{self, SearchKind, SearchParameter};
 use crate::fhirpath::{self, Context, Expression, Item};
 use crate::issue::{Issue, IssueType};
@@ -337,15 +339,40 @@ impl Computed {
             if let (Some(node), Some(reader)) = (element.value, reader) {
                 convert_or_present(reader, node, own_bases, emit);
             }
-        } else if let (SearchKind::Token, Some(fhirpath::Value::Boolean(truth))) =
-            (self.kind, item.value())
-        {
-            emit(Value::Token {
-                system: "".into(),
-                code: if truth { "true" } else { "false" }.into(),
-            });
+        } else if let Some(value) = item.value().and_then(|value| computed(self.kind, value)) {
+            emit(value);
         }
     }
+}
+
+/// A value that is no element, but the result of a function or an operator.
+fn computed<'a>(kind: SearchKind, value: fhirpath::Value<'a>) -> Option<Value<'a>> {
+    use fhirpath::Value as Result;
+    let code = |code: Cow<'a, str>| Value::Token {
+        system: "".into(),
+        code: clip(code, CODE_BYTES_MAX),
+    };
+    Some(match (kind, value) {
+        (SearchKind::Token, Result::String(text)) => code(text),
+        (SearchKind::Token, value @ (Result::Boolean(_) | Result::Integer(_))) => {
+            code(value.to_string().into())
+        }
+        (SearchKind::String, Result::String(text)) => {
+            let exact = clip(text, STRING_BYTES_MAX);
+            Value::String {
+                folded: clip(fold(&exact).into_owned().into(), STRING_BYTES_MAX),
+                exact,
+            }
+        }
+        (SearchKind::Number, value @ (Result::Integer(_) | Result::Decimal(_))) => {
+            Value::Number(value.to_string().into())
+        }
+        (SearchKind::Date, value @ (Result::Date(_) | Result::DateTime(_))) => {
+            Value::Date(Span::parse(&value.to_string())?)
+        }
+        (SearchKind::Uri, Result::String(text)) => Value::Uri(clip(text, CODE_BYTES_MAX)),
+        _ => return None,
+    })
 }
 
 impl Edge {

@@ -48,6 +48,38 @@ impl Extractor {
         extractor
     }
 
+    /// Whether resources of a type can have values for a parameter.
+    ///
+    /// # Errors
+    /// Why not, if the expression is at fault.
+    pub(super) fn can_read(
+        definitions: &'static Definitions,
+        ty: &'static str,
+        parameter: &'static SearchParameter,
+    ) -> Result<(), Option<String>> {
+        let mut extractor = Self {
+            ty,
+            parameters: vec![parameter],
+            places: vec![Place::default()],
+            computed: Vec::new(),
+            main_dates: Vec::new(),
+            patients: Vec::new(),
+            unions: Vec::new(),
+        };
+        extractor.add(definitions, parameter, 0);
+        let places = &extractor.places;
+        let is_laid = |place: &Place| !place.captures.is_empty() || !place.compounds.is_empty();
+        if places.iter().any(is_laid) || !extractor.computed.is_empty() {
+            return Ok(());
+        }
+        let root = definitions.resource_named(ty);
+        let compiled = root.map(|root| Expression::compile_search(parameter.expression, root));
+        match compiled {
+            Some(Err(error)) => Err(Some(format!("cannot be evaluated: {}", error.message))),
+            Some(Ok(_)) | None => Err(None),
+        }
+    }
+
     fn add(&mut self, definitions: &'static Definitions, parameter: &SearchParameter, number: u16) {
         if parameter.kind == SearchKind::Composite && !self.is_union(number) {
             return self.add_composite(definitions, parameter, number);

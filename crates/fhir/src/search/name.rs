@@ -224,6 +224,15 @@ impl<'r> Reading<'r> {
             let details = format!("only references can be chained; allowed: {allowed}");
             return Err(self.unsupported(details));
         }
+        let chains = reference.limits.map_or(&[][..], |limits| limits.chains);
+        let next = rest.split([':', '.']).next().unwrap_or_default();
+        if !chains.is_empty() && !chains.contains(&next) {
+            let details = format!(
+                "{code} cannot be followed by that; allowed: {}",
+                chains.join(", ")
+            );
+            return Err(self.unsupported(details));
+        }
         let candidates = match wanted {
             Some(wanted) => vec![self.target(reference, wanted)?],
             None => self.targets(reference)?,
@@ -308,11 +317,41 @@ impl<'r> Reading<'r> {
             let value = self.value(ty, parameter, modifier, text);
             values.push(value.map_err(|expected| self.malformed(&expected))?);
         }
-        Ok(Criterion {
+        let criterion = Criterion {
             parameter,
             modifier,
             values,
-        })
+        };
+        let parameters = self.asking.parameters;
+        let current = parameters.check_current(&criterion);
+        current.map_err(|not| not.at(location(self.whole)))?;
+        self.check_limits(&criterion)?;
+        Ok(criterion)
+    }
+
+    /// What the project's own definition allows.
+    fn check_limits(&self, criterion: &Criterion) -> Result<(), Issue> {
+        let Some(limits) = criterion.parameter.limits else {
+            return Ok(());
+        };
+        if criterion.values.len() > 1 && !criterion.parameter.multiple_or {
+            return Err(self.malformed("must be one: the parameter takes no alternatives"));
+        }
+        if limits.comparators.is_empty() {
+            return Ok(());
+        }
+        let allowed = |prefix: &Prefix| limits.comparators.contains(&prefix.code());
+        let prefixes = criterion.values.iter().filter_map(Operand::prefix);
+        if prefixes
+            .filter(|prefix| *prefix != Prefix::Eq)
+            .all(|prefix| allowed(&prefix))
+        {
+            return Ok(());
+        }
+        let allowed = limits.comparators.join(", ");
+        Err(self.malformed(&format!(
+            "has a prefix that is not allowed; allowed: {allowed}"
+        )))
     }
 
     fn modifier(
@@ -325,14 +364,20 @@ impl<'r> Reading<'r> {
         if let Some(extractor) = self.asking.parameters.extractor(ty) {
             allowed.retain(|(_, modifier)| extractor.has_values_for(parameter, *modifier));
         }
+        let listed = parameter.limits.map_or(&[][..], |limits| limits.modifiers);
+        if !listed.is_empty() {
+            allowed.retain(|(known, _)| listed.contains(&written(known)));
+        }
         if let Some((_, modifier)) = allowed.iter().find(|(known, _)| *known == name) {
             return Ok(*modifier);
         }
-        if parameter.kind == SearchKind::Reference && name.starts_with(|c: char| c.is_uppercase()) {
+        let of_type = parameter.kind == SearchKind::Reference
+            && (listed.is_empty() || listed.contains(&"type"));
+        if of_type && name.starts_with(|c: char| c.is_uppercase()) {
             return self.target(parameter, name).map(Modifier::Type);
         }
         let mut names: Vec<&str> = allowed.iter().map(|(name, _)| *name).collect();
-        if parameter.kind == SearchKind::Reference {
+        if of_type {
             names.push("a type of target");
         }
         if names.is_empty() {
@@ -402,11 +447,15 @@ impl<'r> Reading<'r> {
         ty: &'static str,
         code: &str,
     ) -> Result<&'static SearchParameter, Issue> {
-        self.asking.parameters.find(ty, code).ok_or_else(|| {
+        let parameters = self.asking.parameters;
+        let Some(parameter) = parameters.find(ty, code) else {
             let allowed = self.codes(ty, |_| true);
             let details = format!("unknown search parameter of {ty}; allowed: {allowed}");
-            self.unsupported(details)
-        })
+            return Err(self.unsupported(details));
+        };
+        let ready = parameters.check_ready(ty, parameter);
+        ready.map_err(|not| not.at(location(self.whole)))?;
+        Ok(parameter)
     }
 
     pub(super) fn codes(&self, ty: &str, wanted: impl Fn(&SearchParameter) -> bool) -> String {
@@ -461,6 +510,15 @@ pub(super) fn codes(
     let all = parameters.of(ty);
     let names: Vec<&str> = all.filter(|p| wanted(p)).map(|p| p.code).collect();
     names.join(", ")
+}
+
+/// A modifier as `SearchParameter.modifier` has it
+/// (<https://hl7.org/fhir/R4/valueset-search-modifier-code.html>).
+fn written(modifier: &str) -> &str {
+    match modifier {
+        "of-type" => "ofType",
+        other => other,
+    }
 }
 
 fn modifiers(kind: SearchKind) -> &'static [(&'static str, Modifier)] {

@@ -116,6 +116,44 @@ pub enum Prefix {
     Ap,
 }
 
+impl Prefix {
+    /// As a client writes it.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Eq => "eq",
+            Self::Ne => "ne",
+            Self::Gt => "gt",
+            Self::Lt => "lt",
+            Self::Ge => "ge",
+            Self::Le => "le",
+            Self::Sa => "sa",
+            Self::Eb => "eb",
+            Self::Ap => "ap",
+        }
+    }
+}
+
+impl Operand {
+    /// Its prefix, if it is of a kind that has one.
+    pub(super) fn prefix(&self) -> Option<Prefix> {
+        match self {
+            Self::Date(prefix, _) | Self::Number(prefix, _) | Self::Quantity { prefix, .. } => {
+                Some(*prefix)
+            }
+            Self::Missing(_)
+            | Self::Token { .. }
+            | Self::OfType { .. }
+            | Self::Text { .. }
+            | Self::Reference { .. }
+            | Self::Uri(_)
+            | Self::Words(_)
+            | Self::Composite(_)
+            | Self::Near(_) => None,
+        }
+    }
+}
+
 /// What the meaning of a value depends on besides itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Asking<'s> {

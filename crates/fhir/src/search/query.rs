@@ -113,7 +113,27 @@ impl Search {
             list::NAME => Clause::Listed(list::listed(ty, value)?),
             _ => name::clause(ty, name, value, asking, values)?,
         };
+        self.check_repeated(&clause, name)?;
         self.clauses.push((at, clause));
+        Ok(())
+    }
+
+    /// A parameter of a project may say that it must not be repeated.
+    fn check_repeated(&self, clause: &Clause, name: &str) -> Result<(), Issue> {
+        let Clause::Own(criterion) = clause else {
+            return Ok(());
+        };
+        let (code, limits) = (criterion.parameter.code, criterion.parameter.limits);
+        let is_same = |(_, other): &(usize, Clause)| matches!(other, Clause::Own(other) if other.parameter.code == code);
+        let once = limits.is_some() && !criterion.parameter.multiple_and;
+        if once && self.clauses.iter().any(is_same) {
+            let details = "the parameter must not be repeated";
+            return Err(Issue::error(
+                IssueType::Value,
+                name::location(name),
+                details,
+            ));
+        }
         Ok(())
     }
 }

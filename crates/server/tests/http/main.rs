@@ -21,6 +21,8 @@ mod rest;
 mod routes;
 mod search;
 mod search_contained;
+mod search_custom;
+mod search_custom_killed;
 mod search_filter;
 mod search_includes;
 mod search_links;

@@ -13,6 +13,7 @@ use super::rows::rows;
 use super::types::ResourceType;
 use crate::context::Context;
 use crate::error::{Error, Kind};
+use crate::parameters;
 
 /// The next version of a resource, as it will be stored.
 pub(crate) struct Stored {
@@ -38,6 +39,9 @@ impl Stored {
         valid: &Valid<'_>,
     ) -> Result<Self, Error> {
         let node = valid.node();
+        if ty.kind == parameters::DEFINITIONS {
+            parameters::check(cx, id, node)?;
+        }
         let extractor = cx
             .parameters
             .extractor(ty.name)

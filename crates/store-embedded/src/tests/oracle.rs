@@ -387,6 +387,8 @@ fn compare_ways(seed: u64, steps: usize, spoil: fn(&Embedded)) {
                 preconditions: Vec::new(),
                 puts,
                 audit: Vec::new(),
+                held: None,
+                reindexed: Vec::new(),
             };
             let seq = theirs.commit(batch.clone()).await.unwrap().seq;
             assert_eq!(ours.commit(batch).await.unwrap().seq, seq);

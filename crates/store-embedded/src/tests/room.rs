@@ -81,6 +81,8 @@ pub(super) fn batch(puts: Vec<Put>) -> Batch {
         time_ms: 1_000,
         preconditions: Vec::new(),
         puts,
+        reindexed: Vec::new(),
+        held: None,
         audit: vec![AuditEntry {
             body: Bytes::from_static(b"somebody did something"),
             about: vec![(KIND, "x".into())],

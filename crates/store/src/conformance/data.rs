@@ -23,7 +23,9 @@ pub(super) fn batch(time_ms: i64, puts: Vec<Put>) -> Batch {
         time_ms,
         preconditions: Vec::new(),
         puts,
+        reindexed: Vec::new(),
         audit: Vec::new(),
+        held: None,
     }
 }
 

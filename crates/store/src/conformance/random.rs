@@ -12,7 +12,7 @@ use super::{Engine, Subject, View};
 use crate::memory::Memory;
 use crate::{
     AuditQuery, Batch, Committed, Content, Error, Found, History, HistoryOf, Hit, Kind,
-    Precondition, Put, Query, Scope, SealKey, Seq, Store,
+    Precondition, Put, Query, Reindexed, Scope, SealKey, Seq, Store,
 };
 
 const SCOPES: [Scope; 3] = [ONE, TWO, Scope(0x0100)];
@@ -125,13 +125,19 @@ impl Pair<'_> {
             let about = choice.some(2, record);
             entry(&format!("entry {}", choice.below(1_000)), &about)
         });
+        let reindexed = match self.choice.one_in(4) {
+            true => vec![self.reindexed(scope)],
+            false => Vec::new(),
+        };
         let time_ms = self.choice.time();
         Batch {
             scope,
             time_ms,
             preconditions,
             puts,
+            reindexed,
             audit,
+            held: None,
         }
     }
 
@@ -160,6 +166,19 @@ impl Pair<'_> {
             seal,
             main_date_ms,
             ..put
+        }
+    }
+
+    /// Mostly of the version that is the current one.
+    fn reindexed(&mut self, scope: Scope) -> Reindexed {
+        let (kind, id) = record(&mut self.choice);
+        let newest = self.newest_version(scope, kind, id).unwrap_or(0);
+        Reindexed {
+            kind,
+            id: id.into(),
+            version: newest.saturating_sub(self.choice.below(10) / 9),
+            rows: self.choice.rows(6),
+            main_date_ms: self.choice.one_in(2).then(|| self.choice.time()),
         }
     }
 
@@ -269,7 +288,8 @@ impl Pair<'_> {
         let version = self.choice.below(6);
         let asked = (kind, id, version);
         self.ask(&asked, |view| {
-            (view.get(kind, id), view.version(kind, id, version))
+            let walked = view.walk(kind, Seq(version * 20), 5, &[CODE, DATE]);
+            (view.get(kind, id), view.version(kind, id, version), walked)
         });
     }
 

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
 use crate::memory::Memory;
-use crate::{Content, Filter, HistoryOf, Plan, Test};
+use crate::{Content, Filter, HistoryOf, Hit, Param, Plan, Test};
 
 /// What an engine may get wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,6 +32,7 @@ enum Fault {
     EndsNoBatch,
     SkipsAChange,
     ForgetsAudit,
+    LeavesOldRows,
     CountsAPage,
     FollowsToNothing,
     ForgetsTheInnerFilter,
@@ -86,6 +87,7 @@ impl FaultyStore {
                 batch.preconditions.clear();
             }
             Fault::ForgetsAudit => batch.audit.clear(),
+            Fault::LeavesOldRows => batch.reindexed.clear(),
             _ => {}
         }
         self.inner.commit(batch).await
@@ -277,6 +279,16 @@ impl Snapshot for FaultySnapshot {
         })
     }
 
+    fn walk<'a>(
+        &'a self,
+        kind: Kind,
+        before: Seq,
+        limit: usize,
+        rows: &'a [Param],
+    ) -> Reply<'a, Vec<Hit>> {
+        self.inner.walk(kind, before, limit, rows)
+    }
+
     fn count<'a>(&'a self, query: &'a Query) -> Reply<'a, u64> {
         Box::pin(async move {
             let count = self.inner.count(query).await?;
@@ -331,6 +343,10 @@ fn faults_of_commits_are_caught() {
     check(
         Fault::ForgetsAudit,
         &["points_are_counted_without_gaps", RANDOM],
+    );
+    check(
+        Fault::LeavesOldRows,
+        &["rows_are_replaced_without_a_new_version", RANDOM],
     );
 }
 

@@ -40,9 +40,15 @@ pub(super) fn read(
     parameters: &[(String, String)],
     terms: &Terms,
 ) -> (Asked, Vec<Problem>) {
+    // What a project's own parameters find, contained resources are not indexed by.
+    let contained = |(name, value): &(String, String)| name == "_contained" && value != "false";
+    let known = match parameters.iter().any(contained) {
+        true => Parameters::r4(),
+        false => &cx.parameters,
+    };
     let asking = Asking {
         own_bases: &[&cx.base],
-        parameters: &cx.parameters,
+        parameters: known,
         now_ms: cx.now_ms,
     };
     let (search, mut problems) = Search::parse_among(ty.name, among, parameters, &asking);
@@ -125,8 +131,18 @@ pub(super) fn lenient(problems: Vec<Problem>, handling: Handling) -> Result<Vec<
     if problems.is_empty() || ignored {
         return Ok(problems);
     }
-    let issues = problems.into_iter().map(|problem| problem.issue);
-    Err(Error::with_issues(Kind::Invalid, issues.collect()))
+    let issues: Vec<Issue> = problems.into_iter().map(|problem| problem.issue).collect();
+    Err(Error::with_issues(refusal(&issues), issues))
+}
+
+/// What is not ready yet will be; with another fault beside it, the request is
+/// wrong whenever it comes.
+fn refusal(issues: &[Issue]) -> Kind {
+    let waits = |issue: &Issue| issue.code == IssueType::Transient;
+    match issues.iter().all(waits) {
+        true => Kind::Unavailable,
+        false => Kind::Invalid,
+    }
 }
 
 impl Asked {

@@ -295,6 +295,8 @@ fn stored(world: &[Thing]) -> Memory {
         preconditions: Vec::new(),
         puts: world.iter().map(put).collect(),
         audit: Vec::new(),
+        held: None,
+        reindexed: Vec::new(),
     };
     store.commit(batch).now_or_never().unwrap().unwrap();
     store

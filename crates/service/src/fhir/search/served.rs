@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use salus_fhir::definitions::{self, SearchKind, SearchParameter};
+use salus_fhir::search::Parameters;
 
 use crate::fhir::types::ResourceType;
 
@@ -18,9 +19,9 @@ pub struct Served {
 
 /// The parameters of a type that are served.
 #[must_use]
-pub fn parameters(ty: ResourceType) -> Vec<Served> {
-    let parameters = definitions::r4().search_parameters(ty.name).iter();
-    parameters
+pub fn parameters(known: &Parameters, ty: ResourceType) -> Vec<Served> {
+    known
+        .of(ty.name)
         .filter(|parameter| is_served(parameter))
         .filter_map(|parameter| {
             let kind = kind(parameter.kind)?;
@@ -46,20 +47,19 @@ pub fn specials(ty: ResourceType) -> Vec<&'static str> {
 
 /// The values of `_include` for a type.
 #[must_use]
-pub fn includes(ty: ResourceType) -> Vec<String> {
-    let references = references(ty);
-    references
+pub fn includes(known: &Parameters, ty: ResourceType) -> Vec<String> {
+    references(known, ty)
         .map(|p| format!("{}:{}", ty.name, p.code))
         .collect()
 }
 
 /// The values of `_revinclude` for a type: the references of all types that may lead to it.
 #[must_use]
-pub fn reverse_includes(ty: ResourceType) -> &'static [String] {
+pub fn reverse_includes(known: &Parameters, ty: ResourceType) -> Vec<String> {
     static BY_TARGET: LazyLock<BTreeMap<&'static str, Vec<String>>> = LazyLock::new(|| {
         let mut by_target: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
         for source in ResourceType::all() {
-            for parameter in references(source) {
+            for parameter in references(Parameters::r4(), source) {
                 for target in parameter.targets {
                     let target = definitions::r4().ty(*target).name;
                     let value = format!("{}:{}", source.name, parameter.code);
@@ -69,11 +69,24 @@ pub fn reverse_includes(ty: ResourceType) -> &'static [String] {
         }
         by_target
     });
-    BY_TARGET.get(ty.name).map_or(&[], Vec::as_slice)
+    let mut values = BY_TARGET.get(ty.name).cloned().unwrap_or_default();
+    for source in known.own_types() {
+        let own = known.own_of(source);
+        let references = own.filter(|parameter| parameter.kind == SearchKind::Reference);
+        let leads = references.filter(|parameter| {
+            let mut targets = parameter.targets.iter();
+            targets.any(|target| definitions::r4().ty(*target).name == ty.name)
+        });
+        values.extend(leads.map(|parameter| format!("{source}:{}", parameter.code)));
+    }
+    values
 }
 
-fn references(ty: ResourceType) -> impl Iterator<Item = &'static SearchParameter> {
-    let parameters = definitions::r4().search_parameters(ty.name).iter();
+fn references(
+    known: &Parameters,
+    ty: ResourceType,
+) -> impl Iterator<Item = &'static SearchParameter> {
+    let parameters = known.of(ty.name);
     parameters.filter(|parameter| parameter.kind == SearchKind::Reference)
 }
 
