@@ -130,10 +130,11 @@ fn resource(ty: ResourceType, interactions: &[Value], known: &Parameters) -> Val
         served::includes(known, ty),
         served::reverse_includes(known, ty),
     );
-    if !includes.is_empty() {
+    // A search of audit events brings nothing else.
+    if !audit && !includes.is_empty() {
         resource["searchInclude"] = json!(includes);
     }
-    if !reverse.is_empty() {
+    if !audit && !reverse.is_empty() {
         resource["searchRevInclude"] = json!(reverse);
     }
     resource

@@ -15,10 +15,10 @@ pub(crate) fn member_param() -> Param {
 }
 
 /// Adds the rows of what is on a list, if the resource is one.
-pub(crate) fn add_members(
+pub(crate) fn add_members<S: AsRef<str>>(
     ty: ResourceType,
     node: Node<'_>,
-    own_bases: &[&str],
+    own_bases: &[S],
     rows: &mut Vec<Row>,
 ) {
     if ty.name != "List" {

@@ -7,7 +7,7 @@ mod create;
 mod delete;
 mod history;
 mod incoming;
-mod list;
+pub(crate) mod list;
 mod read;
 mod receipt;
 pub mod reply;

@@ -28,7 +28,9 @@ use super::load::kind_of;
 use super::{Project, State};
 use crate::Service;
 use crate::error::Error;
+use crate::fhir::list;
 use crate::fhir::rows;
+use crate::fhir::types::ResourceType;
 
 /// Records of one step.
 const RECORDS: usize = 64;
@@ -289,11 +291,14 @@ fn rows_of(extractor: &Extractor, hit: &Hit, bases: &mut Vec<String>) -> Option<
     if bases.len() > known {
         entries = extractor.extract(document.root(), bases).ok()?;
     }
+    let ty = ResourceType::of(record.kind)?;
+    let mut rows = rows::rows(extractor, &entries, document.root());
+    list::add_members(ty, document.root(), bases, &mut rows);
     Some(Reindexed {
         kind: record.kind,
         id: record.id.clone(),
         version: record.version,
-        rows: rows::rows(extractor, &entries, document.root()),
+        rows,
         main_date_ms: extractor.main_date(&entries).map(|span| span.from_ms),
     })
 }
