@@ -76,6 +76,7 @@ fn request(project: &Project, route: &Route) -> Request {
         "clients-create" => {
             request.body(json!({"id": "made", "name": "Made", "scopes": "system/*.r"}).to_string())
         }
+        "reindex-pause" => request.body(json!({"paused": false}).to_string()),
         "token" => request.body("grant_type=client_credentials&client_id=none&client_secret=none"),
         "sign-in" => {
             request.body(json!({"email": "nobody@example.org", "password": "none"}).to_string())
