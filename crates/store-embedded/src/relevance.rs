@@ -188,7 +188,7 @@ impl<'a> Search<'a> {
         wanted: usize,
     ) -> Result<Vec<Chosen>, Error> {
         let mut found = list.found;
-        found.sort_unstable_by(|a, b| (b.1, b.0).cmp(&(a.1, a.0)));
+        found.sort_unstable_by_key(|&(seq, points)| std::cmp::Reverse((points, seq)));
         let mut runs: Vec<_> = found.chunk_by(|a, b| a.1 == b.1).collect();
         if self.backward {
             runs.reverse();

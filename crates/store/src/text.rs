@@ -121,7 +121,7 @@ impl Relevance {
 pub(crate) fn impact(often: u32, words: u32) -> u8 {
     let (often, words) = (f64::from(often), f64::from(words));
     let part = often / (often + K1 * (1.0 - B + B * words / LENGTH));
-    (part * f64::from(u8::MAX)).clamp(1.0, f64::from(u8::MAX)) as u8
+    (part * f64::from(u8::MAX)).round().max(1.0) as u8
 }
 
 struct Text<'a> {

@@ -1,4 +1,4 @@
-//! Words: <https://www.unicode.org/reports/tr29/#Word_Boundaries>.
+//! Words: Unicode Standard Annex 29, clause 4 (word boundaries).
 //!
 //! What UAX #29 keeps together at full stops, colons and low lines is taken
 //! apart where letters stand beside them: `Synthea.Version` are two words, as

@@ -14,6 +14,9 @@ use super::{Placed, Postings, block, of_term};
 use crate::keys;
 use crate::kv::{View, Write};
 
+/// A block of postings: its key and its value.
+type Block = (Vec<u8>, Vec<u8>);
+
 /// Changes to blocks, made one after the other and written together.
 pub(crate) struct Edits<'v> {
     view: &'v View,
@@ -109,7 +112,7 @@ impl<'v> Edits<'v> {
     }
 
     /// The last block up to a key. Most often a version had a batch of its own.
-    fn found(&self, start: &[u8], key: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, Error> {
+    fn found(&self, start: &[u8], key: &[u8]) -> Result<Option<Block>, Error> {
         if let Some(value) = self.view.get(key)? {
             return Ok(Some((key.to_vec(), value)));
         }

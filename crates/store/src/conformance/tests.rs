@@ -391,10 +391,7 @@ fn faults_of_searches_are_caught() {
         Fault::FindsOldRows,
         &["rows_of_older_versions_are_not_searched", RANDOM],
     );
-    check(
-        Fault::FoldsExactText,
-        &["strings_match_folded_or_exactly", RANDOM],
-    );
+    check(Fault::FoldsExactText, &["strings_match_folded_or_exactly"]);
     check(Fault::LosesRows, &["hits_carry_the_rows_asked_for", RANDOM]);
     check(Fault::CountsAPage, &["a_limit_of_zero_gives_nothing"]);
     check(

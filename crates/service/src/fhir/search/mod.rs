@@ -303,14 +303,15 @@ fn understand(
 }
 
 /// About how many match. An estimate tells how many resources of the type
-/// there are: where the grant hides some, the matches are counted instead, if
-/// that costs no more than a search may.
+/// there are: where the grant hides some, or the search looks at others of
+/// which it may, the matches are counted instead, if that costs no more than a
+/// search may.
 async fn estimate(
     snapshot: &dyn Snapshot,
     query: &Query,
     grant: &Grant,
 ) -> Result<Option<u64>, Error> {
-    if *grant.filter() == Filter::Everything {
+    if *grant.filter() == Filter::Everything && !query.filter.is_linked() {
         return Ok(snapshot.estimate(query).await?);
     }
     match snapshot.count(query).await {
