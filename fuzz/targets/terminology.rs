@@ -29,7 +29,9 @@ fuzz_target!(|input: &str| {
         library.add_set(&url, Arc::clone(&set)).unwrap();
         if let Ok(members) = library.expand(&set) {
             assert!(members.codes().len() <= CODES_MAX);
-            let all = members.codes().all(|(system, code)| members.contains(system, code));
+            let all = members
+                .codes()
+                .all(|(system, code)| members.contains(system, code));
             assert!(all);
         }
     }

@@ -6,7 +6,7 @@
 //! here: the batch is committed together with the project's [`Index`], which
 //! then tells what has to be indexed, and requests that come later get the new
 //! set. Who began before keeps the set that was. The walk that indexes the
-//! records there are ([`walk`]) waits until nobody does any more, so nothing
+//! records there are (`walk`) waits until nobody does any more, so nothing
 //! that was prepared for the old set is written behind it.
 
 mod changed;
