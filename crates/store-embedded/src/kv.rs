@@ -18,12 +18,13 @@ use salus_crypto::SecretKey;
 use salus_store::Error;
 use surrealkv::{
     CipherPreference, CompressionType, Durability, LSMIterator, Mode, SoftwareKeyManager,
-    Transaction, Tree, TreeBuilder,
+    Transaction, Tree, TreeBuilder, WalRecoveryMode,
 };
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 
 mod merge;
+mod torn;
 
 use merge::{Written, merge_in_pauses};
 
@@ -89,7 +90,12 @@ impl Kv {
         let tree = {
             let _inside = runtime.enter();
             let keys = SoftwareKeyManager::new(*key.as_bytes());
-            TreeBuilder::with_options(options(dir, memory))
+            let torn = torn::ends_cut_short(&dir.join("wal")).map_err(|e| unreadable(dir, &e))?;
+            let recovery = match torn {
+                true => WalRecoveryMode::SalvageValidPrefix,
+                false => WalRecoveryMode::AbsoluteConsistency,
+            };
+            TreeBuilder::with_options(options(dir, memory).with_wal_recovery_mode(recovery))
                 .with_encryption(Arc::new(keys), CipherPreference::Auto)
                 .build()
                 .map_err(|e| opening(dir, &e))?
@@ -362,8 +368,17 @@ fn folder_bytes(dir: &Path, depth: u8) -> u64 {
     sizes.sum()
 }
 
+fn unreadable(dir: &Path, error: &std::io::Error) -> Error {
+    Error::Unavailable(format!("{}: {error}", dir.display()))
+}
+
 fn opening(dir: &Path, error: &surrealkv::Error) -> Error {
-    match classify(error) {
+    let fault = match error {
+        // The files of the log were just read, so it is what is in them.
+        surrealkv::Error::Wal(what) => Fault::Damage(what.clone()),
+        error => classify(error),
+    };
+    match fault {
         Fault::Damage(what) => Error::Damaged(format!("{}: {what}", dir.display())),
         Fault::Trouble(what) => Error::Unavailable(format!("{}: {what}", dir.display())),
     }

@@ -9,3 +9,4 @@ mod points;
 mod room;
 mod suite;
 mod texts;
+mod torn;
