@@ -4,18 +4,11 @@
 use salus_store::Store;
 
 use crate::cli::CheckArguments;
-use crate::config::Config;
 use crate::open;
 
 /// Checks a folder; an error when something is wrong with it.
 pub(crate) fn run(arguments: &CheckArguments) -> Result<(), Box<dyn std::error::Error>> {
-    let config = Config::offline(&arguments.place)?;
-    if !config.data.join("store").exists() {
-        return Err(format!("{} holds no store", config.data.display()).into());
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
+    let (config, runtime) = open::existing(&arguments.place)?;
     let findings = runtime.block_on(async {
         let (_, engine) = open::store(&config).await?;
         let findings = engine.check().await?;

@@ -11,9 +11,11 @@ use salus_service::{Service, Settings};
 use salus_store::Store;
 use salus_store_embedded::{Embedded, Options};
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::cli::Place;
 use crate::config::Config;
 use crate::{control, listen, tls};
 
@@ -51,6 +53,22 @@ impl World for Machine {
             std::process::abort();
         }
     }
+}
+
+/// A data folder that is there, and what a command on it runs on.
+pub(crate) fn existing(place: &Place) -> Result<(Config, Runtime), Box<dyn std::error::Error>> {
+    let config = Config::offline(place)?;
+    if !config.data.join("store").exists() {
+        return Err(format!("{} holds no store", config.data.display()).into());
+    }
+    Ok((config, runtime()?))
+}
+
+/// What runs the tasks of this process.
+pub(crate) fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
 }
 
 /// The keys of a folder and the engine over them.

@@ -10,9 +10,8 @@ use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use crate::cli::ReindexArguments;
-use crate::config::Config;
 use crate::control::Client;
-use crate::open::Server;
+use crate::open::{self, Server};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -21,13 +20,7 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// Shows the state, and waits if asked to.
 pub(crate) fn run(arguments: &ReindexArguments) -> Result<(), Failure> {
-    let config = Config::offline(&arguments.place)?;
-    if !config.data.join("store").exists() {
-        return Err(format!("{} holds no store", config.data.display()).into());
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
+    let (config, runtime) = open::existing(&arguments.place)?;
     runtime.block_on(async {
         let server = match Client::connect(&config.data).await {
             Ok(_) => None,

@@ -11,17 +11,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::ServeArguments;
 use crate::config::Config;
 use crate::demo::{self, Demo};
-use crate::open::Server;
+use crate::open::{self, Server};
 use crate::telemetry;
 
 /// Runs the server.
 pub(crate) fn run(arguments: ServeArguments) -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::of(&arguments)?;
     telemetry::start(&config.log, config.log_json)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(serve(&arguments, &config))
+    open::runtime()?.block_on(serve(&arguments, &config))
 }
 
 async fn serve(

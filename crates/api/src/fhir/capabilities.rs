@@ -106,11 +106,11 @@ fn resource(ty: ResourceType, interactions: &[Value], known: &Parameters) -> Val
     let specials = specials.map(|name| json!({"name": name, "type": "special"}));
     let parameters: Vec<Value> = served::parameters(known, ty)
         .iter()
-        .map(|served| {
+        .map(|parameter| {
             json!({
-                "name": served.parameter.code,
-                "type": served.kind,
-                "definition": served.parameter.url,
+                "name": parameter.code,
+                "type": parameter.kind.name(),
+                "definition": parameter.url,
             })
         })
         .chain(specials)

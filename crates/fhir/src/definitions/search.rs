@@ -56,6 +56,42 @@ pub enum SearchKind {
     Special,
 }
 
+impl SearchKind {
+    const ALL: [Self; 9] = [
+        Self::Number,
+        Self::Date,
+        Self::String,
+        Self::Token,
+        Self::Reference,
+        Self::Composite,
+        Self::Quantity,
+        Self::Uri,
+        Self::Special,
+    ];
+
+    /// Its code in <https://hl7.org/fhir/R4/valueset-search-param-type.html>.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Number => "number",
+            Self::Date => "date",
+            Self::String => "string",
+            Self::Token => "token",
+            Self::Reference => "reference",
+            Self::Composite => "composite",
+            Self::Quantity => "quantity",
+            Self::Uri => "uri",
+            Self::Special => "special",
+        }
+    }
+
+    /// The kind that has this code.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
 /// A part of a composite parameter.
 #[derive(Clone, Copy, Debug)]
 pub struct Component {
@@ -143,17 +179,7 @@ fn one(mut next: impl FnMut() -> &'static str, types: &Types) -> Based {
     let (code, kind, bases, targets, flags) = (next(), next(), next(), next(), next());
     let parameter = SearchParameter {
         code,
-        kind: match kind {
-            "number" => SearchKind::Number,
-            "date" => SearchKind::Date,
-            "string" => SearchKind::String,
-            "token" => SearchKind::Token,
-            "reference" => SearchKind::Reference,
-            "composite" => SearchKind::Composite,
-            "quantity" => SearchKind::Quantity,
-            "uri" => SearchKind::Uri,
-            _ => SearchKind::Special,
-        },
+        kind: SearchKind::named(kind).unwrap_or(SearchKind::Special),
         targets: match targets {
             "*" => Vec::leak(types.named("Resource").into_iter().collect()),
             listed => Vec::leak(listed.split(' ').filter_map(|t| types.named(t)).collect()),

@@ -242,18 +242,9 @@ fn is_plain(expression: &str) -> bool {
     paths(rest).is_some_and(|paths| paths.iter().all(plain))
 }
 
-fn kind(name: &str) -> Option<SearchKind> {
-    Some(match name {
-        "number" => SearchKind::Number,
-        "date" => SearchKind::Date,
-        "string" => SearchKind::String,
-        "token" => SearchKind::Token,
-        "reference" => SearchKind::Reference,
-        "composite" => SearchKind::Composite,
-        "quantity" => SearchKind::Quantity,
-        "uri" => SearchKind::Uri,
-        _ => return None,
-    })
+/// The kind that a code names, if a project can have parameters of it.
+fn kind(code: &str) -> Option<SearchKind> {
+    SearchKind::named(code).filter(|kind| *kind != SearchKind::Special)
 }
 
 fn refused(member: &str, details: impl Into<Cow<'static, str>>) -> Issue {

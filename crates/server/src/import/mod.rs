@@ -22,7 +22,7 @@ use tokio::sync::{Mutex, mpsc};
 use crate::cli::ImportArguments;
 use crate::config::Config;
 use crate::control::Client;
-use crate::open::Server;
+use crate::open::{self, Server};
 use piece::{Piece, Source};
 use report::Report;
 use send::Sent;
@@ -34,10 +34,7 @@ const PIECES_AT_ONCE: usize = 4;
 /// Runs the import; an error when something could not be loaded.
 pub(crate) fn run(arguments: &ImportArguments) -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::offline(&arguments.place)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(import(arguments, config))
+    open::runtime()?.block_on(import(arguments, config))
 }
 
 async fn import(

@@ -222,11 +222,14 @@ impl Asked {
         self.control.count.unwrap_or(COUNT_DEFAULT).min(COUNT_MAX) as usize
     }
 
-    /// The position of the last page, if it is known how many matches there
-    /// are, and the page is another.
-    pub(crate) fn last(&self, beside: &Beside) -> Option<Vec<u8>> {
+    /// What is beside a page, with the last page, if it is known how many
+    /// matches there are, and the page is another.
+    pub(super) fn with_last(&self, beside: Beside) -> Beside {
         let counted = self.control.total == Some(Total::Accurate);
-        (counted && beside.next.is_some()).then(|| cursor::put(Position::End))
+        Beside {
+            last: (counted && beside.next.is_some()).then(|| cursor::put(Position::End)),
+            ..beside
+        }
     }
 
     /// Which part of each match is given; `None` is all.

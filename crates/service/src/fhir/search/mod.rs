@@ -211,8 +211,7 @@ impl Service {
         let shown = found.hits.iter().map(|hit| &hit.record);
         entry.shows(shown.chain(&included.records));
         self.record(cx, entry).await?;
-        let mut beside = Beside::of(&found);
-        beside.last = asked.last(&beside);
+        let beside = asked.with_last(Beside::of(&found));
         let links = self.links(cx, &asked, snapshot.seq(), &beside)?;
         let subset = asked.subset();
         let relevance = asked.relevance();

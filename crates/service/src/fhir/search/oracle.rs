@@ -302,6 +302,14 @@ fn stored(world: &[Thing]) -> Memory {
     store
 }
 
+/// A world and the store that holds it.
+fn world_and_snapshot(choice: &mut Choice) -> (Vec<Thing>, Box<dyn Snapshot>) {
+    let world = world(choice);
+    let store = stored(&world);
+    let snapshot = store.snapshot(SCOPE, At::Now).now_or_never().unwrap();
+    (world, snapshot.unwrap())
+}
+
 /// Someone who may search these types.
 fn one_who_sees(visible: &[&str]) -> Context {
     let scopes: Vec<String> = visible.iter().map(|ty| format!("system/{ty}.s")).collect();
@@ -329,13 +337,7 @@ fn random_searches_find_what_a_plain_reading_finds() {
     let (mut some, mut none) = (0, 0);
     for seed in 0..250 {
         let choice = &mut Choice(seed);
-        let world = world(choice);
-        let store = stored(&world);
-        let snapshot = store
-            .snapshot(SCOPE, At::Now)
-            .now_or_never()
-            .unwrap()
-            .unwrap();
+        let (world, snapshot) = world_and_snapshot(choice);
         for _ in 0..20 {
             let ty = choice.of(&TYPES);
             let hidden = choice.of(&["", "", "Patient", "Encounter", "Organization"]);
@@ -473,13 +475,7 @@ fn pages_of_several_types_make_the_whole_in_order_and_back() {
     let cx = one_who_sees(&TYPES);
     for seed in 0..60 {
         let choice = &mut Choice(seed);
-        let world = world(choice);
-        let store = stored(&world);
-        let snapshot = store
-            .snapshot(SCOPE, At::Now)
-            .now_or_never()
-            .unwrap()
-            .unwrap();
+        let (world, snapshot) = world_and_snapshot(choice);
         let ids: Vec<u64> = (0..7).filter(|_| choice.below(4) > 0).collect();
         let list: Vec<String> = ids.iter().map(u64::to_string).collect();
         let first = choice.below(KEYS.len() as u64) as usize;

@@ -8,25 +8,12 @@ use salus_fhir::search::Parameters;
 
 use crate::fhir::types::ResourceType;
 
-/// A parameter that is served, with its type as FHIR names it.
-#[derive(Clone, Copy, Debug)]
-pub struct Served {
-    /// The parameter.
-    pub parameter: &'static SearchParameter,
-    /// <https://hl7.org/fhir/R4/valueset-search-param-type.html>
-    pub kind: &'static str,
-}
-
 /// The parameters of a type that are served.
 #[must_use]
-pub fn parameters(known: &Parameters, ty: ResourceType) -> Vec<Served> {
+pub fn parameters(known: &Parameters, ty: ResourceType) -> Vec<&'static SearchParameter> {
     known
         .of(ty.name)
         .filter(|parameter| is_served(parameter))
-        .filter_map(|parameter| {
-            let kind = kind(parameter.kind)?;
-            Some(Served { parameter, kind })
-        })
         .collect()
 }
 
@@ -88,19 +75,4 @@ fn references(
 ) -> impl Iterator<Item = &'static SearchParameter> {
     let parameters = known.of(ty.name);
     parameters.filter(|parameter| parameter.kind == SearchKind::Reference)
-}
-
-fn kind(kind: SearchKind) -> Option<&'static str> {
-    match kind {
-        SearchKind::Token => Some("token"),
-        SearchKind::String => Some("string"),
-        SearchKind::Date => Some("date"),
-        SearchKind::Reference => Some("reference"),
-        SearchKind::Number => Some("number"),
-        SearchKind::Quantity => Some("quantity"),
-        SearchKind::Uri => Some("uri"),
-        SearchKind::Composite => Some("composite"),
-        // Of those with values, there is only `near`.
-        SearchKind::Special => Some("special"),
-    }
 }

@@ -9,16 +9,15 @@ use std::borrow::Cow;
 
 use salus_auth::{Action, Grant, Target};
 use salus_fhir::issue::{Issue, IssueType};
-use salus_fhir::search::{Problem, Subset, Total};
+use salus_fhir::search::{Problem, Subset};
 
 use super::page::Match;
 use super::range::{Compartment, Range};
-use super::streams::{self, Stream, count};
-use super::{Asked, Place, last_page, lenient, page, read, text};
+use super::streams::{self, Stream};
+use super::{Asked, Place, lenient, page, read, text};
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
-use crate::cursor::Beside;
 use crate::error::{Error, Kind as ErrorKind};
 use crate::fhir::reply::{Reply, Status};
 use crate::fhir::terms::Terms;
@@ -193,34 +192,15 @@ impl Service {
             return Err(Error::invalid("there is no type to search"));
         };
         let snapshot = self.store.snapshot(cx.scope, place.at).await?;
-        let at = streams::Place::decode(&place.position)?;
         let asked = &first.asked;
-        let limit = match at {
-            Some(streams::Place::End) => {
-                last_page(count(streams, &*snapshot).await?, asked.count())
-            }
-            _ => asked.count(),
-        };
-        let found = streams::page(streams, &*snapshot, limit, at.as_ref()).await?;
-        let whole = at.is_none() && limit > 0 && found.next.is_none();
-        let total = match asked.control.total {
-            Some(Total::Accurate | Total::Estimate) => Some(count(streams, &*snapshot).await?),
-            _ if asked.count() == 0 => Some(count(streams, &*snapshot).await?),
-            Some(Total::None) => None,
-            None => whole.then_some(found.hits.len() as u64),
-        };
+        let found = streams::page_at(streams, &*snapshot, asked, &place.position).await?;
         let hits = found.hits.iter().map(|(_, hit)| hit);
         let included = self.include(cx, asked, &*snapshot, hits.clone()).await?;
         let mut entry = Entry::new(cx, What::Search, Outcome::Success, first.rule());
         entry.query = asked.text().into();
         entry.shows(hits.map(|hit| &hit.record).chain(&included.records));
         self.record(cx, entry).await?;
-        let mut beside = Beside {
-            previous: found.previous.map(|place| place.encode()),
-            next: found.next.map(|place| place.encode()),
-            last: None,
-        };
-        beside.last = asked.last(&beside);
+        let beside = asked.with_last(found.beside());
         let links = self.links(cx, asked, snapshot.seq(), &beside)?;
         let subsets: Vec<Option<Subset>> = streams.iter().map(|it| it.asked.subset()).collect();
         let relevances: Vec<_> = streams.iter().map(|it| it.asked.relevance()).collect();
@@ -235,7 +215,14 @@ impl Service {
             }
         });
         Ok(Reply {
-            body: Some(page::searchset(cx, asked, total, &links, shown, &included)),
+            body: Some(page::searchset(
+                cx,
+                asked,
+                found.total,
+                &links,
+                shown,
+                &included,
+            )),
             ..Reply::with(Status::Ok)
         })
     }

@@ -8,11 +8,12 @@
 use std::collections::VecDeque;
 
 use salus_auth::Grant;
+use salus_fhir::search::Total;
 use salus_store::{Candidate, Found, Hit, Kind, Param, Position, Query, Rows, Seq, Snapshot, Sort};
 
-use super::{Asked, include};
+use super::{Asked, include, last_page};
 use crate::context::Context;
-use crate::cursor;
+use crate::cursor::{self, Beside};
 use crate::error::Error;
 
 /// One type of a search over several.
@@ -30,6 +31,8 @@ pub(super) struct Page {
     pub(super) hits: Vec<(usize, Hit)>,
     pub(super) previous: Option<Place>,
     pub(super) next: Option<Place>,
+    /// How many matches there are, when that was asked for or one page shows it.
+    pub(super) total: Option<u64>,
 }
 
 /// Where a page of several types lies.
@@ -45,6 +48,17 @@ pub(super) enum Place {
 
 /// The last match before a place, of each type that has one there.
 pub(super) type Marks = Vec<(Kind, Seq)>;
+
+impl Page {
+    /// Where the pages beside it are, as cursors hold it.
+    pub(super) fn beside(&self) -> Beside {
+        Beside {
+            previous: self.previous.as_ref().map(Place::encode),
+            next: self.next.as_ref().map(Place::encode),
+            last: None,
+        }
+    }
+}
 
 impl Stream {
     pub(super) fn new(cx: &Context, asked: Asked, grant: Grant) -> Self {
@@ -83,7 +97,30 @@ impl Stream {
     }
 }
 
-pub(super) async fn count(streams: &[Stream], snapshot: &dyn Snapshot) -> Result<u64, Error> {
+/// The page that begins at the position of a cursor.
+pub(super) async fn page_at(
+    streams: &[Stream],
+    snapshot: &dyn Snapshot,
+    asked: &Asked,
+    position: &[u8],
+) -> Result<Page, Error> {
+    let place = Place::decode(position)?;
+    let limit = match place {
+        Some(Place::End) => last_page(count(streams, snapshot).await?, asked.count()),
+        _ => asked.count(),
+    };
+    let mut found = page(streams, snapshot, limit, place.as_ref()).await?;
+    let whole = place.is_none() && limit > 0 && found.next.is_none();
+    found.total = match asked.control.total {
+        Some(Total::Accurate | Total::Estimate) => Some(count(streams, snapshot).await?),
+        _ if asked.count() == 0 => Some(count(streams, snapshot).await?),
+        Some(Total::None) => None,
+        None => whole.then_some(found.hits.len() as u64),
+    };
+    Ok(found)
+}
+
+async fn count(streams: &[Stream], snapshot: &dyn Snapshot) -> Result<u64, Error> {
     let mut total = 0;
     for stream in streams {
         total += snapshot.count(&stream.query(0, None)).await?;
@@ -206,6 +243,7 @@ impl<'s> Turn<'s> {
                 hits,
                 next: beside.map(Place::After),
                 previous: further.map(|mark| Place::UpTo(vec![mark])),
+                total: None,
             };
         }
         let last = hits.last().filter(|_| further.is_some());
@@ -213,6 +251,7 @@ impl<'s> Turn<'s> {
         Page {
             next: last.map(|mark| Place::After(vec![mark])),
             previous: beside.map(Place::UpTo),
+            total: None,
             hits,
         }
     }
@@ -265,6 +304,7 @@ async fn merged(
             Some(Place::UpTo(marks)) => Some(Place::After(marks.clone())),
             Some(Place::End) => None,
         },
+        total: None,
         hits,
     })
 }

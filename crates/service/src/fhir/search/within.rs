@@ -9,17 +9,16 @@
 
 use salus_auth::{Action, Grant, Target};
 use salus_fhir::issue::{Issue, IssueType};
-use salus_fhir::search::{Contained, ContainedType, Subset, Total};
+use salus_fhir::search::{Contained, ContainedType, Subset};
 use salus_store::{Content, Filter, Query, Record, Snapshot, Test};
 
 use super::include::Included;
 use super::page::Match;
-use super::streams::{self, Stream, count};
-use super::{Asked, Place, last_page, page};
+use super::streams::{self, Stream};
+use super::{Asked, Place, page};
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
-use crate::cursor::Beside;
 use crate::error::{Error, Kind};
 use crate::fhir::contained::{self, kept_as};
 use crate::fhir::reply::{Reply, Status};
@@ -48,24 +47,10 @@ impl Service {
         )?;
         let snapshot = self.store.snapshot(cx.scope, place.at).await?;
         let streams = streams_of(cx, grant, &asked, &*snapshot).await?;
-        let at = streams::Place::decode(&place.position)?;
-        let limit = match at {
-            Some(streams::Place::End) => {
-                last_page(count(&streams, &*snapshot).await?, asked.count())
-            }
-            _ => asked.count(),
-        };
-        let found = streams::page(&streams, &*snapshot, limit, at.as_ref()).await?;
-        let whole = at.is_none() && limit > 0 && found.next.is_none();
-        let total = match asked.control.total {
-            Some(Total::Accurate | Total::Estimate) => Some(count(&streams, &*snapshot).await?),
-            _ if asked.count() == 0 => Some(count(&streams, &*snapshot).await?),
-            Some(Total::None) => None,
-            None => whole.then_some(found.hits.len() as u64),
-        };
+        let found = streams::page_at(&streams, &*snapshot, &asked, &place.position).await?;
         let mut shown = Vec::with_capacity(found.hits.len());
-        for (_, hit) in found.hits {
-            shown.extend(unfold(&*snapshot, hit.record).await?);
+        for (_, hit) in &found.hits {
+            shown.extend(unfold(&*snapshot, hit.record.clone()).await?);
         }
         let mut entry = Entry::new(cx, What::Search, Outcome::Success, grant.rule());
         entry.ty = asked.ty.name.into();
@@ -76,12 +61,7 @@ impl Service {
                 .map(|shown| shown.inside.as_ref().unwrap_or(&shown.record)),
         );
         self.record(cx, entry).await?;
-        let mut beside = Beside {
-            previous: found.previous.map(|place| place.encode()),
-            next: found.next.map(|place| place.encode()),
-            last: None,
-        };
-        beside.last = asked.last(&beside);
+        let beside = asked.with_last(found.beside());
         let links = self.links(cx, &asked, snapshot.seq(), &beside)?;
         let subset = asked.subset();
         let shown = shown.iter().map(|shown| Match {
@@ -91,7 +71,14 @@ impl Service {
         });
         let none = Included::default();
         Ok(Reply {
-            body: Some(page::searchset(cx, &asked, total, &links, shown, &none)),
+            body: Some(page::searchset(
+                cx,
+                &asked,
+                found.total,
+                &links,
+                shown,
+                &none,
+            )),
             ..Reply::with(Status::Ok)
         })
     }
