@@ -15,7 +15,7 @@ use salus_store::{Error, ordered};
 
 use crate::core::{Core, META_FLOOR, kind_of_key, set};
 use crate::keys;
-use crate::kv::{When, Write};
+use crate::kv::{When, Write, wait_for};
 use crate::row::Entry;
 use crate::sample;
 use crate::text::Edits;
@@ -100,7 +100,7 @@ pub(crate) fn collect(core: &Core, floor: u64, stop: &Stop) -> Result<(), Error>
     core.superseded.raise_floor(floor);
     while !*stop.stopped.lock() {
         core.ready()?;
-        let _texts = core.texts.lock();
+        let _texts = wait_for(core.texts.lock());
         let (mut writes, seqs) = batch(core, floor)?;
         if seqs.is_empty() {
             return Ok(());
@@ -118,7 +118,7 @@ fn batch(core: &Core, floor: u64) -> Result<(Vec<Write>, Vec<u64>), Error> {
     let end = keys::at(keys::GARBAGE, floor.saturating_add(1));
     let mut cursor = view.forward(&[keys::GARBAGE], &end)?;
     let (mut writes, mut seqs) = (Vec::new(), Vec::new());
-    let mut texts = Edits::new(&view);
+    let mut texts = Edits::default();
     while seqs.len() < BATCH
         && let Some((key, current)) = cursor.next()?
     {
@@ -132,7 +132,7 @@ fn batch(core: &Core, floor: u64) -> Result<(Vec<Write>, Vec<u64>), Error> {
             let entry = Entry::read(&bytes)?;
             let mut index = Vec::new();
             let rows = entry.all_rows()?;
-            texts.take_out(of, seq, &rows)?;
+            texts.take_out(of, seq, &rows);
             for row in rows {
                 core.index
                     .put_keys(of, &row, entry.main_date_ms, &mut index);
@@ -145,6 +145,6 @@ fn batch(core: &Core, floor: u64) -> Result<(Vec<Write>, Vec<u64>), Error> {
         writes.push((current, None));
         seqs.push(seq);
     }
-    writes.extend(texts.into_writes());
+    writes.extend(texts.into_writes(&view)?);
     Ok((writes, seqs))
 }

@@ -27,6 +27,7 @@ use crate::prepare::{Dates, Prepared, PreparedPut};
 use crate::queue::Queue;
 use crate::reader::Reader;
 use crate::reindex::PreparedRows;
+use crate::text::Edits;
 use crate::{chain, index, keys, row};
 
 /// A group is written when it has this many keys, even if more batches wait.
@@ -77,6 +78,8 @@ struct Group {
     superseded: Vec<(u64, u64)>,
     /// Versions that get new rows.
     reindexed: Vec<u64>,
+    /// Of what the texts of those were, and are now.
+    texts: Option<Edits>,
     /// Let go when the group is shown.
     held: Vec<Held>,
     counted: Vec<(Scope, Kind)>,
@@ -143,9 +146,12 @@ impl Committer {
     fn group(&mut self, jobs: Vec<Job>, refused: &mut Vec<Answered>) -> Group {
         let begun = self.begin();
         let mut group = Group::default();
-        for Job { batch, answer, .. } in jobs {
+        for Job {
+            mut batch, answer, ..
+        } in jobs
+        {
             let decided = match &begun {
-                Ok(view) => self.decide(view, &group, &batch),
+                Ok(view) => self.decide(view, &group, &mut batch),
                 Err(error) => Err(again(error)),
             };
             match decided {
@@ -171,12 +177,13 @@ impl Committer {
         self.core.kv.view()
     }
 
-    /// What each put of the batch replaces, if the batch may happen.
+    /// What each put of the batch replaces, if the batch may happen. New rows
+    /// of versions that are no longer current are dropped.
     fn decide(
         &mut self,
         view: &View,
         group: &Group,
-        batch: &Prepared,
+        batch: &mut Prepared,
     ) -> Result<Vec<Option<Newest>>, Error> {
         for (index, precondition) in batch.preconditions.iter().enumerate() {
             let holds = match precondition {
@@ -202,13 +209,15 @@ impl Committer {
             self.core.samples.load(view, (batch.scope, put.kind))?;
             before.push(newest);
         }
-        for new in &batch.reindexed {
+        for new in std::mem::take(&mut batch.reindexed) {
             self.core.samples.load(view, (batch.scope, new.kind))?;
-            if is_current(view, group, (batch.scope, new))?
-                && !as_before(view, group, (batch.scope, new))?
-            {
+            if !is_current(view, group, (batch.scope, &new))? {
+                continue;
+            }
+            if !as_before(view, group, (batch.scope, &new))? {
                 return Err(Error::Conflict { precondition: None });
             }
+            batch.reindexed.push(new);
         }
         Ok(before)
     }
@@ -369,6 +378,12 @@ impl Committer {
         let removed = new.removed.into_iter().map(|key| (key, None));
         group.writes.extend(removed);
         group.reindexed.push(new.seq);
+        let (gone, added) = new.texts;
+        if !(gone.is_empty() && added.is_empty()) {
+            let texts = group.texts.get_or_insert_default();
+            texts.take_out((scope, kind), new.seq, &gone);
+            texts.lay((scope, kind), new.seq, &added);
+        }
         self.observe(group, (scope, kind), &new.dates);
         let sample = self.core.samples.observe((scope, kind), &new.several);
         group
@@ -426,7 +441,10 @@ impl Committer {
         group
             .writes
             .push(set(keys::meta(META_STATE), self.state.to_bytes()));
-        let written = self.core.kv.write(group.writes, When::Now).await;
+        let written = match group.texts {
+            None => self.core.kv.write(group.writes, When::Now).await,
+            Some(texts) => self.write_with(group.writes, texts).await,
+        };
         if let Err(error) = &written {
             self.core.fail(error);
             return written;
@@ -439,6 +457,15 @@ impl Committer {
         }
         self.core.show(self.state.seq, self.state.lag_ms);
         Ok(())
+    }
+
+    /// Writes changes of postings too. Nobody changes others until it is done.
+    async fn write_with(&self, mut writes: Vec<Write>, texts: Edits) -> Result<(), Error> {
+        let _texts = self.core.texts.lock().await;
+        let view = self.core.kv.view()?;
+        writes.extend(texts.into_writes(&view)?);
+        drop(view);
+        self.core.kv.write(writes, When::Now).await
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) struct Core {
     pub(crate) main_dates: RwLock<HashMap<(Scope, Kind), MainDate>>,
     pub(crate) samples: Samples,
     /// Held while blocks of postings are changed.
-    pub(crate) texts: Mutex<()>,
+    pub(crate) texts: tokio::sync::Mutex<()>,
     pub(crate) counted: Counted,
     /// The last point that readers may see.
     visible: AtomicU64,
@@ -120,7 +120,7 @@ impl Core {
             aside: Aside::default(),
             main_dates: RwLock::new(main_dates),
             samples: Samples::new(),
-            texts: Mutex::new(()),
+            texts: tokio::sync::Mutex::new(()),
             counted: Counted::new(),
             visible: AtomicU64::new(state.seq),
             lag_ms: AtomicI64::new(state.lag_ms),

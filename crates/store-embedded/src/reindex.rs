@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use salus_store::{Error, Kind, Param, Reindexed, Row, Scope};
+use salus_store::{Error, Kind, Param, Reindexed, Row, Scope, Value};
 
 use crate::core::Core;
 use crate::index::{self, Hints};
@@ -15,6 +15,9 @@ use crate::kv::View;
 use crate::newest::Newest;
 use crate::prepare::{Dates, dates, several};
 use crate::{keys, row};
+
+/// What a word needs in a row, about.
+const BYTES_PER_WORD: usize = 8;
 
 /// New rows of a version, ready to be written.
 pub(crate) struct PreparedRows {
@@ -29,6 +32,10 @@ pub(crate) struct PreparedRows {
     pub(crate) set: Vec<(Vec<u8>, Vec<u8>)>,
     /// Index keys that are not wanted any more.
     pub(crate) removed: Vec<Vec<u8>>,
+    /// Rows of texts that are not wanted any more, and those that are new.
+    /// Their postings are in blocks with those of others, so the committer
+    /// changes them.
+    pub(crate) texts: (Vec<Row>, Vec<Row>),
     pub(crate) dates: Dates,
     /// Parameters with several values.
     pub(crate) several: Vec<Param>,
@@ -56,12 +63,7 @@ impl PreparedRows {
         let before = view.get(&key)?.ok_or_else(missing)?;
         let old = row::Entry::read(&before)?;
         let old_rows = old.all_rows()?;
-        let rows = std::mem::take(&mut new.rows);
-        new.rows = Reindexed {
-            rows,
-            ..new.clone()
-        }
-        .rows_after(&old_rows);
+        Row::sort(&mut new.rows);
         let mut entry = row::NewEntry {
             id: &new.id,
             version: new.version,
@@ -91,6 +93,7 @@ impl PreparedRows {
             entry,
             set,
             removed,
+            texts: texts(old_rows, &new.rows),
             dates: dates(&new.rows, new.main_date_ms),
             several: several(&new.rows),
             before,
@@ -100,8 +103,27 @@ impl PreparedRows {
 
     /// About how many keys it writes.
     pub(crate) fn size(&self) -> usize {
-        1 + self.set.len() + self.removed.len()
+        let texts = self.texts.0.iter().chain(&self.texts.1);
+        let bytes = texts.filter_map(|row| {
+            if let Value::Words(words) = &row.value {
+                Some(words.as_bytes().len())
+            } else {
+                None
+            }
+        });
+        let words = bytes.sum::<usize>() / BYTES_PER_WORD;
+        1 + self.set.len() + self.removed.len() + words
     }
+}
+
+/// The texts that only one side has.
+fn texts(old: Vec<Row>, new: &[Row]) -> (Vec<Row>, Vec<Row>) {
+    let is_text = |row: &&Row| matches!(row.value, Value::Words(_));
+    let added = new.iter().filter(|row| is_text(row) && !old.contains(row));
+    let added = added.cloned().collect();
+    let mut gone = old;
+    gone.retain(|row| is_text(&row) && !new.contains(row));
+    (gone, added)
 }
 
 type Keys = Vec<Vec<u8>>;

@@ -59,7 +59,6 @@ pub struct Put {
 /// [`crate::Store::changes`] show it. Every snapshot that shows the version
 /// shows these rows from now on, but one that was open already may show either.
 /// If the version is not the current one, or is a deletion, nothing happens.
-/// Its texts ([`crate::Value::Words`]) stay as they are: those given are left out.
 #[derive(Clone, Debug)]
 pub struct Reindexed {
     /// Kind of the record.
@@ -80,19 +79,6 @@ pub struct Reindexed {
 pub struct Held(
     #[expect(dead_code, reason = "it is only there to be dropped")] Arc<dyn Any + Send + Sync>,
 );
-
-impl Reindexed {
-    /// The rows that the version will have, given those that it has.
-    #[must_use]
-    pub fn rows_after(self, before: &[Row]) -> Vec<Row> {
-        let is_text = |row: &Row| matches!(row.value, Value::Words(_));
-        let mut rows = self.rows;
-        rows.retain(|row| !is_text(row));
-        rows.extend(before.iter().filter(|row| is_text(row)).cloned());
-        Row::sort(&mut rows);
-        rows
-    }
-}
 
 impl Held {
     /// Keeps this alive.

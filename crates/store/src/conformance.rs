@@ -203,7 +203,8 @@ cases! { $
         the_lead_of_a_text_is_asked_alone
         nothing_else_sees_texts
         a_parameter_has_one_text
-        texts_change_with_their_records;
+        texts_change_with_their_records
+        texts_are_indexed_anew;
     pages:
         without_keys_the_newest_write_comes_first
         a_limit_of_zero_gives_nothing

@@ -209,7 +209,8 @@ impl State {
         };
         let record = &version.record;
         if record.version == new.version && record.content != Content::Deleted {
-            version.rows = new.rows_after(&version.rows);
+            version.rows = new.rows;
+            Row::sort(&mut version.rows);
         }
     }
 

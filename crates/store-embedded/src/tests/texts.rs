@@ -1,12 +1,14 @@
 //! Postings: laid with their versions, and taken out with them.
 
-use salus_store::{Batch, Kind, Param, Put, Row, Value, Word, Words};
+use salus_store::{Batch, Kind, Param, Put, Reindexed, Row, Value, Word, Words};
 use tempfile::TempDir;
 
 use super::room::{KIND, Room, SCOPE, batch, observation};
 use crate::Embedded;
+use crate::commit::Job;
 use crate::keys;
 use crate::kv::When;
+use crate::prepare::Prepared;
 use crate::text::{Edits, Postings};
 
 const TEXT: Param = Param::named("Observation", "_content");
@@ -113,6 +115,108 @@ fn postings_of_superseded_versions_are_taken_out() {
     );
 }
 
+fn edit(store: &Embedded, change: &dyn Fn(&mut Edits)) {
+    let mut edits = Edits::default();
+    change(&mut edits);
+    let view = store.core.kv.view().unwrap();
+    let writes = edits.into_writes(&view).unwrap();
+    store.core.kv.write_here(writes, When::Now).unwrap();
+}
+
+fn new_rows(id: &str, words: &[&str]) -> Reindexed {
+    let mut rows = observation(id, 1, "c").rows;
+    rows.extend(words.iter().map(|words| text(words)));
+    Reindexed {
+        kind: KIND,
+        id: id.into(),
+        version: 1,
+        rows,
+        main_date_ms: None,
+    }
+}
+
+#[test]
+fn new_rows_of_versions_share_blocks() {
+    let dir = TempDir::new().unwrap();
+    let room = Room::new(dir.path());
+    let store = room.open();
+    // As builds wrote them that knew no texts, but for the last.
+    for id in ["a", "b", "c", "d"] {
+        room.commit(&store, batch(vec![observation(id, 1, "c")]))
+            .unwrap();
+    }
+    room.commit(&store, one("e", 1, "one")).unwrap();
+    let reindex = |reindexed: Vec<Reindexed>| {
+        let batch = Batch {
+            reindexed,
+            ..batch(Vec::new())
+        };
+        room.commit(&store, batch).unwrap();
+    };
+    reindex(vec![new_rows("d", &["one"]), new_rows("c", &["one two"])]);
+    check(
+        &room,
+        &store,
+        &[("one", &[5, 7]), ("one", &[9]), ("two", &[5])],
+    );
+    reindex(vec![new_rows("b", &["two"]), new_rows("a", &["one"])]);
+    reindex(vec![new_rows("c", &["two"]), new_rows("d", &[])]);
+    check(
+        &room,
+        &store,
+        &[("one", &[1]), ("one", &[9]), ("two", &[3]), ("two", &[5])],
+    );
+}
+
+#[test]
+fn new_rows_that_come_too_late_are_dropped() {
+    let dir = TempDir::new().unwrap();
+    let room = Room::new(dir.path());
+    let store = room.open();
+    room.commit(&store, one("a", 1, "one")).unwrap();
+    let late = Batch {
+        reindexed: vec![new_rows("a", &["late"])],
+        ..batch(Vec::new())
+    };
+    let late = Prepared::new(&store.core, late).unwrap();
+    room.commit(&store, one("a", 2, "two")).unwrap();
+    let (job, answered) = Job::new(late);
+    room.runtime.block_on(async {
+        store.queue.push(job).await.unwrap();
+        answered.await.unwrap().unwrap();
+    });
+    check(&room, &store, &[("one", &[1]), ("two", &[3])]);
+    room.commit(&store, one("a", 3, "three")).unwrap();
+    room.check(&store);
+}
+
+#[test]
+fn large_blocks_are_parted() {
+    let dir = TempDir::new().unwrap();
+    let room = Room::new(dir.path());
+    let store = room.open();
+    let rows = [text("one")];
+    let lay = |seqs: &mut dyn Iterator<Item = u64>| {
+        let seqs: Vec<u64> = seqs.collect();
+        edit(&store, &|edits| {
+            seqs.iter()
+                .for_each(|seq| edits.lay((SCOPE, KIND), *seq, &rows));
+        });
+    };
+    lay(&mut (100..1400).step_by(2));
+    let sizes = || -> Vec<usize> { postings(&store).iter().map(|(_, all)| all.len()).collect() };
+    assert_eq!(sizes(), [512, 138]);
+    lay(&mut (0..1500));
+    let all = postings(&store);
+    let seqs: Vec<u64> = all.iter().flat_map(|(_, seqs)| seqs.clone()).collect();
+    assert_eq!(seqs, (0..1500).collect::<Vec<_>>());
+    assert!(sizes().iter().all(|size| *size <= 512));
+    edit(&store, &|edits| {
+        (0..1500).for_each(|seq| edits.take_out((SCOPE, KIND), seq, &rows));
+    });
+    assert_eq!(sizes(), [0; 0]);
+}
+
 #[test]
 fn rows_can_be_made_anew() {
     let dir = TempDir::new().unwrap();
@@ -124,25 +228,19 @@ fn rows_can_be_made_anew() {
         put("c", 1, "one"),
     ];
     room.commit(&store, batch(puts.into())).unwrap();
-    let edit = |change: &dyn Fn(&mut Edits<'_>)| {
-        let view = store.core.kv.view().unwrap();
-        let mut edits = Edits::new(&view);
-        change(&mut edits);
-        let writes = edits.into_writes();
-        store.core.kv.write_here(writes, When::Now).unwrap();
-    };
+    let edit = |change: &dyn Fn(&mut Edits)| edit(&store, change);
     let rows = [text("one two")];
-    edit(&|edits| edits.take_out((SCOPE, KIND), 2, &rows).unwrap());
+    edit(&|edits| edits.take_out((SCOPE, KIND), 2, &rows));
     assert_eq!(postings(&store), [("one".to_owned(), vec![1, 3])]);
     edit(&|edits| {
-        edits.lay((SCOPE, KIND), 2, &rows).unwrap();
+        edits.lay((SCOPE, KIND), 2, &rows);
         // Twice is as good as once.
-        edits.lay((SCOPE, KIND), 2, &rows).unwrap();
+        edits.lay((SCOPE, KIND), 2, &rows);
     });
     check(&room, &store, &[("one", &[1, 2, 3]), ("two", &[2])]);
     edit(&|edits| {
-        edits.take_out((SCOPE, KIND), 2, &rows).unwrap();
-        edits.lay((SCOPE, KIND), 2, &rows).unwrap();
+        edits.take_out((SCOPE, KIND), 2, &rows);
+        edits.lay((SCOPE, KIND), 2, &rows);
     });
     check(&room, &store, &[("one", &[1, 2, 3]), ("two", &[2])]);
 }

@@ -3,8 +3,8 @@
 use super::data::*;
 use super::{Subject, View};
 use crate::{
-    Batch, Error, Filter, Param, Piece, Query, Relevance, Row, Sort, Test, TextTest, Value, Wanted,
-    Word, Words,
+    Batch, Error, Filter, Param, Piece, Query, Reindexed, Relevance, Row, Sort, Test, TextTest,
+    Value, Wanted, Word, Words,
 };
 
 const TEXT: Param = Param::named("Patient", "_content");
@@ -120,4 +120,33 @@ pub(super) fn texts_change_with_their_records(subject: &Subject<'_>) {
     check(&subject.now(ONE), test(false, stem("infe")), "often");
     check(&subject.now(ONE), test(false, stem("atta")), "once none");
     check(&before, test(false, stem("infe")), "often once long");
+}
+
+pub(super) fn texts_are_indexed_anew(subject: &Subject<'_>) {
+    fill(subject);
+    let new = |id: &str, rows| Reindexed {
+        kind: PATIENT,
+        id: id.into(),
+        version: 1,
+        rows,
+        main_date_ms: None,
+    };
+    subject.must(Batch {
+        reindexed: vec![
+            new("silent", vec![text("infection of infections")]),
+            new("often", vec![text("an attack")]),
+            new("long", Vec::new()),
+            new("once", vec![text("an infection of the foot")]),
+        ],
+        ..batch(2, Vec::new())
+    });
+    check(&subject.now(ONE), test(false, stem("infe")), "silent once");
+    check(&subject.now(ONE), test(false, stem("atta")), "often none");
+    check(&subject.now(ONE), test(false, stem("foot")), "once");
+    subject.must(batch(3, vec![patient("silent", 2)]));
+    check(&subject.now(ONE), test(false, stem("infe")), "once");
+    if subject.reopen() {
+        check(&subject.now(ONE), test(false, stem("infe")), "once");
+        check(&subject.now(ONE), test(false, stem("atta")), "often none");
+    }
 }
