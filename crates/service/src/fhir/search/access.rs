@@ -301,6 +301,36 @@ fn nobody_learns_of_what_is_hidden() {
 }
 
 #[test]
+fn what_is_contained_is_seen_with_its_container() {
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.build().unwrap();
+    let scope = Scope(100);
+    let host = runtime.block_on(Host::over(Arc::new(Memory::new())));
+    let writing = Writing {
+        ty: "Observation",
+        id: "o".to_owned(),
+        time_ms: NOW_MS,
+        resource: Some(json!({
+            "resourceType": "Observation", "id": "o", "status": "final",
+            "code": {"text": "x"}, "subject": {"reference": "#p"},
+            "contained": [{"resourceType": "Patient", "id": "p", "active": true}],
+        })),
+    };
+    runtime.block_on(write(&host, scope, &writing));
+    let check = |hidden: &str, kind: &str, expected: &[&str]| {
+        let visible = BTreeMap::from([(Kind::named(hidden), Filter::Nothing)]);
+        let cx = context(Subject::operator().seeing_only(visible), scope, NOW_MS);
+        let url = format!("Patient?active=true&_contained=true&_containedType={kind}");
+        let found = runtime.block_on(host.search(&cx, &url, Handling::Strict));
+        assert_eq!(found.unwrap().pages[0].matches, expected, "{hidden} {kind}");
+    };
+    check("Patient", "container", &["Observation/o"]);
+    check("Patient", "contained", &["Patient/p"]);
+    check("Observation", "container", &[]);
+    check("Observation", "contained", &[]);
+}
+
+#[test]
 fn nobody_learns_of_it_from_the_engine_on_disk() {
     let dirs = RefCell::new(Vec::new());
     check(5, 100, || {

@@ -167,9 +167,14 @@ impl Asked {
 
     /// The query, within what the grant lets see.
     pub(crate) fn query(&self, grant: &Grant, limit: usize) -> Query {
+        self.query_within(grant.filter(), limit)
+    }
+
+    /// The query, within what may be seen.
+    pub(super) fn query_within(&self, visible: &Filter, limit: usize) -> Query {
         let mut filters = self.filters.clone();
-        if *grant.filter() != Filter::Everything {
-            filters.push(grant.filter().clone());
+        if *visible != Filter::Everything {
+            filters.push(visible.clone());
         }
         Query {
             kind: self.ty.kind,

@@ -494,7 +494,7 @@ fn pages_of_several_types_make_the_whole_in_order_and_back() {
             assert!(problems.is_empty(), "{problems:?}");
             let target = Target::Type(ty);
             let grant = salus_auth::authorize(&cx.subject, SCOPE, Action::Search, target);
-            Stream::new(&cx, asked, grant.unwrap())
+            Stream::new(&cx, asked, &grant.unwrap())
         };
         let streams: Vec<Stream> = TYPES.iter().map(stream).collect();
         let expected = in_order(&world, &ids, &sort);

@@ -311,7 +311,7 @@ fn streams_of(
     let with = |(mut asked, (range, grant)): (Asked, (Range, Grant))| {
         asked.path = range.path;
         asked.filters.extend(range.within);
-        Stream::new(cx, asked, grant)
+        Stream::new(cx, asked, &grant)
     };
     Ok(all.into_iter().zip(granted).map(with).collect())
 }

@@ -9,7 +9,9 @@ use std::collections::VecDeque;
 
 use salus_auth::Grant;
 use salus_fhir::search::Total;
-use salus_store::{Candidate, Found, Hit, Kind, Param, Position, Query, Rows, Seq, Snapshot, Sort};
+use salus_store::{
+    Candidate, Filter, Found, Hit, Kind, Param, Position, Query, Rows, Seq, Snapshot, Sort,
+};
 
 use super::{Asked, include, last_page};
 use crate::context::Context;
@@ -19,7 +21,10 @@ use crate::error::Error;
 /// One type of a search over several.
 pub(super) struct Stream {
     pub(super) asked: Asked,
-    grant: Grant,
+    /// What lets it be searched.
+    rule: Box<str>,
+    /// What of it may be seen.
+    visible: Filter,
     /// The values to be given with each hit: to sort by, and to follow.
     rows: Vec<Param>,
 }
@@ -61,7 +66,13 @@ impl Page {
 }
 
 impl Stream {
-    pub(super) fn new(cx: &Context, asked: Asked, grant: Grant) -> Self {
+    /// What a grant lets see of a type.
+    pub(super) fn new(cx: &Context, asked: Asked, grant: &Grant) -> Self {
+        Self::within(cx, asked, grant, grant.filter().clone())
+    }
+
+    /// The same where something else says what may be seen.
+    pub(super) fn within(cx: &Context, asked: Asked, grant: &Grant, visible: Filter) -> Self {
         let mut rows = include::rows(cx, &asked);
         let sort = asked.sort();
         rows.extend(sort.iter().filter_map(|key| match key {
@@ -71,19 +82,24 @@ impl Stream {
         rows.extend(asked.words());
         rows.sort_unstable();
         rows.dedup();
-        Self { asked, grant, rows }
+        Self {
+            asked,
+            rule: grant.rule().into(),
+            visible,
+            rows,
+        }
     }
 
     /// What lets this type be searched.
     pub(super) fn rule(&self) -> &str {
-        self.grant.rule()
+        &self.rule
     }
 
     fn query(&self, limit: usize, at: Option<Position>) -> Query {
         Query {
             after: at,
             rows: self.rows.clone(),
-            ..self.asked.query(&self.grant, limit)
+            ..self.asked.query_within(&self.visible, limit)
         }
     }
 

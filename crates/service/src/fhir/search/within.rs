@@ -5,7 +5,11 @@
 //! [`contained`](crate::fhir::contained) keeps of them. Where the containers
 //! are wanted, the search is one over the types of containers, each within
 //! the grant for it; where the contained ones are, their containers must be
-//! visible too.
+//! visible.
+//!
+//! Whoever may search a type finds what is contained of it by its container:
+//! it has no existence of its own, so what the grant for its type lets see of
+//! resources that stand alone says nothing of it.
 
 use salus_auth::{Action, Grant, Target};
 use salus_fhir::issue::{Issue, IssueType};
@@ -150,23 +154,20 @@ async fn streams_of(
     let both = asked.control.contained == Some(Contained::Both);
     let own = both.then(|| {
         let own = part(asked, asked.ty, asked.filters.clone());
-        Stream::new(cx, own, grant.clone())
+        Stream::new(cx, own, grant)
     });
-    let mut filters: Vec<Filter> = asked
+    let filters: Vec<Filter> = asked
         .filters
         .iter()
         .map(|it| inside(asked.ty, it))
         .collect();
     if asked.control.contained_type == Some(ContainedType::Contained) {
         let kept = kept_as(asked.ty);
-        let visible = visible(cx, asked.ty, snapshot).await?;
-        filters.push(Filter::Any(
-            visible.into_iter().map(|it| it.filter).collect(),
-        ));
-        let inner = Stream::new(cx, part(asked, kept, filters), grant.clone());
+        let around = visible(cx, asked.ty, snapshot).await?;
+        let around = Filter::Any(around.into_iter().map(|it| it.filter).collect());
+        let inner = Stream::within(cx, part(asked, kept, filters), grant, around);
         return Ok(own.into_iter().chain([inner]).collect());
     }
-    filters.push(grant.filter().clone());
     let of_contained = Filter::Referred {
         kind: kept_as(asked.ty).kind,
         param: contained::container_param(asked.ty),
@@ -182,7 +183,7 @@ async fn streams_of(
             }
             _ => {
                 let around = part(asked, container.ty, vec![of_contained.clone()]);
-                streams.push(Stream::new(cx, around, container.grant));
+                streams.push(Stream::new(cx, around, &container.grant));
             }
         }
     }
