@@ -19,14 +19,14 @@ use meaning::Meaning;
 /// The name of the parameter.
 pub(super) const NAME: &str = "_filter";
 
-/// Reads the filter of a search for resources of type `ty`. `values` are
-/// those that the search has so far.
+/// Reads a filter of resources of type `ty`, so many links away from those
+/// that are searched. `values` are those that the search has so far.
 pub(super) fn clause(
-    ty: &'static str,
+    (ty, depth): (&'static str, usize),
     text: &str,
     asking: &Asking<'_>,
     values: &Cell<usize>,
 ) -> Result<Clause, Issue> {
     let expression = grammar::parse(text).map_err(|fault| fault.issue(text, IssueType::Value))?;
-    Meaning::new(text, asking, values).expression(ty, &expression, 0)
+    Meaning::new(text, asking, values).expression(ty, &expression, depth)
 }

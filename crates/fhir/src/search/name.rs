@@ -5,7 +5,8 @@
 use std::cell::Cell;
 
 use super::composite;
-use super::list::Listed;
+use super::filter;
+use super::list::{self, Listed};
 use super::near;
 use super::operand::{self, ALTERNATIVES_MAX, Asking, Expected, Operand, Prefix};
 use super::parameters::Parameters;
@@ -180,6 +181,10 @@ impl<'r> Reading<'r> {
         }
         match name.split_once('.') {
             Some((link, rest)) => self.chain(ty, link, rest, depth),
+            None if name == filter::NAME => {
+                filter::clause((ty, depth), self.value, self.asking, self.values)
+            }
+            None if name == list::NAME => list::listed(ty, self.value).map(Clause::Listed),
             None => self.own(ty, name).map(Clause::Own),
         }
     }

@@ -8,8 +8,6 @@
 use std::cell::Cell;
 
 use super::control::{self, Control};
-use super::filter;
-use super::list;
 use super::name::{self, Clause};
 use super::operand::Asking;
 use crate::definitions;
@@ -108,11 +106,7 @@ impl Search {
                 .control
                 .read(asking.parameters, (ty, among), name, value);
         }
-        let clause = match name {
-            filter::NAME => filter::clause(ty, value, asking, values)?,
-            list::NAME => Clause::Listed(list::listed(ty, value)?),
-            _ => name::clause(ty, name, value, asking, values)?,
-        };
+        let clause = name::clause(ty, name, value, asking, values)?;
         self.check_repeated(&clause, name)?;
         self.clauses.push((at, clause));
         Ok(())

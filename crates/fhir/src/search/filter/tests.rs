@@ -319,6 +319,39 @@ fn paths_are_chains() {
     );
 }
 
+#[test]
+fn filters_stand_at_the_end_of_chains() {
+    let parse = |name: &str, value: &str| {
+        let asking = Asking {
+            own_bases: &["http://localhost/fhir"],
+            parameters: Parameters::r4(),
+            now_ms: 1_000_000_000_000,
+        };
+        let (mut search, problems) = Search::parse("Observation", &[(name, value)], &asking);
+        let clause = search.clauses.pop().map(|(_, clause)| clause);
+        clause.ok_or_else(|| problems[0].issue.clone())
+    };
+    let chain = parse("patient._filter", "gender eq male or active eq true").unwrap();
+    assert_eq!(
+        meaning(&chain),
+        r#"patient->Patient.(gender=Token { system: None, code: Some("male") } | active=Token { system: None, code: Some("true") })"#
+    );
+    assert!(matches!(
+        parse("_has:Observation:has-member:_filter", "code eq 1"),
+        Ok(Clause::Has { .. })
+    ));
+    assert!(matches!(
+        parse("patient._list", "42"),
+        Ok(Clause::Chain { .. })
+    ));
+    // The links of both together.
+    let links = "partof[_id pr true].".repeat(4);
+    let long = |rest: &str| parse("patient.organization._filter", &format!("{links}{rest}"));
+    assert!(long("name eq x").is_ok());
+    let issue = long("partof.name eq x").map(|it| meaning(&it)).unwrap_err();
+    assert!(issue.details.contains("6 links"), "{issue}");
+}
+
 #[track_caller]
 fn refuse(filter: &str, column: usize, words: &str) {
     let issue = clause(filter).map(|it| meaning(&it)).expect_err(filter);

@@ -330,6 +330,65 @@ fn what_is_contained_is_seen_with_its_container() {
     check("Observation", "contained", &[]);
 }
 
+/// The search of a named query, and the same written out.
+async fn named(seed: u64, host: &Host) {
+    let choice = &mut Choice(seed);
+    let scope = Scope(u32::try_from(seed + 100).unwrap());
+    for writing in world::at_random(choice) {
+        write(host, scope, &writing).await;
+    }
+    let cx = context(Subject::operator(), scope, NOW_MS);
+    for _ in 0..5 {
+        let ty = choice.of(&TYPES);
+        let clauses = [0, 1].map(|depth| questions::clause(choice, ty, depth));
+        let text = |pairs: &[(String, String)]| {
+            let mut text = form_urlencoded::Serializer::new(String::new());
+            text.extend_pairs(pairs).finish()
+        };
+        // The value of the second is given by the client.
+        let (name, value) = clauses[1].clone();
+        let search = text(&[clauses[0].clone(), (name, "{given}".to_owned())]);
+        let input = |name: &str| {
+            json!({"name": name, "use": "in", "min": 0, "max": "*", "type": "string",
+                "searchType": "token"})
+        };
+        let definition = json!({
+            "resourceType": "OperationDefinition", "id": "named", "name": "Named",
+            "status": "active", "kind": "query", "code": "named", "resource": [ty],
+            "system": false, "type": true, "instance": false,
+            "extension": [{"url": super::named::EXTENSION, "valueString": search}],
+            "parameter": [input("given")],
+        });
+        host.put(&cx, &definition).await.unwrap();
+        let also = questions::clause(choice, ty, 1);
+        let query = ("_query".to_owned(), "named".to_owned());
+        let given = ("given".to_owned(), value);
+        let short = format!("{ty}?{}", text(&[query, given, also.clone()]));
+        let long = format!("{ty}?{}", text(&[&clauses[..], &[also]].concat()));
+        let have = host.search(&cx, &short, Handling::Strict).await;
+        let want = host.search(&cx, &long, Handling::Strict).await;
+        let told = |error: &Error| error.kind();
+        assert_eq!(
+            have.as_ref().map_err(told),
+            want.as_ref().map_err(told),
+            "seed {seed}: {short} and {long}"
+        );
+    }
+}
+
+#[test]
+fn named_queries_find_what_they_stand_for() {
+    let first = number_from("SALUS_ACCESS_SEED").unwrap_or(0);
+    let seeds = number_from("SALUS_ACCESS_SEEDS").unwrap_or(40);
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.build().unwrap();
+    for seed in first..first + seeds {
+        runtime.block_on(async {
+            named(seed, &Host::over(Arc::new(Memory::new())).await).await;
+        });
+    }
+}
+
 #[test]
 fn nobody_learns_of_it_from_the_engine_on_disk() {
     let dirs = RefCell::new(Vec::new());

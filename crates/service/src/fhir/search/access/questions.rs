@@ -1,6 +1,6 @@
 //! Searches made at random, as clients write them.
 
-use super::world::{DAYS, TYPES, WORDS};
+use super::world::{DAYS, PLACES, TYPES, WORDS};
 use crate::fhir::search::oracle::Choice;
 
 /// What the values of a parameter look like.
@@ -16,13 +16,17 @@ enum Form {
     Pair,
     Canonical,
     Uri,
+    Near,
     Reference(&'static [&'static str]),
 }
 
-use Form::{Boolean, Canonical, Code, Date, Identifier, Pair, Quantity, Reference, Uri, Words};
+use Form::{
+    Boolean, Canonical, Code, Date, Identifier, Near, Pair, Quantity, Reference, Uri, Words,
+};
 
 const PATIENT: Form = Reference(&["Patient"]);
 const ORGANIZATION: Form = Reference(&["Organization"]);
+const LOCATION: Form = Reference(&["Location"]);
 const ENCOUNTER: Form = Reference(&["Encounter"]);
 
 const PARAMETERS: &[(&str, &str, Form)] = &[
@@ -45,6 +49,7 @@ const PARAMETERS: &[(&str, &str, Form)] = &[
     ("Encounter", "subject", PATIENT),
     ("Encounter", "service-provider", ORGANIZATION),
     ("Encounter", "part-of", ENCOUNTER),
+    ("Encounter", "location", LOCATION),
     ("Observation", "code", Code),
     ("Observation", "identifier", Identifier),
     ("Observation", "date", Date),
@@ -87,10 +92,20 @@ const PARAMETERS: &[(&str, &str, Form)] = &[
     ("ValueSet", "version", Code),
     ("CodeSystem", "url", Uri),
     ("CodeSystem", "code", Code),
+    ("Location", "near", Near),
+    ("Location", "near", Near),
+    ("Location", "near", Near),
+    ("Location", "name", Words),
+    ("Location", "type", Code),
+    ("Location", "identifier", Identifier),
+    ("Location", "organization", ORGANIZATION),
+    ("Location", "partof", LOCATION),
+    ("OperationDefinition", "name", Words),
+    ("OperationDefinition", "code", Code),
 ];
 
 /// The types that have records below others.
-const HIERARCHIES: [&str; 2] = ["Organization", "Encounter"];
+const HIERARCHIES: [&str; 3] = ["Organization", "Encounter", "Location"];
 
 /// A condition on resources of a type, at most so many links long.
 pub(super) fn clause(choice: &mut Choice, ty: &str, depth: u64) -> (String, String) {
@@ -137,7 +152,7 @@ fn links() -> impl Iterator<Item = (&'static str, &'static str, &'static [&'stat
 }
 
 /// What all types have.
-fn common(choice: &mut Choice) -> (String, String) {
+pub(super) fn common(choice: &mut Choice) -> (String, String) {
     let (name, value) = match choice.below(6) {
         0 | 1 => {
             let ids = (0..=choice.below(3)).map(|_| choice.below(6).to_string());
@@ -164,7 +179,7 @@ fn boolean(choice: &mut Choice) -> String {
 
 /// A modifier, and a value.
 fn operand(choice: &mut Choice, form: Form) -> (String, String) {
-    if choice.below(8) == 0 && !matches!(form, Pair) {
+    if choice.below(8) == 0 && !matches!(form, Pair | Near) {
         return (":missing".to_owned(), boolean(choice));
     }
     let (modifier, value) = match form {
@@ -201,6 +216,7 @@ fn operand(choice: &mut Choice, form: Form) -> (String, String) {
             choice.of(&["", ":below", ":above"]),
             format!("urn:q:{}", choice.below(3)),
         ),
+        Near => ("", near(choice)),
         Reference(targets) => {
             let (target, id) = (choice.of(targets), choice.below(6));
             match choice.below(8) {
@@ -233,6 +249,12 @@ fn terms(choice: &mut Choice) -> (&'static str, String) {
     }
 }
 
+fn near(choice: &mut Choice) -> String {
+    let (latitude, longitude) = choice.of(&PLACES);
+    let distance = choice.of(&["", "|0", "|3|km", "|10000|m", "|50", "|20000|km"]);
+    format!("{latitude}|{longitude}{distance}")
+}
+
 fn quantity(choice: &mut Choice) -> String {
     let number = format!("{}{}", prefix(choice), choice.below(5));
     match choice.below(3) {
@@ -246,7 +268,18 @@ fn quantity(choice: &mut Choice) -> String {
 pub(super) fn search(choice: &mut Choice) -> String {
     let ty = choice.of(&TYPES);
     let mut pairs: Vec<(String, String)> = Vec::new();
-    let path = match choice.below(8) {
+    let path = match choice.below(10) {
+        8 => {
+            let ty = choice.of(&["Patient", "Location"]);
+            contained(choice, ty, &mut pairs);
+            ty.to_owned()
+        }
+        9 => {
+            let ty = choice.of(&["Patient", "Observation", "Location"]);
+            of_one_type(choice, ty, &mut pairs);
+            pairs.push(special(choice, ty));
+            ty.to_owned()
+        }
         0 => {
             several(choice, &mut pairs);
             String::new()
@@ -291,8 +324,12 @@ fn of_one_type(choice: &mut Choice, ty: &str, pairs: &mut Vec<(String, String)>)
         let depth = choice.below(4);
         pairs.push(clause(choice, ty, depth));
     }
-    if choice.below(8) == 0 {
+    if choice.below(5) == 0 {
         pairs.push(special(choice, ty));
+        if choice.below(3) == 0 {
+            // A parameter of named queries, and an error elsewhere.
+            pairs.push(("ids".to_owned(), "0,2,3".to_owned()));
+        }
     }
     if choice.below(3) == 0 {
         let keys: Vec<String> = (0..=choice.below(2)).map(|_| key(choice, ty)).collect();
@@ -303,9 +340,23 @@ fn of_one_type(choice: &mut Choice, ty: &str, pairs: &mut Vec<(String, String)>)
     }
 }
 
+/// A search of a type that is contained in others.
+fn contained(choice: &mut Choice, ty: &str, pairs: &mut Vec<(String, String)>) {
+    let mut add = |name: &str, value: &str| pairs.push((name.to_owned(), value.to_owned()));
+    add("_contained", choice.of(&["true", "both"]));
+    match choice.below(3) {
+        0 => add("_containedType", "container"),
+        1 => add("_containedType", "contained"),
+        _ => {}
+    }
+    of_one_type(choice, ty, pairs);
+}
+
 /// What has a grammar of its own.
 fn special(choice: &mut Choice, ty: &str) -> (String, String) {
-    let (name, value) = match choice.below(5) {
+    let (name, value) = match choice.below(8) {
+        5 => ("_filter", filter(choice, ty, 3)),
+        6 | 7 => ("_query", format!("q{}", choice.below(5))),
         0 => ("_list", choice.below(6).to_string()),
         1 => ("_text", choice.of(&WORDS).to_owned()),
         2 => ("_content", choice.of(&WORDS).to_owned()),
@@ -330,7 +381,11 @@ fn filter(choice: &mut Choice, ty: &str, depth: u64) -> String {
     }
     let own: Vec<_> = PARAMETERS.iter().filter(|(of, ..)| *of == ty).collect();
     let (_, name, form) = choice.of(&own);
+    if choice.below(8) == 0 && !matches!(form, Pair | Near) {
+        return format!("{name} pr {}", boolean(choice));
+    }
     match form {
+        Near => "_id ne 1".to_owned(),
         Words => format!(
             "{name} {} \"{}\"",
             choice.of(&["eq", "co", "sw"]),
@@ -347,20 +402,42 @@ fn filter(choice: &mut Choice, ty: &str, depth: u64) -> String {
             choice.of(&["eq", "gt", "le"]),
             choice.below(5)
         ),
-        Reference(targets) if targets.len() == 1 && depth > 0 => {
-            let own: Vec<_> = PARAMETERS.iter().filter(|it| it.0 == targets[0]).collect();
-            let next = choice.of(&own);
-            format!("{name}.{} pr {}", next.1, boolean(choice))
+        Reference(targets) if depth > 0 => {
+            let target = choice.of(targets);
+            let then = filter(choice, target, 0);
+            match choice.below(2) {
+                0 => format!("{name}[{target}].{then}"),
+                _ => format!("{name}[{}].{then}", filter(choice, target, depth - 1)),
+            }
         }
         Reference(targets) => format!("{name} re {}/{}", choice.of(targets), choice.below(6)),
         Identifier => format!("{name} eq {}", choice.below(4)),
-        Code | Pair | Canonical | Uri => format!("{name} eq c{}", choice.below(4)),
+        Code => match choice.below(3) {
+            0 => format!(
+                "{name} {} urn:s|c{}",
+                choice.of(&["ss", "sb"]),
+                choice.below(4)
+            ),
+            1 => format!(
+                "{name} {} urn:vs:{}",
+                choice.of(&["in", "ni"]),
+                choice.below(4)
+            ),
+            _ => format!("{name} {} c{}", choice.of(&["eq", "ne"]), choice.below(4)),
+        },
+        Pair => format!("{name} eq c{}$ge{}", choice.below(4), choice.below(5)),
+        Canonical => format!("{name} eq urn:q:{}", choice.below(3)),
+        Uri => format!(
+            "{name} {} urn:q:{}",
+            choice.of(&["eq", "ss", "sb"]),
+            choice.below(3)
+        ),
     }
 }
 
 fn key(choice: &mut Choice, ty: &str) -> String {
     let own = PARAMETERS.iter().filter(|(of, ..)| *of == ty);
-    let own = own.filter(|(_, _, form)| !matches!(form, Pair));
+    let own = own.filter(|(_, _, form)| !matches!(form, Pair | Near));
     let mut names: Vec<&str> = own.map(|(_, name, _)| *name).collect();
     names.extend(["_id", "_lastUpdated"]);
     format!("{}{}", choice.of(&["", "-"]), choice.of(&names))

@@ -3,10 +3,11 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::fhir::search::named::EXTENSION as NAMED_QUERY;
 use crate::fhir::search::oracle::Choice;
 
 /// The types of resources, each with so many ids.
-pub(super) const TYPES: [&str; 10] = [
+pub(super) const TYPES: [&str; 12] = [
     "Organization",
     "Patient",
     "Encounter",
@@ -17,6 +18,8 @@ pub(super) const TYPES: [&str; 10] = [
     "QuestionnaireResponse",
     "ValueSet",
     "CodeSystem",
+    "Location",
+    "OperationDefinition",
 ];
 const IDS: u64 = 5;
 /// References go to these ids; the last are of nothing.
@@ -37,6 +40,17 @@ pub(super) const DAYS: [&str; 6] = [
     "2013-02-11T08:00:00Z",
     "2013-03-01",
     "2014-01-01",
+];
+
+/// Places that are near each other and far, beside the date line and a pole.
+pub(super) const PLACES: [(f64, f64); 7] = [
+    (48.85, 2.35),
+    (48.86, 2.36),
+    (48.7, 2.1),
+    (0.01, 179.99),
+    (-0.01, -179.99),
+    (89.99, 10.0),
+    (89.98, -170.0),
 ];
 
 /// A resource as it is written at some time.
@@ -102,6 +116,8 @@ pub(super) fn resource(choice: &mut Choice, ty: &'static str, id: u64) -> Value 
         "Questionnaire" => made.questionnaire(),
         "ValueSet" => made.value_set(),
         "CodeSystem" => made.code_system(),
+        "Location" => made.location(),
+        "OperationDefinition" => made.named_query(id),
         _ => made.response(),
     }
     made.members.into()
@@ -163,6 +179,69 @@ impl Made<'_> {
             reference(choice, &["Organization"])
         });
         self.maybe("partOf", |choice| reference(choice, &["Encounter"]));
+        if self.choice.below(3) == 0 {
+            let mut location = resource(self.choice, "Location", 0);
+            location["id"] = "l".into();
+            self.set("contained", json!([location]));
+            self.set("location", json!([{"location": {"reference": "#l"}}]));
+        } else {
+            self.maybe(
+                "location",
+                |choice| json!([{"location": reference(choice, &["Location"])}]),
+            );
+        }
+    }
+
+    fn location(&mut self) {
+        self.set("status", "active");
+        self.maybe("name", |choice| choice_of_words(choice).into());
+        self.maybe("type", |choice| json!([concept(choice)]));
+        self.maybe("identifier", |choice| json!([identifier(choice)]));
+        self.maybe("position", |choice| {
+            let (latitude, longitude) = choice.of(&PLACES);
+            json!({"latitude": latitude, "longitude": longitude})
+        });
+        self.maybe("managingOrganization", |choice| {
+            reference(choice, &["Organization"])
+        });
+        self.maybe("partOf", |choice| reference(choice, &["Location"]));
+    }
+
+    /// A search of all types, or of one.
+    fn named_query(&mut self, id: u64) {
+        let (ty, (name, value)) = match self.choice.below(3) {
+            0 => ("Resource", super::questions::common(self.choice)),
+            _ => {
+                let ty = self.choice.of(&["Patient", "Observation", "Location"]);
+                (ty, super::questions::clause(self.choice, ty, 2))
+            }
+        };
+        let mut search = form_urlencoded::Serializer::new(String::new());
+        let search = search.append_pair(&name, &value).finish();
+        let search = format!(
+            "{search}&_id={{ids}}&_sort={}",
+            self.choice.of(&["_id", ""])
+        );
+        let search = search.trim_end_matches("&_sort=");
+        self.set("name", "Query");
+        let status = self.choice.of(&["active", "active", "draft"]);
+        self.set("status", status);
+        self.set("kind", "query");
+        let code = self.choice.of(&[id, id, id, 0]);
+        self.set("code", format!("q{code}"));
+        self.set("resource", json!([ty]));
+        self.set("system", false);
+        self.set("type", true);
+        self.set("instance", false);
+        self.set(
+            "extension",
+            json!([{"url": NAMED_QUERY, "valueString": search}]),
+        );
+        self.set(
+            "parameter",
+            json!([{"name": "ids", "use": "in", "min": 0, "max": "*", "type": "string",
+                "searchType": "token"}]),
+        );
     }
 
     fn observation(&mut self) {
@@ -170,11 +249,10 @@ impl Made<'_> {
         let code = concept(self.choice);
         self.set("code", code);
         self.maybe("identifier", |choice| json!([identifier(choice)]));
-        if self.choice.below(6) == 0 {
-            let name = choice_of_words(self.choice);
-            let patient =
-                json!([{"resourceType": "Patient", "id": "p", "name": [{"family": name}]}]);
-            self.set("contained", patient);
+        if self.choice.below(4) == 0 {
+            let mut patient = resource(self.choice, "Patient", 0);
+            patient["id"] = "p".into();
+            self.set("contained", json!([patient]));
             self.set("subject", json!({"reference": "#p"}));
         } else {
             self.maybe("subject", |choice| {
