@@ -87,16 +87,17 @@ impl Kv {
             .enable_time()
             .build()
             .map_err(|e| Error::Unavailable(format!("no threads: {e}")))?;
+        let keys = Arc::new(SoftwareKeyManager::new(*key.as_bytes()));
+        let options = options(dir, memory).with_encryption(keys, CipherPreference::Auto);
         let tree = {
             let _inside = runtime.enter();
-            let keys = SoftwareKeyManager::new(*key.as_bytes());
             let torn = torn::ends_cut_short(&dir.join("wal")).map_err(|e| unreadable(dir, &e))?;
             let recovery = match torn {
                 true => WalRecoveryMode::SalvageValidPrefix,
                 false => WalRecoveryMode::AbsoluteConsistency,
             };
-            TreeBuilder::with_options(options(dir, memory).with_wal_recovery_mode(recovery))
-                .with_encryption(Arc::new(keys), CipherPreference::Auto)
+            let options = options.clone().with_wal_recovery_mode(recovery);
+            TreeBuilder::with_options(options)
                 .build()
                 .map_err(|e| opening(dir, &e))?
         };
@@ -105,7 +106,7 @@ impl Kv {
         runtime.spawn(merge_in_pauses(
             Arc::downgrade(&tree),
             Arc::clone(&written),
-            4 * memory.recent as u64,
+            options.with_block_cache_capacity(0),
         ));
         Ok(Self {
             dir: dir.into(),
@@ -220,18 +221,16 @@ fn options(dir: &Path, memory: Memory) -> surrealkv::Options {
         .with_block_cache_capacity(memory.blocks)
         .with_max_memtable_size(memory.recent)
         .with_memtable_stall_threshold(3)
-        .with_l0_stall_threshold(48)
+        .with_l0_stall_threshold(400)
         .with_target_file_size(32 << 20)
         // Keys of one index repeat each other; bodies are sealed already.
-        .with_compression_per_level(vec![
-            CompressionType::None,
-            CompressionType::SnappyCompression,
-        ]);
-    // Whole tables of level 1 are written again with each merge of level 0, so
-    // what is merged must not be much smaller than what it is merged into.
-    options.level0_max_files = 12;
-    options.max_bytes_for_level = 64 << 20;
-    options.level_multiplier = 6.0;
+        .with_compression_per_level(vec![CompressionType::SnappyCompression]);
+    // All of level 1 is written again with each merge of level 0, so under a
+    // load, what is merged must not be much smaller than what it is merged
+    // into. It waits as long as this under a load only; see `merge`.
+    options.level0_max_files = 96;
+    options.max_bytes_for_level = 2 << 30;
+    options.level_multiplier = 8.0;
     options
 }
 
