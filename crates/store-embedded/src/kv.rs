@@ -372,10 +372,11 @@ fn unreadable(dir: &Path, error: &std::io::Error) -> Error {
 }
 
 fn opening(dir: &Path, error: &surrealkv::Error) -> Error {
-    let fault = match error {
+    let fault = if let surrealkv::Error::Wal(what) = error {
         // The files of the log were just read, so it is what is in them.
-        surrealkv::Error::Wal(what) => Fault::Damage(what.clone()),
-        error => classify(error),
+        Fault::Damage(what.clone())
+    } else {
+        classify(error)
     };
     match fault {
         Fault::Damage(what) => Error::Damaged(format!("{}: {what}", dir.display())),
