@@ -29,6 +29,8 @@ const LONG_US: f64 = 1500.0;
 const PATIENCE: f64 = 4.0;
 /// and these.
 const ROWS_MIN: f64 = 1024.0;
+/// So many times the balance of a walk to the next rank.
+const SLACK: f64 = 6.0;
 /// Entries of an index whose records may each be looked at.
 const SHORT: f64 = 20_000.0;
 /// References to more records than these are no way.
@@ -39,6 +41,8 @@ struct Way {
     by: By,
     rows: f64,
     us: f64,
+    /// Rows that it may take beside, where many have the same value.
+    slack: f64,
 }
 
 enum By {
@@ -88,7 +92,7 @@ impl<'a> Search<'a> {
         if let Some(first) = ways.first()
             && first.us < LONG_US
         {
-            let rows_max = (first.rows * PATIENCE + ROWS_MIN) as u64;
+            let rows_max = first.rows_max();
             let page = self.by_way(first, after, wanted, rows_max)?;
             if page.is_some() {
                 return Ok(page);
@@ -112,7 +116,7 @@ impl<'a> Search<'a> {
             let is_last = at + 1 == ways.len();
             let rows_max = match is_last {
                 true => u64::MAX,
-                false => (way.rows * PATIENCE + ROWS_MIN) as u64,
+                false => way.rows_max(),
             };
             let page = self.by_way(way, after, wanted, rows_max)?;
             if page.is_some() {
@@ -204,6 +208,7 @@ impl<'a> Search<'a> {
                     by: By::Date(one.clone()),
                     rows,
                     us: one.access.spans.len() as f64 * SEEK_US + rows * (ENTRY_US + ROW_US),
+                    slack: 0.0,
                 });
             }
             if one.access.by_seq && self.query.sort.is_empty() {
@@ -213,6 +218,7 @@ impl<'a> Search<'a> {
                     by: By::Seq(one.clone()),
                     rows,
                     us: SEEK_US + rows * (ENTRY_US + ROW_US),
+                    slack: 0.0,
                 });
             }
         }
@@ -223,7 +229,8 @@ impl<'a> Search<'a> {
     /// Going through the records in the order asked for.
     fn in_order_asked(&mut self, estimate: &Estimate, wanted: usize) -> Result<Option<Way>, Error> {
         let (bounds, row_us) = match *self.query.sort {
-            [] | [Sort::Updated { descending: true }] => (None, NEXT_ROW_US),
+            [] | [Sort::Updated { .. }, ..] => (None, NEXT_ROW_US),
+            [Sort::Id { .. }, ..] => (None, ENTRY_US + ROW_US),
             [Sort::Value { param, .. }, ..] if self.can_walk(param)? => {
                 (self.bounds(param)?, ENTRY_US + ROW_US)
             }
@@ -237,6 +244,7 @@ impl<'a> Search<'a> {
             by: By::Order(bounds),
             rows,
             us: SEEK_US + rows * row_us,
+            slack: SLACK * self.balance(wanted)?,
         }))
     }
 
@@ -282,6 +290,7 @@ impl<'a> Search<'a> {
             by: By::All(all, filtered),
             rows: rows + entries,
             us: us + rows * ROW_US,
+            slack: 0.0,
         })
     }
 
@@ -375,6 +384,13 @@ impl<'a> Search<'a> {
             }
         }
         Ok(only)
+    }
+}
+
+impl Way {
+    /// After so many rows it is given up.
+    fn rows_max(&self) -> u64 {
+        (self.rows * PATIENCE + ROWS_MIN + self.slack) as u64
     }
 }
 

@@ -347,7 +347,7 @@ impl Committer {
             self.observe(group, (scope, kind), &put.dates);
         }
         if !put.deleted
-            && let Some(sample) = self.core.samples.add((scope, kind), seq, &put.several)
+            && let Some(sample) = self.core.samples.add((scope, kind), seq, &put.seen)
         {
             group.sampled.insert((scope, kind), sample);
         }
@@ -385,7 +385,7 @@ impl Committer {
             texts.lay((scope, kind), new.seq, &added);
         }
         self.observe(group, (scope, kind), &new.dates);
-        let sample = self.core.samples.observe((scope, kind), &new.several);
+        let sample = self.core.samples.observe((scope, kind), &new.seen);
         group
             .sampled
             .extend(sample.map(|sample| ((scope, kind), sample)));

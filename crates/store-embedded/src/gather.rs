@@ -152,7 +152,8 @@ pub(crate) fn distinct(mut seqs: Vec<u64>) -> Vec<u64> {
 /// The least keys of many.
 pub(crate) struct Top {
     wanted: usize,
-    heap: BinaryHeap<(Vec<u8>, u64)>,
+    /// Keys, seqs and times.
+    heap: BinaryHeap<(Vec<u8>, u64, i64)>,
 }
 
 impl Top {
@@ -164,24 +165,32 @@ impl Top {
     }
 
     pub(crate) fn add(&mut self, key: Vec<u8>, seq: u64) {
-        if self.is_full() && self.heap.peek().is_some_and(|(last, _)| *last < key) {
+        self.add_timed(key, seq, 0);
+    }
+
+    /// The same of a record with a time.
+    pub(crate) fn add_timed(&mut self, key: Vec<u8>, seq: u64, time_ms: i64) {
+        let last = self.heap.peek();
+        if self.heap.len() >= self.wanted && last.is_some_and(|(last, ..)| *last < key) {
             return;
         }
-        self.heap.push((key, seq));
+        self.heap.push((key, seq, time_ms));
         if self.heap.len() > self.wanted {
             self.heap.pop();
         }
     }
 
-    pub(crate) fn is_full(&self) -> bool {
-        self.heap.len() >= self.wanted
+    /// The time of the last, if there are as many as are wanted.
+    pub(crate) fn last_ms(&self) -> Option<i64> {
+        let last = self.heap.peek().map(|(.., time_ms)| *time_ms);
+        last.filter(|_| self.heap.len() >= self.wanted)
     }
 
     pub(crate) fn into_chosen(self) -> Vec<Chosen> {
         let sorted = self.heap.into_sorted_vec();
         let chosen = sorted
             .into_iter()
-            .map(|(_, seq)| Chosen { seq, entry: None });
+            .map(|(_, seq, _)| Chosen { seq, entry: None });
         chosen.collect()
     }
 }

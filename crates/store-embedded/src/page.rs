@@ -22,7 +22,7 @@ const LONG_WALK: u64 = 8 * COLLECT_MAX as u64;
 /// another way is shorter.
 pub(crate) const TEXT_MAX: usize = 64 * COLLECT_MAX;
 
-impl Search<'_> {
+impl<'a> Search<'a> {
     /// The page, and one more record if there is one.
     pub(crate) fn page(&mut self, limit: usize) -> Result<Vec<Chosen>, Error> {
         let after = self.after()?;
@@ -247,13 +247,29 @@ impl Search<'_> {
         rows_max: u64,
     ) -> Result<Option<Vec<Chosen>>, Error> {
         let rows_max = self.links.touched.saturating_add(rows_max);
-        match self.query.sort {
+        self.walk_by(self.query.sort, after, wanted, rows_max)
+    }
+
+    /// The same in the order of these keys, until so many rows were touched.
+    pub(crate) fn walk_by(
+        &mut self,
+        sort: &'a [Sort],
+        after: Option<&After>,
+        wanted: usize,
+        rows_max: u64,
+    ) -> Result<Option<Vec<Chosen>>, Error> {
+        match sort {
             [] => self.by_current(after, wanted, rows_max),
-            [Sort::Updated { descending: true }] => self.by_time(after, wanted, rows_max),
-            [Sort::Value { param, descending }, ..] if self.can_walk(*param)? => {
-                self.by_value(*param, *descending, after, wanted, rows_max)
+            [Sort::Updated { descending }, rest @ ..] => {
+                let by = (*descending, rest.is_empty());
+                self.by_time(by, after, wanted, rows_max)
             }
-            _ => Ok(None),
+            [Sort::Id { descending }, ..] => self.by_id(*descending, after, wanted, rows_max),
+            [Sort::Value { param, descending }, rest @ ..] if self.can_walk(*param)? => {
+                let by = (*param, *descending);
+                self.by_value(by, rest, after, wanted, rows_max)
+            }
+            [Sort::Value { .. } | Sort::Relevance(_), ..] => Ok(None),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::body::NewVersion;
 use crate::core::Core;
 use crate::index::Hints;
 use crate::reindex::PreparedRows;
+use crate::sample::Seen;
 use crate::turns::Turn;
 use crate::{audit, row, text};
 
@@ -46,8 +47,8 @@ pub(crate) struct PreparedPut {
     /// The value of those keys that are references.
     pub(crate) hints: Vec<u8>,
     pub(crate) dates: Dates,
-    /// Parameters with several values.
-    pub(crate) several: Vec<Param>,
+    /// Its parameters.
+    pub(crate) seen: Seen,
 }
 
 /// An audit entry, ready to be written.
@@ -184,16 +185,9 @@ fn prepare_put(
         index,
         hints: Hints::of_rows(&put.rows),
         dates: dates(&put.rows, put.main_date_ms),
-        several: several(&put.rows),
+        seen: Seen::of(&put.rows),
         id: put.id,
     })
-}
-
-/// Rows are in the order of parameters.
-pub(crate) fn several(rows: &[Row]) -> Vec<Param> {
-    let runs = rows.chunk_by(|a, b| a.param == b.param);
-    let several = runs.filter(|run| run.len() > 1);
-    several.filter_map(|run| Some(run.first()?.param)).collect()
 }
 
 /// Rows are in the order of parameters.

@@ -7,13 +7,14 @@
 
 use std::collections::HashSet;
 
-use salus_store::{Error, Kind, Param, Reindexed, Row, Scope, Value};
+use salus_store::{Error, Kind, Reindexed, Row, Scope, Value};
 
 use crate::core::Core;
 use crate::index::{self, Hints};
 use crate::kv::View;
 use crate::newest::Newest;
-use crate::prepare::{Dates, dates, several};
+use crate::prepare::{Dates, dates};
+use crate::sample::Seen;
 use crate::{keys, row};
 
 /// What a word needs in a row, about.
@@ -37,8 +38,8 @@ pub(crate) struct PreparedRows {
     /// changes them.
     pub(crate) texts: (Vec<Row>, Vec<Row>),
     pub(crate) dates: Dates,
-    /// Parameters with several values.
-    pub(crate) several: Vec<Param>,
+    /// Its parameters.
+    pub(crate) seen: Seen,
 }
 
 impl PreparedRows {
@@ -95,7 +96,7 @@ impl PreparedRows {
             removed,
             texts: texts(old_rows, &new.rows),
             dates: dates(&new.rows, new.main_date_ms),
-            several: several(&new.rows),
+            seen: Seen::of(&new.rows),
             before,
             id: new.id,
         }))

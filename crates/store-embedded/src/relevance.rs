@@ -203,7 +203,7 @@ impl<'a> Search<'a> {
                 key: Vec::new(),
                 seqs: run.iter().map(|(seq, _)| *seq).collect(),
             };
-            page.extend(self.choose_run(run, None, after)?);
+            page.extend(self.choose_run(run, after)?);
             if page.len() >= wanted {
                 break;
             }

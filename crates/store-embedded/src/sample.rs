@@ -1,5 +1,5 @@
-//! The statistics: of each kind, a sample of its records drawn evenly, and
-//! which parameters ever had several values.
+//! The statistics: of each kind, a sample of its records drawn evenly, which
+//! parameters ever had several values, and which no record ever lacked.
 //!
 //! What part of a sample satisfies conditions is about the part of all
 //! records that does, whatever the conditions are and however they hang
@@ -9,12 +9,14 @@
 //! of it was superseded, the collector's thread draws a new one. No answer
 //! depends on the sample, only how long the way there is.
 //!
-//! Answers do depend on the parameters, so each that first has several values
-//! is written in the commit that brings them.
+//! Answers do depend on the parameters, so each that first has several values,
+//! or first is lacking, is written in the commit that brings it.
 //!
-//! Stored format 1: 1 byte format, in 8 bytes from how many versions it was
+//! Stored format 2: 1 byte format, in 8 bytes from how many versions it was
 //! drawn, in 2 bytes how many parameters had several values, these in 4 bytes
-//! each, and the seqs of the sample in 8 bytes each.
+//! each, the same of those that no record lacked, and the seqs of the sample
+//! in 8 bytes each. In format 1 those that no record lacked are left out; such
+//! a sample is drawn again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,7 +24,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, RwLock};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use salus_store::{Error, Kind, Param, Rows, Scope};
+use salus_store::{Error, Kind, Param, Row, Rows, Scope, ValueRef};
 
 use crate::core::Core;
 use crate::keys;
@@ -33,7 +35,7 @@ use crate::row::Entry;
 /// Versions in a sample at most; a multiple of 64.
 pub(crate) const SIZE: usize = 256;
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 /// Samples whose rows are in memory: so many bytes.
 const LOADED_BYTES: u64 = 12 << 20;
 /// Kinds that wait to be drawn again; more may ask later.
@@ -63,8 +65,19 @@ pub(crate) struct Drawn {
     seqs: Vec<u64>,
     /// Parameters of which some version had several values, in order.
     several: Vec<Param>,
+    /// Parameters that no version lacked, in order; `None` before the first.
+    always: Option<Vec<Param>>,
     /// It was drawn anew, and is not stored yet.
     unsaved: bool,
+}
+
+/// Which parameters a version has, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// With several values.
+    pub(crate) several: Vec<Param>,
+    /// With a value that has a place in an order.
+    pub(crate) present: Vec<Param>,
 }
 
 /// A sample with what is kept beside its versions.
@@ -100,13 +113,13 @@ impl Samples {
     }
 
     /// Another version was put; the sample is given where it is to be stored.
-    pub(crate) fn add(&self, of: Of, seq: u64, several: &[Param]) -> Option<Vec<u8>> {
+    pub(crate) fn add(&self, of: Of, seq: u64, seen: &Seen) -> Option<Vec<u8>> {
         let mut drawn = self.drawn.write();
         let state = drawn.get_mut(&of)?;
         let (State::Known(drawn) | State::Missing(drawn)) = state;
         let before = drawn.of;
         drawn.add(seq);
-        let news = drawn.observe(several);
+        let news = drawn.observe(seen);
         // 16, 17, ... 32, 34, ... 64, 68 and so on.
         let step = (before / 16).next_power_of_two();
         let due = news || std::mem::take(&mut drawn.unsaved) || drawn.of / step > before / step;
@@ -117,11 +130,11 @@ impl Samples {
     }
 
     /// A version has other rows; the sample is given where it is to be stored.
-    pub(crate) fn observe(&self, of: Of, several: &[Param]) -> Option<Vec<u8>> {
+    pub(crate) fn observe(&self, of: Of, seen: &Seen) -> Option<Vec<u8>> {
         let mut drawn = self.drawn.write();
         let state = drawn.get_mut(&of)?;
         let (State::Known(drawn) | State::Missing(drawn)) = state;
-        let news = drawn.observe(several);
+        let news = drawn.observe(seen);
         match state {
             State::Known(drawn) if news => Some(drawn.to_bytes()),
             State::Known(_) | State::Missing(_) => None,
@@ -133,6 +146,17 @@ impl Samples {
         match self.drawn.read().get(&of) {
             Some(State::Known(drawn)) => !drawn.several.contains(&param),
             Some(State::Missing(_)) | None => false,
+        }
+    }
+
+    /// Whether no record ever lacked a value of a parameter.
+    pub(crate) fn is_always(&self, of: Of, param: Param) -> bool {
+        match self.drawn.read().get(&of) {
+            Some(State::Known(Drawn {
+                always: Some(always),
+                ..
+            })) => always.contains(&param),
+            Some(State::Known(_) | State::Missing(_)) | None => false,
         }
     }
 
@@ -176,7 +200,7 @@ impl Samples {
         let mut drawn = self.drawn.write();
         if let Some(State::Known(old) | State::Missing(old)) = drawn.get(&of) {
             // Of those put meanwhile.
-            new.observe(&old.several);
+            new.take(old);
         }
         new.unsaved = true;
         drawn.insert(of, State::Known(new));
@@ -219,15 +243,36 @@ impl Drawn {
         }
     }
 
-    /// Takes note of parameters with several values; says whether any is new.
-    pub(crate) fn observe(&mut self, several: &[Param]) -> bool {
+    /// Takes note of a version's parameters; says whether there is news.
+    pub(crate) fn observe(&mut self, seen: &Seen) -> bool {
         let before = self.several.len();
-        for param in several {
+        for param in &seen.several {
             if let Err(at) = self.several.binary_search(param) {
                 self.several.insert(at, *param);
             }
         }
-        self.several.len() > before
+        let more = self.several.len() > before;
+        self.keep(&seen.present) || more
+    }
+
+    /// Other parameters than these are lacking; says whether that is news.
+    fn keep(&mut self, present: &[Param]) -> bool {
+        let Some(always) = &mut self.always else {
+            self.always = Some(present.to_vec());
+            return true;
+        };
+        let before = always.len();
+        always.retain(|param| present.binary_search(param).is_ok());
+        always.len() < before
+    }
+
+    /// Takes note of what another knows.
+    fn take(&mut self, other: &Self) {
+        let present = other.always.clone();
+        self.observe(&Seen {
+            several: other.several.clone(),
+            present: present.or_else(|| self.always.clone()).unwrap_or_default(),
+        });
     }
 
     fn to_bytes(&self) -> Vec<u8> {
@@ -236,6 +281,9 @@ impl Drawn {
         bytes.extend_from_slice(&self.of.to_be_bytes());
         bytes.extend_from_slice(&(self.several.len() as u16).to_be_bytes());
         bytes.extend(self.several.iter().flat_map(|param| param.0.to_be_bytes()));
+        let always = self.always.as_deref().unwrap_or_default();
+        bytes.extend_from_slice(&(always.len() as u16).to_be_bytes());
+        bytes.extend(always.iter().flat_map(|param| param.0.to_be_bytes()));
         let seqs = self.seqs.iter().flat_map(|seq| seq.to_be_bytes());
         bytes.extend(seqs);
         bytes
@@ -247,24 +295,32 @@ impl Drawn {
             return None;
         };
         let (of, rest) = rest.split_first_chunk()?;
-        let (several, rest) = rest.split_first_chunk()?;
-        let several = usize::from(u16::from_be_bytes(*several));
-        let (several, rest) = rest.split_at_checked(several * 4)?;
-        let (several, _) = several.as_chunks::<4>();
+        let (several, rest) = take_params(rest)?;
+        let (always, rest) = take_params(rest)?;
         let (seqs, []) = rest.as_chunks::<8>() else {
             return None;
         };
         let of = u64::from_be_bytes(*of);
-        let several = several.iter().map(|param| u32::from_be_bytes(*param));
-        let several: Vec<_> = several.map(Param).collect();
-        let fits = seqs.len() <= SIZE && seqs.len() as u64 <= of && several.is_sorted();
+        let sorted = several.is_sorted() && always.is_sorted();
+        let fits = seqs.len() <= SIZE && seqs.len() as u64 <= of && sorted;
         fits.then(|| Self {
             of,
             seqs: seqs.iter().map(|seq| u64::from_be_bytes(*seq)).collect(),
             several,
+            always: (of > 0).then_some(always),
             unsaved: false,
         })
     }
+}
+
+/// A number of parameters, and these.
+fn take_params(bytes: &[u8]) -> Option<(Vec<Param>, &[u8])> {
+    let (count, rest) = bytes.split_first_chunk()?;
+    let count = usize::from(u16::from_be_bytes(*count));
+    let (params, rest) = rest.split_at_checked(count * 4)?;
+    let (params, _) = params.as_chunks::<4>();
+    let params = params.iter().map(|param| Param(u32::from_be_bytes(*param)));
+    Some((params.collect(), rest))
 }
 
 impl Loaded {
@@ -314,7 +370,7 @@ pub(crate) fn draw(core: &Core, is_stopped: impl Fn() -> bool) -> Result<(), Err
             if is_stopped() {
                 return Ok(());
             }
-            drawn.observe(&several(Entry::read(&entry)?.rows()?));
+            drawn.observe(&Seen::of_stored(Entry::read(&entry)?.rows()?));
             let seq = keys::last_number(key);
             if core.superseded.shows(seq, u64::MAX) {
                 drawn.add(seq);
@@ -325,12 +381,49 @@ pub(crate) fn draw(core: &Core, is_stopped: impl Fn() -> bool) -> Result<(), Err
     Ok(())
 }
 
-fn several(rows: Rows<'_>) -> Vec<Param> {
-    let mut before = None;
-    let again = rows
-        .params()
-        .filter(|param| before.replace(*param) == Some(*param));
-    again.collect()
+impl Seen {
+    /// Those of rows in the order of parameters.
+    pub(crate) fn of(rows: &[Row]) -> Self {
+        let mut seen = Self::default();
+        for run in rows.chunk_by(|a, b| a.param == b.param) {
+            let Some(Row { param, .. }) = run.first() else {
+                continue;
+            };
+            if run.len() > 1 {
+                seen.several.push(*param);
+            }
+            if run.iter().any(|row| is_sorted_by(&row.value.borrow())) {
+                seen.present.push(*param);
+            }
+        }
+        seen
+    }
+
+    fn of_stored(rows: Rows<'_>) -> Self {
+        let mut seen = Self::default();
+        for param in rows.params() {
+            if seen.present.last() == Some(&param) || seen.several.last() == Some(&param) {
+                continue;
+            }
+            let (mut count, mut present) = (0, false);
+            for value in rows.values(param) {
+                count += 1;
+                present |= is_sorted_by(&value);
+            }
+            if count > 1 {
+                seen.several.push(param);
+            }
+            if present {
+                seen.present.push(param);
+            }
+        }
+        seen
+    }
+}
+
+/// Whether a record is sorted by such a value.
+fn is_sorted_by(value: &ValueRef<'_>) -> bool {
+    value.is_ordered() && !matches!(value, ValueRef::Words(_))
 }
 
 /// A number that looks random: the end of splitmix64.
@@ -363,6 +456,35 @@ mod tests {
         drawn
     }
 
+    fn seen(several: &[u32], present: &[u32]) -> Seen {
+        let params = |params: &[u32]| params.iter().copied().map(Param).collect();
+        Seen {
+            several: params(several),
+            present: params(present),
+        }
+    }
+
+    #[test]
+    fn what_no_version_lacks_is_known() {
+        let samples = Samples::new();
+        let of = (Scope(1), Kind(1));
+        let none = State::Known(Drawn::default());
+        samples.drawn.write().insert(of, none);
+        assert!(!samples.is_always(of, Param(1)));
+        assert!(samples.add(of, 1, &seen(&[], &[1, 2])).is_some());
+        assert!(samples.is_always(of, Param(1)));
+        let stored = samples.observe(of, &seen(&[], &[2, 3])).unwrap();
+        assert_eq!(Drawn::read(&stored).unwrap().always, Some(vec![Param(2)]));
+        assert!(!samples.is_always(of, Param(1)));
+        assert!(samples.is_always(of, Param(2)));
+        assert_eq!(samples.observe(of, &seen(&[], &[1, 2])), None);
+        let mut new = Drawn::default();
+        new.observe(&seen(&[], &[1, 2]));
+        samples.replace(of, new);
+        assert!(!samples.is_always(of, Param(1)));
+        assert!(samples.is_always(of, Param(2)));
+    }
+
     #[test]
     fn each_version_stays_with_the_same_chance() {
         let mut of_tenth = [0_u32; 10];
@@ -381,13 +503,13 @@ mod tests {
     #[test]
     fn a_sample_reads_back_or_is_drawn_again() {
         let mut drawn = drawn(1..1000);
-        drawn.observe(&[Param(7), Param(3)]);
+        drawn.observe(&seen(&[3, 7], &[3, 5, 7]));
         let bytes = drawn.to_bytes();
         assert_eq!(Drawn::read(&bytes), Some(drawn));
         assert_eq!(Drawn::read(&bytes[..bytes.len() - 1]), None);
         assert_eq!(Drawn::read(&[9]), None);
         assert_eq!(Drawn::read(&[]), None);
-        let more_than_there_are = [&[FORMAT][..], &1_u64.to_be_bytes(), &[0; 18]].concat();
+        let more_than_there_are = [&[FORMAT][..], &1_u64.to_be_bytes(), &[0; 20]].concat();
         assert_eq!(Drawn::read(&more_than_there_are), None);
     }
 
@@ -397,11 +519,11 @@ mod tests {
         let of = (Scope(1), Kind(1));
         let none = State::Known(Drawn::default());
         samples.drawn.write().insert(of, none);
-        let stored = (1..=100_000).filter(|seq| samples.add(of, *seq, &[]).is_some());
+        let stored = (1..=100_000).filter(|seq| samples.add(of, *seq, &Seen::default()).is_some());
         let count = stored.count();
         assert!((100..400).contains(&count), "{count}");
         assert!(samples.is_single(of, Param(5)));
-        let stored = samples.add(of, 100_001, &[Param(5)]);
+        let stored = samples.add(of, 100_001, &seen(&[5], &[]));
         assert_eq!(Drawn::read(&stored.unwrap()).unwrap().several, [Param(5)]);
         assert!(!samples.is_single(of, Param(5)));
     }
@@ -413,7 +535,7 @@ mod tests {
         let missing = State::Missing(Drawn::default());
         samples.drawn.write().insert(of, missing);
         assert!(!samples.is_single(of, Param(5)));
-        assert_eq!(samples.add(of, 1, &[Param(5)]), None);
+        assert_eq!(samples.add(of, 1, &seen(&[5], &[5])), None);
         samples.replace(of, drawn(1..100));
         assert!(!samples.is_single(of, Param(5)));
         assert!(samples.is_single(of, Param(6)));

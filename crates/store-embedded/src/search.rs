@@ -9,20 +9,20 @@ use std::sync::Arc;
 
 use salus_store::{
     Candidate, Error, Filter, Found, Hit, Kind, Param, Plan, Position, Query, Row, Seq, Sort,
-    ValueRef,
 };
 
 use crate::choice::Bounds;
 use crate::index::{Access, Hints};
+use crate::keys;
 use crate::kv::Cursor;
 use crate::links::{Among, Links};
 use crate::narrow::Sets;
 use crate::plan::Conditions;
+use crate::ranks::Pin;
 use crate::reader::Reader;
 use crate::relevance::Texts;
 use crate::row::Entry;
 use crate::trace::Trace;
-use crate::{index, keys};
 
 /// Rows that may be touched for an estimate.
 const ESTIMATE_ROWS: u64 = 20_000;
@@ -167,6 +167,8 @@ pub(crate) struct Search<'a> {
     pub(crate) walked: Vec<usize>,
     /// Where a walk along the parameter that sorts finds all that match.
     pub(crate) bounds: Option<Bounds>,
+    /// Ranks that records must have, one for each key of the order that is walked along.
+    pub(crate) pins: Vec<Pin>,
     pub(crate) texts: Texts,
     /// What is done, if anybody asked.
     pub(crate) trace: Option<Trace>,
@@ -208,6 +210,7 @@ impl<'a> Search<'a> {
             sets: Sets::new(),
             walked: Vec::new(),
             bounds: None,
+            pins: Vec::new(),
             texts: Texts::default(),
             trace: None,
         }
@@ -297,6 +300,9 @@ impl<'a> Search<'a> {
 
     /// Whether a record satisfies all conditions.
     pub(crate) fn passes(&mut self, candidate: &Candidate<'_>) -> Result<bool, Error> {
+        if !self.is_pinned(candidate) {
+            return Ok(false);
+        }
         let all = self.conditions.all.iter();
         if !self.conditions.linked {
             return Ok(all.copied().all(|filter| filter.matches(candidate)));
@@ -322,55 +328,6 @@ impl<'a> Search<'a> {
 
     pub(crate) fn is_behind(&self, after: Option<&After>, candidate: &Candidate<'_>) -> bool {
         after.is_none_or(|after| after.admits(&self.sort_key(candidate)))
-    }
-
-    /// The key of the run in which a record stands when a parameter sorts.
-    pub(crate) fn run_key(
-        &self,
-        prefix: &[u8],
-        param: Param,
-        descending: bool,
-        candidate: &Candidate<'_>,
-    ) -> Option<Vec<u8>> {
-        let index = &self.reader.core.index;
-        candidate.sort_value(param, descending).map(|value| {
-            let mut key = prefix.to_vec();
-            index.put_value(&mut key, value, None);
-            key
-        })
-    }
-
-    /// Whether the index of a parameter is in the order of its values.
-    pub(crate) fn can_walk(&self, param: Param) -> Result<bool, Error> {
-        if self.is_by_main_date() {
-            // There is nothing else than dates.
-            return Ok(true);
-        }
-        let prefix = keys::of_param(keys::INDEX, self.reader.scope, self.query.kind, param);
-        let of_tag = |tag: u8| {
-            let start = [&prefix[..], &[tag]].concat();
-            let end = keys::after_prefix(&start);
-            (start, end)
-        };
-        // Tokens that have no place in the order do not disturb it.
-        let mut present = prefix.clone();
-        let (code, system) = ("", "");
-        let value = ValueRef::Token { code, system };
-        self.reader.core.index.put_value(&mut present, value, None);
-        let (start, end) = of_tag(index::TOKEN);
-        for (start, end) in [
-            (start, present.clone()),
-            (keys::after_prefix(&present), end),
-            of_tag(index::REFERENCE),
-            of_tag(index::COMPOSITE),
-            of_tag(index::PLACE),
-        ] {
-            let mut cursor = self.reader.view.forward(&start, &end)?;
-            if cursor.next_key()?.is_some() {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 
     pub(crate) fn shows(&self, seq: u64) -> bool {

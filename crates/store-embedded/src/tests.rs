@@ -5,6 +5,7 @@ mod cliffs;
 mod crash;
 mod disk;
 mod oracle;
+mod orders;
 mod points;
 mod room;
 mod suite;

@@ -190,7 +190,7 @@ cases! { $
         preconditions_look_at_other_records;
     sorts:
         strings_and_tokens_sort_by_their_text
-        tokens_sort_by_code_then_system
+        tokens_sort_by_code
         dates_sort_by_their_start
         numbers_sort_as_numbers
         quantities_references_and_uris_sort

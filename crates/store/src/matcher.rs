@@ -27,9 +27,9 @@ impl<'a> Candidate<'a> {
     pub fn sort_value(&self, param: Param, descending: bool) -> Option<ValueRef<'a>> {
         let values = self.rows.values(param).filter(ValueRef::is_ordered);
         if descending {
-            values.max()
+            values.max_by(ValueRef::cmp_rank)
         } else {
-            values.min()
+            values.min_by(ValueRef::cmp_rank)
         }
     }
 }
@@ -356,13 +356,17 @@ impl Sort {
                     a.sort_value(*param, *descending),
                     b.sort_value(*param, *descending),
                 ) {
-                    (Some(a), Some(b)) => (a.cmp(&b), *descending),
+                    (Some(a), Some(b)) => (a.cmp_rank(&b), *descending),
                     // Missing is last, whatever the direction.
                     (a, b) => (b.is_some().cmp(&a.is_some()), false),
                 }
             }
             Self::Updated { descending } => (a.time_ms.cmp(&b.time_ms), *descending),
-            Self::Id { descending } => (a.id.cmp(b.id), *descending),
+            Self::Id { descending } => {
+                let is_text = |id| ordered::uuid_bytes(id).is_none();
+                let order = (is_text(a.id), a.id).cmp(&(is_text(b.id), b.id));
+                (order, *descending)
+            }
             Self::Relevance(relevance) => (
                 relevance.points(b.rows).cmp(&relevance.points(a.rows)),
                 false,
@@ -390,7 +394,7 @@ impl Sort {
                     bytes.push(0xFF);
                     return;
                 };
-                value.put_key(bytes);
+                value.put_rank(bytes);
                 *descending
             }
             Self::Updated { descending } => {
@@ -398,7 +402,7 @@ impl Sort {
                 *descending
             }
             Self::Id { descending } => {
-                ordered::put_text(bytes, candidate.id);
+                ordered::put_id(bytes, candidate.id);
                 *descending
             }
             Self::Relevance(relevance) => {

@@ -7,6 +7,11 @@
 
 use std::fmt;
 
+mod id;
+
+pub(crate) use id::uuid_bytes;
+pub use id::{put_id, take_id};
+
 /// The first digit stands within this power of ten, in both directions.
 const EXPONENT_MAX: i64 = 30_000;
 /// More digits than this are no measurement; they would make keys too long for engines.

@@ -233,7 +233,8 @@ pub enum Comparison {
 /// a token with neither system nor code is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sort {
-    /// By the least value of a parameter ascending, or its greatest descending.
+    /// By the least rank of a parameter's values ascending, or the greatest
+    /// descending; see [`crate::ValueRef::put_rank`].
     Value {
         /// The parameter.
         param: Param,
@@ -245,7 +246,7 @@ pub enum Sort {
         /// Newest first.
         descending: bool,
     },
-    /// By id.
+    /// By id; those that are UUIDs stand before all others.
     Id {
         /// Last first.
         descending: bool,

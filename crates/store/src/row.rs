@@ -16,9 +16,10 @@ pub struct Row {
 
 /// A typed value, in the form in which it is compared.
 ///
-/// Values have an order, by which [`crate::Sort::Value`] sorts: that of the
-/// variants, then of the fields as they stand here, numbers as numbers and
-/// text byte by byte. [`Self::put_key`] gives bytes of the same order.
+/// Values have an order: that of the variants, then of the fields as they
+/// stand here, numbers as numbers and text byte by byte. [`Self::put_key`]
+/// gives bytes of the same order. [`crate::Sort::Value`] sorts by the rank of
+/// a value, [`ValueRef::put_rank`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// A code in a system; either may be empty. Ordered by code first.
@@ -271,6 +272,53 @@ impl ValueRef<'_> {
                 ordered::put_i64(key, i64::from(place.latitude()));
                 ordered::put_i64(key, i64::from(place.longitude()));
             }
+        }
+    }
+
+    /// Appends the part of the value by which records are sorted, as bytes in
+    /// its order that end themselves: of a token the code, of a string the
+    /// folded form, of a quantity the number, of a reference the id (UUIDs
+    /// first), then the kind; of all others the whole.
+    pub fn put_rank(&self, key: &mut Vec<u8>) {
+        match *self {
+            Self::Token { code, .. } => {
+                key.push(self.tag());
+                ordered::put_text(key, code);
+            }
+            Self::String { folded, .. } => {
+                key.push(self.tag());
+                ordered::put_text(key, folded);
+            }
+            Self::Quantity { value, .. } => {
+                key.push(self.tag());
+                key.extend_from_slice(value);
+            }
+            Self::Reference { kind, id } => {
+                key.push(self.tag());
+                ordered::put_id(key, id);
+                ordered::put_u32(key, kind.0);
+            }
+            Self::Date { .. }
+            | Self::Number(_)
+            | Self::Uri(_)
+            | Self::Composite(_)
+            | Self::Words(_)
+            | Self::Place(_) => self.put_key(key),
+        }
+    }
+
+    /// The order of the ranks of two values.
+    #[must_use]
+    pub fn cmp_rank(&self, other: &Self) -> Ordering {
+        match (*self, *other) {
+            (Self::Token { code: a, .. }, Self::Token { code: b, .. }) => a.cmp(b),
+            (Self::String { folded: a, .. }, Self::String { folded: b, .. }) => a.cmp(b),
+            (Self::Quantity { value: a, .. }, Self::Quantity { value: b, .. }) => a.cmp(b),
+            (Self::Reference { kind: k, id: a }, Self::Reference { kind: l, id: b }) => {
+                let is_text = |id| ordered::uuid_bytes(id).is_none();
+                (is_text(a), a, k).cmp(&(is_text(b), b, l))
+            }
+            _ => self.cmp(other),
         }
     }
 

@@ -109,6 +109,22 @@ fn several_types_are_searched_at_once() {
 }
 
 #[test]
+fn estimates_of_several_types_are_added() {
+    let project = house("several-estimated");
+    let total = |search: &str| {
+        let answer = project.get(search).expect(200);
+        answer.json()["total"].as_u64()
+    };
+    assert_eq!(
+        total("?_type=Patient,Observation&_total=estimate&_count=2"),
+        Some(5)
+    );
+    assert_eq!(total("?_type=Patient,Observation&_total=estimate"), Some(5));
+    let none = "?_type=Patient,Practitioner&_lastUpdated=lt2001&_total=estimate";
+    assert_eq!(total(none), Some(0));
+}
+
+#[test]
 fn compartments_hold_what_belongs_to_one() {
     let project = house("several-compartments");
     let check = |search: &str, expect: &[&str]| check(&project, search, expect);

@@ -10,10 +10,12 @@
 mod codes;
 mod hints;
 mod places;
+mod ranks;
 mod spans;
 mod values;
 
 pub(crate) use hints::Hints;
+pub(crate) use ranks::Lie;
 pub(crate) use spans::{Access, KeyTest, SPANS_MAX, Span};
 pub(crate) use values::{is_reference, main_date_bytes};
 

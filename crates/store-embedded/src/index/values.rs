@@ -156,5 +156,5 @@ pub(super) fn put_number(key: &mut Vec<u8>, number: &[u8]) {
 }
 
 pub(super) fn put_reference_id(key: &mut Vec<u8>, id: &str) {
-    keys::put_id(key, cut(id).0);
+    ordered::put_id(key, cut(id).0);
 }

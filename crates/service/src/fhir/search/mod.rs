@@ -240,7 +240,7 @@ impl Service {
             _ if whole && asked.control.total != Some(Total::None) => {
                 Ok(Some(found.hits.len() as u64))
             }
-            Some(Total::Estimate) => estimate(snapshot, query, grant).await,
+            Some(Total::Estimate) => estimate(snapshot, query, grant.filter()).await,
             Some(Total::Accurate) => Ok(Some(snapshot.count(query).await?)),
             _ if query.limit == 0 => Ok(Some(snapshot.count(query).await?)),
             Some(Total::None) | None => Ok(None),
@@ -308,9 +308,9 @@ fn understand(
 async fn estimate(
     snapshot: &dyn Snapshot,
     query: &Query,
-    grant: &Grant,
+    visible: &Filter,
 ) -> Result<Option<u64>, Error> {
-    if *grant.filter() == Filter::Everything && !query.filter.is_linked() {
+    if *visible == Filter::Everything && !query.filter.is_linked() {
         return Ok(snapshot.estimate(query).await?);
     }
     match snapshot.count(query).await {

@@ -128,7 +128,9 @@ pub(super) async fn page_at(
     let mut found = page(streams, snapshot, limit, place.as_ref()).await?;
     let whole = place.is_none() && limit > 0 && found.next.is_none();
     found.total = match asked.control.total {
-        Some(Total::Accurate | Total::Estimate) => Some(count(streams, snapshot).await?),
+        Some(Total::Accurate) => Some(count(streams, snapshot).await?),
+        Some(Total::Estimate) if whole => Some(found.hits.len() as u64),
+        Some(Total::Estimate) => estimate(streams, snapshot).await?,
         _ if asked.count() == 0 => Some(count(streams, snapshot).await?),
         Some(Total::None) => None,
         None => whole.then_some(found.hits.len() as u64),
@@ -142,6 +144,20 @@ async fn count(streams: &[Stream], snapshot: &dyn Snapshot) -> Result<u64, Error
         total += snapshot.count(&stream.query(0, None)).await?;
     }
     Ok(total)
+}
+
+/// About how many match, the estimates of all types together; `None` if there
+/// is none for one of them.
+async fn estimate(streams: &[Stream], snapshot: &dyn Snapshot) -> Result<Option<u64>, Error> {
+    let mut total = 0;
+    for stream in streams {
+        let query = stream.query(0, None);
+        match super::estimate(snapshot, &query, &stream.visible).await? {
+            Some(count) => total += count,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(total))
 }
 
 /// A page in the order asked for; without one, type after type.
