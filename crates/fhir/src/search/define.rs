@@ -139,7 +139,7 @@ impl Definition<'_> {
         let expression = optional(self.node, "expression")?.unwrap_or_default();
         let of_r4 =
             |url: &str| url == known.url || url.starts_with("http://hl7.org/fhir/SearchParameter/");
-        let same_kind = kind(&self.kind) == Some(known.kind);
+        let same_kind = SearchKind::named(&self.kind) == Some(known.kind);
         let same_expression = definitions::part_for(&expression, ty) == known.expression;
         Ok(*self.url == *known.url || same_kind && (of_r4(&derived) || same_expression))
     }
@@ -152,7 +152,9 @@ impl Definition<'_> {
                 "must begin with a letter, and have letters, digits, - and _ only, 64 at most";
             return Err(refused("code", details));
         }
-        let kind = kind(&self.kind).ok_or_else(|| {
+        // A special parameter means what its text says, and no program reads that.
+        let kind = SearchKind::named(&self.kind).filter(|kind| *kind != SearchKind::Special);
+        let kind = kind.ok_or_else(|| {
             let allowed = "number, date, string, token, reference, composite, quantity, uri";
             refused(
                 "type",
@@ -240,11 +242,6 @@ fn is_plain(expression: &str) -> bool {
         path.target.is_none() && steps.all(|step| step.guard.is_none() && step.index.is_none())
     };
     paths(rest).is_some_and(|paths| paths.iter().all(plain))
-}
-
-/// The kind that a code names, if a project can have parameters of it.
-fn kind(code: &str) -> Option<SearchKind> {
-    SearchKind::named(code).filter(|kind| *kind != SearchKind::Special)
 }
 
 fn refused(member: &str, details: impl Into<Cow<'static, str>>) -> Issue {

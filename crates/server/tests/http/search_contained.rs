@@ -185,10 +185,14 @@ fn what_cannot_be_told_of_contained_resources_is_refused() {
     for (search, words) in [
         ("Medication?_contained=maybe", "true, false or both"),
         ("Medication?_containedType=all", "container or contained"),
-        ("Medication?_contained=true&_sort=code", "_lastUpdated"),
+        ("Medication?_contained=true&_sort=nothing", "_lastUpdated"),
         (
-            "Medication?_contained=true&_include=Medication:manufacturer",
-            "_include",
+            "Medication?_contained=true&_content=aspirin&_sort=_score",
+            "no score",
+        ),
+        (
+            "?_contained=true&_type=Medication&_explain=true",
+            "explained",
         ),
         ("AuditEvent?_contained=true", "audit events"),
     ] {

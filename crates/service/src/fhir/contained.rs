@@ -28,6 +28,11 @@ pub(crate) fn kept_as(ty: ResourceType) -> ResourceType {
     }
 }
 
+/// Whether contained resources are kept under the type.
+pub(crate) fn is_kept(ty: ResourceType) -> bool {
+    ty.kind == kept_as(ty).kind
+}
+
 /// The parameter of the reference to the container.
 pub(crate) fn container_param(ty: ResourceType) -> Param {
     Param::named(ty.name, "#container")

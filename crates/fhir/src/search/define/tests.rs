@@ -57,6 +57,8 @@ fn what_is_not_active_or_stands_for_a_parameter_of_r4_adds_nothing() {
     check(us, Ok(&[]));
     let derived = r#""code":"birthdate","type":"date","base":["Patient"],"expression":"Patient.extension.value","derivedFrom":"http://hl7.org/fhir/SearchParameter/individual-birthdate""#;
     check(derived, Ok(&[]));
+    let near = r#""code":"near","type":"special","base":["Location"],"derivedFrom":"http://hl7.org/fhir/SearchParameter/Location-near""#;
+    check(near, Ok(&[]));
     let other = r#""code":"birthdate","type":"date","base":["Patient"],"expression":"Patient.extension.value""#;
     check(other, Err("another parameter of Patient"));
 }
@@ -66,7 +68,11 @@ fn what_cannot_be_served_is_refused_with_the_reason() {
     let base = r#""base":["Patient"],"expression":"Patient.name""#;
     check(
         &format!(r#""code":"x","type":"special",{base}"#),
-        Err("type"),
+        Err("SearchParameter.type: is not one that can be served; allowed: number, date"),
+    );
+    check(
+        &format!(r#""code":"x","type":"spatial",{base}"#),
+        Err("allowed: number, date"),
     );
     check(
         &format!(r#""code":"a:b","type":"string",{base}"#),
@@ -101,8 +107,12 @@ fn equal_definitions_are_kept_once() {
         r#""code":"eye","type":"token","base":["Patient"],"expression":"Patient.language""#,
     );
     let first = define(document(&text).root(), Parameters::r4()).unwrap();
-    let second = define(document(&text).root(), Parameters::r4()).unwrap();
-    assert_eq!(first, second);
+    // Whatever else the resource says, and how its text is laid out.
+    let again = text.replace(r#""code""#, r#" "description" : "Again", "code""#);
+    for text in [&text, &again] {
+        let second = define(document(text).root(), Parameters::r4()).unwrap();
+        assert_eq!(first, second);
+    }
     let other = text.replace("language", "gender");
     assert_ne!(
         first,

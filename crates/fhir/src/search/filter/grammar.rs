@@ -9,7 +9,9 @@
 //! ```
 //!
 //! `and` and `or` are taken from left to right, neither before the other, as
-//! the specification has it: `a or b and c` is `(a or b) and c`.
+//! the specification has it: `a or b and c` is `(a or b) and c`. Its
+//! `paramPath` has a filter in brackets before a `.`; a type in their place, or
+//! behind `:`, is ours.
 
 use std::borrow::Cow;
 

@@ -8,6 +8,7 @@ use super::grammar::{Compare, Expression, Fault, Link, OPERATORS, Operator, To};
 use crate::definitions::{SearchKind, SearchParameter};
 use crate::issue::{Issue, IssueType};
 use crate::search::name::{Clause, Criterion, Modifier, Reading};
+use crate::search::near;
 use crate::search::operand::{self, Asking, Expected, Operand, Prefix};
 
 pub(super) struct Meaning<'m> {
@@ -98,8 +99,9 @@ impl<'m> Meaning<'m> {
     fn criterion(&self, ty: &'static str, compare: &Compare<'_>) -> Result<Criterion, Issue> {
         let name = compare.name;
         let parameter = self.placed(name.at, self.reading.parameter(ty, name.text))?;
-        if parameter.kind == SearchKind::Special || parameter.expression.is_empty() {
-            return Err(self.unsupported(name.at, "this parameter is not supported"));
+        if operators(parameter).is_empty() {
+            let details = "this parameter has no operators; it may stand beside the filter";
+            return Err(self.unsupported(name.at, details));
         }
         self.placed(compare.value_at, self.reading.count_value())?;
         let allowed = operators(parameter);
@@ -190,6 +192,8 @@ fn operators(parameter: &SearchParameter) -> &'static [Operator] {
     use Operator::*;
     match parameter.kind {
         _ if parameter.code == "_id" => &[Eq, Ne, Pr],
+        _ if near::is_near(parameter) => &[Eq],
+        _ if parameter.expression.is_empty() => &[],
         SearchKind::String => &[Eq, Ne, Co, Sw, Ew, Gt, Lt, Ge, Le, Pr],
         SearchKind::Number | SearchKind::Quantity => &[Eq, Ne, Gt, Lt, Ge, Le, Ap, Sa, Eb, Pr],
         SearchKind::Date => &[Eq, Ne, Gt, Lt, Ge, Le, Ap, Sa, Eb, Po, Pr],

@@ -280,6 +280,7 @@ fn operators_are_prefixes_and_modifiers() {
     same("Observation?subject eq 1", ("subject", "1"));
     same("ValueSet?url ss http://x", ("url:below", "http://x"));
     same("ValueSet?url eq http://x", ("url", "http://x"));
+    same("Location?near eq 1|2|3|km", ("near", "1|2|3|km"));
     same(
         "Observation?code-value-quantity eq 1$gt5",
         ("code-value-quantity", "1$gt5"),
@@ -380,7 +381,9 @@ fn what_has_no_meaning_is_refused() {
         9,
         "unknown search parameter",
     );
-    refuse("Patient?_text eq x", 1, "not supported");
+    refuse("Patient?_text eq x", 1, "no operators");
+    refuse("Location?near sw 1|2", 6, "compared by eq");
+    refuse("Location?near eq 1", 9, "latitude|longitude");
     refuse("Patient?_filter eq x", 1, "unknown search parameter");
     let chain = "partof[_id pr true].".repeat(7);
     refuse(&format!("Organization?{chain}name eq x"), 141, "6 links");

@@ -8,13 +8,13 @@ use salus_fhir::search::{
 use salus_store::{Filter, Param, Position, Query, Relevance, Sort};
 
 use super::criteria::Criteria;
-use super::text;
+use super::{text, within};
 use crate::context::Context;
 use crate::cursor::{self, Beside};
 use crate::error::{Error, Kind};
 use crate::fhir::terms::Terms;
 use crate::fhir::types::ResourceType;
-use crate::fhir::{Handling, rows};
+use crate::fhir::{Handling, contained, rows};
 
 /// Matches on a page, when the client does not say.
 const COUNT_DEFAULT: u32 = 20;
@@ -41,8 +41,7 @@ pub(super) fn read(
     terms: &Terms,
 ) -> (Asked, Vec<Problem>) {
     // What a project's own parameters find, contained resources are not indexed by.
-    let contained = |(name, value): &(String, String)| name == "_contained" && value != "false";
-    let known = match parameters.iter().any(contained) {
+    let known = match within::is_asked(parameters) {
         true => Parameters::r4(),
         false => &cx.parameters,
     };
@@ -50,6 +49,15 @@ pub(super) fn read(
         own_bases: &[&cx.base],
         parameters: known,
         now_ms: cx.now_ms,
+    };
+    // Containers may be of any type.
+    let all: Vec<&'static str>;
+    let among = match within::gives_containers(parameters) {
+        true => {
+            all = ResourceType::all().iter().map(|ty| ty.name).collect();
+            &all
+        }
+        false => among,
     };
     let (search, mut problems) = Search::parse_among(ty.name, among, parameters, &asking);
     let mut criteria = Criteria::of(cx, terms);
@@ -270,6 +278,11 @@ impl Asked {
 fn sort(ty: ResourceType, key: &SortKey) -> Sort {
     let descending = key.descending;
     match key.parameter.code {
+        // The id of the record is nothing that anybody knows.
+        "_id" if contained::is_kept(ty) => Sort::Value {
+            param: contained::id_param(ty),
+            descending,
+        },
         "_id" => Sort::Id { descending },
         "_lastUpdated" => Sort::Updated { descending },
         _ => Sort::Value {

@@ -35,7 +35,8 @@ pub(super) struct Included {
 
 /// A resource whose references may be followed.
 struct Source {
-    kind: Kind,
+    /// Of contained resources, the type under which they are kept.
+    ty: ResourceType,
     id: Box<str>,
     rows: Vec<Row>,
 }
@@ -78,14 +79,14 @@ impl Service {
         cx: &Context,
         asked: &Asked,
         snapshot: &dyn Snapshot,
-        hits: impl Iterator<Item = &'h Hit> + Send,
+        hits: impl Iterator<Item = (ResourceType, &'h Hit)> + Send,
     ) -> Result<Included, Error> {
         let (includes, reverse) = (&asked.control.includes, &asked.control.reverse_includes);
         if includes.is_empty() && reverse.is_empty() {
             return Ok(Included::default());
         }
         let known = &*cx.parameters;
-        let mut gathered = Gathered::around(hits.map(source).collect());
+        let mut gathered = Gathered::around(hits.map(|(ty, hit)| source(ty, hit)).collect());
         let iterates = includes.iter().chain(reverse).any(|it| it.iterate);
         for round in 0..=ROUNDS_MAX {
             if round == ROUNDS_MAX {
@@ -145,9 +146,11 @@ impl Service {
             let found = snapshot.find(&query).await?;
             for hit in found.hits {
                 match &step.keep {
-                    Keep::All => gathered.add(&hit),
+                    Keep::All => gathered.add(step.ty, &hit),
                     Keep::Named(_) => candidates.push(hit),
-                    Keep::Naming(naming) if naming.accepts(&hit.rows) => gathered.add(&hit),
+                    Keep::Naming(naming) if naming.accepts(&hit.rows) => {
+                        gathered.add(step.ty, &hit);
+                    }
                     Keep::Naming(_) => {}
                 }
             }
@@ -159,7 +162,9 @@ impl Service {
         }
         if let Keep::Named(wanted) = &step.keep {
             let chosen = wanted.choose(step.ty, &candidates);
-            chosen.into_iter().for_each(|hit| gathered.add(hit));
+            chosen
+                .into_iter()
+                .for_each(|hit| gathered.add(step.ty, hit));
         }
         Ok(())
     }
@@ -167,7 +172,7 @@ impl Service {
 
 impl Gathered {
     fn around(sources: Vec<Source>) -> Self {
-        let name = |source: &Source| (source.kind, source.id.clone());
+        let name = |source: &Source| (source.ty.kind, source.id.clone());
         Self {
             included: Included::default(),
             seen: sources.iter().map(name).collect(),
@@ -180,7 +185,7 @@ impl Gathered {
         self.most - self.included.records.len().min(self.most)
     }
 
-    fn add(&mut self, hit: &Hit) {
+    fn add(&mut self, ty: ResourceType, hit: &Hit) {
         let name = (hit.record.kind, hit.record.id.clone());
         if self.seen.contains(&name) {
             return;
@@ -190,7 +195,7 @@ impl Gathered {
             return;
         }
         self.seen.insert(name);
-        self.sources.push(source(hit));
+        self.sources.push(source(ty, hit));
         self.included.records.push(hit.record.clone());
     }
 }
@@ -206,9 +211,9 @@ impl Keep {
     }
 }
 
-fn source(hit: &Hit) -> Source {
+fn source(ty: ResourceType, hit: &Hit) -> Source {
     Source {
-        kind: hit.record.kind,
+        ty,
         id: hit.record.id.clone(),
         rows: hit.rows.clone(),
     }
@@ -283,9 +288,7 @@ fn targets<'i>(
     for include in includes {
         let only = include.target.map(Kind::named);
         for source in sources {
-            let Some(ty) = ResourceType::of(source.kind) else {
-                continue;
-            };
+            let ty = source.ty;
             let params: Vec<Param> = meant(known, include, ty)
                 .into_iter()
                 .map(|parameter| index::param(ty.name, parameter))
@@ -324,9 +327,7 @@ fn canonicals<'i>(
     let mut wanted: BTreeMap<&'static str, Wanted> = BTreeMap::new();
     for include in includes {
         for source in sources {
-            let Some(ty) = ResourceType::of(source.kind) else {
-                continue;
-            };
+            let ty = source.ty;
             for parameter in meant(known, include, ty) {
                 let uris = canonical::uris(&source.rows, index::param(ty.name, parameter));
                 if uris.is_empty() {
@@ -366,8 +367,8 @@ fn referring(known: &Parameters, include: &Include, sources: &[Source]) -> Optio
     for parameter in meant(known, include, ty) {
         let param = index::param(ty.name, parameter);
         for source in sources {
-            if only.is_none_or(|only| only == source.kind) {
-                let (kind, id) = (Some(source.kind), source.id.clone());
+            if only.is_none_or(|only| only == source.ty.kind) {
+                let (kind, id) = (Some(source.ty.kind), source.id.clone());
                 tests.push(Filter::Value(param, Test::Reference { kind, id }));
             }
         }
@@ -386,9 +387,7 @@ fn naming(known: &Parameters, include: &Include, sources: &[Source]) -> Vec<Step
     };
     let mut all: BTreeMap<Param, Naming> = BTreeMap::new();
     for source in sources {
-        let Some(target) = ResourceType::of(source.kind) else {
-            continue;
-        };
+        let target = source.ty;
         for parameter in referrers(known, include, target) {
             let param = index::param(ty.name, parameter);
             let naming = all.entry(param).or_insert_with(|| Naming::by(param));

@@ -102,7 +102,7 @@ impl Service {
         mut place: Place,
         handling: Handling,
     ) -> Result<Reply, Error> {
-        let named = self.named(cx, range.ty, &mut parameters, &place).await?;
+        let named = self.named(cx, &[range.ty], &mut parameters, &place).await?;
         let terms = match &named {
             None => self.terms(cx, place.at, &[range.ty], &parameters).await?,
             Some(named) => {
@@ -113,13 +113,18 @@ impl Service {
         place.at = terms.at(place.at);
         let mut asked = understand(cx, range.ty, parameters, &terms, handling)?;
         if let Some(named) = named {
-            named.add(cx, &terms, &mut asked)?;
+            named.add(cx, &[], &terms, &mut asked)?;
         }
         asked.path = range.path;
         asked.filters.extend(range.within);
         asked.pairs.extend(range.listed);
         if within::is_wanted(&asked) {
-            return self.search_contained(cx, grant, asked, place).await;
+            let snapshot = self.store.snapshot(cx.scope, place.at).await?;
+            let (ty, all) = (asked.ty.name, [(asked, grant.clone())]);
+            let position = &place.position;
+            return self
+                .search_contained(cx, ty, &all, &*snapshot, position)
+                .await;
         }
         if asked.ty.name == ResourceType::AUDIT_EVENT {
             explain::refuse(&asked)?;
@@ -203,7 +208,8 @@ impl Service {
         let total = self
             .total(&asked, &query, &*snapshot, &found, grant)
             .await?;
-        let included = self.include(cx, &asked, &*snapshot, found.hits.iter());
+        let sources = found.hits.iter().map(|hit| (asked.ty, hit));
+        let included = self.include(cx, &asked, &*snapshot, sources);
         let included = included.await?;
         let mut entry = Entry::new(cx, What::Search, Outcome::Success, grant.rule());
         entry.ty = asked.ty.name.into();

@@ -41,7 +41,7 @@ impl Service {
     pub(super) async fn named(
         &self,
         cx: &Context,
-        ty: ResourceType,
+        types: &[ResourceType],
         parameters: &mut Vec<(String, String)>,
         place: &Place,
     ) -> Result<Option<Named>, Error> {
@@ -64,7 +64,7 @@ impl Service {
                 ));
             }
         };
-        let body = self.definition(cx, ty, &name, place).await?;
+        let body = self.definition(cx, types, &name, place).await?;
         let document = Document::parse(body, &Limits::default());
         let document = document.map_err(|_| faulty("cannot be read"))?;
         let definition = document.root();
@@ -78,11 +78,12 @@ impl Service {
         Ok(Some(Named { pairs, search }))
     }
 
-    /// The text of the definition of a query for a type, as the search sees it.
+    /// The text of the definition of a query for these types, as the search
+    /// sees it.
     async fn definition(
         &self,
         cx: &Context,
-        ty: ResourceType,
+        types: &[ResourceType],
         name: &str,
         place: &Place,
     ) -> Result<Vec<u8>, Error> {
@@ -118,16 +119,16 @@ impl Service {
         let snapshot = self.store.snapshot(cx.scope, place.at).await?;
         let found = snapshot.find(&query).await?;
         let records = found.hits.into_iter().map(|hit| hit.record);
-        let mut bodies = records.filter_map(|record| body_for(record, ty));
+        let mut bodies = records.filter_map(|record| body_for(record, types));
         match (bodies.next(), bodies.next()) {
             (Some(body), None) => Ok(body),
             (None, _) => {
                 let details = "there is no such query: no active OperationDefinition of kind query \
-                               has this code and this type of resource";
+                               has this code and is for all types that are searched";
                 Err(refused(IssueType::NotSupported, details))
             }
             (Some(_), Some(_)) => {
-                let details = "several active definitions have this code and this type of resource";
+                let details = "several active definitions have this code and are for all types that are searched";
                 Err(refused(IssueType::MultipleMatches, details))
             }
         }
@@ -140,16 +141,23 @@ impl Named {
         &self.search
     }
 
-    /// Adds what it stands for to what else was asked.
-    pub(super) fn add(self, cx: &Context, terms: &Terms, asked: &mut Asked) -> Result<(), Error> {
-        let (own, problems) = read(cx, (asked.ty, &[]), &self.search, terms);
+    /// Adds what it stands for to what else was asked of a type, perhaps among
+    /// several.
+    pub(super) fn add(
+        &self,
+        cx: &Context,
+        among: &[&'static str],
+        terms: &Terms,
+        asked: &mut Asked,
+    ) -> Result<(), Error> {
+        let (own, problems) = read(cx, (asked.ty, among), &self.search, terms);
         if let Some(problem) = problems.into_iter().next() {
             let details = format!("the query is not valid: {}", problem.issue.details);
             return Err(refused(problem.issue.code, details));
         }
         asked.filters.extend(own.filters);
         asked.notices.extend(own.notices);
-        asked.pairs.extend(self.pairs);
+        asked.pairs.extend(self.pairs.iter().cloned());
         join(&mut asked.control, own.control);
         Ok(())
     }
@@ -172,17 +180,20 @@ fn join(control: &mut Control, own: Control) {
     control.contained_type = control.contained_type.or(own.contained_type);
 }
 
-/// The text of a definition, if it is of queries for the type.
-fn body_for(record: Record, ty: ResourceType) -> Option<Vec<u8>> {
+/// The text of a definition, if it is of queries for all of the types.
+fn body_for(record: Record, searched: &[ResourceType]) -> Option<Vec<u8>> {
     let Content::Body(body) = record.content else {
         return None;
     };
     let document = Document::parse(body.to_vec(), &Limits::default()).ok()?;
     let types = document.root().get("resource")?;
-    let mut names = types.children().filter_map(Node::str);
-    let is_for =
-        names.any(|name| name == ty.name || name == "Resource" || name == "DomainResource");
-    is_for.then(|| body.to_vec())
+    let names: Vec<_> = types.children().filter_map(Node::str).collect();
+    let is_for = |ty: &ResourceType| {
+        let all = ["Resource", "DomainResource"];
+        let mut names = names.iter();
+        names.any(|name| *name == ty.name || all.contains(&&**name))
+    };
+    searched.iter().all(is_for).then(|| body.to_vec())
 }
 
 /// What is searched, as the extension says.

@@ -10,10 +10,13 @@ use std::borrow::Cow;
 use salus_auth::{Action, Grant, Target};
 use salus_fhir::issue::{Issue, IssueType};
 use salus_fhir::search::{Problem, Subset};
+use salus_store::Snapshot;
 
+use super::named::Named;
 use super::page::Match;
 use super::range::{Compartment, Range};
 use super::streams::{self, Stream};
+use super::within::{self, Shown};
 use super::{Asked, Place, lenient, page, read, text};
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
@@ -121,14 +124,40 @@ impl Service {
         let (grant, granted) = self.granted(cx, request.ranges, is_named).await?;
         let work = async {
             let types: Vec<_> = granted.iter().map(|(range, _)| range.ty).collect();
-            let (parameters, mut place) = (request.parameters, request.place);
-            let terms = self.terms(cx, place.at, &types, &parameters).await?;
+            let (mut parameters, mut place) = (request.parameters, request.place);
+            let named = self.named(cx, &types, &mut parameters, &place).await?;
+            let wanted = named.as_ref().map_or(&[][..], Named::search);
+            let wanted = [&parameters[..], wanted].concat();
+            let terms = self.terms(cx, place.at, &types, &wanted).await?;
             place.at = terms.at(place.at);
-            let mut streams = streams_of(cx, granted, parameters, &terms, handling)?;
-            if let Some(first) = streams.first_mut() {
-                first.asked.pairs.extend(request.listed);
+            let mut all = all_of(cx, granted, parameters, &terms, handling)?;
+            if let Some(named) = named {
+                let among: Vec<_> = types.iter().map(|ty| ty.name).collect();
+                for (asked, _) in &mut all {
+                    named.add(cx, &among, &terms, asked)?;
+                }
             }
-            self.page_of_several(cx, &streams, place).await
+            if let Some((first, _)) = all.first_mut() {
+                first.pairs.extend(request.listed);
+            }
+            let snapshot = self.store.snapshot(cx.scope, place.at).await?;
+            if all
+                .first()
+                .is_some_and(|(asked, _)| within::is_wanted(asked))
+            {
+                let position = &place.position;
+                return self
+                    .search_contained(cx, "", &all, &*snapshot, position)
+                    .await;
+            }
+            let streams: Vec<Stream> = all
+                .into_iter()
+                .map(|(asked, grant)| Stream::new(cx, asked, &grant))
+                .collect();
+            let first = streams.first().ok_or_else(no_type)?;
+            let of = ("", first.rule(), &first.asked);
+            self.page_of_several(cx, of, &streams, &*snapshot, &place.position)
+                .await
         };
         self.attempt(cx, &grant, What::Search, "", work).await
     }
@@ -178,54 +207,56 @@ impl Service {
             }
         }
         let first = granted.first().map(|(_, grant)| grant.clone());
-        let first = first.ok_or_else(|| Error::invalid("there is no type to search"))?;
+        let first = first.ok_or_else(no_type)?;
         Ok((first, granted))
     }
 
-    async fn page_of_several(
+    /// The page at a position, of what was asked of some type, or of several
+    /// without a name, by the rule that allows it.
+    pub(super) async fn page_of_several(
         &self,
         cx: &Context,
+        (ty, rule, asked): (&str, &str, &Asked),
         streams: &[Stream],
-        place: Place,
+        snapshot: &dyn Snapshot,
+        position: &[u8],
     ) -> Result<Reply, Error> {
-        let Some(first) = streams.first() else {
-            return Err(Error::invalid("there is no type to search"));
-        };
-        let snapshot = self.store.snapshot(cx.scope, place.at).await?;
-        let asked = &first.asked;
-        let found = streams::page_at(streams, &*snapshot, asked, &place.position).await?;
-        let hits = found.hits.iter().map(|(_, hit)| hit);
-        let included = self.include(cx, asked, &*snapshot, hits.clone()).await?;
-        let mut entry = Entry::new(cx, What::Search, Outcome::Success, first.rule());
+        let found = streams::page_at(streams, snapshot, asked, position).await?;
+        let sources = found.hits.iter();
+        let sources = sources.filter_map(|(at, hit)| Some((streams.get(*at)?.asked.ty, hit)));
+        let included = self.include(cx, asked, snapshot, sources).await?;
+        let mut shown = Vec::with_capacity(found.hits.len());
+        for (at, hit) in &found.hits {
+            shown.extend(Shown::of(snapshot, hit).await?.map(|one| (*at, one)));
+        }
+        let mut entry = Entry::new(cx, What::Search, Outcome::Success, rule);
+        entry.ty = ty.into();
         entry.query = asked.text().into();
-        entry.shows(hits.map(|hit| &hit.record).chain(&included.records));
+        let records = shown.iter().map(|(_, one)| one.stored());
+        entry.shows(records.chain(&included.records));
         self.record(cx, entry).await?;
         let beside = asked.with_last(found.beside());
         let links = self.links(cx, asked, snapshot.seq(), &beside)?;
         let subsets: Vec<Option<Subset>> = streams.iter().map(|it| it.asked.subset()).collect();
         let relevances: Vec<_> = streams.iter().map(|it| it.asked.relevance()).collect();
-        let shown = found.hits.iter();
-        let shown = shown.map(|(at, hit)| {
-            let subset = subsets.get(*at).and_then(Option::as_ref);
+        let shown = shown.iter().map(|(at, one)| {
             let score = relevances.get(*at).and_then(Option::as_ref);
             Match {
-                record: &hit.record,
-                subset,
-                score: score.map(|by| text::score(by, hit)),
+                record: one.record(),
+                subset: subsets.get(*at).and_then(Option::as_ref),
+                score: score.map(|by| text::score(by, one.hit)),
             }
         });
+        let total = found.total;
         Ok(Reply {
-            body: Some(page::searchset(
-                cx,
-                asked,
-                found.total,
-                &links,
-                shown,
-                &included,
-            )),
+            body: Some(page::searchset(cx, asked, total, &links, shown, &included)),
             ..Reply::with(Status::Ok)
         })
     }
+}
+
+fn no_type() -> Error {
+    Error::invalid("there is no type to search")
 }
 
 /// Takes `_type` out of the parameters.
@@ -259,13 +290,13 @@ fn chosen(mut ranges: Vec<Range>, text: &str) -> Result<Vec<Range>, Error> {
 /// Reads the parameters for each type. All criteria must be known to all types
 /// (<https://hl7.org/fhir/R4/search.html#all>); in vain for one is in vain for
 /// all, or it would narrow some types only.
-fn streams_of(
+fn all_of(
     cx: &Context,
     granted: Vec<(Range, Grant)>,
     mut parameters: Vec<(String, String)>,
     terms: &Terms,
     handling: Handling,
-) -> Result<Vec<Stream>, Error> {
+) -> Result<Vec<(Asked, Grant)>, Error> {
     let values = parameters.iter().map(|(_, value)| value.split(',').count());
     if values.sum::<usize>() * granted.len() > VALUES_MAX {
         let details = "too many values for so many types; name the types with _type";
@@ -292,11 +323,6 @@ fn streams_of(
         all = read_all(&parameters).0;
     }
     all.iter().try_for_each(super::explain::refuse_of_several)?;
-    if all.iter().any(super::within::is_wanted) {
-        let details = "only a search of one type can look into others; name it with _type";
-        let issue = Issue::error(IssueType::Value, "http._contained", details);
-        return Err(Error::with_issues(ErrorKind::Invalid, vec![issue]));
-    }
     let mut notices: Vec<Issue> = Vec::new();
     for notice in all.iter_mut().flat_map(|asked| asked.notices.drain(..)) {
         if !notices.contains(&notice) {
@@ -311,7 +337,7 @@ fn streams_of(
     let with = |(mut asked, (range, grant)): (Asked, (Range, Grant))| {
         asked.path = range.path;
         asked.filters.extend(range.within);
-        Stream::new(cx, asked, &grant)
+        (asked, grant)
     };
     Ok(all.into_iter().zip(granted).map(with).collect())
 }

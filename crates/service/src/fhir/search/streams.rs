@@ -10,13 +10,15 @@ use std::collections::VecDeque;
 use salus_auth::Grant;
 use salus_fhir::search::Total;
 use salus_store::{
-    Candidate, Filter, Found, Hit, Kind, Param, Position, Query, Rows, Seq, Snapshot, Sort,
+    Candidate, Filter, Found, Hit, Kind, Param, Position, Query, Rows, Seq, Snapshot, Sort, Value,
 };
 
 use super::{Asked, include, last_page};
 use crate::context::Context;
 use crate::cursor::{self, Beside};
 use crate::error::Error;
+use crate::fhir::contained;
+use crate::fhir::types::ResourceType;
 
 /// One type of a search over several.
 pub(super) struct Stream {
@@ -403,8 +405,8 @@ impl Head {
     }
 
     fn of(stream: &Stream, found: Found, mark: Option<Seq>, backward: bool) -> Self {
-        let sort = stream.asked.sort();
-        let keyed = |hit: Hit| (key(&sort, &hit), hit);
+        let (ty, sort) = (stream.asked.ty, stream.asked.sort());
+        let keyed = |hit: Hit| (key(ty, &sort, &hit), hit);
         let mut hits: VecDeque<_> = found.hits.into_iter().map(keyed).collect();
         if backward {
             hits.make_contiguous().reverse();
@@ -419,16 +421,33 @@ impl Head {
     }
 }
 
-/// The place of a hit in the order of all types.
-fn key(sort: &[Sort], hit: &Hit) -> Vec<u8> {
+/// The place of a hit in the order of all types. What is contained has its own
+/// id there, among those of others.
+fn key(ty: ResourceType, sort: &[Sort], hit: &Hit) -> Vec<u8> {
+    let id_within = contained::id_param(ty);
+    let within = hit.rows.iter().find(|row| row.param == id_within);
+    let id = if let Some(Value::Token { code, .. }) = within.map(|row| &row.value) {
+        code
+    } else {
+        &hit.record.id
+    };
     let candidate = Candidate {
-        id: &hit.record.id,
+        id,
         time_ms: hit.record.time_ms,
         seq: hit.record.seq,
         rows: Rows::of(&hit.rows),
     };
+    let by_id = |key: &Sort| {
+        if let Sort::Value { param, descending } = *key
+            && param == id_within
+        {
+            return Sort::Id { descending };
+        }
+        key.clone()
+    };
+    let sort: Vec<Sort> = sort.iter().map(by_id).collect();
     let mut key = Vec::with_capacity(32);
-    Sort::put_key(sort, &candidate, &mut key);
+    Sort::put_key(&sort, &candidate, &mut key);
     key
 }
 

@@ -13,19 +13,17 @@
 
 use salus_auth::{Action, Grant, Target};
 use salus_fhir::issue::{Issue, IssueType};
-use salus_fhir::search::{Contained, ContainedType, Subset};
-use salus_store::{Content, Filter, Query, Record, Snapshot, Test};
+use salus_fhir::search::{Contained, ContainedType};
+use salus_store::{Content, Filter, Hit, Query, Record, Snapshot, Test};
 
-use super::include::Included;
-use super::page::Match;
-use super::streams::{self, Stream};
-use super::{Asked, Place, page};
+use super::Asked;
+use super::criteria::any;
+use super::streams::Stream;
 use crate::Service;
-use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::fhir::contained::{self, kept_as};
-use crate::fhir::reply::{Reply, Status};
+use crate::fhir::reply::Reply;
 use crate::fhir::types::ResourceType;
 
 /// Whether a search looks into other resources.
@@ -36,158 +34,187 @@ pub(super) fn is_wanted(asked: &Asked) -> bool {
     )
 }
 
+/// The same of parameters that are not read yet.
+pub(super) fn is_asked(parameters: &[(String, String)]) -> bool {
+    let contained = |(name, value): &(String, String)| name == "_contained" && value != "false";
+    parameters.iter().any(contained)
+}
+
+/// Whether what is given is of any type.
+pub(super) fn gives_containers(parameters: &[(String, String)]) -> bool {
+    let alone = |(name, value): &(String, String)| name == "_containedType" && value == "contained";
+    is_asked(parameters) && !parameters.iter().any(alone)
+}
+
 impl Service {
+    /// Answers a search of some types among contained resources. `ty` is the
+    /// one type, if it is not several.
     pub(super) async fn search_contained(
         &self,
         cx: &Context,
-        grant: &Grant,
-        asked: Asked,
-        place: Place,
+        ty: &str,
+        all: &[(Asked, Grant)],
+        snapshot: &dyn Snapshot,
+        position: &[u8],
     ) -> Result<Reply, Error> {
-        check(&asked)?;
-        super::explain::refuse_with(
-            &asked,
-            "a search among contained resources is not explained",
-        )?;
-        let snapshot = self.store.snapshot(cx.scope, place.at).await?;
-        let streams = streams_of(cx, grant, &asked, &*snapshot).await?;
-        let found = streams::page_at(&streams, &*snapshot, &asked, &place.position).await?;
-        let mut shown = Vec::with_capacity(found.hits.len());
-        for (_, hit) in &found.hits {
-            shown.extend(unfold(&*snapshot, hit.record.clone()).await?);
+        let Some((first, grant)) = all.first() else {
+            return Err(Error::invalid("there is no type to search"));
+        };
+        all.iter().try_for_each(|(asked, _)| check(asked))?;
+        let details = "a search among contained resources is not explained";
+        super::explain::refuse_with(first, details)?;
+        let streams = match first.control.contained_type {
+            Some(ContainedType::Contained) => contained_alone(cx, all, snapshot).await?,
+            Some(ContainedType::Container) | None => containers(cx, all, snapshot).await?,
+        };
+        self.page_of_several(cx, (ty, grant.rule(), first), &streams, snapshot, position)
+            .await
+    }
+}
+
+/// A match as it is answered.
+pub(super) struct Shown<'h> {
+    pub(super) hit: &'h Hit,
+    /// Of what is contained, the resource and its container.
+    inside: Option<(Record, Record)>,
+}
+
+impl<'h> Shown<'h> {
+    /// A contained resource is shown in the place of the record that is kept of
+    /// it: its text, with an id that leads to it.
+    pub(super) async fn of(snapshot: &dyn Snapshot, hit: &'h Hit) -> Result<Option<Self>, Error> {
+        if ResourceType::of(hit.record.kind).is_some() {
+            let inside = None;
+            return Ok(Some(Self { hit, inside }));
         }
-        let mut entry = Entry::new(cx, What::Search, Outcome::Success, grant.rule());
-        entry.ty = asked.ty.name.into();
-        entry.query = asked.text().into();
-        entry.shows(
-            shown
-                .iter()
-                .map(|shown| shown.inside.as_ref().unwrap_or(&shown.record)),
-        );
-        self.record(cx, entry).await?;
-        let beside = asked.with_last(found.beside());
-        let links = self.links(cx, &asked, snapshot.seq(), &beside)?;
-        let subset = asked.subset();
-        let shown = shown.iter().map(|shown| Match {
-            record: &shown.record,
-            subset: of(subset.as_ref(), shown, &asked),
-            score: None,
-        });
-        let none = Included::default();
-        Ok(Reply {
-            body: Some(page::searchset(
-                cx,
-                &asked,
-                found.total,
-                &links,
-                shown,
-                &none,
-            )),
-            ..Reply::with(Status::Ok)
-        })
-    }
-}
-
-/// Elements are those of the type searched.
-fn of<'s>(subset: Option<&'s Subset>, shown: &Shown, asked: &Asked) -> Option<&'s Subset> {
-    let is_asked = shown.inside.is_some() || shown.record.kind == asked.ty.kind;
-    subset.filter(|subset| is_asked || !matches!(subset, Subset::Elements(_)))
-}
-
-/// A record as it is answered.
-struct Shown {
-    record: Record,
-    /// The container, if the record is a part of it.
-    inside: Option<Record>,
-}
-
-/// A contained resource in the place of the record that is kept of it: its
-/// text, with an id that leads to it.
-async fn unfold(snapshot: &dyn Snapshot, record: Record) -> Result<Option<Shown>, Error> {
-    if ResourceType::of(record.kind).is_some() {
-        let inside = None;
-        return Ok(Some(Shown { record, inside }));
-    }
-    let Some(place) = contained::Place::read(&record.content) else {
-        return Ok(None);
-    };
-    let Some(container) = snapshot.get(place.container.kind, &place.id).await? else {
-        return Ok(None);
-    };
-    let Content::Body(body) = &container.content else {
-        return Ok(None);
-    };
-    Ok(place.resource(body).map(|(id, text)| Shown {
-        record: Record {
+        let Some(place) = contained::Place::read(&hit.record.content) else {
+            return Ok(None);
+        };
+        let Some(container) = snapshot.get(place.container.kind, &place.id).await? else {
+            return Ok(None);
+        };
+        let Content::Body(body) = &container.content else {
+            return Ok(None);
+        };
+        let Some((id, text)) = place.resource(body) else {
+            return Ok(None);
+        };
+        let record = Record {
             id: format!("{}#{id}", container.id).into(),
             content: Content::Body(text),
             ..container.clone()
-        },
-        inside: Some(container),
-    }))
+        };
+        let inside = Some((record, container));
+        Ok(Some(Self { hit, inside }))
+    }
+
+    /// What the client gets.
+    pub(super) fn record(&self) -> &Record {
+        self.inside
+            .as_ref()
+            .map_or(&self.hit.record, |(record, _)| record)
+    }
+
+    /// What it gets by it of what can be read.
+    pub(super) fn stored(&self) -> &Record {
+        self.inside
+            .as_ref()
+            .map_or(&self.hit.record, |(_, container)| container)
+    }
 }
 
-/// What cannot be told of resources of several types.
+/// What has no answer.
 fn check(asked: &Asked) -> Result<(), Error> {
     let control = &asked.control;
-    let sorts = |code: &str| matches!(code, "_id" | "_lastUpdated");
-    let details = if asked.ty.name == ResourceType::AUDIT_EVENT {
-        "audit events contain nothing; allowed: false"
-    } else if !control.includes.is_empty() || !control.reverse_includes.is_empty() {
-        "true and both cannot be combined with _include or _revinclude"
-    } else if !control.sort.iter().all(|key| sorts(key.parameter.code)) {
-        "true and both give no order but by _id and _lastUpdated"
+    let around = control.contained_type != Some(ContainedType::Contained);
+    let scored = control
+        .sort
+        .iter()
+        .any(|key| key.parameter.code == "_score");
+    let (parameter, details) = if asked.ty.name == ResourceType::AUDIT_EVENT {
+        (
+            "http._contained",
+            "audit events contain nothing; allowed: false",
+        )
+    } else if around && scored {
+        (
+            "http._sort",
+            "containers have no score; _containedType=contained gives what has",
+        )
     } else {
         return Ok(());
     };
-    let issue = Issue::error(IssueType::Value, "http._contained", details);
+    let issue = Issue::error(IssueType::Value, parameter, details);
     Err(Error::with_issues(Kind::Invalid, vec![issue]))
 }
 
-/// The searches whose results together are what is asked for.
-async fn streams_of(
+/// The searches that find contained resources alone, and others with them.
+async fn contained_alone(
     cx: &Context,
-    grant: &Grant,
-    asked: &Asked,
+    all: &[(Asked, Grant)],
     snapshot: &dyn Snapshot,
 ) -> Result<Vec<Stream>, Error> {
-    let both = asked.control.contained == Some(Contained::Both);
-    let own = both.then(|| {
-        let own = part(asked, asked.ty, asked.filters.clone());
-        Stream::new(cx, own, grant)
-    });
-    let filters: Vec<Filter> = asked
-        .filters
-        .iter()
-        .map(|it| inside(asked.ty, it))
-        .collect();
-    if asked.control.contained_type == Some(ContainedType::Contained) {
-        let kept = kept_as(asked.ty);
+    let mut streams = Vec::new();
+    for (asked, grant) in all {
+        if asked.control.contained == Some(Contained::Both) {
+            let own = part(asked, asked.ty, asked.filters.clone());
+            streams.push(Stream::new(cx, own, grant));
+        }
         let around = visible(cx, asked.ty, snapshot).await?;
+        if around.is_empty() {
+            continue;
+        }
         let around = Filter::Any(around.into_iter().map(|it| it.filter).collect());
-        let inner = Stream::within(cx, part(asked, kept, filters), grant, around);
-        return Ok(own.into_iter().chain([inner]).collect());
+        let inner = part(asked, kept_as(asked.ty), within(asked));
+        streams.push(Stream::within(cx, inner, grant, around));
     }
-    let of_contained = Filter::Referred {
-        kind: kept_as(asked.ty).kind,
-        param: contained::container_param(asked.ty),
-        filter: Filter::All(filters).into(),
-    };
-    let mut streams: Vec<Stream> = own.into_iter().collect();
-    for container in visible(cx, asked.ty, snapshot).await? {
-        match streams.first_mut() {
-            // Those that match themselves, and those that contain what does.
-            Some(own) if own.asked.ty == container.ty => {
-                let themselves = Filter::All(std::mem::take(&mut own.asked.filters));
-                own.asked.filters = vec![Filter::Any(vec![themselves, of_contained.clone()])];
-            }
-            _ => {
-                let around = part(asked, container.ty, vec![of_contained.clone()]);
-                streams.push(Stream::new(cx, around, &container.grant));
+    Ok(streams)
+}
+
+/// The searches that find the resources around those that match, each type
+/// once, and what matches itself with them.
+async fn containers(
+    cx: &Context,
+    all: &[(Asked, Grant)],
+    snapshot: &dyn Snapshot,
+) -> Result<Vec<Stream>, Error> {
+    let mut found: Vec<(ResourceType, Grant, Vec<Filter>)> = Vec::new();
+    for (asked, grant) in all {
+        if asked.control.contained == Some(Contained::Both) {
+            let themselves = Filter::All(asked.filters.clone());
+            found.push((asked.ty, grant.clone(), vec![themselves]));
+        }
+    }
+    for (asked, _) in all {
+        let of_contained = Filter::Referred {
+            kind: kept_as(asked.ty).kind,
+            param: contained::container_param(asked.ty),
+            filter: Filter::All(within(asked)).into(),
+        };
+        for container in visible(cx, asked.ty, snapshot).await? {
+            match found.iter_mut().find(|(ty, ..)| *ty == container.ty) {
+                Some((.., filters)) => filters.push(of_contained.clone()),
+                None => found.push((container.ty, container.grant, vec![of_contained.clone()])),
             }
         }
     }
-    Ok(streams)
+    let stream = |(ty, grant, filters): (ResourceType, Grant, Vec<Filter>)| {
+        let asked = all.iter().find(|(asked, _)| asked.ty == ty);
+        let (asked, is_asked) = (asked.or(all.first())?, asked.is_some());
+        let mut around = part(&asked.0, ty, vec![any(filters)]);
+        if !is_asked {
+            // Elements are those of the types searched.
+            around.control.elements.clear();
+        }
+        Some(Stream::new(cx, around, &grant))
+    };
+    Ok(found.into_iter().filter_map(stream).collect())
+}
+
+/// What is asked, of what is kept of contained resources.
+fn within(asked: &Asked) -> Vec<Filter> {
+    let all = asked.filters.iter();
+    all.map(|filter| inside(asked.ty, filter)).collect()
 }
 
 fn part(asked: &Asked, ty: ResourceType, filters: Vec<Filter>) -> Asked {

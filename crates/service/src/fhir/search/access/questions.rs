@@ -313,6 +313,11 @@ fn several(choice: &mut Choice, pairs: &mut Vec<(String, String)>) {
         let types: Vec<&str> = (0..=choice.below(3)).map(|_| choice.of(&TYPES)).collect();
         pairs.push(("_type".to_owned(), types.join(",")));
     }
+    match choice.below(6) {
+        0 => in_others(choice, pairs),
+        1 => pairs.push(("_query".to_owned(), format!("q{}", choice.below(5)))),
+        _ => {}
+    }
     if choice.below(2) == 0 {
         let order = choice.of(&["_id", "-_id", "_lastUpdated", "-_lastUpdated,_id"]);
         pairs.push(("_sort".to_owned(), order.to_owned()));
@@ -342,6 +347,11 @@ fn of_one_type(choice: &mut Choice, ty: &str, pairs: &mut Vec<(String, String)>)
 
 /// A search of a type that is contained in others.
 fn contained(choice: &mut Choice, ty: &str, pairs: &mut Vec<(String, String)>) {
+    in_others(choice, pairs);
+    of_one_type(choice, ty, pairs);
+}
+
+fn in_others(choice: &mut Choice, pairs: &mut Vec<(String, String)>) {
     let mut add = |name: &str, value: &str| pairs.push((name.to_owned(), value.to_owned()));
     add("_contained", choice.of(&["true", "both"]));
     match choice.below(3) {
@@ -349,7 +359,6 @@ fn contained(choice: &mut Choice, ty: &str, pairs: &mut Vec<(String, String)>) {
         1 => add("_containedType", "contained"),
         _ => {}
     }
-    of_one_type(choice, ty, pairs);
 }
 
 /// What has a grammar of its own.
@@ -385,7 +394,7 @@ fn filter(choice: &mut Choice, ty: &str, depth: u64) -> String {
         return format!("{name} pr {}", boolean(choice));
     }
     match form {
-        Near => "_id ne 1".to_owned(),
+        Near => format!("{name} eq {}", near(choice)),
         Words => format!(
             "{name} {} \"{}\"",
             choice.of(&["eq", "co", "sw"]),

@@ -164,7 +164,10 @@ impl Ask {
                 format!("{parameter}[{}]._id pr true", ask.compared(target)?)
             }
             Self::Filter(expression) => format!("({})", expression.text(ty)),
-            Self::Has(..) | Self::Near(..) | Self::Listed(_) => return None,
+            Self::Near(latitude, longitude, kilometres) => {
+                format!("near eq {latitude}|{longitude}|{kilometres}")
+            }
+            Self::Has(..) | Self::Listed(_) => return None,
         })
     }
 
