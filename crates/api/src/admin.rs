@@ -102,11 +102,13 @@ fn view_index(index: &IndexView) -> Value {
             "ready": one.ready,
             "done": one.done,
             "total": one.total,
+            "failed": one.failed,
         })
     };
     let parameters: Vec<Value> = index.parameters.iter().map(parameter).collect();
     json!({
         "complete": index.complete,
+        "building": index.building,
         "paused": index.paused,
         "revision": index.revision,
         "newestRevision": index.newest_revision,

@@ -42,7 +42,7 @@ pub use list::{Current, Listed};
 pub use name::{CHAIN_MAX, Clause, Criterion, Modifier};
 pub use near::Near;
 pub use operand::{ALTERNATIVES_MAX, Amount, Asking, Operand, Prefix};
-pub use parameters::{Building, Parameters};
+pub use parameters::{Behind, Building, Parameters};
 pub use query::{PARAMETERS_MAX, Problem, Search};
 pub use span::Span;
 pub use subset::Subset;
@@ -55,6 +55,7 @@ pub use text::{Piece, TextQuery};
 ///
 /// - 0: folders from before there were revisions.
 /// - 1: composites, `:text`, `:of-type`, amounts, canonical references.
-pub const REVISION: u32 = 1;
+/// - 2: words of resources, members of lists, places, contained resources.
+pub const REVISION: u32 = 2;
 
 pub use value::{CODE_BYTES_MAX, STRING_BYTES_MAX, VALUES_MAX, Value, clip};

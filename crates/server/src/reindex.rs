@@ -49,9 +49,12 @@ async fn ask(client: &mut Client, arguments: &ReindexArguments) -> Result<Value,
     let bar = ProgressBar::new(0);
     loop {
         let state = send(client, Method::GET, &path, Bytes::new()).await?;
-        let waits = arguments.wait && state["complete"] != true;
+        let waits = arguments.wait && state["building"] == true;
         if !waits {
             bar.finish_and_clear();
+            if arguments.wait && state["complete"] != true {
+                return Err("some records cannot be indexed; without --wait it says which".into());
+            }
             return Ok(state);
         }
         if state["paused"] == true {
@@ -97,12 +100,19 @@ fn text(state: &Value) -> String {
                 parameter["done"], parameter["total"]
             ),
         };
-        text.push_str(&format!("{}  {code}  {ready}\n", word("type")));
+        let failed = match parameter["failed"].as_u64() {
+            Some(failed @ 1..) => format!(", {failed} records hold more than can be indexed"),
+            Some(0) | None => String::new(),
+        };
+        text.push_str(&format!("{}  {code}  {ready}{failed}\n", word("type")));
     }
     text.push_str(
         match (state["complete"].as_bool(), state["paused"].as_bool()) {
             (Some(true), _) => "everything is indexed\n",
             (_, Some(true)) => "paused\n",
+            _ if state["building"] == false => {
+                "some records cannot be indexed; --resume tries again when they are changed\n"
+            }
             _ => "being built\n",
         },
     );
@@ -117,10 +127,11 @@ mod tests {
     fn each_parameter_has_a_line() {
         let state = json!({"complete": false, "paused": false, "parameters": [
             {"source": "a", "type": "Patient", "code": "eye", "ready": true, "done": 0, "total": 0},
-            {"source": "", "type": "Group", "code": "", "ready": false, "done": 3, "total": 9},
+            {"source": "", "type": "Group", "code": "", "ready": false, "done": 3, "total": 9,
+             "failed": 2},
         ]});
-        let lines =
-            "Patient  eye  ready\nGroup  (parameters of R4)  building: 3 of about 9\nbeing built\n";
+        let lines = "Patient  eye  ready\nGroup  (parameters of R4)  building: 3 of about 9, \
+             2 records hold more than can be indexed\nbeing built\n";
         assert_eq!(text(&state), lines);
     }
 }

@@ -22,7 +22,7 @@ use parking_lot::RwLock;
 use salus_auth::record::{Goal, Index, Saved, Step};
 use salus_fhir::issue::{Issue, IssueType};
 use salus_fhir::json::Node;
-use salus_fhir::search::{self, Building, Own, Parameters, REVISION};
+use salus_fhir::search::{self, Behind, Building, Own, Parameters, REVISION};
 use salus_store::{Batch, Kind, Scope, Store};
 use tokio::sync::Notify;
 
@@ -150,8 +150,7 @@ impl State {
         for goal in &self.index.value.goals {
             let key = (goal.id.clone(), goal.ty.clone());
             let known = self.building.get(&key).cloned().unwrap_or_default();
-            known.done.store(goal.done, Ordering::Relaxed);
-            known.total.store(goal.total, Ordering::Relaxed);
+            tell(&known, goal);
             building.insert(key, known);
         }
         self.building = building;
@@ -161,11 +160,13 @@ impl State {
         };
         let all = self.defined.iter();
         let all = all.flat_map(|(id, own)| own.iter().map(move |own| (id, own)));
-        let behind = self.building.iter().find(|((id, _), _)| id.is_empty());
-        let behind = (self.index.value.revision < REVISION).then(|| {
-            behind
-                .map(|(_, building)| Arc::clone(building))
-                .unwrap_or_default()
+        let revision = self.index.value.revision;
+        let of_r4 = self.building.iter().filter(|((id, _), _)| id.is_empty());
+        let behind = (revision < REVISION).then(|| Behind {
+            revision,
+            types: of_r4
+                .map(|((_, ty), building)| (ty.as_str().into(), Arc::clone(building)))
+                .collect(),
         });
         Parameters::with(all.map(|(id, own)| one(id, own)), behind)
     }
@@ -221,7 +222,17 @@ fn add_goal(index: &mut Index, id: &str, ty: &str) {
         step: Step::Waiting,
         done: 0,
         total: 0,
+        failed: 0,
     });
+}
+
+/// Shows how far a goal is to those who ask.
+fn tell(building: &Building, goal: &Goal) {
+    building.done.store(goal.done, Ordering::Relaxed);
+    building.total.store(goal.total, Ordering::Relaxed);
+    building.failed.store(goal.failed, Ordering::Relaxed);
+    let ended = goal.step == Step::Ended;
+    building.ended.store(ended, Ordering::Relaxed);
 }
 
 /// What a project's index was when the project is opened or made.

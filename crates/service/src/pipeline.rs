@@ -211,10 +211,10 @@ impl Service {
         &self,
         cx: &Context,
         mut entry: Entry,
-        preconditions: Vec<Precondition>,
+        mut preconditions: Vec<Precondition>,
         writes: Vec<Write>,
     ) -> Result<(), salus_store::Error> {
-        let mut puts = self.removals(cx, &writes).await?;
+        let mut puts = self.removals(cx, &writes, &mut preconditions).await?;
         puts.reserve(writes.len());
         for write in writes {
             if let Some(entity) = write.entity {
@@ -245,6 +245,7 @@ impl Service {
         &self,
         cx: &Context,
         writes: &[Write],
+        preconditions: &mut Vec<Precondition>,
     ) -> Result<Vec<Put>, salus_store::Error> {
         let mut puts = Vec::new();
         let mut snapshot = None;
@@ -260,7 +261,8 @@ impl Service {
             let replaced = snapshot.version(put.kind, id, version).await?;
             if let Some(Content::Body(body)) = replaced.map(|record| record.content) {
                 let container = Container { ty, id, version };
-                puts.extend(container.removals(&**snapshot, &body).await?);
+                let to = (&mut puts, &mut *preconditions);
+                container.remove(&**snapshot, &body, to).await?;
             }
         }
         Ok(puts)

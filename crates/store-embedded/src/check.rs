@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use salus_crypto::merkle::Frontier;
 use salus_crypto::sha256;
-use salus_store::{Error, Kind, Scope};
+use salus_store::{Error, Kind, Scope, Value};
 
 use crate::chain::Link;
 use crate::core::{Core, META_FRONTIER, State, kind_of_key};
@@ -211,6 +211,7 @@ impl Check<'_> {
             };
             let entry = Entry::read(bytes)?;
             let mut index = Vec::new();
+            let mut names = Vec::new();
             let rows = entry.all_rows()?;
             let texts = text::digests(of, seq, &rows);
             for row in rows {
@@ -218,12 +219,14 @@ impl Check<'_> {
                     .core
                     .index
                     .put_keys(of, &row, entry.main_date_ms, &mut index);
+                names.resize(index.len(), name(&row.value));
             }
-            let index: HashSet<_> = index.into_iter().collect();
-            for mut key in index.iter().cloned() {
+            let index: HashMap<_, _> = index.into_iter().zip(names).collect();
+            for (key, name) in &index {
+                let mut key = key.clone();
                 keys::set_seq(&mut key, seq);
                 if check.view.get(&key)?.is_none() {
-                    check.fault(format!("version {seq}: a row is not in the index"));
+                    check.fault(format!("version {seq}: a {name} is not in the index"));
                 }
             }
             let shows = check.core.superseded.shows(seq, visible);
@@ -384,5 +387,21 @@ impl Check<'_> {
             }
             Ok(())
         })
+    }
+}
+
+/// What a value is called in a fault.
+fn name(value: &Value) -> &'static str {
+    match value {
+        Value::Token { .. } => "token",
+        Value::String { .. } => "string",
+        Value::Date { .. } => "date",
+        Value::Number(_) => "number",
+        Value::Quantity { .. } => "quantity",
+        Value::Reference { .. } => "reference",
+        Value::Uri(_) => "uri",
+        Value::Composite(_) => "composite",
+        Value::Words(_) => "text",
+        Value::Place(_) => "place",
     }
 }

@@ -129,20 +129,11 @@ pub(crate) fn has_sets(filter: &Filter) -> bool {
 
 /// The large sets of which one must hold a record's token for the filter to hold.
 fn put_sets<'a>(filter: &'a Filter, sets: &mut Vec<(Param, &'a Tokens)>) {
-    match filter {
-        Filter::Value(param, Test::Tokens(tokens)) if is_large(tokens) => {
-            sets.push((*param, tokens));
+    filter.each_value(&mut |_, param, test| {
+        if let Test::Tokens(tokens) = test
+            && is_large(tokens)
+        {
+            sets.push((param, tokens));
         }
-        Filter::All(filters) | Filter::Any(filters) => {
-            filters.iter().for_each(|filter| put_sets(filter, sets));
-        }
-        Filter::Everything
-        | Filter::Nothing
-        | Filter::Not(_)
-        | Filter::Value(..)
-        | Filter::Ids(_)
-        | Filter::Updated(..)
-        | Filter::Refers { .. }
-        | Filter::Referred { .. } => {}
-    }
+    });
 }

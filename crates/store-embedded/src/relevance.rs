@@ -223,20 +223,11 @@ impl<'a> Search<'a> {
 
 /// The conditions on texts of which one must hold for this to hold.
 fn put_texts<'a>(filter: &'a Filter, texts: &mut Vec<(&'a Filter, Param, &'a TextTest)>) {
-    match filter {
-        Filter::Value(param, Test::Words(test)) => texts.push((filter, *param, test)),
-        Filter::All(filters) | Filter::Any(filters) => {
-            filters.iter().for_each(|filter| put_texts(filter, texts));
+    filter.each_value(&mut |filter, param, test| {
+        if let Test::Words(test) = test {
+            texts.push((filter, param, test));
         }
-        Filter::Everything
-        | Filter::Nothing
-        | Filter::Not(_)
-        | Filter::Value(..)
-        | Filter::Ids(_)
-        | Filter::Updated(..)
-        | Filter::Refers { .. }
-        | Filter::Referred { .. } => {}
-    }
+    });
 }
 
 /// Whether an index of texts may help to decide a condition.

@@ -173,6 +173,25 @@ impl Filter {
         }
     }
 
+    /// Visits each value that may help to find all that this accepts: under
+    /// `All` and `Any`, and not in the opposite of something or in another
+    /// record.
+    pub fn each_value<'a>(&'a self, visit: &mut impl FnMut(&'a Self, Param, &'a Test)) {
+        match self {
+            Self::Value(param, test) => visit(self, *param, test),
+            Self::All(filters) | Self::Any(filters) => {
+                filters.iter().for_each(|filter| filter.each_value(visit));
+            }
+            Self::Everything
+            | Self::Nothing
+            | Self::Not(_)
+            | Self::Ids(_)
+            | Self::Updated(..)
+            | Self::Refers { .. }
+            | Self::Referred { .. } => {}
+        }
+    }
+
     fn texts_are_valid(&self) -> bool {
         match self {
             Self::Value(_, Test::Words(test)) => test.is_valid(),

@@ -11,6 +11,9 @@ use super::SystemRecord;
 pub struct Index {
     /// Which revision of extraction has made the rows of all records.
     pub revision: u32,
+    /// Which revision the goals without an id lead to.
+    #[serde(default)]
+    pub towards: u32,
     /// Nothing is indexed until it is resumed.
     #[serde(default)]
     pub paused: bool,
@@ -43,6 +46,9 @@ pub struct Goal {
     /// Records that there were, about; 0 while that is not known.
     #[serde(default)]
     pub total: u64,
+    /// Records that could not be indexed.
+    #[serde(default)]
+    pub failed: u64,
 }
 
 /// How far a goal is. A walk that is under way already takes it along, and
@@ -56,6 +62,9 @@ pub enum Step {
     Since(u64),
     /// At the oldest it began again; what is before this point is done.
     Until(u64),
+    /// All is done but for records that cannot be indexed. It is not begun
+    /// again before somebody asks for it.
+    Ended,
 }
 
 impl SystemRecord for Index {

@@ -186,7 +186,11 @@ impl Control {
             "_elements" => self.elements(&at, value),
             "_contained" => {
                 let expected = "must be true, false or both";
-                at.once(&mut self.contained, contained(value), expected)
+                at.once(&mut self.contained, contained(value), expected)?;
+                match self.contained {
+                    Some(Contained::True | Contained::Both) => at.check_contained(),
+                    Some(Contained::False) | None => Ok(()),
+                }
             }
             "_containedType" => {
                 let expected = "must be container or contained";
@@ -310,6 +314,11 @@ impl At<'_> {
             }
         }
         Ok(())
+    }
+
+    fn check_contained(&self) -> Result<(), Issue> {
+        let ready = self.parameters.check_contained();
+        ready.map_err(|not| not.at(location(self.name)))
     }
 
     /// All references must be ready: of the types found, or of any.

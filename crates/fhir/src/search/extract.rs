@@ -21,7 +21,7 @@ use super::name::Modifier;
 use super::span::Span;
 use super::value::{CODE_BYTES_MAX, STRING_BYTES_MAX, VALUES_MAX, Value, clip};
 use crate::definitions::{self, SearchKind, SearchParameter};
-use crate::fhirpath::{self, Context, Expression, Item};
+use crate::fhirpath::{self, Context, ErrorKind, Expression, Item};
 use crate::issue::{Issue, IssueType};
 use crate::json::{Kind, Node};
 use crate::reference::Reference;
@@ -131,8 +131,8 @@ impl Extractor {
     /// URLs under which this server answers.
     ///
     /// # Errors
-    /// When it has more than [`VALUES_MAX`]: a part of them would make
-    /// searches miss it.
+    /// When it has more than [`VALUES_MAX`], or more than an expression may
+    /// look at: a part of them would make searches miss it.
     pub fn extract<'a, S: AsRef<str>>(
         &'a self,
         node: Node<'a>,
@@ -152,7 +152,9 @@ impl Extractor {
             walk.compute(computed, node);
         }
         if walk.too_many || entries.len() > VALUES_MAX {
-            let limit = format!("more than {VALUES_MAX} values to index; split the resource");
+            let limit = format!(
+                "more than {VALUES_MAX} values to index, or too many for an expression; split the resource"
+            );
             return Err(Issue::error(IssueType::TooCostly, self.ty, limit));
         }
         dedupe(&mut entries);
@@ -299,8 +301,8 @@ impl<'a, S: AsRef<str>> Walk<'_, 'a, S> {
         }
     }
 
-    /// Evaluates an expression. One that fails, for example on more items than
-    /// it can compare, gives nothing.
+    /// Evaluates an expression. One that fails gives nothing, unless it fails
+    /// only since there is so much.
     fn compute(&mut self, computed: &'a Computed, node: Node<'a>) {
         let context = Context {
             steps_max: STEPS_MAX,
@@ -310,7 +312,8 @@ impl<'a, S: AsRef<str>> Walk<'_, 'a, S> {
         let evaluated = computed
             .expression
             .evaluate(&context, &Item::resource(node), &mut items);
-        if evaluated.is_err() {
+        if let Err(error) = evaluated {
+            self.too_many |= error.kind == ErrorKind::TooCostly;
             return;
         }
         for item in &items {

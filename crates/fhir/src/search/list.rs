@@ -3,6 +3,7 @@
 //! (<https://hl7.org/fhir/R4/lifecycle.html#lists>).
 
 use super::operand::{ALTERNATIVES_MAX, split};
+use super::parameters::Parameters;
 use crate::issue::{Issue, IssueType};
 use crate::reference::{self, Reference};
 
@@ -53,7 +54,7 @@ impl Current {
 }
 
 /// Reads the lists, of which a resource must be on one.
-pub(super) fn listed(ty: &str, text: &str) -> Result<Vec<Listed>, Issue> {
+pub(super) fn listed(ty: &str, text: &str, parameters: &Parameters) -> Result<Vec<Listed>, Issue> {
     let mut all = Vec::new();
     for part in split(text, b',') {
         if all.len() == ALTERNATIVES_MAX {
@@ -61,6 +62,11 @@ pub(super) fn listed(ty: &str, text: &str) -> Result<Vec<Listed>, Issue> {
             return Err(Issue::error(IssueType::TooCostly, "http._list", details));
         }
         all.push(one(ty, part)?);
+    }
+    // What is current, resources say themselves.
+    if all.iter().any(|one| matches!(one, Listed::Id(_))) {
+        let ready = parameters.check_lists();
+        ready.map_err(|not| not.at("http._list".to_owned()))?;
     }
     Ok(all)
 }

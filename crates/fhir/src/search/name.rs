@@ -184,7 +184,9 @@ impl<'r> Reading<'r> {
             None if name == filter::NAME => {
                 filter::clause((ty, depth), self.value, self.asking, self.values)
             }
-            None if name == list::NAME => list::listed(ty, self.value).map(Clause::Listed),
+            None if name == list::NAME => {
+                list::listed(ty, self.value, self.asking.parameters).map(Clause::Listed)
+            }
             None => self.own(ty, name).map(Clause::Own),
         }
     }
@@ -328,7 +330,7 @@ impl<'r> Reading<'r> {
             values,
         };
         let parameters = self.asking.parameters;
-        let current = parameters.check_current(&criterion);
+        let current = parameters.check_current(ty, &criterion);
         current.map_err(|not| not.at(location(self.whole)))?;
         self.check_limits(&criterion)?;
         Ok(criterion)

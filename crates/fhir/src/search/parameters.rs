@@ -7,12 +7,12 @@
 //! answer would look like all of it.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::define::Own;
 use super::extract::Extractor;
-use super::name::{Criterion, Modifier};
+use super::name::{Criterion, Modifier, is_text};
 use super::operand::Operand;
 use crate::definitions::{self, SearchKind, SearchParameter};
 use crate::issue::{Issue, IssueType};
@@ -22,7 +22,16 @@ use crate::issue::{Issue, IssueType};
 pub struct Parameters {
     own: BTreeMap<&'static str, OfType>,
     /// While rows are missing that older versions of the server did not make.
-    behind: Option<Arc<Building>>,
+    behind: Option<Behind>,
+}
+
+/// Which rows there are, while those of newer revisions are being made.
+#[derive(Clone, Debug)]
+pub struct Behind {
+    /// The [`super::REVISION`] of extraction that has made all rows.
+    pub revision: u32,
+    /// How far the newest is, on the types that it has not made all rows of.
+    pub types: BTreeMap<Box<str>, Arc<Building>>,
 }
 
 /// The own parameters of one type of resource.
@@ -49,6 +58,10 @@ pub struct Building {
     pub done: AtomicU64,
     /// All there were when it was begun, about.
     pub total: AtomicU64,
+    /// Records that cannot be indexed.
+    pub failed: AtomicU64,
+    /// All others are indexed.
+    pub ended: AtomicBool,
 }
 
 pub(super) static R4: Parameters = Parameters {
@@ -70,7 +83,7 @@ impl Parameters {
     #[must_use]
     pub fn with(
         all: impl IntoIterator<Item = (Own, Arc<str>, Option<Arc<Building>>)>,
-        behind: Option<Arc<Building>>,
+        behind: Option<Behind>,
     ) -> Self {
         let mut own: BTreeMap<&'static str, OfType> = BTreeMap::new();
         for (one, source, building) in all {
@@ -88,6 +101,15 @@ impl Parameters {
             of.own.sort_by_key(|defined| defined.parameter.code);
         }
         Self { own, behind }
+    }
+
+    /// Those of R4 among these, no more ready than they are here.
+    #[must_use]
+    pub fn without_own(&self) -> Self {
+        Self {
+            own: BTreeMap::new(),
+            behind: self.behind.clone(),
+        }
     }
 
     /// The parameters of a type: R4's, then its own.
@@ -174,25 +196,51 @@ impl Parameters {
     /// Refuses what an older version of the server made no rows for, while
     /// they are being made. Whoever lets extraction find more raises
     /// [`super::REVISION`], and names here what needs it.
-    pub(super) fn check_current(&self, criterion: &Criterion) -> Result<(), NotReady> {
-        let Some(building) = self.behind.as_deref() else {
-            return Ok(());
-        };
-        let of_special_modifier =
-            matches!(criterion.modifier, Some(Modifier::Text | Modifier::OfType));
+    pub(super) fn check_current(&self, ty: &str, criterion: &Criterion) -> Result<(), NotReady> {
         let of_reference = criterion.parameter.kind == SearchKind::Reference;
         let is_new = |operand: &Operand| {
             matches!(operand, Operand::Quantity { amount, .. } if amount.is_some())
                 || of_reference && matches!(operand, Operand::Uri(_))
         };
-        let special = matches!(
-            criterion.parameter.kind,
-            SearchKind::Composite | SearchKind::Special
-        );
-        if special || of_special_modifier || criterion.values.iter().any(is_new) {
-            return Err(building.not_ready("the index for this"));
+        let code = criterion.parameter.code;
+        let modifier = criterion.modifier;
+        let is_special = criterion.parameter.kind == SearchKind::Special;
+        let revision = if is_special || is_text(criterion.parameter) {
+            2
+        } else if criterion.parameter.kind == SearchKind::Composite
+            || matches!(modifier, Some(Modifier::Text | Modifier::OfType))
+            || criterion.values.iter().any(is_new)
+        {
+            1
+        } else {
+            return Ok(());
+        };
+        self.check_revision(revision, ty, || format!("{code} of {ty}"))
+    }
+
+    /// Refuses `_list` while members of lists are being indexed.
+    pub(super) fn check_lists(&self) -> Result<(), NotReady> {
+        self.check_revision(2, "List", || "_list".to_owned())
+    }
+
+    /// Refuses `_contained` while contained resources are being indexed.
+    pub(super) fn check_contained(&self) -> Result<(), NotReady> {
+        let mut types = self.behind.iter().flat_map(|behind| behind.types.keys());
+        types.try_for_each(|ty| self.check_revision(2, ty, || "_contained".to_owned()))
+    }
+
+    fn check_revision(
+        &self,
+        revision: u32,
+        ty: &str,
+        what: impl Fn() -> String,
+    ) -> Result<(), NotReady> {
+        let behind = self.behind.as_ref();
+        let behind = behind.filter(|behind| behind.revision < revision);
+        match behind.and_then(|behind| behind.types.get(ty)) {
+            Some(building) => Err(building.not_ready(&what())),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -207,6 +255,13 @@ impl Building {
     }
 
     fn not_ready(&self, what: &str) -> NotReady {
+        if self.ended.load(Ordering::Relaxed) {
+            let failed = self.failed.load(Ordering::Relaxed);
+            return NotReady(format!(
+                "{what} is not ready: {failed} records have more values than can be indexed; \
+                 an administrator can have it built again when they have fewer"
+            ));
+        }
         let percent = self.percent();
         NotReady(format!(
             "{what} is not ready: it is being built, {percent} % done; try again later"

@@ -9,11 +9,13 @@
 
 use bytes::Bytes;
 use salus_fhir::json::{Document, Limits, Node};
-use salus_store::{Content, Kind, Param, Put, Row, SealKey, Snapshot, Value};
+use salus_fhir::search::Parameters;
+use salus_store::{
+    Content, Kind, Param, Precondition, Put, Reindexed, Row, SealKey, Snapshot, Value,
+};
 
 use super::rows::rows;
 use super::types::ResourceType;
-use crate::context::Context;
 use crate::error::{self, Error};
 
 /// Contained resources of a container that are searched; others are not found.
@@ -57,20 +59,20 @@ pub(crate) struct Container<'c> {
 
 impl Container<'_> {
     /// The records for what it contains.
-    pub(crate) fn puts(
+    pub(crate) fn puts<S: AsRef<str>>(
         &self,
-        cx: &Context,
+        parameters: &Parameters,
+        own_bases: &[S],
         node: Node<'_>,
-        main_date_ms: Option<i64>,
-        seal: &SealKey,
+        (main_date_ms, seal): (Option<i64>, &SealKey),
     ) -> Result<Vec<Put>, Error> {
         let mut puts = Vec::new();
         for (at, ty, inner) in contained(node) {
-            let Some(extractor) = cx.parameters.extractor(ty.name) else {
+            let Some(extractor) = parameters.extractor(ty.name) else {
                 continue;
             };
             let entries = extractor
-                .extract(inner, &[&*cx.base])
+                .extract(inner, own_bases)
                 .map_err(|issue| Error::with_issues(error::Kind::Unprocessable, vec![issue]))?;
             let mut rows = rows(extractor, &entries, inner);
             rows.extend(self.own_rows(ty, inner));
@@ -88,27 +90,30 @@ impl Container<'_> {
         Ok(puts)
     }
 
-    /// The deletions of the records that there are for what it contained.
-    pub(crate) async fn removals(
+    /// Deletes the records that there are for what it contained.
+    pub(crate) async fn remove(
         &self,
         snapshot: &dyn Snapshot,
         body: &Bytes,
-    ) -> Result<Vec<Put>, salus_store::Error> {
+        (puts, preconditions): (&mut Vec<Put>, &mut Vec<Precondition>),
+    ) -> Result<(), salus_store::Error> {
         if !may_contain(body) {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let Ok(document) = Document::parse(body.to_vec(), &Limits::default()) else {
-            return Ok(Vec::new());
+            return Ok(());
         };
         let kinds: Vec<(usize, Kind)> = contained(document.root())
             .map(|(at, ty, _)| (at, kept_as(ty).kind))
             .collect();
         drop(document);
-        let mut puts = Vec::new();
         for (at, kind) in kinds {
             let id = self.id_of(at);
-            // A container from before they were kept has none.
             let Some(record) = snapshot.get(kind, &id).await? else {
+                // A container from before they were kept has none, unless it
+                // is indexed just now.
+                let version = None;
+                preconditions.push(Precondition::VersionIs { kind, id, version });
                 continue;
             };
             if record.content != Content::Deleted {
@@ -123,7 +128,7 @@ impl Container<'_> {
                 });
             }
         }
-        Ok(puts)
+        Ok(())
     }
 
     fn own_rows(&self, ty: ResourceType, inner: Node<'_>) -> Vec<Row> {
@@ -164,6 +169,28 @@ impl Container<'_> {
     fn place(&self, at: usize) -> Bytes {
         format!("{}/{}/{at}", self.ty.name, self.id).into()
     }
+}
+
+/// Of the records of contained resources those that there are none of, and
+/// new rows for the others.
+pub(crate) async fn missing(
+    snapshot: &dyn Snapshot,
+    puts: Vec<Put>,
+) -> Result<(Vec<Put>, Vec<Reindexed>), salus_store::Error> {
+    let (mut missing, mut known) = (Vec::new(), Vec::new());
+    for put in puts {
+        match snapshot.get(put.kind, &put.id).await? {
+            None => missing.push(put),
+            Some(record) => known.push(Reindexed {
+                kind: put.kind,
+                id: put.id,
+                version: record.version,
+                rows: put.rows,
+                main_date_ms: put.main_date_ms,
+            }),
+        }
+    }
+    Ok((missing, known))
 }
 
 /// Where a contained resource is.

@@ -66,7 +66,7 @@ impl Stored {
             version,
             text: splice::stamp(node, &stamp).into(),
             rows,
-            contained: container.puts(cx, node, main_date_ms, &seal)?,
+            contained: container.puts(&cx.parameters, &[&*cx.base], node, (main_date_ms, &seal))?,
             main_date_ms,
             seal,
         })

@@ -38,19 +38,18 @@ pub(super) async fn open(store: &dyn Store, scope: Scope, revision: u32) -> Resu
 }
 
 /// Rows that an older version of the server made are made anew. Types without
-/// records have none to make.
+/// records have none to make. What was begun goes on, if it leads here.
 async fn bring_up(snapshot: &dyn Snapshot, index: &mut Index) -> Result<(), Error> {
     if index.revision >= REVISION {
         return Ok(());
     }
-    for ty in ResourceType::all() {
-        let under_way = index
-            .goals
-            .iter()
-            .any(|goal| goal.id.is_empty() && *goal.ty == *ty.name);
-        let any = snapshot.walk(ty.kind, Seq(u64::MAX), 1, &[]).await?;
-        if !under_way && !any.is_empty() {
-            add_goal(index, "", ty.name);
+    if index.towards < REVISION {
+        index.towards = REVISION;
+        for ty in ResourceType::all() {
+            let any = snapshot.walk(ty.kind, Seq(u64::MAX), 1, &[]).await?;
+            if !any.is_empty() {
+                add_goal(index, "", ty.name);
+            }
         }
     }
     if !index.goals.iter().any(|goal| goal.id.is_empty()) {

@@ -3,10 +3,10 @@
 use std::sync::atomic::Ordering;
 
 use salus_auth::Action;
-use salus_auth::record::{Goal, Index};
+use salus_auth::record::{Goal, Index, Step};
 use salus_fhir::search::{Own, REVISION};
 
-use super::Project;
+use super::{Project, add_goal};
 use crate::Service;
 use crate::audit::entry::What;
 use crate::context::Context;
@@ -17,6 +17,8 @@ use crate::error::Error;
 pub struct IndexView {
     /// Whether everything is indexed.
     pub complete: bool,
+    /// Whether anything is left to be indexed that can be.
+    pub building: bool,
     /// Whether the building is held up.
     pub paused: bool,
     /// Which revision of extraction has made all rows.
@@ -46,6 +48,8 @@ pub struct ParameterView {
     pub done: u64,
     /// Records that there were when it began, about.
     pub total: u64,
+    /// Records that could not be indexed. It is not ready while there are any.
+    pub failed: u64,
 }
 
 impl Service {
@@ -56,13 +60,17 @@ impl Service {
         Ok(self.project(cx)?.view().await)
     }
 
-    /// Holds up the building of indexes, or lets it go on.
+    /// Holds up the building of indexes, or lets it go on; what ended with
+    /// records that could not be indexed is begun again.
     pub async fn pause_index(&self, cx: &Context, paused: bool) -> Result<IndexView, Error> {
         let grant = self.allow(cx, What::AdminWrite, Action::WriteIndex).await?;
         let project = self.project(cx)?;
         let mut state = project.state.lock().await;
         let mut index = state.index.clone();
         index.value.paused = paused;
+        if !paused {
+            begin_again(&mut index.value);
+        }
         let write = crate::pipeline::Write::system(&grant, "Index", index.put()?);
         index.version += 1;
         let entry = crate::audit::entry::Entry::new(
@@ -73,6 +81,7 @@ impl Service {
         );
         self.commit(cx, entry, Vec::new(), vec![write]).await?;
         state.index = index;
+        state.tell();
         drop(state);
         self.parameters.work.notify_one();
         Ok(project.view().await)
@@ -94,10 +103,18 @@ impl Service {
     }
 }
 
+fn begin_again(index: &mut Index) {
+    let ended = |goal: &&Goal| goal.step == Step::Ended;
+    let ended: Vec<Goal> = index.goals.iter().filter(ended).cloned().collect();
+    for goal in ended {
+        add_goal(index, &goal.id, &goal.ty);
+    }
+}
+
 /// Each type is walked once for all that waits on it.
 fn pending_of(index: &Index) -> u64 {
     let mut types: Vec<(&str, u64)> = Vec::new();
-    for goal in &index.goals {
+    for goal in index.goals.iter().filter(|goal| goal.step != Step::Ended) {
         let left = goal.total.saturating_sub(goal.done);
         match types.iter_mut().find(|(ty, _)| *ty == goal.ty) {
             Some((_, most)) => *most = left.max(*most),
@@ -125,6 +142,7 @@ impl Project {
         parameters.extend(others);
         IndexView {
             complete: index.goals.is_empty(),
+            building: index.goals.iter().any(|goal| goal.step != Step::Ended),
             paused: index.paused,
             revision: index.revision,
             newest_revision: REVISION,
@@ -143,6 +161,7 @@ fn defined(id: &str, own: &Own, goal: Option<&Goal>) -> ParameterView {
         ready: goal.is_none(),
         done: goal.map_or(0, |goal| goal.done),
         total: goal.map_or(0, |goal| goal.total),
+        failed: goal.map_or(0, |goal| goal.failed),
     }
 }
 
@@ -154,5 +173,6 @@ fn other(goal: &Goal) -> ParameterView {
         ready: false,
         done: goal.done,
         total: goal.total,
+        failed: goal.failed,
     }
 }

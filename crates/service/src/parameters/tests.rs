@@ -4,11 +4,11 @@ use bytes::Bytes;
 use salus_auth::record::{Project as ProjectRecord, SystemRecord};
 use salus_crypto::SecretKey;
 use salus_store::memory::Memory;
-use salus_store::{At, Content, Param, Reindexed, Row, Value};
+use salus_store::{At, Content, Param, Put, Reindexed, Row, SealKey, Value};
 
 use super::*;
 use crate::context::World;
-use crate::fhir::{CreateOptions, Handling};
+use crate::fhir::{CreateOptions, Handling, WriteCondition, WriteOptions};
 use crate::projects::DEFAULT;
 
 /// Time stands still, and randomness is a counter.
@@ -61,11 +61,16 @@ async fn count(service: &Service, search: &str) -> Result<usize, Failure> {
         .count())
 }
 
-/// Works until everything is indexed.
+/// Works until everything is indexed that can be.
 async fn indexed(service: &Service) {
     let complete = async {
-        let cx = context(service);
-        while !service.read_index(&cx).await.unwrap().complete {
+        // Whoever keeps a context holds up what comes next.
+        while service
+            .read_index(&context(service))
+            .await
+            .unwrap()
+            .building
+        {
             tokio::task::yield_now().await;
         }
     };
@@ -165,8 +170,21 @@ fn own_urls_stay_own_whatever_base_they_were_written_under() {
     });
 }
 
-/// As a version of the server left it that knew no composites.
-async fn make_older(store: &Memory, scope: Scope) {
+/// Commits as a version of the server did that made rows of an older revision.
+async fn put_older(store: &Memory, scope: Scope, puts: Vec<Put>, reindexed: Vec<Reindexed>) {
+    let batch = Batch {
+        scope,
+        time_ms: 1_600_000_000_000,
+        preconditions: Vec::new(),
+        puts,
+        reindexed,
+        audit: Vec::new(),
+        held: None,
+    };
+    store.commit(batch).await.unwrap();
+}
+
+async fn set_revision(store: &Memory, revision: u32) {
     let system = store.snapshot(Scope::SYSTEM, At::Now).await.unwrap();
     let record = system
         .get(ProjectRecord::KIND, DEFAULT)
@@ -174,21 +192,28 @@ async fn make_older(store: &Memory, scope: Scope) {
         .unwrap()
         .unwrap();
     let mut project = Saved::<ProjectRecord>::read(&record).unwrap().unwrap();
-    project.value.revision = 0;
-    let batch = |scope, puts, reindexed| Batch {
-        scope,
-        time_ms: 0,
-        preconditions: Vec::new(),
-        puts,
-        reindexed,
-        audit: Vec::new(),
-        held: None,
-    };
+    project.value.revision = revision;
     let put = project.put().unwrap();
-    store
-        .commit(batch(Scope::SYSTEM, vec![put], Vec::new()))
-        .await
-        .unwrap();
+    put_older(store, Scope::SYSTEM, vec![put], Vec::new()).await;
+}
+
+/// A resource that no rows were made of.
+fn bare(ty: &str, id: &str, version: u64, body: &str) -> Put {
+    let text = format!(r#"{{"resourceType":"{ty}","id":"{id}",{body}}}"#);
+    Put {
+        kind: Kind::named(ty),
+        id: id.into(),
+        version,
+        content: Content::Body(text.into()),
+        rows: Vec::new(),
+        main_date_ms: None,
+        seal: SealKey::Scope,
+    }
+}
+
+/// As a version of the server left it that knew no composites.
+async fn make_older(store: &Memory, scope: Scope) {
+    set_revision(store, 0).await;
     let kind = Kind::named("Observation");
     let all = store.snapshot(scope, At::Now).await.unwrap();
     let hits = all
@@ -211,10 +236,7 @@ async fn make_older(store: &Memory, scope: Scope) {
             }],
             main_date_ms: None,
         };
-        store
-            .commit(batch(scope, Vec::new(), vec![old]))
-            .await
-            .unwrap();
+        put_older(store, scope, Vec::new(), vec![old]).await;
     }
 }
 
@@ -245,5 +267,165 @@ fn a_folder_of_an_older_version_is_brought_up_to_date() {
                 .complete
         );
         assert_eq!(count(&service, pair).await, Ok(1));
+    });
+}
+
+#[test]
+fn words_places_lists_and_contained_resources_of_an_older_version_are_indexed() {
+    run(async {
+        let store = Memory::new();
+        let scope = context(&open(&store).await).scope;
+        set_revision(&store, 1).await;
+        let puts = vec![
+            bare(
+                "Patient",
+                "p",
+                1,
+                r#""text":{"status":"generated","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\">Infected</div>"}"#,
+            ),
+            bare(
+                "Location",
+                "l",
+                1,
+                r#""position":{"longitude":8,"latitude":50}"#,
+            ),
+            bare(
+                "List",
+                "m",
+                1,
+                r#""status":"current","mode":"working","entry":[{"item":{"reference":"Patient/p"}}]"#,
+            ),
+            bare(
+                "MedicationRequest",
+                "r",
+                1,
+                r##""status":"active","intent":"order","subject":{"reference":"Patient/p"},"contained":[{"resourceType":"Medication","id":"a","code":{"coding":[{"code":"x"}]}}],"medicationReference":{"reference":"#a"}"##,
+            ),
+        ];
+        put_older(&store, scope, puts, Vec::new()).await;
+        let searches = [
+            "Patient?_text=infection",
+            "Patient?_content=infect*",
+            "Patient?_list=m",
+            "Location?near=50|8|10|km",
+            "Medication?_contained=true",
+            "Medication?_contained=true&code=x",
+            "Medication?_contained=both&_containedType=contained&_lastUpdated=2020-09-13",
+            "Patient?_has:MedicationRequest:subject:_id=r&_text=infection",
+            "MedicationRequest?subject:Patient._content=infection",
+        ];
+        let service = open(&store).await;
+        for search in searches {
+            let found = count(&service, search).await;
+            assert_eq!(found, Err(Failure::Unavailable), "{search}");
+        }
+        assert_eq!(
+            count(&service, "Condition?_list=$current-problems").await,
+            Ok(0)
+        );
+        indexed(&service).await;
+        for search in searches {
+            assert_eq!(count(&service, search).await, Ok(1), "{search}");
+        }
+        // What was made is taken away with what it was made of.
+        let cx = context(&service);
+        let options = WriteOptions {
+            condition: WriteCondition::None,
+            idempotency_key: None,
+        };
+        service
+            .delete(&cx, "MedicationRequest", "r", &options)
+            .await
+            .unwrap();
+        assert_eq!(count(&service, "Medication?_contained=true").await, Ok(0));
+    });
+}
+
+#[test]
+fn types_that_are_up_to_date_stay_so_after_a_restart() {
+    run(async {
+        let store = Memory::new();
+        let scope = context(&open(&store).await).scope;
+        set_revision(&store, 1).await;
+        let div = r#""text":{"status":"generated","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\">word</div>"}"#;
+        let puts = vec![bare("Group", "g", 1, div), bare("Patient", "p", 1, div)];
+        put_older(&store, scope, puts, Vec::new()).await;
+        let service = open(&store).await;
+        let project = service.parameters.project(scope).unwrap();
+        while count(&service, "Group?_text=word").await != Ok(1) {
+            service.step(&project).await.unwrap();
+        }
+        assert_eq!(
+            count(&service, "Patient?_text=word").await,
+            Err(Failure::Unavailable)
+        );
+        let service = open(&store).await;
+        assert_eq!(count(&service, "Group?_text=word").await, Ok(1));
+        assert_eq!(
+            count(&service, "Patient?_text=word").await,
+            Err(Failure::Unavailable)
+        );
+        indexed(&service).await;
+        assert_eq!(count(&service, "Patient?_text=word").await, Ok(1));
+    });
+}
+
+#[test]
+fn a_parameter_is_not_ready_while_records_cannot_be_indexed() {
+    run(async {
+        let store = Memory::new();
+        let service = open(&store).await;
+        let cx = context(&service);
+        create(&service, &cx, "Patient", BLUE).await;
+        let one = r##"{"url":"urn:eye","valueCode":"#"}"##;
+        let many: Vec<String> = (0..70_000)
+            .map(|n| one.replace('#', &n.to_string()))
+            .collect();
+        let many = format!(r#""extension":[{}]"#, many.join(","));
+        put_older(
+            &store,
+            cx.scope,
+            vec![bare("Patient", "p", 1, &many)],
+            Vec::new(),
+        )
+        .await;
+        create(&service, &cx, "SearchParameter", EYE).await;
+        drop(cx);
+        indexed(&service).await;
+        let check = async |service: &Service| {
+            let view = service.read_index(&context(service)).await.unwrap();
+            assert!(!view.complete && !view.building);
+            assert_eq!(
+                (view.parameters[0].ready, view.parameters[0].failed),
+                (false, 1)
+            );
+            assert_eq!(
+                count(service, "Patient?eye=blue").await,
+                Err(Failure::Unavailable)
+            );
+        };
+        check(&service).await;
+        // What is known of it is known after a restart.
+        let service = open(&store).await;
+        check(&service).await;
+        put_older(
+            &store,
+            context(&service).scope,
+            vec![bare("Patient", "p", 2, BLUE)],
+            Vec::new(),
+        )
+        .await;
+        let cx = context(&service);
+        assert!(service.pause_index(&cx, false).await.unwrap().building);
+        drop(cx);
+        indexed(&service).await;
+        assert!(
+            service
+                .read_index(&context(&service))
+                .await
+                .unwrap()
+                .complete
+        );
+        assert_eq!(count(&service, "Patient?eye=blue").await, Ok(2));
     });
 }

@@ -11,26 +11,23 @@
 //! The place is kept with the project's [`Index`], now and then: what was done
 //! since is done again after a crash, which changes nothing.
 
+mod anew;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use salus_auth::record::{Index, Step};
-use salus_fhir::definitions::SearchKind;
-use salus_fhir::json::{Document, Limits};
-use salus_fhir::reference::Reference;
-use salus_fhir::search::{Entry, Extractor, Parameters, REVISION, Value as Found};
-use salus_store::{
-    At, Batch, Content, Filter, Hit, Kind, Param, Put, Query, Reindexed, Row, Scope, Seq, Value,
-};
+use salus_fhir::search::REVISION;
+use salus_store::{At, Batch, Filter, Kind, Put, Query, Reindexed, Scope, Seq, Snapshot};
 
 use super::load::kind_of;
-use super::{Project, State};
+use super::{Project, State, tell};
 use crate::Service;
 use crate::error::Error;
-use crate::fhir::list;
-use crate::fhir::rows;
-use crate::fhir::types::ResourceType;
+use crate::fhir::contained;
+use anew::Anew;
 
 /// Records of one step.
 const RECORDS: usize = 64;
@@ -44,7 +41,6 @@ const WAIT: Duration = Duration::from_millis(10);
 const RETRY: Duration = Duration::from_secs(1);
 /// Most URLs under which a server may have answered.
 pub(super) const BASES_MAX: usize = 16;
-const NO_BASES: &[&str] = &[];
 /// Where a walk begins.
 const TOP: u64 = u64::MAX;
 
@@ -100,15 +96,12 @@ impl Service {
     /// Some records of one type of a project.
     pub(super) async fn step(&self, project: &Project) -> Result<Stepped, Error> {
         let mut state = project.state.lock().await;
-        if state.index.value.paused || state.index.value.goals.is_empty() {
+        let Some(ty) = next_type(&state.index.value) else {
             return Ok(Stepped::Idle);
-        }
+        };
         if !state.is_settled() {
             return Ok(Stepped::Early);
         }
-        let Some(ty) = state.index.value.goals.first().map(|goal| goal.ty.clone()) else {
-            return Ok(Stepped::Idle);
-        };
         let parameters = self.parameters(project.scope);
         let snapshot = self.store.snapshot(project.scope, At::Now).await?;
         let kind = kind_of(&ty).unwrap_or(Kind(0));
@@ -120,18 +113,24 @@ impl Service {
             news |= total > 0;
         }
         let place = place(&state.index.value, &ty);
-        let references = references(&ty);
+        let references = anew::references(&ty);
         let walk = snapshot.walk(kind, Seq(place), RECORDS, &references);
         let hits = walk.await?;
-        drop(snapshot);
         let mut bases = state.index.value.bases.clone();
-        let (reindexed, failed) = anew(&ty, &parameters, &hits, &mut bases);
+        let mut new = anew::of(&ty, &parameters, &hits, &mut bases);
         drop(parameters);
-        let done = hits.len() as u64;
+        if !self
+            .lay_contained(project.scope, &*snapshot, &mut new)
+            .await?
+        {
+            return Ok(Stepped::Early);
+        }
+        drop(snapshot);
+        let (done, failed) = (hits.len() as u64, new.failed);
         let next = hits.last().map_or(0, |last| last.record.seq.0);
         let mut index = state.index.clone();
         index.value.bases = bases;
-        let complete = advance(&mut index.value, &ty, next, done);
+        let complete = advance(&mut index.value, &ty, next, (done, failed));
         // That a type has no records need not be told while there is more to do.
         news |= complete && (place < TOP || index.value.goals.is_empty());
         let put = match news {
@@ -139,11 +138,13 @@ impl Service {
             false => None,
         };
         index.version = put.as_ref().map_or(index.version, |put| put.version);
-        self.lay(project.scope, reindexed, put).await?;
+        if !self.lay(project.scope, new.rows, put).await? {
+            return Ok(Stepped::Early);
+        }
         self.parameters.indexed.fetch_add(done, Ordering::Relaxed);
         state.index = index;
         state.failed += failed;
-        state.tell(&ty);
+        state.tell();
         if complete {
             project.publish(&mut state);
         }
@@ -151,28 +152,81 @@ impl Service {
     }
 
     /// Commits new rows. This is no use case: nobody asked, nothing is shown
-    /// and no resource changes.
+    /// and no resource changes. Says whether it was done: not if another
+    /// change came first.
     async fn lay(
         &self,
         scope: Scope,
         reindexed: Vec<Reindexed>,
         put: Option<Put>,
-    ) -> Result<(), Error> {
-        if reindexed.is_empty() && put.is_none() {
-            return Ok(());
-        }
+    ) -> Result<bool, Error> {
         let batch = Batch {
-            scope,
-            time_ms: self.now_ms(),
-            preconditions: Vec::new(),
-            puts: put.into_iter().collect(),
             reindexed,
-            audit: Vec::new(),
-            held: None,
+            ..batch(scope, self.now_ms(), put.into_iter().collect())
         };
-        self.store.commit(batch).await?;
-        Ok(())
+        self.lay_batch(batch).await
     }
+
+    /// Commits the records of contained resources that there are none of, and
+    /// adds new rows of the others to those that are to be laid. Each has the
+    /// time of its container, as it would have had from the writer.
+    async fn lay_contained(
+        &self,
+        scope: Scope,
+        snapshot: &dyn Snapshot,
+        new: &mut Anew,
+    ) -> Result<bool, Error> {
+        let mut batches: BTreeMap<i64, Batch> = BTreeMap::new();
+        for inside in std::mem::take(&mut new.contained) {
+            let (missing, known) = contained::missing(snapshot, inside.puts).await?;
+            new.rows.extend(known);
+            if !missing.is_empty() {
+                let time_ms = inside.time_ms;
+                let batch = || batch(scope, time_ms, Vec::new());
+                let batch = batches.entry(time_ms).or_insert_with(batch);
+                batch.preconditions.push(inside.current);
+                batch.puts.extend(missing);
+            }
+        }
+        for batch in batches.into_values() {
+            if !self.lay_batch(batch).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn lay_batch(&self, batch: Batch) -> Result<bool, Error> {
+        if batch.reindexed.is_empty() && batch.puts.is_empty() {
+            return Ok(true);
+        }
+        match self.store.commit(batch).await {
+            Ok(_) => Ok(true),
+            Err(salus_store::Error::Conflict { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn batch(scope: Scope, time_ms: i64, puts: Vec<Put>) -> Batch {
+    Batch {
+        scope,
+        time_ms,
+        preconditions: Vec::new(),
+        puts,
+        reindexed: Vec::new(),
+        audit: Vec::new(),
+        held: None,
+    }
+}
+
+/// The type to walk over; `None` if there is nothing to do just now.
+fn next_type(index: &Index) -> Option<String> {
+    let mut goals = index.goals.iter().filter(|goal| goal.step != Step::Ended);
+    goals
+        .next()
+        .filter(|_| !index.paused)
+        .map(|goal| goal.ty.clone())
 }
 
 impl State {
@@ -198,12 +252,11 @@ impl State {
     }
 
     /// Shows how far it is to those who ask.
-    fn tell(&self, ty: &str) {
-        for goal in self.index.value.goals.iter().filter(|goal| goal.ty == ty) {
+    pub(super) fn tell(&self) {
+        for goal in &self.index.value.goals {
             let key = (goal.id.clone(), goal.ty.clone());
             if let Some(building) = self.building.get(&key) {
-                building.done.store(goal.done, Ordering::Relaxed);
-                building.total.store(goal.total, Ordering::Relaxed);
+                tell(building, goal);
             }
         }
     }
@@ -226,124 +279,40 @@ fn all(kind: Kind) -> Query {
 }
 
 /// The walk of a type has come to a place; 0 is behind the oldest version.
-/// Says whether any goal is reached.
-fn advance(index: &mut Index, ty: &str, to: u64, done: u64) -> bool {
-    let before = index.goals.len();
+/// Says whether it is over for any goal.
+fn advance(index: &mut Index, ty: &str, to: u64, (done, failed): (u64, u64)) -> bool {
+    let mut over = false;
     index.goals.retain_mut(|goal| {
-        if goal.ty != ty {
+        if goal.ty != ty || goal.step == Step::Ended {
             return true;
         }
         goal.done += done;
-        match goal.step {
+        goal.failed += failed;
+        let goes_on = match goal.step {
             Step::Until(end) => to > end,
             Step::Since(TOP) => to > 0,
             Step::Since(start) if to == 0 => {
                 goal.step = Step::Until(start);
                 true
             }
-            Step::Since(_) | Step::Waiting => true,
+            Step::Since(_) | Step::Waiting | Step::Ended => true,
+        };
+        over |= !goes_on;
+        if !goes_on && goal.failed > 0 {
+            goal.step = Step::Ended;
         }
+        goes_on || goal.step == Step::Ended
     });
     index.places.retain(|(of, _)| of != ty);
-    let goes_on = index.goals.iter().any(|goal| goal.ty == ty);
+    let mut goals = index.goals.iter();
+    let goes_on = goals.any(|goal| goal.ty == ty && goal.step != Step::Ended);
     if goes_on && to > 0 {
         index.places.push((ty.to_owned(), to));
     }
     if !index.goals.iter().any(|goal| goal.id.is_empty()) {
         index.revision = index.revision.max(REVISION);
     }
-    index.goals.len() < before
-}
-
-/// New rows for records, and of how many they could not be made: those stay
-/// as they are.
-fn anew(
-    ty: &str,
-    parameters: &Parameters,
-    hits: &[Hit],
-    bases: &mut Vec<String>,
-) -> (Vec<Reindexed>, u64) {
-    let Some(extractor) = parameters.extractor(ty) else {
-        return (Vec::new(), hits.len() as u64);
-    };
-    let made = hits.iter().filter_map(|hit| rows_of(extractor, hit, bases));
-    let made: Vec<Reindexed> = made.collect();
-    let failed = (hits.len() - made.len()) as u64;
-    if failed > 0 {
-        tracing::warn!(ty, failed, "records keep their old index rows");
-    }
-    (made, failed)
-}
-
-fn rows_of(extractor: &Extractor, hit: &Hit, bases: &mut Vec<String>) -> Option<Reindexed> {
-    let record = &hit.record;
-    let Content::Body(body) = &record.content else {
-        return None;
-    };
-    let limits = Limits {
-        bytes_max: usize::MAX,
-        ..Limits::default()
-    };
-    let document = Document::parse(body.to_vec(), &limits).ok()?;
-    let mut entries = extractor.extract(document.root(), bases).ok()?;
-    let known = bases.len();
-    learn(extractor, &entries, &hit.rows, bases);
-    if bases.len() > known {
-        entries = extractor.extract(document.root(), bases).ok()?;
-    }
-    let ty = ResourceType::of(record.kind)?;
-    let mut rows = rows::rows(extractor, &entries, document.root());
-    list::add_members(ty, document.root(), bases, &mut rows);
-    Some(Reindexed {
-        kind: record.kind,
-        id: record.id.clone(),
-        version: record.version,
-        rows,
-        main_date_ms: extractor.main_date(&entries).map(|span| span.from_ms),
-    })
-}
-
-/// A URL that the writer took for a record of this server begins with a base
-/// of it. Nobody else knows the bases of requests that are long past.
-fn learn(extractor: &Extractor, entries: &[Entry<'_>], rows: &[Row], bases: &mut Vec<String>) {
-    for entry in entries {
-        let Found::ReferenceUri(url) = &entry.value else {
-            continue;
-        };
-        let Some(Reference::Absolute {
-            target: Some(local),
-            ..
-        }) = Reference::parse(url, NO_BASES)
-        else {
-            continue;
-        };
-        let Some(parameter) = extractor.parameters().get(usize::from(entry.parameter)) else {
-            continue;
-        };
-        let param = rows::param(extractor.ty(), parameter);
-        let was_own = rows.iter().any(|row| {
-            let to = Value::Reference {
-                kind: Kind::named(local.ty),
-                id: local.id.into(),
-            };
-            row.param == param && row.value == to
-        });
-        let tail = format!("/{}/{}", local.ty, local.id);
-        if was_own
-            && bases.len() < BASES_MAX
-            && let Some((base, _)) = url.rsplit_once(&tail)
-        {
-            bases.push(base.to_owned());
-        }
-    }
-}
-
-/// The parameters of R4 that are references of a type.
-fn references(ty: &str) -> Vec<Param> {
-    let all = Parameters::r4().of(ty);
-    all.filter(|parameter| parameter.kind == SearchKind::Reference)
-        .map(|parameter| rows::param(ty, parameter))
-        .collect()
+    over
 }
 
 #[cfg(test)]

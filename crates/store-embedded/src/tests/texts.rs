@@ -1,11 +1,12 @@
 //! Postings: laid with their versions, and taken out with them.
 
-use salus_store::{Batch, Kind, Param, Put, Reindexed, Row, Value, Word, Words};
+use salus_store::{Batch, Kind, Param, Place, Put, Reindexed, Row, Store, Value, Word, Words};
 use tempfile::TempDir;
 
 use super::room::{KIND, Room, SCOPE, batch, observation};
 use crate::Embedded;
 use crate::commit::Job;
+use crate::index;
 use crate::keys;
 use crate::kv::When;
 use crate::prepare::Prepared;
@@ -243,4 +244,61 @@ fn rows_can_be_made_anew() {
         edits.lay((SCOPE, KIND), 2, &rows);
     });
     check(&room, &store, &[("one", &[1, 2, 3]), ("two", &[2])]);
+}
+
+/// Without one of the keys under `space`, a check says this.
+#[track_caller]
+fn check_without(space: u8, ty: u8, fault: &str) {
+    let dir = TempDir::new().unwrap();
+    let room = Room::new(dir.path());
+    let store = room.open();
+    let mut put = put("a", 1, "one");
+    let param = Param::named("Observation", "at");
+    let place = Value::Place(Place::of_degrees(50.0, 8.0).unwrap());
+    let to = Value::Reference {
+        kind: KIND,
+        id: "b".into(),
+    };
+    put.rows
+        .extend([place, to].map(|value| Row { param, value }));
+    room.commit(&store, batch(vec![put])).unwrap();
+    room.check(&store);
+    let mut start = keys::of_param(space, SCOPE, KIND, param);
+    if space == keys::TEXT {
+        start = keys::of_param(space, SCOPE, KIND, TEXT);
+    } else {
+        start.push(ty);
+    }
+    let view = store.core.kv.view().unwrap();
+    let mut cursor = view.forward(&start, &[space + 1]).unwrap();
+    let key = cursor.next().unwrap().unwrap().0.to_vec();
+    assert!(key.starts_with(&start));
+    drop(cursor);
+    drop(view);
+    store
+        .core
+        .kv
+        .write_here(vec![(key, None)], When::Now)
+        .unwrap();
+    let faults = room.runtime.block_on(store.check()).unwrap();
+    assert_eq!(faults, [fault]);
+}
+
+#[test]
+fn a_check_names_what_is_missing() {
+    check_without(
+        keys::INDEX,
+        index::PLACE,
+        "version 1: a place is not in the index",
+    );
+    check_without(
+        keys::INDEX,
+        index::REFERENCE,
+        "version 1: a reference is not in the index",
+    );
+    check_without(
+        keys::TEXT,
+        0,
+        "version 1: its words are not those of its postings",
+    );
 }

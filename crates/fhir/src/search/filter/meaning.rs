@@ -114,11 +114,14 @@ impl<'m> Meaning<'m> {
         let (modifier, value) = self
             .compared(ty, parameter, compare)
             .map_err(|expected| self.malformed(compare.value_at, &expected))?;
-        Ok(Criterion {
+        let criterion = Criterion {
             parameter,
             modifier,
             values: vec![value],
-        })
+        };
+        let current = self.reading.asking.parameters.check_current(ty, &criterion);
+        self.placed(name.at, current.map_err(|not| not.at(String::new())))?;
+        Ok(criterion)
     }
 
     /// The modifier that stands for an operator, and the value under it.

@@ -41,10 +41,8 @@ pub(super) fn read(
     terms: &Terms,
 ) -> (Asked, Vec<Problem>) {
     // What a project's own parameters find, contained resources are not indexed by.
-    let known = match within::is_asked(parameters) {
-        true => Parameters::r4(),
-        false => &cx.parameters,
-    };
+    let without_own = within::is_asked(parameters).then(|| cx.parameters.without_own());
+    let known = without_own.as_ref().unwrap_or(&cx.parameters);
     let asking = Asking {
         own_bases: &[&cx.base],
         parameters: known,

@@ -11,6 +11,7 @@ fn goal(id: &str, step: Step) -> Goal {
         step,
         done: 0,
         total: 0,
+        failed: 0,
     }
 }
 
@@ -22,7 +23,7 @@ fn check(goals: &[(&str, Step)], to: u64, left: &[(&str, Step)], at: Option<u64>
         places: vec![("Patient".to_owned(), 50)],
         ..Index::default()
     };
-    let complete = advance(&mut index, "Patient", to, 5);
+    let complete = advance(&mut index, "Patient", to, (5, 0));
     let found: Vec<_> = index
         .goals
         .iter()
@@ -66,4 +67,25 @@ fn goals_that_came_at_different_places_do_not_wait_for_each_other() {
     check(&both, 0, &[("b", Step::Until(50))], None);
     let both = [("a", Step::Until(45)), ("b", Step::Until(20))];
     check(&both, 40, &[("b", Step::Until(20))], Some(40));
+}
+
+#[test]
+fn a_goal_with_records_that_failed_is_over_and_not_reached() {
+    let mut index = Index {
+        goals: vec![goal("a", Step::Since(TOP)), goal("b", Step::Since(50))],
+        ..Index::default()
+    };
+    assert!(!advance(&mut index, "Patient", 40, (5, 1)));
+    assert!(advance(&mut index, "Patient", 0, (5, 0)));
+    let found: Vec<_> = index.goals.iter().map(|goal| goal.step).collect();
+    assert_eq!(found, [Step::Ended, Step::Until(50)]);
+    assert!(advance(&mut index, "Patient", 40, (5, 0)));
+    // Nothing more is done for them.
+    assert!(!advance(&mut index, "Patient", 0, (5, 0)));
+    let found: Vec<_> = index
+        .goals
+        .iter()
+        .map(|goal| (goal.step, goal.done))
+        .collect();
+    assert_eq!(found, [(Step::Ended, 10), (Step::Ended, 15)]);
 }
