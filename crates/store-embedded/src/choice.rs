@@ -10,8 +10,9 @@
 use salus_store::{Error, Filter, Param, Sort};
 
 use crate::estimate::Estimate;
-use crate::index::{Access, Span};
+use crate::index::{Access, Hints, Span};
 use crate::keys;
+use crate::links::SKIPPED_PER_ROW;
 use crate::search::{After, Chosen, Search};
 
 /// What things cost, in microseconds, about: the next entry of an index,
@@ -228,24 +229,42 @@ impl<'a> Search<'a> {
 
     /// Going through the records in the order asked for.
     fn in_order_asked(&mut self, estimate: &Estimate, wanted: usize) -> Result<Option<Way>, Error> {
-        let (bounds, row_us) = match *self.query.sort {
-            [] | [Sort::Updated { .. }, ..] => (None, NEXT_ROW_US),
-            [Sort::Id { .. }, ..] => (None, ENTRY_US + ROW_US),
+        let (bounds, row_us, hinted) = match *self.query.sort {
+            [] | [Sort::Updated { .. }, ..] => (None, NEXT_ROW_US, false),
+            [Sort::Id { .. }, ..] => (None, ENTRY_US + ROW_US, false),
             [Sort::Value { param, .. }, ..] if self.can_walk(param)? => {
-                (self.bounds(param)?, ENTRY_US + ROW_US)
+                let hinted = self.shows_hints(param)?;
+                (self.bounds(param)?, ENTRY_US + ROW_US, hinted)
             }
             _ => return Ok(None),
         };
-        let within = bounds.iter().flat_map(|bounds| &bounds.conditions);
-        let within = estimate.part(within.copied());
-        let rows = wanted as f64 * within / estimate.part_of_all();
-        let rows = rows.min(estimate.all * within);
+        let conditions = bounds.iter().flat_map(|bounds| &bounds.conditions);
+        let conditions: Vec<usize> = conditions.copied().collect();
+        let within = estimate.part(conditions.iter().copied());
+        let entries = wanted as f64 * within / estimate.part_of_all();
+        let entries = entries.min(estimate.all * within);
+        let (rows, us) = match hinted {
+            true => {
+                let shown = self.hinted().chain(conditions);
+                let shown = entries * estimate.part(shown) / within;
+                let rows = shown + entries / SKIPPED_PER_ROW as f64;
+                (rows, entries * ENTRY_US + shown * ROW_US)
+            }
+            false => (entries, entries * row_us),
+        };
         Ok(Some(Way {
             by: By::Order(bounds),
             rows,
-            us: SEEK_US + rows * row_us,
+            us: SEEK_US + us,
             slack: SLACK * self.balance(wanted)?,
         }))
+    }
+
+    /// The conditions that hints tell of.
+    fn hinted(&self) -> impl Iterator<Item = usize> {
+        let conditions = self.conditions.all.iter().enumerate();
+        let hinted = conditions.filter(|(_, one)| Hints::wanted(one).is_some());
+        hinted.map(|(condition, _)| condition)
     }
 
     /// Reading all entries of the index that has the fewest, and of others as

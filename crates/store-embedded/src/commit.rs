@@ -338,7 +338,7 @@ impl Committer {
             writes.push(set(key, put.entry.clone()));
             for mut key in put.index {
                 keys::set_seq(&mut key, seq);
-                let value = match index::is_reference(&key) {
+                let value = match index::has_hints(&key) {
                     true => put.hints.clone(),
                     false => Vec::new(),
                 };

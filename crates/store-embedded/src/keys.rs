@@ -9,7 +9,7 @@
 //! | `v` scope kind id version | the seq of an older version |
 //! | `k` scope kind seq | a current, undeleted version: its rows |
 //! | `h` scope kind seq | a version that is not current: superseded, or a deletion |
-//! | `i` scope kind param value seq | a version can be found by this value; hints if it is a reference, else nothing |
+//! | `i` scope kind param value seq | a version can be found by this value; hints if it is a reference or a date, else nothing |
 //! | `l` scope kind param to from seq | nothing: as `i`, for dates that last long, by their end |
 //! | `t` scope kind param term seq | a block of postings: versions whose text has the term |
 //! | `g` superseding-seq superseded-seq | the rows of a superseded version are still there |

@@ -17,7 +17,7 @@ use crate::search::hints as hints_of;
 use crate::walk::next_wanted;
 
 /// Passing over so many entries costs about as much as looking at a row.
-const SKIPPED_PER_ROW: u64 = 32;
+pub(crate) const SKIPPED_PER_ROW: u64 = 32;
 /// Reading so many entries costs about as much as looking at a row.
 const ENTRIES_PER_ROW: u64 = 8;
 /// Rows looked at between two looks at the clock.

@@ -15,6 +15,7 @@ use crate::index::Lie;
 use crate::kv::Cursor;
 use crate::row::Entry;
 use crate::search::{After, Chosen, Search};
+use crate::walk::next_wanted;
 use crate::{index, keys};
 
 /// Entries of one rank that are rather read and sorted,
@@ -99,7 +100,7 @@ impl<'a> Search<'a> {
         let marker = self.marker(&prefix);
         let mut page = Vec::new();
         let mut cursor = self.cursor(&start, &end, down)?;
-        let mut next = cursor.next_key()?.map(<[u8]>::to_vec);
+        let mut next = self.next_key(&mut cursor)?.map(<[u8]>::to_vec);
         while page.len() < wanted
             && let Some(first) = next.take()
         {
@@ -110,7 +111,7 @@ impl<'a> Search<'a> {
                     false => start = keys::after_prefix(&marker),
                 }
                 cursor = self.cursor(&start, &end, down)?;
-                next = cursor.next_key()?.map(<[u8]>::to_vec);
+                next = self.next_key(&mut cursor)?.map(<[u8]>::to_vec);
                 continue;
             }
             let Some(group) = self.read_group(&first, (&prefix, &marker), few, &mut cursor)? else {
@@ -122,7 +123,7 @@ impl<'a> Search<'a> {
                     false => start = keys::after_prefix(&group.rank),
                 }
                 cursor = self.cursor(&start, &end, down)?;
-                cursor.next_key()?;
+                self.next_key(&mut cursor)?;
             }
             next = cursor.key().map(<[u8]>::to_vec);
             let left = wanted - page.len();
@@ -136,6 +137,14 @@ impl<'a> Search<'a> {
         }
         page.truncate(wanted);
         Ok(Some(page))
+    }
+
+    /// The key of the next entry whose hints, if it has any, show what is wanted.
+    fn next_key<'c>(&mut self, cursor: &'c mut Cursor<'_>) -> Result<Option<&'c [u8]>, Error> {
+        let mut skipped = 0;
+        let key = next_wanted(cursor, self.wanted, &mut skipped)?;
+        self.links.skip(skipped);
+        Ok(key)
     }
 
     /// Where the walk begins and ends, both whatever its direction.
@@ -195,7 +204,7 @@ impl<'a> Search<'a> {
             seqs: vec![keys::last_number(first)],
             more: false,
         };
-        while let Some(key) = cursor.next_key()? {
+        while let Some(key) = self.next_key(cursor)? {
             if !key.starts_with(&group.rank) {
                 break;
             }
@@ -548,17 +557,21 @@ impl<'a> Search<'a> {
 
     /// Whether the index of a parameter is in the order of its values.
     pub(crate) fn can_walk(&self, param: Param) -> Result<bool, Error> {
-        let prefix = keys::of_param(keys::INDEX, self.reader.scope, self.query.kind, param);
-        for tag in [index::COMPOSITE, index::PLACE] {
-            let start = [&prefix[..], &[tag]].concat();
-            let mut cursor = self
-                .reader
-                .view
-                .forward(&start, &keys::after_prefix(&start))?;
-            if cursor.next_key()?.is_some() {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        Ok(!self.has_any(param, index::COMPOSITE)? && !self.has_any(param, index::PLACE)?)
+    }
+
+    /// Whether entries of a walk along a parameter show what conditions want
+    /// to see.
+    pub(crate) fn shows_hints(&self, param: Param) -> Result<bool, Error> {
+        Ok(!self.wanted.is_empty()
+            && (self.has_any(param, index::DATE)? || self.has_any(param, index::REFERENCE)?))
+    }
+
+    fn has_any(&self, param: Param, tag: u8) -> Result<bool, Error> {
+        let mut start = keys::of_param(keys::INDEX, self.reader.scope, self.query.kind, param);
+        start.push(tag);
+        let view = &self.reader.view;
+        let mut cursor = view.forward(&start, &keys::after_prefix(&start))?;
+        Ok(cursor.next_key()?.is_some())
     }
 }

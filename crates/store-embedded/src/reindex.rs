@@ -136,10 +136,10 @@ fn difference(was: Keys, becomes: Keys, (old, new): (&[Row], &[Row])) -> (Values
     let same_hints = Hints::of_rows(old) == hints;
     let old_keys: HashSet<&[u8]> = was.iter().map(Vec::as_slice).collect();
     let new_keys: HashSet<&[u8]> = becomes.iter().map(Vec::as_slice).collect();
-    let stays = |key: &[u8]| old_keys.contains(key) && (same_hints || !index::is_reference(key));
+    let stays = |key: &[u8]| old_keys.contains(key) && (same_hints || !index::has_hints(key));
     let set = becomes.iter().filter(|key| !stays(key));
     let set = set.map(|key| {
-        let value = match index::is_reference(key) {
+        let value = match index::has_hints(key) {
             true => hints.clone(),
             false => Vec::new(),
         };

@@ -170,8 +170,12 @@ impl PartialEq for Head {
 
 impl Eq for Head {}
 
-/// The key of the next entry whose hints show what is wanted; those passed
-/// over are added to `skipped`.
+/// So many entries are passed over at once.
+const SKIPPED_MAX: u32 = 4096;
+
+/// The key of the next entry whose hints show what is wanted, or of one that
+/// very many were passed over for, so that its reader can look at its limits;
+/// those passed over are added to `skipped`.
 pub(crate) fn next_wanted<'a>(
     cursor: &'a mut Cursor<'_>,
     wanted: &[Vec<u8>],
@@ -180,7 +184,7 @@ pub(crate) fn next_wanted<'a>(
     if wanted.is_empty() {
         return cursor.next_key();
     }
-    loop {
+    for _ in 0..SKIPPED_MAX {
         match cursor.next()? {
             None => return Ok(None),
             Some((_, hints)) if Hints::may_match(&hints, wanted) => break,

@@ -1,13 +1,13 @@
-//! What the key of a reference tells about the record that refers.
+//! What the key of a reference or a date tells about the record that has it.
 
 use salus_store::{Filter, Param, Row, Test, Value};
 
 use super::SPANS_MAX;
 
-/// What the value of a reference's key tells about the record's codes: format
-/// 1 in the first byte, then a byte of the hash of each parameter and code. A
-/// patient's records with a certain code are found without reading the rows
-/// of all the others.
+/// What the value of such a key tells about the record's codes: format 1 in
+/// the first byte, then a byte of the hash of each parameter and code. A
+/// patient's records with a certain code, or the latest ones with it, are found
+/// without reading the rows of all the others.
 pub(crate) struct Hints;
 
 impl Hints {

@@ -17,7 +17,7 @@ mod values;
 pub(crate) use hints::Hints;
 pub(crate) use ranks::Lie;
 pub(crate) use spans::{Access, KeyTest, SPANS_MAX, Span};
-pub(crate) use values::{is_reference, main_date_bytes};
+pub(crate) use values::{has_hints, main_date_bytes};
 
 use crate::hash::SipHash;
 

@@ -444,7 +444,10 @@ fn dates(tagged: &[u8], long: Option<&[u8]>, comparison: Comparison, (x, y): (i6
             test: test(true),
         });
     }
-    several(spans, true)
+    Access {
+        hinted: true,
+        ..several(spans, true)
+    }
 }
 
 fn with_date(key: &[u8], date_ms: i64) -> Vec<u8> {

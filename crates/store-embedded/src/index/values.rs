@@ -113,12 +113,12 @@ fn main_date_key(main_date_ms: Option<i64>) -> i64 {
     main_date_ms.map_or(i64::MIN, |date| date.max(i64::MIN + 1))
 }
 
-/// Whether a key of the index is a reference.
-pub(crate) fn is_reference(key: &[u8]) -> bool {
+/// Whether the value of a key of the index is [`super::Hints`].
+pub(crate) fn has_hints(key: &[u8]) -> bool {
     let mut rest = key;
     key.first() == Some(&keys::INDEX)
         && keys::skip_param(&mut rest).is_some()
-        && rest.first() == Some(&REFERENCE)
+        && matches!(rest.first(), Some(&(REFERENCE | DATE)))
 }
 
 /// The main date as it stands in the keys of references.
