@@ -103,18 +103,22 @@ fn one(ty: &str, text: &str) -> Result<Listed, Issue> {
 mod tests {
     use super::*;
 
+    fn read(ty: &str, text: &str) -> Result<Vec<Listed>, Issue> {
+        listed(ty, text, Parameters::r4())
+    }
+
     #[test]
     fn lists_are_named_by_id_or_by_what_they_are() {
         let id = |id: &str| Listed::Id(id.into());
-        assert_eq!(listed("Patient", "42").unwrap(), [id("42")]);
-        assert_eq!(listed("Patient", "List/42,7").unwrap(), [id("42"), id("7")]);
+        assert_eq!(read("Patient", "42").unwrap(), [id("42")]);
+        assert_eq!(read("Patient", "List/42,7").unwrap(), [id("42"), id("7")]);
         let current = Listed::Current(Current::Problems);
-        assert_eq!(listed("Condition", "$current-problems").unwrap(), [current]);
+        assert_eq!(read("Condition", "$current-problems").unwrap(), [current]);
     }
 
     #[track_caller]
     fn refuse(ty: &str, text: &str, words: &str) {
-        let issue = listed(ty, text).expect_err(text);
+        let issue = read(ty, text).expect_err(text);
         assert!(issue.details.contains(words), "{text}: {issue}");
     }
 
