@@ -249,6 +249,7 @@ impl Project {
         let path = match path {
             "" => self.base(),
             path if path.starts_with('/') => path.to_owned(),
+            query if query.starts_with('?') => format!("{}{query}", self.base()),
             path => format!("{}/{path}", self.base()),
         };
         Request::new(method, &path)
