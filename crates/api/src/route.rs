@@ -50,9 +50,15 @@ impl Mount {
         match self {
             Self::Root => vec![path.to_owned()],
             Self::Project => vec![path.to_owned(), format!("/p/{{project}}{path}")],
-            Self::Fhir => vec![format!("/fhir{path}"), format!("/p/{{project}}/fhir{path}")],
+            // Clients write the endpoint itself with a slash at its end, too.
+            Self::Fhir if path.is_empty() => [below_endpoints(""), below_endpoints("/")].concat(),
+            Self::Fhir => below_endpoints(path).into(),
         }
     }
+}
+
+fn below_endpoints(path: &str) -> [String; 2] {
+    [format!("/fhir{path}"), format!("/p/{{project}}/fhir{path}")]
 }
 
 /// Who may call a route.

@@ -120,6 +120,12 @@ fn estimates_of_several_types_are_added() {
         Some(5)
     );
     assert_eq!(total("?_type=Patient,Observation&_total=estimate"), Some(5));
+    // As many clients write the endpoint.
+    let slash = format!(
+        "{}/?_type=Patient,Observation&_total=estimate",
+        project.base()
+    );
+    assert_eq!(total(&slash), Some(5));
     let none = "?_type=Patient,Practitioner&_lastUpdated=lt2001&_total=estimate";
     assert_eq!(total(none), Some(0));
 }
