@@ -56,6 +56,7 @@ pub use text::{Piece, TextQuery};
 /// - 0: folders from before there were revisions.
 /// - 1: composites, `:text`, `:of-type`, amounts, canonical references.
 /// - 2: words of resources, members of lists, places, contained resources.
-pub const REVISION: u32 = 2;
+/// - 3: ranges of numbers and quantities.
+pub const REVISION: u32 = 3;
 
 pub use value::{CODE_BYTES_MAX, STRING_BYTES_MAX, VALUES_MAX, Value, clip};

@@ -35,6 +35,7 @@ fn show(code: &str, value: &Value<'_>) -> String {
             format!("{code} {} {system}|{unit}", same(value))
         }
         Value::Amount { .. }
+        | Value::Range { .. }
         | Value::String { .. }
         | Value::Date(_)
         | Value::Reference { .. }

@@ -125,7 +125,10 @@ impl Source {
     ) {
         let Some((key, rest)) = keys.split_first() else {
             return convert(self.reader, node, own_bases, &mut |value| {
-                if value.is_plain() {
+                // A tuple has one value at each place: either end of a range.
+                if let Value::Range { low, high } = value {
+                    found.extend([low, high].into_iter().flatten().map(|end| *end));
+                } else if value.is_plain() {
                     found.push(value);
                 }
             });

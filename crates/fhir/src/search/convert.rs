@@ -192,22 +192,25 @@ pub(super) fn convert<'a, S: AsRef<str>>(
         }
         Reader::Number => number(Some(node), emit),
         Reader::NumberRange => {
-            for end in ends(node) {
-                number(end.get("value"), emit);
-            }
+            let end = |key| {
+                let mut values = Vec::new();
+                let value = node.get(key).and_then(|end| end.get("value"));
+                number(value, &mut |value| values.push(value));
+                values
+            };
+            range(end("low"), end("high"), emit);
         }
         Reader::Quantity => quantity(node.get("value"), node, emit),
         Reader::QuantityRange => {
-            for end in ends(node) {
-                quantity(end.get("value"), end, emit);
-            }
+            let (low, high) = (node.get("low"), node.get("high"));
+            let value = |end: Option<Node<'a>>| end.and_then(|end| end.get("value"));
+            let low_end = quantities(value(low), with_unit(low, high));
+            range(low_end, quantities(value(high), with_unit(high, low)), emit);
         }
         Reader::Money => money(node, emit),
         Reader::SampledData => {
-            if let Some(origin) = node.get("origin") {
-                quantity(node.get("lowerLimit"), origin, emit);
-                quantity(node.get("upperLimit"), origin, emit);
-            }
+            let end = |key| quantities(node.get(key), node.get("origin"));
+            range(end("lowerLimit"), end("upperLimit"), emit);
         }
         Reader::Reference => reference(node, own_bases, emit),
         Reader::Canonical | Reader::ReferenceUri => match text(node) {
@@ -341,9 +344,60 @@ fn timing(node: Node<'_>) -> Option<Span> {
     events.chain(bounds.and_then(period)).reduce(Span::and)
 }
 
-/// The two ends of a range, as far as they are there.
-fn ends(node: Node<'_>) -> impl Iterator<Item = Node<'_>> {
-    [node.get("low"), node.get("high")].into_iter().flatten()
+/// A range by the forms of its ends. Ends whose units do not fit make none: each
+/// is a value of its own.
+fn range<'a>(low: Vec<Value<'a>>, high: Vec<Value<'a>>, emit: &mut impl FnMut(Value<'a>)) {
+    let (is_bounded_below, is_bounded_above) = (!low.is_empty(), !high.is_empty());
+    let mut low = low.into_iter();
+    let mut high = high.into_iter();
+    loop {
+        match (low.next(), high.next()) {
+            (None, None) => return,
+            (Some(low), Some(high)) if !is_of_one_unit(&low, &high) => {
+                emit(low);
+                emit(high);
+            }
+            (Some(end), None) if is_bounded_above => emit(end),
+            (None, Some(end)) if is_bounded_below => emit(end),
+            (low, high) => emit(Value::Range {
+                low: low.map(Box::new),
+                high: high.map(Box::new),
+            }),
+        }
+    }
+}
+
+fn is_of_one_unit(a: &Value<'_>, b: &Value<'_>) -> bool {
+    match (a, b) {
+        (Value::Number(_), Value::Number(_)) => true,
+        (
+            Value::Quantity { system, code, .. },
+            Value::Quantity {
+                system: other_system,
+                code: other_code,
+                ..
+            },
+        ) => system == other_system && code == other_code,
+        (Value::Amount { unit, .. }, Value::Amount { unit: other, .. }) => unit == other,
+        _ => false,
+    }
+}
+
+/// Where the unit of an end of a range is: often only the other one says it.
+fn with_unit<'a>(end: Option<Node<'a>>, other: Option<Node<'a>>) -> Option<Node<'a>> {
+    let has_unit = |node: &Node<'a>| {
+        let parts = ["system", "code", "unit"];
+        parts.iter().any(|key| member(*node, key).is_some())
+    };
+    end.filter(has_unit).or(other.filter(has_unit)).or(end)
+}
+
+fn quantities<'a>(value: Option<Node<'a>>, unit: Option<Node<'a>>) -> Vec<Value<'a>> {
+    let mut values = Vec::new();
+    if let Some(unit) = unit {
+        quantity(value, unit, &mut |value| values.push(value));
+    }
+    values
 }
 
 fn number<'a>(node: Option<Node<'a>>, emit: &mut impl FnMut(Value<'a>)) {

@@ -198,14 +198,15 @@ impl Parameters {
     /// [`super::REVISION`], and names here what needs it.
     pub(super) fn check_current(&self, ty: &str, criterion: &Criterion) -> Result<(), NotReady> {
         let of_reference = criterion.parameter.kind == SearchKind::Reference;
-        let is_new = |operand: &Operand| {
-            matches!(operand, Operand::Quantity { amount, .. } if amount.is_some())
-                || of_reference && matches!(operand, Operand::Uri(_))
-        };
+        let is_number =
+            |operand: &Operand| matches!(operand, Operand::Number(..) | Operand::Quantity { .. });
+        let is_new = |operand: &Operand| of_reference && matches!(operand, Operand::Uri(_));
         let code = criterion.parameter.code;
         let modifier = criterion.modifier;
         let is_special = criterion.parameter.kind == SearchKind::Special;
-        let revision = if is_special || is_text(criterion.parameter) {
+        let revision = if criterion.values.iter().any(is_number) {
+            3
+        } else if is_special || is_text(criterion.parameter) {
             2
         } else if criterion.parameter.kind == SearchKind::Composite
             || matches!(modifier, Some(Modifier::Text | Modifier::OfType))

@@ -1,6 +1,8 @@
 //! Values as the tables of the specification say, out of whole resources:
 //! <https://hl7.org/fhir/R4/search.html#ptypes>.
 
+mod ranges;
+
 use super::*;
 use crate::compartment;
 use crate::json::{Document, Limits, Node};
@@ -44,6 +46,10 @@ fn show(value: &Value<'_>) -> String {
             code,
         } => format!("{value}|{system}|{code}"),
         Value::Amount { value, unit, code } => format!("{value} {unit} as {code}"),
+        Value::Range { low, high } => {
+            let end = |end: &Option<Box<Value<'_>>>| end.as_deref().map_or("..".to_owned(), show);
+            format!("{} to {}", end(low), end(high))
+        }
         Value::Reference {
             ty,
             id,
@@ -358,7 +364,9 @@ fn numbers_and_quantities_keep_their_text() {
         &["0.10", "1e-3"],
     );
     let range = r#""prediction":[{"probabilityRange":{"low":{"value":1},"high":{"value":2}}}]"#;
-    check("RiskAssessment", range, "probability", &["1", "2"]);
+    check("RiskAssessment", range, "probability", &["1 to 2"]);
+    let open = r#""prediction":[{"probabilityRange":{"low":{"value":1}}},{"probabilityRange":{}}]"#;
+    check("RiskAssessment", open, "probability", &["1 to .."]);
     let quantity = r#""valueQuantity":{"value":120.0,"unit":"mmHg","system":"http://unitsofmeasure.org","code":"mm[Hg]"}"#;
     check(
         "Observation",

@@ -59,6 +59,15 @@ pub enum Value<'a> {
         /// The unit's code, as written.
         code: Cow<'a, str>,
     },
+    /// All numbers from one to another, the ends included; at least one end is
+    /// there, and a missing one is without limit. Both are of one variant,
+    /// [`Value::Number`], [`Value::Quantity`] or [`Value::Amount`], and of one unit.
+    Range {
+        /// The lower end.
+        low: Option<Box<Value<'a>>>,
+        /// The upper end.
+        high: Option<Box<Value<'a>>>,
+    },
     /// A reference to a record of this server.
     Reference {
         /// Its type.
@@ -106,6 +115,7 @@ impl Value<'_> {
             | Self::Number(_)
             | Self::Quantity { .. }
             | Self::Amount { .. }
+            | Self::Range { .. }
             | Self::Reference { .. }
             | Self::ReferenceUri(_)
             | Self::Uri(_)

@@ -1,5 +1,7 @@
 //! Search values of a resource as index rows of the store.
 
+use std::collections::HashSet;
+
 use salus_fhir::definitions::SearchParameter;
 use salus_fhir::json::Node;
 use salus_fhir::search::{Entry, Extractor, Value as Found};
@@ -47,6 +49,19 @@ pub fn amount_param(ty: &str, parameter: &SearchParameter) -> Param {
     Param::named(ty, &format!("{}:amount", parameter.code))
 }
 
+/// The store's parameter for ranges: behind [`param`], or behind
+/// [`amount_param`] for those of amounts.
+///
+/// A range is a composite of its two ends, so that one test can ask about both.
+/// A record that has a range has all its numbers of the parameter here, each as
+/// a range of one. The ends stand as numbers in the other parameter too, where
+/// they sort, and where a search begins.
+#[must_use]
+pub fn range_param(ty: &str, parameter: &SearchParameter, is_amount: bool) -> Param {
+    let form = if is_amount { ":amount" } else { "" };
+    Param::named(ty, &format!("{}{form}:range", parameter.code))
+}
+
 /// The store's parameter for the words of a resource, by which `_text` and
 /// `_content` search.
 #[must_use]
@@ -86,6 +101,7 @@ pub(crate) fn rows(extractor: &Extractor, entries: &[Entry<'_>], resource: Node<
             | Found::Number(_)
             | Found::Quantity { .. }
             | Found::Amount { .. }
+            | Found::Range { .. }
             | Found::Reference { .. }
             | Found::ReferenceUri(_)
             | Found::Uri(_)
@@ -102,8 +118,14 @@ pub(crate) fn rows(extractor: &Extractor, entries: &[Entry<'_>], resource: Node<
             let value = Value::Uri(versioned(ty, id, version).into());
             rows.push(Row { param, value });
         }
-        rows.extend(value(&entry.value).map(|value| Row { param, value }));
+        match (&entry.value, value(&entry.value)) {
+            (Found::Range { .. }, Some(Value::Composite(ends))) => {
+                rows.extend(ends.into_iter().map(|value| Row { param, value }));
+            }
+            (_, value) => rows.extend(value.map(|value| Row { param, value })),
+        }
     }
+    put_ranges(extractor, entries, &mut rows);
     rows.extend(words(ty, resource));
     Row::sort(&mut rows);
     rows
@@ -126,11 +148,47 @@ pub(crate) fn words(ty: &str, resource: Node<'_>) -> Option<Row> {
     Some(Row { param, value })
 }
 
-/// Is it in base units, or a tuple with something that is?
+/// Adds the values of all parameters that have a range: see [`range_param`].
+fn put_ranges(extractor: &Extractor, entries: &[Entry<'_>], rows: &mut Vec<Row>) {
+    let with_range = entries
+        .iter()
+        .filter(|entry| matches!(entry.value, Found::Range { .. }));
+    let numbers: HashSet<u16> = with_range.map(|entry| entry.parameter).collect();
+    if numbers.is_empty() {
+        return;
+    }
+    let of_them = |entry: &&Entry<'_>| numbers.contains(&entry.parameter);
+    for entry in entries.iter().filter(of_them) {
+        let parameter = extractor.parameters().get(usize::from(entry.parameter));
+        let Some((parameter, value)) = parameter.zip(value(&entry.value)) else {
+            continue;
+        };
+        let ends = match matches!(value, Value::Composite(_)) {
+            true => value,
+            false => Value::Composite([value.clone(), value].into()),
+        };
+        let param = range_param(extractor.ty(), parameter, is_amount(&entry.value));
+        rows.push(Row { param, value: ends });
+    }
+}
+
+/// An end of a range; a missing one lies beyond all numbers that are written.
+fn end(own: Option<&Found<'_>>, other: Option<&Found<'_>>, limit: &str) -> Option<Value> {
+    let mut end = value(own.or(other)?)?;
+    if own.is_none()
+        && let Value::Number(number) | Value::Quantity { value: number, .. } = &mut end
+    {
+        *number = Decimal::parse(limit)?;
+    }
+    Some(end)
+}
+
+/// Is it in base units, or a tuple or a range with something that is?
 fn is_amount(found: &Found<'_>) -> bool {
     match found {
         Found::Amount { .. } => true,
         Found::Composite(parts) => parts.iter().any(is_amount),
+        Found::Range { low, high } => low.as_deref().or(high.as_deref()).is_some_and(is_amount),
         Found::Words(_)
         | Found::OfType { .. }
         | Found::ReferenceIdentifier { .. }
@@ -175,6 +233,11 @@ fn value(found: &Found<'_>) -> Option<Value> {
             system: code.as_ref().into(),
             code: unit.clone(),
         },
+        Found::Range { low, high } => {
+            let (low, high) = (low.as_deref(), high.as_deref());
+            let low_end = end(low, high, "-9e30000")?;
+            Value::Composite([low_end, end(high, low, "9e30000")?].into())
+        }
         Found::Reference { ty, id, .. } => Value::Reference {
             kind: Kind::named(ty),
             id: id.as_ref().into(),

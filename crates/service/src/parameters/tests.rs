@@ -342,6 +342,28 @@ fn words_places_lists_and_contained_resources_of_an_older_version_are_indexed() 
 }
 
 #[test]
+fn ranges_of_an_older_version_are_indexed() {
+    run(async {
+        let store = Memory::new();
+        let scope = context(&open(&store).await).scope;
+        set_revision(&store, 2).await;
+        let range = r#""prediction":[{"probabilityRange":{"low":{"value":1},"high":{"value":3}}}]"#;
+        let body = format!(r#""status":"final","subject":{{"display":"x"}},{range}"#);
+        let puts = vec![bare("RiskAssessment", "r", 1, &body)];
+        put_older(&store, scope, puts, Vec::new()).await;
+        let service = open(&store).await;
+        let search = "RiskAssessment?probability=ap2";
+        assert_eq!(count(&service, search).await, Err(Failure::Unavailable));
+        indexed(&service).await;
+        assert_eq!(count(&service, search).await, Ok(1));
+        assert_eq!(
+            count(&service, "RiskAssessment?probability=sa2").await,
+            Ok(0)
+        );
+    });
+}
+
+#[test]
 fn types_that_are_up_to_date_stay_so_after_a_restart() {
     run(async {
         let store = Memory::new();

@@ -7,6 +7,7 @@ use salus_fhir::search::{Clause, Criterion, Extractor, Listed, Modifier, Number,
 use salus_store::ordered::Decimal;
 use salus_store::{Comparison, Filter, Kind, Place, Test};
 
+use super::ends;
 use super::listed;
 use super::terms::is_of_terms;
 use super::text;
@@ -228,7 +229,7 @@ fn value(ty: ResourceType, criterion: &Criterion, operand: &Operand) -> Option<F
     let param = rows::param(ty.name, parameter);
     let test = match (operand, criterion.modifier) {
         (Operand::Composite(parts), None) => return composite(ty, parameter, parts),
-        (Operand::Quantity { .. }, None) => {
+        (Operand::Number(..) | Operand::Quantity { .. }, None) => {
             let filters = forms(operand)?
                 .into_iter()
                 .map(|form| form.filter(ty, parameter));
@@ -258,7 +259,13 @@ fn value(ty: ResourceType, criterion: &Criterion, operand: &Operand) -> Option<F
         (Operand::Text { folded, .. }, Some(M::Ordered(prefix))) => {
             Test::StringOrder(comparison(prefix), folded.clone())
         }
-        (_, Some(M::Other)) => Test::Other(plain(operand)?.into()),
+        (_, Some(M::Other)) => {
+            let form = Form {
+                is_amount: false,
+                test: Test::Other(plain(operand)?.into()),
+            };
+            return Some(form.filter(ty, parameter));
+        }
         (Operand::Text { folded, exact }, Some(M::Exact)) => {
             // The index is in the order of folded texts: where to look, then what to find.
             let near = Filter::Value(param, Test::StringStarts(folded.clone()));
@@ -339,7 +346,8 @@ impl Form {
             true => rows::amount_param(ty.name, parameter),
             false => rows::param(ty.name, parameter),
         };
-        Filter::Value(param, self.test)
+        let ranges = rows::range_param(ty.name, parameter, self.is_amount);
+        ends::with_ranges(param, ranges, self.test)
     }
 }
 

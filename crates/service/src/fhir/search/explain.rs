@@ -126,6 +126,8 @@ fn code(cx: &Context, ty: &str, param: Param) -> String {
             (":of-type", rows::of_type_param(ty, parameter)),
             (":identifier", rows::identifier_param(ty, parameter)),
             ("", rows::amount_param(ty, parameter)),
+            ("", rows::range_param(ty, parameter, false)),
+            ("", rows::range_param(ty, parameter, true)),
         ];
         if let Some((behind, _)) = forms.iter().find(|(_, form)| *form == param) {
             return format!("{}{behind}", parameter.code);

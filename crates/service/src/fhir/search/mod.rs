@@ -11,6 +11,7 @@ mod canonical;
 #[cfg(test)]
 mod cases;
 mod criteria;
+mod ends;
 mod explain;
 #[cfg(test)]
 mod host;
