@@ -282,11 +282,11 @@ fn is_any_or(asked: &Option<Box<str>>, text: &str) -> bool {
 }
 
 /// `http://a/b` is below itself, `http://a` and `http://a/`, but not below `http://a/bc`.
-/// Behind a bar stands a version: `u|1.2` is below `u` and `u|1`, but not below `u|1.`.
+/// Behind a bar stands a version: `u|1.2` is below `u`, `u|` and `u|1`, but not below `u|1.`.
 fn is_below(uri: &str, above: &str) -> bool {
     uri.strip_prefix(above).is_some_and(|rest| {
         let is_version = above.contains('|') && rest.starts_with('.');
-        rest.is_empty() || rest.starts_with(['/', '|']) || above.ends_with('/') || is_version
+        rest.is_empty() || rest.starts_with(['/', '|']) || above.ends_with(['/', '|']) || is_version
     })
 }
 

@@ -121,7 +121,8 @@ pub enum Test {
     /// The URI is this.
     UriIs(Box<str>),
     /// The URI is this or below it in the hierarchy of paths, and behind a `|`
-    /// in that of versions: `u|1.2` is below `u|1`.
+    /// in that of versions: `u|1.2` is below `u|1`, and below `u|` as all that
+    /// have a version.
     UriBelow(Box<str>),
     /// The URI is this or above it in the same hierarchy.
     UriAbove(Box<str>),

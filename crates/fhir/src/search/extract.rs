@@ -228,6 +228,20 @@ impl Extractor {
             || self.computed.iter().any(|it| is_it(it.parameter))
     }
 
+    /// Can a parameter hold canonical URLs? What an expression that is no path
+    /// gives may be anything.
+    #[must_use]
+    pub fn is_canonical(&self, code: &str) -> bool {
+        let is_it = |number: u16| {
+            let found = self.parameters.get(usize::from(number));
+            found.is_some_and(|found| found.kind == SearchKind::Reference && found.code == code)
+        };
+        let holds = |reader| matches!(reader, Reader::Canonical | Reader::ReferenceUri);
+        let mut captures = self.places.iter().flat_map(|place| &place.captures);
+        captures.any(|it| is_it(it.parameter) && holds(it.reader))
+            || self.computed.iter().any(|it| is_it(it.parameter))
+    }
+
     pub(super) fn is_union(&self, parameter: u16) -> bool {
         self.unions.iter().any(|(number, _)| *number == parameter)
     }

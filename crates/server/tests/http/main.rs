@@ -20,6 +20,7 @@ mod projects;
 mod rest;
 mod routes;
 mod search;
+mod search_canonical;
 mod search_contained;
 mod search_custom;
 mod search_custom_killed;

@@ -68,8 +68,8 @@ const TEXTS: [&str; 12] = [
 const NUMBERS: [&str; 12] = [
     "0", "1", "1.0", "-1", "1.5", "-1.5", "0.99", "100", "1e2", "1e70", "-1e70", "1e-70",
 ];
-const URIS: [&str; 10] = [
-    "", "u", "u/", "u/a", "u/ab", "u/a/b", "v/a", "u|1", "u|1.2", "u|12",
+const URIS: [&str; 11] = [
+    "", "u", "u/", "u/a", "u/ab", "u/a/b", "v/a", "u|", "u|1", "u|1.2", "u|12",
 ];
 const COMPARISONS: [Comparison; 9] = [
     Comparison::Equal,

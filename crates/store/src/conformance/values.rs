@@ -403,6 +403,10 @@ pub(super) fn uris_match_in_their_hierarchy(subject: &Subject<'_>) {
             ("oid", uri("urn:oid:1.2.3")),
             ("oid4", uri("urn:oid:1.2.3.4")),
             ("text", one(text("http://a.org/one"))),
+            ("v1", uri("urn:v|1")),
+            ("v12", uri("urn:v|1.2")),
+            ("v2", uri("urn:v|2")),
+            ("bare", uri("urn:v")),
         ],
     );
     let equal = |uri: &str| is(Test::UriIs(uri.into()));
@@ -416,6 +420,9 @@ pub(super) fn uris_match_in_their_hierarchy(subject: &Subject<'_>) {
     check(&view, below("http://a.org/one"), "one deep");
     check(&view, below("http://a.org/one/"), "deep");
     check(&view, below("urn:oid:1.2.3"), "oid");
+    check(&view, below("urn:v"), "v1 v12 v2 bare");
+    check(&view, below("urn:v|"), "v1 v12 v2");
+    check(&view, below("urn:v|1"), "v1 v12");
     let above = |uri: &str| is(Test::UriAbove(uri.into()));
     check(
         &view,

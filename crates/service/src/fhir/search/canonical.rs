@@ -5,7 +5,7 @@
 //! reference with a version stands a second time without it.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use salus_fhir::definitions;
 use salus_store::{Filter, Hit, Param, Row, Test, Value};
@@ -59,6 +59,26 @@ impl Wanted {
         Filter::Any(tests.map(|test| Filter::Value(url, test)).collect())
     }
 
+    /// Resources with these URLs and versions: one of any version, where none
+    /// is named.
+    pub(super) fn of_versions(&self, ty: ResourceType) -> Filter {
+        let [url_param, version_param] = params(ty);
+        let one = |(url, version): &(Box<str>, Option<Box<str>>)| {
+            let url = Filter::Value(url_param, Test::UriIs(url.clone()));
+            let Some(version) = version else {
+                return url;
+            };
+            let (system, code) = (None, Some(version.clone()));
+            let version = Filter::Value(version_param, Test::Token { system, code });
+            Filter::All(vec![url, version])
+        };
+        Filter::Any(self.0.iter().map(one).collect())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Of all with these URLs, those that are meant.
     pub(super) fn choose<'h>(&self, ty: ResourceType, hits: &'h [Hit]) -> Vec<&'h Hit> {
         let mut chosen = Vec::new();
@@ -103,6 +123,28 @@ impl Naming {
         let urls: BTreeSet<&str> = self.named.iter().map(|(url, _)| &**url).collect();
         let tests = urls.into_iter().map(|url| Test::UriIs(url.into()));
         let any: Vec<_> = tests.map(|test| Filter::Value(self.param, test)).collect();
+        (!any.is_empty()).then_some(Filter::Any(any))
+    }
+
+    /// What names one of them: in its version, or in none.
+    pub(super) fn of_versions(&self) -> Option<Filter> {
+        let mut urls: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (url, version) in &self.named {
+            urls.entry(url).or_default().extend(version.as_deref());
+        }
+        let is = |test| Filter::Value(self.param, test);
+        let one = |(url, versions): (&str, Vec<&str>)| {
+            // With a version, a reference stands there without it too.
+            let versioned = is(Test::UriBelow(format!("{url}|").into()));
+            let versions = versions.into_iter();
+            let named = versions.map(|it| is(Test::UriIs(format!("{url}|{it}").into())));
+            let fits = [Filter::Not(versioned.into())].into_iter().chain(named);
+            Filter::All(vec![
+                is(Test::UriIs(url.into())),
+                Filter::Any(fits.collect()),
+            ])
+        };
+        let any: Vec<_> = urls.into_iter().map(one).collect();
         (!any.is_empty()).then_some(Filter::Any(any))
     }
 

@@ -45,13 +45,8 @@ impl<'c> Criteria<'c> {
                 reference,
                 clause,
             } => {
-                let from = linked_type(from, reference)?;
-                linked_type(ty.name, reference)?;
-                Ok(Filter::Referred {
-                    kind: from.kind,
-                    param: rows::param(from.name, reference),
-                    filter: self.within(from, clause)?.into(),
-                })
+                let literal = self.referred(ty, (from, reference), clause)?;
+                Ok(self.terms.followed(ty, literal))
             }
             Clause::All(clauses) => Ok(Filter::All(self.each(ty, clauses)?)),
             Clause::Any(clauses) => Ok(any(self.each(ty, clauses)?)),
@@ -103,18 +98,44 @@ impl<'c> Criteria<'c> {
         reference: &SearchParameter,
         targets: &[(&'static str, Clause)],
     ) -> Result<Filter, Issue> {
-        let from = linked_type(ty.name, reference)?;
-        let param = rows::param(from.name, reference);
         let mut alternatives = Vec::with_capacity(targets.len());
         for (target, clause) in targets {
-            let target = linked_type(target, reference)?;
-            alternatives.push(Filter::Refers {
-                param,
-                kind: target.kind,
-                filter: self.within(target, clause)?.into(),
-            });
+            let literal = self.refers(ty, reference, (target, clause))?;
+            alternatives.push(self.terms.followed(ty, literal));
         }
         Ok(any(alternatives))
+    }
+
+    /// One refers literally to a resource of a type, of which a clause holds.
+    pub(super) fn refers(
+        &mut self,
+        ty: ResourceType,
+        reference: &SearchParameter,
+        (target, clause): (&str, &Clause),
+    ) -> Result<Filter, Issue> {
+        let from = linked_type(ty.name, reference)?;
+        let target = linked_type(target, reference)?;
+        Ok(Filter::Refers {
+            param: rows::param(from.name, reference),
+            kind: target.kind,
+            filter: self.within(target, clause)?.into(),
+        })
+    }
+
+    /// A resource of another type, of which a clause holds, refers literally to one.
+    pub(super) fn referred(
+        &mut self,
+        ty: ResourceType,
+        (from, reference): (&str, &SearchParameter),
+        clause: &Clause,
+    ) -> Result<Filter, Issue> {
+        let from = linked_type(from, reference)?;
+        linked_type(ty.name, reference)?;
+        Ok(Filter::Referred {
+            kind: from.kind,
+            param: rows::param(from.name, reference),
+            filter: self.within(from, clause)?.into(),
+        })
     }
 
     /// A condition on another resource holds for those only that the one

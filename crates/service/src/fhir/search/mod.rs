@@ -16,6 +16,7 @@ mod explain;
 #[cfg(test)]
 mod host;
 mod include;
+mod links;
 mod listed;
 mod named;
 #[cfg(test)]
@@ -30,6 +31,7 @@ mod text;
 mod within;
 
 pub(crate) use asked::{Asked, part, part_among};
+pub(crate) use links::Link;
 use page::Match;
 pub(crate) use page::{outcome, shown};
 pub use range::compartments;

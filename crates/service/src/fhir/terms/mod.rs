@@ -22,6 +22,7 @@ use salus_fhir::search::{Asking, Clause, Criterion, Modifier, Operand, Search};
 use salus_store::{At, Filter, Param, Seq, Snapshot, Test, Tokens};
 use salus_terminology::{Direction, Error as Unknown};
 
+use super::search::Link;
 use super::types::ResourceType;
 use crate::Service;
 use crate::context::Context;
@@ -88,6 +89,9 @@ impl Codes {
 #[derive(Default)]
 pub(crate) struct Terms {
     known: HashMap<Wanted, Known>,
+    /// Links from or to resources of a type by reference, each with what finds
+    /// the same by canonical URL.
+    links: Vec<(ResourceType, Filter, Filter)>,
     /// The point that it was read at, if anything was.
     seq: Option<Seq>,
 }
@@ -96,6 +100,26 @@ impl Terms {
     /// What is known of something that the search wants.
     pub(crate) fn known(&self, wanted: &Wanted) -> Option<&Known> {
         self.known.get(wanted)
+    }
+
+    /// A link of resources of a type by reference, or by what else is known of it.
+    pub(crate) fn followed(&self, ty: ResourceType, literal: Filter) -> Filter {
+        match self.link(ty, &literal) {
+            None | Some(Filter::Nothing) => literal,
+            Some(by_url) => Filter::Any(vec![literal, by_url.clone()]),
+        }
+    }
+
+    /// What finds a link by canonical URL, if that was found out.
+    pub(crate) fn link(&self, ty: ResourceType, literal: &Filter) -> Option<&Filter> {
+        let mut links = self.links.iter();
+        let found = links.find(|(of, known, _)| *of == ty && known == literal);
+        found.map(|(.., by_url)| by_url)
+    }
+
+    /// Adds what finds a link by canonical URL.
+    pub(crate) fn add_link(&mut self, ty: ResourceType, literal: Filter, by_url: Filter) {
+        self.links.push((ty, literal, by_url));
     }
 
     /// Where the search has to look, so that it agrees with what was read.
@@ -110,11 +134,15 @@ impl Terms {
         cache: &Cache,
         wanted: Vec<Wanted>,
     ) -> Result<Self, Error> {
-        let source = Source::new(cx, snapshot, cache).await?;
         let mut terms = Self {
             known: HashMap::with_capacity(wanted.len()),
+            links: Vec::new(),
             seq: Some(snapshot.seq()),
         };
+        if wanted.is_empty() {
+            return Ok(terms);
+        }
+        let source = Source::new(cx, snapshot, cache).await?;
         for one in wanted {
             if terms.known.contains_key(&one) {
                 continue;
@@ -148,19 +176,32 @@ impl Service {
         if !parameters.iter().any(|(name, value)| may_want(name, value)) {
             return Ok(Terms::default());
         }
-        let wanted = wanted(cx, types, parameters);
-        if wanted.is_empty() {
+        let searches = searches(cx, types, parameters);
+        let (mut wanted, mut links) = (Vec::new(), Vec::new());
+        for (ty, search) in &searches {
+            for (_, clause) in &search.clauses {
+                put_wanted(ty.name, clause, &mut wanted);
+                Link::put(cx, *ty, clause, &mut links);
+            }
+        }
+        if wanted.is_empty() && links.is_empty() {
             return Ok(Terms::default());
         }
         let snapshot = self.store.snapshot(cx.scope, at).await?;
-        Terms::find(cx, &*snapshot, &self.terms, wanted).await
+        let mut terms = Terms::find(cx, &*snapshot, &self.terms, wanted).await?;
+        for link in links {
+            link.find(cx, &*snapshot, &mut terms).await?;
+        }
+        Ok(terms)
     }
 }
 
 /// Whether it is worth a closer look.
 fn may_want(name: &str, value: &str) -> bool {
     let modifiers = [":in", ":not-in", ":above", ":below"];
-    modifiers.iter().any(|modifier| name.ends_with(modifier)) || is_filter(name, value)
+    modifiers.iter().any(|modifier| name.ends_with(modifier))
+        || Link::may_be_in(name, value)
+        || is_filter(name, value)
 }
 
 fn is_filter(name: &str, value: &str) -> bool {
@@ -168,25 +209,19 @@ fn is_filter(name: &str, value: &str) -> bool {
     name == "_filter" && words.any(|word| matches!(word, "in" | "ni" | "ss" | "sb"))
 }
 
-/// What searches for these types have to know.
-pub(crate) fn wanted(
+/// The parameters as searches for these types.
+fn searches(
     cx: &Context,
     types: &[ResourceType],
     parameters: &[(String, String)],
-) -> Vec<Wanted> {
+) -> Vec<(ResourceType, Search)> {
     let asking = Asking {
         own_bases: &[&cx.base],
         parameters: &cx.parameters,
         now_ms: cx.now_ms,
     };
-    let mut all = Vec::new();
-    for ty in types {
-        let (search, _) = Search::parse(ty.name, parameters, &asking);
-        for (_, clause) in &search.clauses {
-            put_wanted(ty.name, clause, &mut all);
-        }
-    }
-    all
+    let search = |ty: &ResourceType| (*ty, Search::parse(ty.name, parameters, &asking).0);
+    types.iter().map(search).collect()
 }
 
 fn put_wanted(ty: &str, clause: &Clause, all: &mut Vec<Wanted>) {

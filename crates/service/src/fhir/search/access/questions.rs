@@ -142,12 +142,10 @@ pub(super) fn clause(choice: &mut Choice, ty: &str, depth: u64) -> (String, Stri
 }
 
 fn links() -> impl Iterator<Item = (&'static str, &'static str, &'static [&'static str])> {
-    PARAMETERS.iter().filter_map(|(of, name, form)| {
-        if let Reference(targets) = form {
-            Some((*of, *name, *targets))
-        } else {
-            None
-        }
+    PARAMETERS.iter().filter_map(|(of, name, form)| match form {
+        Reference(targets) => Some((*of, *name, *targets)),
+        Canonical => Some((*of, *name, &["Questionnaire"][..])),
+        Code | Boolean | Identifier | Words | Date | Quantity | Pair | Uri | Near => None,
     })
 }
 
