@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use salus_crypto::merkle::Frontier;
 use salus_crypto::sha256;
-use salus_store::{Error, Kind, Scope, Value};
+use salus_store::{Error, Kind, Scope};
 
 use crate::chain::Link;
 use crate::core::{Core, META_FRONTIER, State, kind_of_key};
@@ -219,7 +219,7 @@ impl Check<'_> {
                     .core
                     .index
                     .put_keys(of, &row, entry.main_date_ms, &mut index);
-                names.resize(index.len(), name(&row.value));
+                names.resize(index.len(), row.value.name());
             }
             let index: HashMap<_, _> = index.into_iter().zip(names).collect();
             for (key, name) in &index {
@@ -387,21 +387,5 @@ impl Check<'_> {
             }
             Ok(())
         })
-    }
-}
-
-/// What a value is called in a fault.
-fn name(value: &Value) -> &'static str {
-    match value {
-        Value::Token { .. } => "token",
-        Value::String { .. } => "string",
-        Value::Date { .. } => "date",
-        Value::Number(_) => "number",
-        Value::Quantity { .. } => "quantity",
-        Value::Reference { .. } => "reference",
-        Value::Uri(_) => "uri",
-        Value::Composite(_) => "composite",
-        Value::Words(_) => "text",
-        Value::Place(_) => "place",
     }
 }

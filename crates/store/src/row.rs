@@ -75,6 +75,23 @@ pub enum Value {
 }
 
 impl Value {
+    /// What kind of value it is, in a word.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Token { .. } => "token",
+            Self::String { .. } => "string",
+            Self::Date { .. } => "date",
+            Self::Number(_) => "number",
+            Self::Quantity { .. } => "quantity",
+            Self::Reference { .. } => "reference",
+            Self::Uri(_) => "uri",
+            Self::Composite(_) => "composite",
+            Self::Words(_) => "text",
+            Self::Place(_) => "place",
+        }
+    }
+
     /// The value without a copy of its text.
     #[must_use]
     pub fn borrow(&self) -> ValueRef<'_> {
