@@ -23,10 +23,7 @@ pub(crate) fn page(reader: &Reader, query: &AuditQuery) -> Result<Vec<AuditRecor
     };
     let (first, end) = span(reader, query)?;
     let (start, end) = (with(&base, first), with(&base, end));
-    let mut entries = match query.ascending {
-        true => reader.view.forward(&start, &end)?,
-        false => reader.view.backward(&start, &end)?,
-    };
+    let mut entries = reader.view.toward(&start, &end, !query.ascending)?;
     let mut touched = 0_u64;
     while let Some((key, value)) = entries.next()? {
         let seq = keys::last_number(key);

@@ -48,13 +48,14 @@ impl Search<'_> {
         for seq in seqs {
             self.touch()?;
             let entry = self.entry(seq)?;
-            let candidate = Entry::read(&entry)?.candidate(seq)?;
+            let entry = Entry::read(&entry)?;
+            let candidate = entry.candidate(seq)?;
             if filtered && !self.passes(&candidate)? {
                 continue;
             }
             let key = self.sort_key(&candidate);
             if after.is_none_or(|after| after.admits(&key)) {
-                top.add(key, seq);
+                top.add(key, seq, entry.time_ms);
             }
         }
         Ok(top.into_chosen())
@@ -164,12 +165,7 @@ impl Top {
         }
     }
 
-    pub(crate) fn add(&mut self, key: Vec<u8>, seq: u64) {
-        self.add_timed(key, seq, 0);
-    }
-
-    /// The same of a record with a time.
-    pub(crate) fn add_timed(&mut self, key: Vec<u8>, seq: u64, time_ms: i64) {
+    pub(crate) fn add(&mut self, key: Vec<u8>, seq: u64, time_ms: i64) {
         let last = self.heap.peek();
         if self.heap.len() >= self.wanted && last.is_some_and(|(last, ..)| *last < key) {
             return;

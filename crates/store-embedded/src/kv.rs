@@ -245,15 +245,21 @@ impl View {
 
     /// The entries from `start` (inclusive) to `end` (exclusive), from the least key up.
     pub(crate) fn forward(&self, start: &[u8], end: &[u8]) -> Result<Cursor<'_>, Error> {
-        self.cursor(start, end, false)
+        self.toward(start, end, false)
     }
 
     /// The entries from `start` (inclusive) to `end` (exclusive), from the greatest key down.
     pub(crate) fn backward(&self, start: &[u8], end: &[u8]) -> Result<Cursor<'_>, Error> {
-        self.cursor(start, end, true)
+        self.toward(start, end, true)
     }
 
-    fn cursor(&self, start: &[u8], end: &[u8], backward: bool) -> Result<Cursor<'_>, Error> {
+    /// The same in either direction.
+    pub(crate) fn toward(
+        &self,
+        start: &[u8],
+        end: &[u8],
+        backward: bool,
+    ) -> Result<Cursor<'_>, Error> {
         if start >= end {
             return Ok(Cursor {
                 inner: None,

@@ -50,7 +50,7 @@ impl<'a> Search<'a> {
                 if seq == after.seq {
                     continue;
                 }
-                if !self.add_timed((seq, &entry), Some(after), &mut top, rows_max)? {
+                if !self.add_if_behind((seq, &entry), Some(after), &mut top, rows_max)? {
                     return Ok(None);
                 }
             }
@@ -101,7 +101,7 @@ impl<'a> Search<'a> {
                     break;
                 }
             }
-            if !self.add_timed((seq, &entry), after, &mut top, rows_max)? {
+            if !self.add_if_behind((seq, &entry), after, &mut top, rows_max)? {
                 return Ok(None);
             }
         }
@@ -109,7 +109,7 @@ impl<'a> Search<'a> {
     }
 
     /// Looks at one record; false if that was one too many.
-    fn add_timed(
+    pub(crate) fn add_if_behind(
         &mut self,
         (seq, entry): (u64, &Entry<'_>),
         after: Option<&After>,
@@ -128,7 +128,7 @@ impl<'a> Search<'a> {
         }
         let key = self.sort_key(&candidate);
         if after.is_none_or(|after| after.admits(&key)) {
-            top.add_timed(key, seq, entry.time_ms);
+            top.add(key, seq, entry.time_ms);
         }
         Ok(true)
     }
@@ -166,10 +166,7 @@ impl<'a> Search<'a> {
                 false => start = key,
             }
         }
-        let mut cursor = match down {
-            true => reader.view.backward(&start, &end)?,
-            false => reader.view.forward(&start, &end)?,
-        };
+        let mut cursor = reader.view.toward(&start, &end, down)?;
         let mut page = Vec::new();
         while page.len() < wanted
             && let Some((key, value)) = cursor.next()?

@@ -95,7 +95,7 @@ impl<'a> Search<'a> {
         let few = if rest.is_empty() { NEXT } else { FEW };
         let marker = self.marker(&prefix);
         let mut page = Vec::new();
-        let mut cursor = self.cursor(&start, &end, down)?;
+        let mut cursor = self.reader.view.toward(&start, &end, down)?;
         let mut next = self.next_key(&mut cursor)?.map(<[u8]>::to_vec);
         while page.len() < wanted
             && let Some(first) = next.take()
@@ -106,7 +106,7 @@ impl<'a> Search<'a> {
                     true => end.clone_from(&marker),
                     false => start = keys::after_prefix(&marker),
                 }
-                cursor = self.cursor(&start, &end, down)?;
+                cursor = self.reader.view.toward(&start, &end, down)?;
                 next = self.next_key(&mut cursor)?.map(<[u8]>::to_vec);
                 continue;
             }
@@ -118,7 +118,7 @@ impl<'a> Search<'a> {
                     true => end.clone_from(&group.rank),
                     false => start = keys::after_prefix(&group.rank),
                 }
-                cursor = self.cursor(&start, &end, down)?;
+                cursor = self.reader.view.toward(&start, &end, down)?;
                 self.next_key(&mut cursor)?;
             }
             next = cursor.key().map(<[u8]>::to_vec);
@@ -173,13 +173,6 @@ impl<'a> Search<'a> {
         let value = ValueRef::Token { code, system };
         self.reader.core.index.put_value(&mut marker, value, None);
         marker
-    }
-
-    fn cursor(&self, start: &[u8], end: &[u8], down: bool) -> Result<Cursor<'a>, Error> {
-        match down {
-            true => self.reader.view.backward(start, end),
-            false => self.reader.view.forward(start, end),
-        }
     }
 
     /// The entries of the rank of a key, as far as they are few; the cursor
@@ -259,16 +252,9 @@ impl<'a> Search<'a> {
         let mut top = Top::new(wanted);
         while let Some((key, bytes)) = cursor.next()? {
             let seq = keys::last_number(key);
-            if self.touch()? > rows_max {
+            let entry = Entry::read(&bytes)?;
+            if !self.add_if_behind((seq, &entry), after, &mut top, rows_max)? {
                 return Ok(None);
-            }
-            let candidate = Entry::read(&bytes)?.candidate(seq)?;
-            if !self.shows(seq) || !self.passes(&candidate)? {
-                continue;
-            }
-            let key = self.sort_key(&candidate);
-            if after.is_none_or(|after| after.admits(&key)) {
-                top.add(key, seq);
             }
         }
         Ok(Some(top.into_chosen()))

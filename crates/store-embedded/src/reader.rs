@@ -210,10 +210,7 @@ impl Reader {
         }
         let start = keys::record(keys::VERSION, self.scope, kind, id);
         let end = keys::after_prefix(&start);
-        let mut older = match page.backward {
-            true => self.view.forward(&start, &end)?,
-            false => self.view.backward(&start, &end)?,
-        };
+        let mut older = self.view.toward(&start, &end, !page.backward)?;
         while let Some((_, value)) = older.next()? {
             let seq = keys::last_number(&value);
             if is_wanted(seq) && !page.add(seq)? {
@@ -242,10 +239,7 @@ impl Reader {
             for space in [keys::CURRENT, keys::PAST] {
                 let start = keys::of_kind_at(space, self.scope, kind, from);
                 let end = keys::of_kind_at(space, self.scope, kind, to);
-                let mut list = match page.backward {
-                    true => self.view.forward(&start, &end)?,
-                    false => self.view.backward(&start, &end)?,
-                };
+                let mut list = self.view.toward(&start, &end, !page.backward)?;
                 if let Some(key) = list.next_key()? {
                     heads.push((page.rank(keys::last_number(key)), lists.len()));
                     lists.push(list);

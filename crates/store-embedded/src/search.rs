@@ -265,10 +265,7 @@ impl<'a> Search<'a> {
             (None, _) => (0, end),
         };
         let [first, end] = [first, end].map(|seq| [prefix, &seq.to_be_bytes()].concat());
-        match self.backward {
-            true => self.reader.view.forward(&first, &end),
-            false => self.reader.view.backward(&first, &end),
-        }
+        self.reader.view.toward(&first, &end, !self.backward)
     }
 
     /// The current list from the position on.

@@ -41,10 +41,7 @@ impl<'a> Walk<'a> {
         descending: bool,
         wanted: &'a [Vec<u8>],
     ) -> Result<Self, Error> {
-        let cursor = match descending {
-            true => view.backward(start, end)?,
-            false => view.forward(start, end)?,
-        };
+        let cursor = view.toward(start, end, descending)?;
         let mut walk = Self {
             cursor,
             wanted,

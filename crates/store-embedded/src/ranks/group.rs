@@ -9,7 +9,6 @@ use salus_store::{Error, Sort};
 
 use super::{By, Group, PATIENCE, Pin, ROWS_MIN};
 use crate::core::read_count;
-use crate::gather::Top;
 use crate::index::Lie;
 use crate::keys;
 use crate::row::Entry;
@@ -68,29 +67,19 @@ impl<'a> Search<'a> {
     /// Of these records those that belong on the page, sorted by their rows.
     fn choose_sorted(
         &mut self,
-        mut seqs: Vec<u64>,
+        seqs: Vec<u64>,
         after: Option<&After>,
         wanted: usize,
     ) -> Result<Vec<Chosen>, Error> {
-        seqs.sort_unstable();
-        seqs.dedup();
-        let mut top = Top::new(wanted);
+        let mut shown = Vec::with_capacity(seqs.len());
         for seq in seqs {
-            self.touch()?;
-            if !self.shows(seq) {
-                continue;
-            }
-            let entry = self.entry(seq)?;
-            let candidate = Entry::read(&entry)?.candidate(seq)?;
-            if !self.passes(&candidate)? {
-                continue;
-            }
-            let key = self.sort_key(&candidate);
-            if after.is_none_or(|after| after.admits(&key)) {
-                top.add(key, seq);
+            if self.shows(seq) {
+                shown.push(seq);
+            } else {
+                self.touch()?;
             }
         }
-        Ok(top.into_chosen())
+        self.sorted(shown, true, after, wanted)
     }
 
     /// The same where nothing but the seq decides.
