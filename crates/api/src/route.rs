@@ -115,6 +115,8 @@ pub static ROUTES: &[Route] = {
         GET    Fhir    "/{type}"                        "search-type"       Token(Search)           fhir::search;
         POST   Fhir    "/{type}/_search"                "search-type-post"  Token(Search)           fhir::search_post;
         POST   Fhir    "/{type}"                        "create"            Token(Create)           fhir::create;
+        PUT    Fhir    "/{type}"                        "conditional-update" Token(Update)          fhir::conditional_update;
+        DELETE Fhir    "/{type}"                        "conditional-delete" Token(Delete)          fhir::conditional_delete;
         GET    Fhir    "/{type}/_history"               "history-type"      Token(HistoryType)      fhir::history_type;
         GET    Fhir    "/{type}/{id}"                   "read"              Token(Read)             fhir::read;
         PUT    Fhir    "/{type}/{id}"                   "update"            Token(Update)           fhir::update;

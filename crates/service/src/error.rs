@@ -96,6 +96,13 @@ impl Error {
         self
     }
 
+    /// The same, told in other words.
+    #[must_use]
+    pub(crate) fn told(mut self, tell: impl FnMut(&mut Issue)) -> Self {
+        self.issues.iter_mut().for_each(tell);
+        self
+    }
+
     /// Which kind.
     #[must_use]
     pub fn kind(&self) -> Kind {

@@ -123,6 +123,8 @@ fn resource(ty: ResourceType, interactions: &[Value], known: &Parameters) -> Val
         "updateCreate": !audit,
         "conditionalCreate": !audit,
         "conditionalRead": "full-support",
+        "conditionalUpdate": !audit,
+        "conditionalDelete": if audit { "not-supported" } else { "multiple" },
         "referencePolicy": ["literal", "local"],
         "searchParam": parameters,
     });

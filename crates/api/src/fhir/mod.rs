@@ -10,7 +10,7 @@ mod reply;
 use axum::response::Response;
 use http::header;
 use salus_service::fhir::reply::{Reply, Status};
-use salus_service::fhir::{CreateOptions, ReadConditions, Versions};
+use salus_service::fhir::{CreateOptions, ReadConditions, Versions, Which};
 
 pub(crate) use capabilities::capabilities;
 
@@ -72,7 +72,7 @@ pub(crate) async fn update(call: &mut Call) -> Result<Response, Failure> {
         .update(
             &call.cx,
             call.param("type"),
-            call.param("id"),
+            Which::Id(call.param("id")),
             body,
             &options,
         )
@@ -84,14 +84,40 @@ pub(crate) async fn update(call: &mut Call) -> Result<Response, Failure> {
     finish(call, &wanted, reply)
 }
 
+/// `PUT [base]/[type]?…`
+pub(crate) async fn conditional_update(call: &mut Call) -> Result<Response, Failure> {
+    let wanted = Preferences::of(call)?;
+    media::check_sent(&call.headers)?;
+    let options = reply::write_options(call)?;
+    let body = call.take_body().await?;
+    let which = Which::Matching(call.uri.query().unwrap_or_default());
+    let ty = call.param("type");
+    let updated = call.service().update(&call.cx, ty, which, body, &options);
+    let reply = updated.await?;
+    finish(call, &wanted, reply)
+}
+
 /// `DELETE [base]/[type]/[id]`
 pub(crate) async fn delete(call: &mut Call) -> Result<Response, Failure> {
     let wanted = Preferences::of(call)?;
     let options = reply::write_options(call)?;
-    let reply = call
+    let which = Which::Id(call.param("id"));
+    let deleted = call
         .service()
-        .delete(&call.cx, call.param("type"), call.param("id"), &options)
-        .await?;
+        .delete(&call.cx, call.param("type"), which, &options);
+    let reply = deleted.await?;
+    finish(call, &wanted, reply)
+}
+
+/// `DELETE [base]/[type]?…`
+pub(crate) async fn conditional_delete(call: &mut Call) -> Result<Response, Failure> {
+    let wanted = Preferences::of(call)?;
+    let options = reply::write_options(call)?;
+    let which = Which::Matching(call.uri.query().unwrap_or_default());
+    let deleted = call
+        .service()
+        .delete(&call.cx, call.param("type"), which, &options);
+    let reply = deleted.await?;
     finish(call, &wanted, reply)
 }
 

@@ -7,6 +7,7 @@
 mod audit;
 mod bad_bodies;
 mod bad_input;
+mod conditional_writes;
 mod conditions;
 mod explain;
 mod fidelity;

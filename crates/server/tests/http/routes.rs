@@ -57,6 +57,10 @@ fn request(project: &Project, route: &Route) -> Request {
         .replace("{id}", id)
         .replace("{member}", "Patient")
         .replace("{vid}", "1");
+    let path = match route.name.starts_with("conditional-") {
+        true => format!("{path}?_id=target"),
+        false => path,
+    };
     let request =
         Request::new(route.method.as_str(), &path).header("Content-Type", "application/fhir+json");
     let bundle = json!({"resourceType": "Bundle", "type": "batch", "entry": [
@@ -64,7 +68,7 @@ fn request(project: &Project, route: &Route) -> Request {
         {"request": {"method": "DELETE", "url": "Patient/target"}},
     ]});
     match route.name {
-        "create" | "update" => request.body(patient().to_string()),
+        "create" | "update" | "conditional-update" => request.body(patient().to_string()),
         "transaction" => request.body(bundle.to_string()),
         "search-type-post" | "search-system-post" | "search-compartment-post" => request
             .header("Content-Type", "application/x-www-form-urlencoded")
@@ -217,6 +221,35 @@ fn a_client_may_do_what_its_scopes_say_and_no_more() {
             &["search-system", "search-system-post"],
         ),
         ("system/AuditEvent.rs", &[]),
+        // A condition tells what is there, so it takes the right to search.
+        (
+            "system/Patient.us",
+            &[
+                "update",
+                "conditional-update",
+                "search-type",
+                "search-type-post",
+                "search-system",
+                "search-system-post",
+                "search-compartment",
+                "search-compartment-post",
+                "history-type",
+            ],
+        ),
+        (
+            "system/Patient.ds",
+            &[
+                "delete",
+                "conditional-delete",
+                "search-type",
+                "search-type-post",
+                "search-system",
+                "search-system-post",
+                "search-compartment",
+                "search-compartment-post",
+                "history-type",
+            ],
+        ),
         ("system/Patient.d", &["delete"]),
     ] {
         let id = scopes.replace(['/', '*', '.'], "-").to_lowercase();

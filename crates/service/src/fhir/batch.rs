@@ -92,7 +92,7 @@ impl Service {
             }
             Asks::Update {
                 ty,
-                id,
+                which,
                 resource,
                 condition,
             } => {
@@ -101,14 +101,18 @@ impl Service {
                     condition,
                     idempotency_key,
                 };
-                Box::pin(async move { self.update(cx, ty.name, id, body, &update).await })
+                Box::pin(async move { self.update(cx, ty.name, which, body, &update).await })
             }
-            Asks::Delete { ty, id, condition } => {
+            Asks::Delete {
+                ty,
+                which,
+                condition,
+            } => {
                 let delete = WriteOptions {
                     condition,
                     idempotency_key,
                 };
-                Box::pin(async move { self.delete(cx, ty.name, id, &delete).await })
+                Box::pin(async move { self.delete(cx, ty.name, which, &delete).await })
             }
         }
     }

@@ -12,6 +12,7 @@ use salus_fhir::json::Node;
 use super::receipt::Named;
 use super::reply::Reply;
 use super::types::ResourceType;
+use super::which::Which;
 use super::{Handling, WriteCondition, check_id, incoming};
 use crate::Service;
 use crate::audit::entry::What;
@@ -50,17 +51,17 @@ pub(super) enum Asks<'a> {
         resource: Node<'a>,
         if_none_exist: Option<Cow<'a, str>>,
     },
-    /// `PUT [type]/[id]`
+    /// `PUT [type]/[id]` or `PUT [type]?[search]`
     Update {
         ty: ResourceType,
-        id: &'a str,
+        which: Which<'a>,
         resource: Node<'a>,
         condition: WriteCondition,
     },
-    /// `DELETE [type]/[id]`
+    /// `DELETE [type]/[id]` or `DELETE [type]?[search]`
     Delete {
         ty: ResourceType,
-        id: &'a str,
+        which: Which<'a>,
         condition: WriteCondition,
     },
 }
@@ -156,27 +157,25 @@ fn request<'a>(index: usize, entry: Node<'a>, base: &str) -> Result<Request<'a>,
             if_none_exist: escaped("ifNoneExist"),
         },
         "PUT" => {
-            let (ty, id) = instance(url).ok_or_else(|| {
-                fault("its url is not [type]/[id]; conditional updates are not served yet")
-            })?;
+            let (ty, which) = which(url).ok_or_else(|| fault(NEITHER))?;
             let resource = resource()?;
-            incoming::check_same_id(resource, id)
-                .map_err(|_| fault("its resource's id is not the one in its url"))?;
+            if let Which::Id(id) = which {
+                incoming::check_same_id(resource, id)
+                    .map_err(|_| fault("its resource's id is not the one in its url"))?;
+            }
             Asks::Update {
                 ty,
-                id,
+                which,
                 resource,
                 condition: condition(escaped("ifMatch"), escaped("ifNoneMatch"))
                     .ok_or_else(|| fault("its ifMatch or ifNoneMatch is not an ETag"))?,
             }
         }
         "DELETE" => {
-            let (ty, id) = instance(url).ok_or_else(|| {
-                fault("its url is not [type]/[id]; conditional deletes are not served yet")
-            })?;
+            let (ty, which) = which(url).ok_or_else(|| fault(NEITHER))?;
             Asks::Delete {
                 ty,
-                id,
+                which,
                 condition: condition(escaped("ifMatch"), None)
                     .ok_or_else(|| fault("its ifMatch is not an ETag"))?,
             }
@@ -209,11 +208,17 @@ fn ty(url: &str) -> Option<ResourceType> {
     ResourceType::named(url.trim_end_matches('/'))
 }
 
-fn instance(url: &str) -> Option<(ResourceType, &str)> {
+/// The resource that a url names, by its id or by a search.
+fn which(url: &str) -> Option<(ResourceType, Which<'_>)> {
+    if let Some((name, search)) = url.split_once('?') {
+        return Some((ty(name)?, Which::Matching(search)));
+    }
     let (name, id) = url.split_once('/')?;
     check_id(id).ok()?;
-    Some((ResourceType::named(name)?, id))
+    Some((ResourceType::named(name)?, Which::Id(id)))
 }
+
+const NEITHER: &str = "its url is neither [type]/[id] nor [type]?[search]";
 
 fn condition(
     if_match: Option<Cow<'_, str>>,

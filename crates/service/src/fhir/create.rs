@@ -12,6 +12,7 @@ use super::reply::{Place, Reply, Status};
 use super::settle::Decision;
 use super::stored::Stored;
 use super::types::ResourceType;
+use super::which::matches;
 use super::{check_writable, incoming, resource_type};
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
@@ -85,7 +86,7 @@ impl Service {
             .await
     }
 
-    /// The query of an `If-None-Exist`: a search without result parameters.
+    /// The query of a condition: a search without result parameters.
     pub(crate) async fn condition(
         &self,
         cx: &Context,
@@ -100,7 +101,8 @@ impl Service {
                 "a condition needs at least one search parameter",
             ));
         }
-        Ok(asked.query(grant, 2))
+        // Of the matches nobody needs more than to know that there is one.
+        Ok(asked.query(grant, 1))
     }
 
     /// The one resource that matches already; more than one is an error.
@@ -111,17 +113,11 @@ impl Service {
         ty: ResourceType,
         query: &Query,
     ) -> Result<Option<Reply>, Error> {
-        let mut hits = self.snapshot(cx).await?.find(query).await?.hits;
-        if hits.len() > 1 {
-            return Err(Error::new(
-                Kind::Precondition,
-                "more than one resource matches the condition",
-            ));
-        }
-        let Some(hit) = hits.pop() else {
+        let snapshot = self.snapshot(cx).await?;
+        let (mut found, _) = matches(&*snapshot, query, 1).await?;
+        let Some(record) = found.pop() else {
             return Ok(None);
         };
-        let record = hit.record;
         let mut entry = Entry::new(cx, What::Create, Outcome::Success, grant.rule());
         entry.shows([&record]);
         self.record(cx, entry).await?;

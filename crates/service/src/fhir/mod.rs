@@ -20,12 +20,14 @@ pub(crate) mod terms;
 mod transaction;
 pub mod types;
 mod update;
+mod which;
 pub(crate) mod writer;
 
 pub use bundle::BundleOptions;
 pub use create::CreateOptions;
 pub(crate) use read::part_of;
 pub use read::{ReadConditions, Versions};
+pub use which::{DELETED_MAX, Which};
 
 use salus_fhir::reference;
 

@@ -101,17 +101,22 @@ impl Service {
     }
 }
 
-/// What must hold so that a record is still the one match of a query.
-pub(super) fn only_match(query: Query, record: &Record) -> [Precondition; 2] {
-    let as_it_was = Precondition::VersionIs {
+/// What must hold so that these records still are all that match a query.
+pub(super) fn only_matches(query: Query, records: &[Record]) -> Vec<Precondition> {
+    let as_it_was = |record: &Record| Precondition::VersionIs {
         kind: record.kind,
         id: record.id.clone(),
         version: Some(record.version),
     };
-    let other = Filter::Not(Filter::Ids(vec![record.id.clone()]).into());
-    let no_other = Precondition::NoneMatch(Query {
-        filter: Filter::All(vec![query.filter, other]),
+    let mut preconditions: Vec<_> = records.iter().map(as_it_was).collect();
+    let ids: Vec<_> = records.iter().map(|record| record.id.clone()).collect();
+    preconditions.push(Precondition::NoneMatch(Query {
+        filter: match ids.is_empty() {
+            true => query.filter,
+            false => Filter::All(vec![query.filter, Filter::Not(Filter::Ids(ids).into())]),
+        },
+        limit: 1,
         ..query
-    });
-    [as_it_was, no_other]
+    }));
+    preconditions
 }

@@ -13,10 +13,12 @@ mod plan;
 use salus_auth::{Action, Grant, Target};
 use salus_fhir::issue::Issue;
 use salus_fhir::validate;
+use salus_store::Record;
 
 use super::batch::write_answer;
 use super::bundle::{Asks, BundleOptions, Request};
 use super::check_writable;
+use super::delete::deleted;
 use super::receipt::Named;
 use super::reply::{Place, Reply, Status};
 use super::settle::Decision;
@@ -81,8 +83,8 @@ impl Service {
                     continue;
                 }
                 Asks::Create { ty, .. } => (What::Create, Action::Create, ty, ""),
-                Asks::Update { ty, id, .. } => (What::Update, Action::Update, ty, id),
-                Asks::Delete { ty, id, .. } => (What::Delete, Action::Delete, ty, id),
+                Asks::Update { ty, which, .. } => (What::Update, Action::Update, ty, which.id()),
+                Asks::Delete { ty, which, .. } => (What::Delete, Action::Delete, ty, which.id()),
             };
             check_writable(ty)?;
             let target = Target::Type(ty.name);
@@ -113,8 +115,8 @@ impl Service {
                 continue;
             };
             match self.write(cx, grant, plan, decided) {
-                Ok((write, reply)) => {
-                    writes.extend(write);
+                Ok((made, reply)) => {
+                    writes.extend(made);
                     answers.push(Some(reply));
                 }
                 Err(error) if error.kind() == Kind::Unprocessable => {
@@ -141,22 +143,19 @@ impl Service {
         grant: &Grant,
         plan: &Plan<'_>,
         decided: &Decided<'_>,
-    ) -> Result<(Option<Write>, Reply), Error> {
+    ) -> Result<(Vec<Write>, Reply), Error> {
         Ok(match plan {
             Plan::Store(planned) => {
                 let stored = self.linked(cx, planned, &decided.links)?;
                 let reply = stored.reply(cx, planned.status);
-                (Some(Write::store(grant, stored)), reply)
+                (vec![Write::store(grant, stored)], reply)
             }
-            Plan::Delete { ty, current } => {
-                let version = current.version + 1;
-                let seal = current.seal.clone();
-                let reply = Reply {
-                    version: Some(version),
-                    ..Reply::with(Status::NoContent)
+            Plan::Delete { ty, found } => {
+                let delete = |record: &Record| {
+                    let version = record.version + 1;
+                    Write::delete(grant, *ty, &record.id, version, record.seal.clone())
                 };
-                let write = Write::delete(grant, *ty, &current.id, version, seal);
-                (Some(write), reply)
+                (found.iter().map(delete).collect(), deleted(found))
             }
             Plan::Existing { ty, record } => {
                 let place = Place {
@@ -167,9 +166,9 @@ impl Service {
                     place: Some(place),
                     ..super::read::shown(record.clone())
                 };
-                (None, reply)
+                (Vec::new(), reply)
             }
-            Plan::NothingToDelete { .. } | Plan::Get => (None, Reply::with(Status::NoContent)),
+            Plan::Get => (Vec::new(), Reply::with(Status::NoContent)),
         })
     }
 

@@ -1,4 +1,5 @@
-//! FHIR update: <https://hl7.org/fhir/R4/http.html#update>.
+//! FHIR update: <https://hl7.org/fhir/R4/http.html#update>, and conditional
+//! update: <https://hl7.org/fhir/R4/http.html#cond-update>.
 //!
 //! Creates the resource when there is none, under the client's id. A client
 //! that sets no condition never sees another's write as a conflict: the
@@ -13,7 +14,8 @@ use super::reply::{Reply, Status};
 use super::settle::Decision;
 use super::stored::Stored;
 use super::types::ResourceType;
-use super::{WriteCondition, WriteOptions, check_id, check_writable, incoming, resource_type};
+use super::which::{self, Which};
+use super::{WriteCondition, WriteOptions, check_writable, incoming, resource_type};
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
@@ -26,17 +28,17 @@ impl Service {
         &self,
         cx: &Context,
         ty: &str,
-        id: &str,
+        which: Which<'_>,
         body: Bytes,
         options: &WriteOptions,
     ) -> Result<Reply, Error> {
         let ty = resource_type(ty)?;
         let target = Target::Type(ty.name);
         let grant = self
-            .authorize_on(cx, What::Update, Action::Update, target, id)
+            .authorize_on(cx, What::Update, Action::Update, target, which.id())
             .await?;
-        let work = self.update_granted(cx, &grant, ty, id, body, options);
-        self.attempt_on(cx, &grant, What::Update, (ty.name, id), work)
+        let work = self.update_granted(cx, &grant, ty, which, body, options);
+        self.attempt_on(cx, &grant, What::Update, (ty.name, which.id()), work)
             .await
     }
 
@@ -45,26 +47,32 @@ impl Service {
         cx: &Context,
         grant: &Grant,
         ty: ResourceType,
-        id: &str,
+        which: Which<'_>,
         body: Bytes,
         options: &WriteOptions,
     ) -> Result<Reply, Error> {
         check_writable(ty)?;
-        check_id(id)?;
-        let request = [b"update", ty.name.as_bytes(), id.as_bytes(), &body];
+        let request = [b"update", ty.name.as_bytes(), &which.mark(), &body];
         let named = Named::of(cx, options.idempotency_key.as_deref(), &request);
+        let sought = self.seek(cx, ty, which).await?;
         let document = incoming::parse(body, &self.settings.json)?;
         let valid = incoming::check(document.root(), ty)?;
-        incoming::check_same_id(document.root(), id)?;
+        let own_id = which::own_id(document.root());
+        if let Which::Id(id) = which {
+            incoming::check_same_id(document.root(), id)?;
+        }
         let decide = || async {
-            let current = self.snapshot(cx).await?.get(ty.kind, id).await?;
-            check_condition(options.condition, current.as_ref())?;
-            let (version, status) = next_version(current.as_ref());
-            let stored = Stored::of(cx, ty, id, version, &valid)?;
+            let snapshot = self.snapshot(cx).await?;
+            let one = sought.to_update(&*snapshot, ty, own_id.as_deref()).await?;
+            drop(snapshot);
+            check_condition(options.condition, one.current.as_ref())?;
+            let (version, status) = next_version(one.current.as_ref());
+            let id = one.id.unwrap_or_else(|| self.new_id(cx));
+            let stored = Stored::of(cx, ty, &id, version, &valid)?;
             let answer = stored.reply(cx, status);
             Ok(Decision::Commit {
                 entry: Entry::new(cx, What::Update, Outcome::Success, grant.rule()),
-                preconditions: Vec::new(),
+                preconditions: one.preconditions,
                 writes: vec![Write::store(grant, stored)],
                 answer,
             })

@@ -8,7 +8,7 @@ use salus_store::{At, Content, Param, Put, Reindexed, Row, SealKey, Value};
 
 use super::*;
 use crate::context::World;
-use crate::fhir::{CreateOptions, Handling, WriteCondition, WriteOptions};
+use crate::fhir::{CreateOptions, Handling, Which, WriteCondition, WriteOptions};
 use crate::projects::DEFAULT;
 
 /// Time stands still, and randomness is a counter.
@@ -334,7 +334,7 @@ fn words_places_lists_and_contained_resources_of_an_older_version_are_indexed() 
             idempotency_key: None,
         };
         service
-            .delete(&cx, "MedicationRequest", "r", &options)
+            .delete(&cx, "MedicationRequest", Which::Id("r"), &options)
             .await
             .unwrap();
         assert_eq!(count(&service, "Medication?_contained=true").await, Ok(0));

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::pairs;
 use crate::context::{Context, RequestId, World};
 use crate::error::Error;
-use crate::fhir::{Handling, WriteCondition, WriteOptions};
+use crate::fhir::{Handling, Which, WriteCondition, WriteOptions};
 use crate::{Service, Settings};
 
 /// A clock that stands still, and a chance that counts.
@@ -139,7 +139,10 @@ impl Host {
             idempotency_key: None,
         };
         let body = Bytes::from(resource.to_string());
-        let written = self.service.update(cx, &ty, &id, body, &options).await;
+        let written = self
+            .service
+            .update(cx, &ty, Which::Id(&id), body, &options)
+            .await;
         written.map(|_| ())
     }
 
@@ -149,7 +152,7 @@ impl Host {
             condition: WriteCondition::None,
             idempotency_key: None,
         };
-        let deleted = self.service.delete(cx, ty, id, &options).await;
+        let deleted = self.service.delete(cx, ty, Which::Id(id), &options).await;
         deleted.unwrap();
     }
 }

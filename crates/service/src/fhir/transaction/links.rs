@@ -14,9 +14,9 @@ use crate::audit::entry::What;
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::fhir::resource_type;
-use crate::fhir::settle::only_match;
 use crate::fhir::stored::Stored;
 use crate::fhir::types::ResourceType;
+use crate::fhir::which::{matches, without};
 
 impl Service {
     /// Finds the one resource that a conditional reference means; the commit
@@ -43,17 +43,21 @@ impl Service {
         if !asked.has_criteria() {
             return Err(refuse("needs at least one search parameter"));
         }
-        let query = asked.query(&grant, 2);
-        let mut hits = snapshot.find(&query).await?.hits;
-        if hits.len() > 1 {
-            return Err(refuse("must match one resource, and matches several"));
-        }
-        let hit = hits.pop();
-        let hit = hit.ok_or_else(|| refuse("must match one resource, and matches none"))?;
-        let target = format!("{}/{}", ty.name, hit.record.id);
+        let query = without(asked.query(&grant, 1), decided.gone(ty));
+        let found = matches(snapshot, &query, 1).await;
+        let (mut found, preconditions) = found.map_err(|error| {
+            if error.kind() == Kind::Precondition {
+                refuse("must match one resource, and matches several")
+            } else {
+                error
+            }
+        })?;
+        let record = found.pop();
+        let record = record.ok_or_else(|| refuse("must match one resource, and matches none"))?;
+        let target = format!("{}/{}", ty.name, record.id);
         decided.links.insert(link, target);
-        decided.preconditions.extend(only_match(query, &hit.record));
-        decided.found.push(hit.record);
+        decided.preconditions.extend(preconditions);
+        decided.found.push(record);
         Ok(())
     }
 

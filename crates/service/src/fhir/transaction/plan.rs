@@ -1,30 +1,35 @@
 //! What a transaction does for each entry, decided on one snapshot.
+//!
+//! Deletions are decided first: what they take away is no match for a conditional
+//! create or reference. A conditional update that finds it refuses the
+//! transaction, since two entries write one resource.
 
 use std::collections::{HashMap, HashSet};
 
 use salus_auth::Grant;
 use salus_fhir::json::Node;
-use salus_store::{Content, Precondition, Record, Snapshot};
+use salus_store::{Kind as RecordKind, Precondition, Record, Snapshot};
 
 use super::links::conditional_links;
 use crate::Service;
 use crate::context::Context;
-use crate::error::{Error, Kind};
-use crate::fhir::WriteCondition;
+use crate::error::Error;
 use crate::fhir::bundle::{Asks, Request};
+use crate::fhir::delete::check_all;
 use crate::fhir::reply::Status;
-use crate::fhir::settle::only_match;
 use crate::fhir::types::ResourceType;
 use crate::fhir::update::{check_condition, next_version};
+use crate::fhir::which::{Which, matches, own_id, without};
 
 /// What a transaction does for one entry.
 pub(super) enum Plan<'a> {
     /// Stores a version.
     Store(Planned<'a>),
-    /// Deletes what is there.
-    Delete { ty: ResourceType, current: Record },
-    /// Deletes nothing, because nothing is there.
-    NothingToDelete { ty: ResourceType, id: &'a str },
+    /// Deletes what is there, if anything.
+    Delete {
+        ty: ResourceType,
+        found: Vec<Record>,
+    },
     /// Leaves alone what a condition found.
     Existing { ty: ResourceType, record: Record },
     /// Answers a `GET`, after the commit.
@@ -41,6 +46,7 @@ pub(super) struct Planned<'a> {
 }
 
 /// A transaction's entries, decided on one snapshot.
+#[derive(Default)]
 pub(super) struct Decided<'a> {
     pub(super) plans: Vec<Plan<'a>>,
     pub(super) preconditions: Vec<Precondition>,
@@ -48,6 +54,12 @@ pub(super) struct Decided<'a> {
     pub(super) found: Vec<Record>,
     /// What each `fullUrl` and each conditional reference becomes.
     pub(super) links: HashMap<String, String>,
+    /// What entries write.
+    touched: HashSet<(RecordKind, Box<str>)>,
+    /// What entries delete.
+    gone: HashMap<RecordKind, Vec<Box<str>>>,
+    /// The conditions under which entries create.
+    creating: HashSet<String>,
 }
 
 impl Service {
@@ -59,37 +71,23 @@ impl Service {
         requests: &[Request<'a>],
         grants: &[Option<Grant>],
     ) -> Result<Decided<'a>, Error> {
-        let mut decided = Decided {
-            plans: Vec::with_capacity(requests.len()),
-            preconditions: Vec::new(),
-            found: Vec::new(),
-            links: HashMap::new(),
-        };
-        let mut touched = HashSet::new();
+        let mut decided = Decided::default();
+        let mut deletions = HashMap::new();
+        for request in requests {
+            let plan = self.plan_delete(cx, snapshot, request, &mut decided).await;
+            if let Some(plan) = plan.map_err(|error| of_entry(request.index, error))? {
+                deletions.insert(request.index, plan);
+            }
+        }
         for (request, grant) in requests.iter().zip(grants) {
-            let plan = match grant {
-                Some(grant) => {
-                    self.plan(cx, snapshot, request, grant, &mut decided.preconditions)
-                        .await?
+            let plan = match (grant, deletions.remove(&request.index)) {
+                (_, Some(deletion)) => deletion,
+                (Some(grant), None) => {
+                    let plan = self.plan(cx, snapshot, request, grant, &mut decided).await;
+                    plan.map_err(|error| of_entry(request.index, error))?
                 }
-                None => Plan::Get,
+                (None, None) => Plan::Get,
             };
-            if let Plan::Existing { record, .. } = &plan {
-                decided.found.push(record.clone());
-            }
-            if let Some((ty, id)) = plan.target() {
-                if plan.writes() && !touched.insert((ty.name, id.to_owned())) {
-                    return Err(Error::invalid(format!(
-                        "Bundle.entry[{}]: another entry writes the same resource",
-                        request.index
-                    )));
-                }
-                if let Some(full_url) = request.full_url {
-                    decided
-                        .links
-                        .insert(full_url.to_owned(), format!("{}/{id}", ty.name));
-                }
-            }
             decided.plans.push(plan);
         }
         for index in 0..decided.plans.len() {
@@ -103,65 +101,97 @@ impl Service {
         Ok(decided)
     }
 
+    /// What an entry deletes.
+    async fn plan_delete<'a>(
+        &self,
+        cx: &Context,
+        snapshot: &dyn Snapshot,
+        request: &Request<'a>,
+        decided: &mut Decided<'_>,
+    ) -> Result<Option<Plan<'a>>, Error> {
+        let Asks::Delete {
+            ty,
+            which,
+            condition,
+        } = request.asks
+        else {
+            return Ok(None);
+        };
+        let sought = self.seek(cx, ty, which).await?;
+        let (found, preconditions) = sought.to_delete(snapshot, ty).await?;
+        check_all(condition, &found)?;
+        decided.preconditions.extend(preconditions);
+        let mut ids: Vec<_> = found.iter().map(|record| record.id.clone()).collect();
+        if let (Which::Id(id), []) = (which, &*ids) {
+            ids.push(id.into());
+        }
+        for id in ids {
+            decided.touch(ty, &id)?;
+            decided.gone.entry(ty.kind).or_default().push(id);
+        }
+        Ok(Some(Plan::Delete { ty, found }))
+    }
+
+    /// What an entry does that deletes nothing.
     async fn plan<'a>(
         &self,
         cx: &Context,
         snapshot: &dyn Snapshot,
         request: &Request<'a>,
         grant: &Grant,
-        preconditions: &mut Vec<Precondition>,
+        decided: &mut Decided<'_>,
     ) -> Result<Plan<'a>, Error> {
-        match request.asks {
-            Asks::Get => Ok(Plan::Get),
+        let planned = match request.asks {
+            Asks::Get | Asks::Delete { .. } => return Ok(Plan::Get),
             Asks::Create {
                 ty,
                 resource,
                 ref if_none_exist,
             } => {
                 if let Some(condition) = if_none_exist {
-                    let found = self
-                        .existing_match(
-                            cx,
-                            snapshot,
-                            (request, ty, condition),
-                            grant,
-                            preconditions,
-                        )
-                        .await?;
-                    if let Some(record) = found {
+                    let existing =
+                        self.existing_match(cx, snapshot, (ty, condition), grant, decided);
+                    if let Some(record) = existing.await? {
+                        decided.found.push(record.clone());
+                        decided.link(request, ty, &record.id);
                         return Ok(Plan::Existing { ty, record });
                     }
                 }
-                Ok(Plan::Store(Planned {
+                Planned {
                     ty,
                     id: self.new_id(cx),
                     version: 1,
                     status: Status::Created,
                     resource,
-                }))
+                }
             }
             Asks::Update {
                 ty,
-                id,
+                which,
                 resource,
                 condition,
             } => {
-                let current = snapshot.get(ty.kind, id).await?;
-                check_condition(condition, current.as_ref())?;
-                let (version, status) = next_version(current.as_ref());
-                Ok(Plan::Store(Planned {
+                let sought = self.seek(cx, ty, which).await?;
+                let own_id = own_id(resource);
+                let one = sought.to_update(snapshot, ty, own_id.as_deref()).await?;
+                check_condition(condition, one.current.as_ref())?;
+                if one.current.is_none() {
+                    decided.create_under(&one.preconditions)?;
+                }
+                decided.preconditions.extend(one.preconditions);
+                let (version, status) = next_version(one.current.as_ref());
+                Planned {
                     ty,
-                    id: id.into(),
+                    id: one.id.unwrap_or_else(|| self.new_id(cx)),
                     version,
                     status,
                     resource,
-                }))
+                }
             }
-            Asks::Delete { ty, id, condition } => {
-                let current = snapshot.get(ty.kind, id).await?;
-                plan_delete(ty, id, condition, current, preconditions)
-            }
-        }
+        };
+        decided.touch(planned.ty, &planned.id)?;
+        decided.link(request, planned.ty, &planned.id);
+        Ok(Plan::Store(planned))
     }
 
     /// What matches an entry's `ifNoneExist`; the commit is to see the same.
@@ -169,73 +199,58 @@ impl Service {
         &self,
         cx: &Context,
         snapshot: &dyn Snapshot,
-        (request, ty, condition): (&Request<'_>, ResourceType, &str),
+        (ty, condition): (ResourceType, &str),
         grant: &Grant,
-        preconditions: &mut Vec<Precondition>,
+        decided: &mut Decided<'_>,
     ) -> Result<Option<Record>, Error> {
         let query = self.condition(cx, grant, ty, condition).await?;
-        let mut hits = snapshot.find(&query).await?.hits;
-        if hits.len() > 1 {
-            return Err(Error::new(
-                Kind::Precondition,
-                format!(
-                    "Bundle.entry[{}]: more than one resource matches its condition",
-                    request.index
-                ),
-            ));
+        let query = without(query, decided.gone(ty));
+        let (mut found, preconditions) = matches(snapshot, &query, 1).await?;
+        if found.is_empty() {
+            decided.create_under(&preconditions)?;
         }
-        if let Some(hit) = hits.pop() {
-            preconditions.extend(only_match(query, &hit.record));
-            return Ok(Some(hit.record));
-        }
-        let none = Precondition::NoneMatch(query);
-        if preconditions.contains(&none) {
-            return Err(Error::invalid(format!(
-                "Bundle.entry[{}]: another entry creates under the same condition",
-                request.index
-            )));
-        }
-        preconditions.push(none);
-        Ok(None)
+        decided.preconditions.extend(preconditions);
+        Ok(found.pop())
     }
 }
 
-fn plan_delete<'a>(
-    ty: ResourceType,
-    id: &'a str,
-    condition: WriteCondition,
-    current: Option<Record>,
-    preconditions: &mut Vec<Precondition>,
-) -> Result<Plan<'a>, Error> {
-    check_condition(condition, current.as_ref())?;
-    let version = current.as_ref().map(|record| record.version);
-    if let Some(current) = current.filter(|record| record.content != Content::Deleted) {
-        return Ok(Plan::Delete { ty, current });
+impl Decided<'_> {
+    /// What entries delete of a type.
+    pub(super) fn gone(&self, ty: ResourceType) -> &[Box<str>] {
+        self.gone.get(&ty.kind).map_or(&[], Vec::as_slice)
     }
-    preconditions.push(Precondition::VersionIs {
-        kind: ty.kind,
-        id: id.into(),
-        version,
-    });
-    Ok(Plan::NothingToDelete { ty, id })
+
+    /// No two entries write one resource, whatever led to it.
+    fn touch(&mut self, ty: ResourceType, id: &str) -> Result<(), Error> {
+        match self.touched.insert((ty.kind, id.into())) {
+            true => Ok(()),
+            false => Err(Error::invalid("another entry writes the same resource")),
+        }
+    }
+
+    /// No two entries create under one condition.
+    fn create_under(&mut self, preconditions: &[Precondition]) -> Result<(), Error> {
+        let mut queries = preconditions
+            .iter()
+            .filter(|precondition| matches!(precondition, Precondition::NoneMatch(_)));
+        match queries.all(|query| self.creating.insert(format!("{query:?}"))) {
+            true => Ok(()),
+            false => Err(Error::invalid(
+                "another entry creates under the same condition",
+            )),
+        }
+    }
+
+    /// Remembers the resource that an entry's `fullUrl` stands for.
+    fn link(&mut self, request: &Request<'_>, ty: ResourceType, id: &str) {
+        if let Some(full_url) = request.full_url {
+            let target = format!("{}/{id}", ty.name);
+            self.links.insert(full_url.to_owned(), target);
+        }
+    }
 }
 
-impl Plan<'_> {
-    /// The resource that the entry's `fullUrl` stands for.
-    fn target(&self) -> Option<(ResourceType, &str)> {
-        match self {
-            Self::Store(Planned { ty, id, .. }) => Some((*ty, id)),
-            Self::Existing { ty, record } => Some((*ty, &record.id)),
-            Self::Delete { ty, current } => Some((*ty, &current.id)),
-            Self::NothingToDelete { ty, id } => Some((*ty, id)),
-            Self::Get => None,
-        }
-    }
-
-    fn writes(&self) -> bool {
-        match self {
-            Self::Store { .. } | Self::Delete { .. } | Self::NothingToDelete { .. } => true,
-            Self::Existing { .. } | Self::Get => false,
-        }
-    }
+/// The same error, which says what entry it is about.
+fn of_entry(index: usize, error: Error) -> Error {
+    error.told(|issue| issue.details = format!("Bundle.entry[{index}]: {}", issue.details).into())
 }
