@@ -57,6 +57,7 @@ pub use text::{Piece, TextQuery};
 /// - 1: composites, `:text`, `:of-type`, amounts, canonical references.
 /// - 2: words of resources, members of lists, places, contained resources.
 /// - 3: ranges of numbers and quantities.
-pub const REVISION: u32 = 3;
+/// - 4: `:text` by words.
+pub const REVISION: u32 = 4;
 
 pub use value::{CODE_BYTES_MAX, STRING_BYTES_MAX, VALUES_MAX, Value, clip};

@@ -17,6 +17,14 @@ use crate::json::Node;
 /// Words of one resource that are found at most; narratives come first.
 pub const WORDS_MAX: usize = 20_000;
 
+/// The words of a passage, which is folded already.
+#[must_use]
+pub fn passage(folded: &str) -> Vec<Word<'_>> {
+    let mut words = Vec::new();
+    tokens::put_lines(folded, 0, &mut words);
+    words
+}
+
 /// The text of a resource, folded.
 #[derive(Clone, Debug, Default)]
 pub struct Text {

@@ -229,6 +229,7 @@ impl<'a> Search<'a> {
         match filter {
             Filter::Value(param, Test::Tokens(tokens)) => self.of_tokens(*param, tokens),
             Filter::Value(_, Test::Words(_)) => self.text_access(filter),
+            Filter::Value(_, Test::Passage(_)) => None,
             Filter::Value(param, test) => Some(index.access(scope, self.query.kind, *param, test)),
             Filter::Any(filters) => {
                 let all = filters.iter().map(|one| self.access(one));

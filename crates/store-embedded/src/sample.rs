@@ -423,7 +423,7 @@ impl Seen {
 
 /// Whether a record is sorted by such a value.
 fn is_sorted_by(value: &ValueRef<'_>) -> bool {
-    value.is_ordered() && !matches!(value, ValueRef::Words(_))
+    value.is_ordered() && !matches!(value, ValueRef::Words(_) | ValueRef::Passage(_))
 }
 
 /// A number that looks random: the end of splitmix64.

@@ -118,9 +118,17 @@ impl<'a> Search<'a> {
 
     /// Whether some condition holds only for records with a value of a parameter.
     fn wants_value(&self, param: Param) -> bool {
-        // A token may be one that has no place in an order.
-        let is_ordered =
-            |test: &Test| !matches!(test, Test::Present | Test::Token { .. } | Test::Tokens(_));
+        // A token may be one that has no place in an order, and words have none.
+        let is_ordered = |test: &Test| {
+            !matches!(
+                test,
+                Test::Present
+                    | Test::Token { .. }
+                    | Test::Tokens(_)
+                    | Test::Words(_)
+                    | Test::Passage(_)
+            )
+        };
         let mut conditions = self.conditions.all.iter();
         conditions.any(
             |filter| matches!(filter, Filter::Value(of, test) if *of == param && is_ordered(test)),

@@ -125,6 +125,10 @@ impl Filter {
                 let mut texts = candidate.rows.texts(*param);
                 Ok(texts.any(|words| test.points(words).is_some()))
             }
+            Self::Value(param, Test::Passage(wanted)) => {
+                let mut passages = candidate.rows.passages(*param);
+                Ok(passages.any(|words| wanted.is_in(words)))
+            }
             Self::Value(param, test) => {
                 let mut values = candidate.rows.values(*param);
                 Ok(values.any(|value| test.accepts(&value)))
@@ -222,6 +226,7 @@ impl Test {
                 | Self::UriAbove(_)
                 | Self::Composite(_)
                 | Self::Words(_)
+                | Self::Passage(_)
                 | Self::Near(..),
                 _,
             ) => false,
@@ -247,6 +252,7 @@ impl Test {
             }
             Self::Composite(_) => matches!(value, ValueRef::Composite(_)),
             Self::Words(_) => matches!(value, ValueRef::Words(_)),
+            Self::Passage(_) => matches!(value, ValueRef::Passage(_)),
             Self::Near(..) => matches!(value, ValueRef::Place(_)),
             Self::Other(test) => test.is_for(value),
         }

@@ -1,7 +1,7 @@
 //! Queries: what to find, said once, understood by every engine.
 
 use crate::ordered::Decimal;
-use crate::{Error, Kind, Param, Place, Record, Relevance, Row, Seq, TextTest, Tokens};
+use crate::{Error, Kind, Param, Place, Record, Relevance, Row, Seq, TextTest, Tokens, Wanted};
 
 /// A search over the current records of one kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -131,6 +131,9 @@ pub enum Test {
     Composite(Vec<Test>),
     /// The words of the text are as wanted.
     Words(TextTest),
+    /// The words of a passage are. No index answers that: ask with it for a
+    /// text that has those words.
+    Passage(Wanted),
     /// A place that is at most so many millimetres from this one.
     Near(Place, u64),
     /// A value of the type that this test is for, which does not pass it;
@@ -195,7 +198,8 @@ impl Filter {
 
     fn texts_are_valid(&self) -> bool {
         match self {
-            Self::Value(_, Test::Words(test)) => test.is_valid(),
+            Self::Value(_, Test::Words(test)) => test.wanted.is_valid(),
+            Self::Value(_, Test::Passage(wanted)) => wanted.is_valid(),
             Self::All(filters) | Self::Any(filters) => filters.iter().all(Self::texts_are_valid),
             Self::Not(filter) | Self::Refers { filter, .. } | Self::Referred { filter, .. } => {
                 filter.texts_are_valid()

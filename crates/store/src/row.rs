@@ -72,6 +72,9 @@ pub enum Value {
     Words(Words),
     /// A place on the Earth. Ordered by latitude, then longitude.
     Place(Place),
+    /// The words of a passage of the text, to be compared. No index has them:
+    /// those of the text lead to the record.
+    Passage(Words),
 }
 
 impl Value {
@@ -88,6 +91,7 @@ impl Value {
             Self::Uri(_) => "uri",
             Self::Composite(_) => "composite",
             Self::Words(_) => "text",
+            Self::Passage(_) => "passage",
             Self::Place(_) => "place",
         }
     }
@@ -116,6 +120,7 @@ impl Value {
             Self::Uri(uri) => ValueRef::Uri(uri),
             Self::Composite(values) => ValueRef::Composite(Components::of(values)),
             Self::Words(words) => ValueRef::Words(words.as_bytes()),
+            Self::Passage(words) => ValueRef::Passage(words.as_bytes()),
             Self::Place(place) => ValueRef::Place(*place),
         }
     }
@@ -125,9 +130,12 @@ impl Value {
         match self {
             Self::Composite(values) => {
                 COMPONENTS.contains(&values.len())
-                    && !values
-                        .iter()
-                        .any(|value| matches!(value, Self::Composite(_) | Self::Words(_)))
+                    && !values.iter().any(|value| {
+                        matches!(
+                            value,
+                            Self::Composite(_) | Self::Words(_) | Self::Passage(_)
+                        )
+                    })
             }
             Self::Token { .. }
             | Self::String { .. }
@@ -137,6 +145,7 @@ impl Value {
             | Self::Reference { .. }
             | Self::Uri(_)
             | Self::Words(_)
+            | Self::Passage(_)
             | Self::Place(_) => true,
         }
     }
@@ -190,6 +199,8 @@ pub enum ValueRef<'a> {
     Words(&'a [u8]),
     /// See [`Value::Place`].
     Place(Place),
+    /// See [`Value::Passage`]; the bytes of [`Words`].
+    Passage(&'a [u8]),
 }
 
 /// How many components a composite has.
@@ -244,6 +255,7 @@ impl ValueRef<'_> {
                     .collect::<Option<_>>()?,
             ),
             Self::Words(words) => Value::Words(Words::from_bytes(words)?),
+            Self::Passage(words) => Value::Passage(Words::from_bytes(words)?),
             Self::Place(place) => Value::Place(place),
         })
     }
@@ -284,7 +296,7 @@ impl ValueRef<'_> {
                 // Below the number of any variant.
                 key.push(0);
             }
-            Self::Words(words) => ordered::put_bytes(key, words),
+            Self::Words(words) | Self::Passage(words) => ordered::put_bytes(key, words),
             Self::Place(place) => {
                 ordered::put_i64(key, i64::from(place.latitude()));
                 ordered::put_i64(key, i64::from(place.longitude()));
@@ -320,6 +332,7 @@ impl ValueRef<'_> {
             | Self::Uri(_)
             | Self::Composite(_)
             | Self::Words(_)
+            | Self::Passage(_)
             | Self::Place(_) => self.put_key(key),
         }
     }
@@ -352,6 +365,7 @@ impl ValueRef<'_> {
             Self::Composite(_) => 8,
             Self::Words(_) => 9,
             Self::Place(_) => 10,
+            Self::Passage(_) => 11,
         }
     }
 }

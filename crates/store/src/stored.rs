@@ -17,6 +17,7 @@ use crate::{Error, Kind, Param, Place, Row, Value, ValueRef};
 const FORMAT: u8 = 0x10;
 const COMPOSITE: u8 = 8;
 const WORDS: u8 = 9;
+const PASSAGE: u8 = 11;
 
 impl Row {
     /// Appends the row in its stored format.
@@ -85,10 +86,22 @@ impl<'a> Rows<'a> {
     }
 
     /// All values of a parameter, in the order in which they were put. Texts
-    /// are no values: nothing but [`crate::Test::Words`] sees them.
+    /// and passages are no values: nothing but [`crate::Test::Words`] and
+    /// [`crate::Test::Passage`] sees them.
     pub fn values(self, param: Param) -> impl Iterator<Item = ValueRef<'a>> {
         let all = self.all(param);
-        all.filter(|value| !matches!(value, ValueRef::Words(_)))
+        all.filter(|value| !matches!(value, ValueRef::Words(_) | ValueRef::Passage(_)))
+    }
+
+    /// The passages of a parameter, as the bytes of [`crate::Words`].
+    pub fn passages(self, param: Param) -> impl Iterator<Item = &'a [u8]> {
+        self.all(param).filter_map(|value| {
+            if let ValueRef::Passage(words) = value {
+                Some(words)
+            } else {
+                None
+            }
+        })
     }
 
     /// The texts of a parameter, as the bytes of [`crate::Words`].
@@ -244,7 +257,7 @@ fn take_component<'a>(bytes: &mut &'a [u8]) -> Option<ValueRef<'a>> {
     let (body, rest) = bytes.split_at_checked(length)?;
     *bytes = rest;
     // A composite has no composites or words inside.
-    take_body(*tag, body).filter(|_| !matches!(*tag, COMPOSITE | WORDS))
+    take_body(*tag, body).filter(|_| !matches!(*tag, COMPOSITE | WORDS | PASSAGE))
 }
 
 /// A row whose value is not yet read.
@@ -313,6 +326,7 @@ fn take_body(tag: u8, mut body: &[u8]) -> Option<ValueRef<'_>> {
             let (latitude, longitude) = (degrees()?, degrees()?);
             ValueRef::Place(Place::of_parts(latitude, longitude)?)
         }
+        PASSAGE => ValueRef::Passage(std::mem::take(body)),
         _ => return None,
     };
     body.is_empty().then_some(value)
@@ -337,7 +351,7 @@ fn body_length(value: &ValueRef<'_>) -> usize {
             .map(|value| body_length(&value))
             .map(|length| 1 + length_of_length(length) + length)
             .sum(),
-        ValueRef::Words(words) => words.len(),
+        ValueRef::Words(words) | ValueRef::Passage(words) => words.len(),
         ValueRef::Place(_) => 8,
     }
 }
@@ -371,7 +385,7 @@ fn put_body(bytes: &mut Vec<u8>, value: &ValueRef<'_>) {
                 put_body(bytes, &value);
             }
         }
-        ValueRef::Words(words) => bytes.extend_from_slice(words),
+        ValueRef::Words(words) | ValueRef::Passage(words) => bytes.extend_from_slice(words),
         ValueRef::Place(place) => {
             ordered::put_u32(bytes, place.latitude().cast_unsigned());
             ordered::put_u32(bytes, place.longitude().cast_unsigned());

@@ -72,13 +72,20 @@ impl TextTest {
     pub fn points_max(&self) -> u32 {
         self.wanted.points_max()
     }
-
-    pub(crate) fn is_valid(&self) -> bool {
-        self.wanted.depth() <= DEPTH_MAX
-    }
 }
 
 impl Wanted {
+    /// Whether a text or a passage has them, from the bytes of its words.
+    #[must_use]
+    pub fn is_in(&self, words: &[u8]) -> bool {
+        let words = WordsRef::read(words);
+        words.is_some_and(|words| Text { words, lead: false }.points(self).is_some())
+    }
+
+    pub(crate) fn is_valid(&self) -> bool {
+        self.depth() <= DEPTH_MAX
+    }
+
     fn points_max(&self) -> u32 {
         match self {
             Self::One(_) | Self::Phrase(_) => u32::from(u8::MAX),

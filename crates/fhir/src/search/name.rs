@@ -66,7 +66,7 @@ pub enum Modifier {
     Exact,
     /// `:contains` on strings.
     Contains,
-    /// `:text` on tokens and references, with [`Operand::Text`].
+    /// `:text` on tokens and references, with [`Operand::Words`].
     Text,
     /// `:not` on tokens.
     Not,
@@ -403,7 +403,9 @@ impl<'r> Reading<'r> {
     ) -> Result<Operand, Expected> {
         match modifier {
             Some(Modifier::Missing) => operand::missing(text),
-            Some(Modifier::Text) => operand::words(text),
+            Some(Modifier::Text) => {
+                TextQuery::parse_with_beginnings(&operand::unescape(text)).map(Operand::Words)
+            }
             Some(Modifier::In | Modifier::NotIn) => operand::uri(text),
             Some(Modifier::OfType) => operand::of_type(text),
             Some(Modifier::Identifier) => operand::token(text),

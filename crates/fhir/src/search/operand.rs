@@ -37,7 +37,7 @@ pub enum Operand {
         /// The identifier's value.
         value: Box<str>,
     },
-    /// Words of a text: for `_text` and `_content`.
+    /// Words of a text: for `_text`, `_content` and `:text`.
     Words(TextQuery),
     /// Words.
     Text {
@@ -215,7 +215,7 @@ pub(super) fn operand(
 ) -> Result<Operand, Expected> {
     match parameter.kind {
         SearchKind::Token => token(text),
-        SearchKind::String => words(text),
+        SearchKind::String => string(text),
         SearchKind::Date => date(text, asking),
         SearchKind::Number => {
             let (prefix, rest) = prefixed(text)?;
@@ -257,7 +257,7 @@ pub(super) fn of_type(text: &str) -> Result<Operand, Expected> {
     }
 }
 
-pub(super) fn words(text: &str) -> Result<Operand, Expected> {
+pub(super) fn string(text: &str) -> Result<Operand, Expected> {
     let exact = clip(unescape(text), STRING_BYTES_MAX);
     let folded = clip(fold(&exact), STRING_BYTES_MAX);
     if folded.is_empty() {

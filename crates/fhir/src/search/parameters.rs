@@ -204,12 +204,14 @@ impl Parameters {
         let code = criterion.parameter.code;
         let modifier = criterion.modifier;
         let is_special = criterion.parameter.kind == SearchKind::Special;
-        let revision = if criterion.values.iter().any(is_number) {
+        let revision = if modifier == Some(Modifier::Text) {
+            4
+        } else if criterion.values.iter().any(is_number) {
             3
         } else if is_special || is_text(criterion.parameter) {
             2
         } else if criterion.parameter.kind == SearchKind::Composite
-            || matches!(modifier, Some(Modifier::Text | Modifier::OfType))
+            || modifier == Some(Modifier::OfType)
             || criterion.values.iter().any(is_new)
         {
             1

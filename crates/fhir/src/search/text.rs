@@ -1,4 +1,4 @@
-//! What `_text` and `_content` ask for
+//! What `_text`, `_content` and `:text` ask for
 //! (<https://hl7.org/fhir/R4/search.html#content>, which leaves the syntax to
 //! servers).
 //!
@@ -11,6 +11,8 @@
 //! A word stands for all its forms, `word*` for all words that begin so, as
 //! they are written. Words with a sign between them, as in `beta-blocker`, are
 //! a phrase. What may not be there needs something beside it that must.
+//! With `:text` a word stands for all that begin so, too: R4 has it find what
+//! begins with the value (<https://hl7.org/fhir/R4/search.html#token>).
 
 use super::fold::fold;
 use super::operand::Expected;
@@ -54,9 +56,22 @@ impl TextQuery {
     /// # Errors
     /// What is wrong with it, and what is allowed.
     pub(super) fn parse(text: &str) -> Result<Self, Expected> {
+        Self::read(text, false)
+    }
+
+    /// The same for `:text`.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what is allowed.
+    pub(super) fn parse_with_beginnings(text: &str) -> Result<Self, Expected> {
+        Self::read(text, true)
+    }
+
+    fn read(text: &str, beginnings: bool) -> Result<Self, Expected> {
         let mut reading = Reading {
             rest: text,
             words: 0,
+            beginnings,
         };
         let query = reading.any(0)?;
         match reading.rest.is_empty() {
@@ -73,6 +88,8 @@ fn wrong(what: &str) -> Expected {
 struct Reading<'t> {
     rest: &'t str,
     words: usize,
+    /// A word that is not quoted may be the beginning of one.
+    beginnings: bool,
 }
 
 impl<'t> Reading<'t> {
@@ -132,18 +149,18 @@ impl<'t> Reading<'t> {
                 .split_once('"')
                 .ok_or_else(|| wrong("has a phrase that is not closed"))?;
             self.rest = rest;
-            return self.pieces(phrase);
+            return self.pieces(phrase, false);
         }
         let end = |c: char| c.is_whitespace() || matches!(c, '"' | '(' | ')');
         let (run, rest) = self
             .rest
             .split_at(self.rest.find(end).unwrap_or(self.rest.len()));
         self.rest = rest;
-        self.pieces(run)
+        self.pieces(run, self.beginnings)
     }
 
     /// The words of a phrase, or of what stands together; the last may be a beginning.
-    fn pieces(&mut self, text: &str) -> Result<TextQuery, Expected> {
+    fn pieces(&mut self, text: &str, may_begin: bool) -> Result<TextQuery, Expected> {
         let (text, is_start) = match text.trim_end().strip_suffix('*') {
             Some(text) => (text, true),
             None => (text, false),
@@ -162,16 +179,16 @@ impl<'t> Reading<'t> {
             return Err(wrong("lacks a word"));
         };
         let form = |word: &&str| Piece::Stem(stem(word).into());
-        let last = match is_start {
-            true => Piece::Prefix((*last).into()),
-            false => form(last),
+        let ending_in = |last: Piece| match before {
+            [] => TextQuery::One(last),
+            _ => TextQuery::Phrase(before.iter().map(form).chain([last]).collect()),
         };
-        if before.is_empty() {
-            return Ok(TextQuery::One(last));
-        }
-        Ok(TextQuery::Phrase(
-            before.iter().map(form).chain([last]).collect(),
-        ))
+        let beginning = ending_in(Piece::Prefix((*last).into()));
+        Ok(match (is_start, may_begin && ends_in_word) {
+            (true, _) => beginning,
+            (false, true) => TextQuery::Any(vec![ending_in(form(last)), beginning]),
+            (false, false) => ending_in(form(last)),
+        })
     }
 
     /// At the end of what stands together: of all, of an alternative, of a parenthesis.
@@ -281,6 +298,19 @@ mod tests {
     fn beginnings_are_not_stemmed() {
         check("infections*", "infections*");
         check("covid-1*", "\"covid 1*\"");
+    }
+
+    #[test]
+    fn words_may_be_beginnings_where_that_is_asked() {
+        let check = |text: &str, expected: &str| {
+            let query = TextQuery::parse_with_beginnings(text).map(|query| shown(&query));
+            assert_eq!(query.as_deref(), Ok(expected));
+        };
+        check("Infections", "(infect|infections*)");
+        check("a1 b1", "((a1|a1*) (b1|b1*))");
+        check("beta-block", "(\"beta block\"|\"beta block*\")");
+        check("\"heart attacks\"", "\"heart attack\"");
+        check("infect*", "infect*");
     }
 
     #[test]

@@ -54,10 +54,11 @@ fn modifiers_of_tokens_and_references() {
     check(&format!("Patient?identifier:of-type={v2}%7CMR%7C8"), &[]);
     check(&format!("Patient?identifier:of-type={v2}%7CSS%7C8"), &[]);
     check("Patient?identifier:of-type=%7CSS%7C8", &["ada"]);
-    // Words begin so, in any case and without accents.
+    // Words of one text, or their beginnings, in any case and without accents.
     check("Condition?code:text=a+bad", &["cough"]);
     check("Condition?code:text=red", &["cough"]);
-    check("Condition?code:text=throat", &[]);
+    check("Condition?code:text=throat", &["cough"]);
+    check("Condition?code:text=bad+throat", &[]);
     check("Condition?code:text=bad,RED", &["cough", "words"]);
     check("Patient?identifier:text=old", &["ada"]);
     check("Condition?subject:text=ada", &["cough"]);

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use salus_fhir::definitions::SearchParameter;
 use salus_fhir::json::Node;
 use salus_fhir::search::{Entry, Extractor, Value as Found};
-use salus_fhir::text::Text;
+use salus_fhir::text::{self, Text};
 use salus_store::ordered::Decimal;
 use salus_store::{Kind, Param, Place, Row, Value, Word, Words};
 
@@ -22,8 +22,9 @@ pub fn identifier_param(ty: &str, parameter: &SearchParameter) -> Param {
     Param::named(ty, &format!("{}:identifier", parameter.code))
 }
 
-/// The store's parameter for the words of tokens and references, by which
-/// `:text` searches.
+/// The store's parameter for the passages of tokens and references, their
+/// texts and displays, by which `:text` searches. Their words are among those
+/// of [`words_param`], where such a search begins.
 #[must_use]
 pub fn text_param(ty: &str, parameter: &SearchParameter) -> Param {
     Param::named(ty, &format!("{}:text", parameter.code))
@@ -138,14 +139,18 @@ pub(crate) fn words(ty: &str, resource: Node<'_>) -> Option<Row> {
     if found.words.is_empty() {
         return None;
     }
-    let words = found.words.into_iter().map(|word| Word {
+    let value = Value::Words(Words::of(stored(found.words), found.narrative_end));
+    let param = words_param(ty);
+    Some(Row { param, value })
+}
+
+fn stored(words: Vec<text::Word<'_>>) -> Vec<Word<'_>> {
+    let words = words.into_iter().map(|word| Word {
         word: word.word.into(),
         stem: word.stem,
         at: word.at,
     });
-    let value = Value::Words(Words::of(words.collect(), found.narrative_end));
-    let param = words_param(ty);
-    Some(Row { param, value })
+    words.collect()
 }
 
 /// Adds the values of all parameters that have a range: see [`range_param`].
@@ -251,10 +256,7 @@ fn value(found: &Found<'_>) -> Option<Value> {
             longitude.parse().ok()?,
         )?),
         Found::ReferenceIdentifier { system, value } => token(system, value),
-        Found::Words(folded) => Value::String {
-            folded: folded.as_ref().into(),
-            exact: "".into(),
-        },
+        Found::Words(folded) => Value::Passage(Words::of(stored(text::passage(folded)), 0)),
         Found::OfType {
             system,
             code,

@@ -27,6 +27,7 @@ impl Hints {
             | Value::Uri(_)
             | Value::Composite(_)
             | Value::Words(_)
+            | Value::Passage(_)
             | Value::Place(_) => None,
         });
         let mut hints: Vec<u8> = codes.collect();

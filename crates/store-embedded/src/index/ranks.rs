@@ -91,6 +91,7 @@ impl Index {
             | ValueRef::Uri(_)
             | ValueRef::Composite(_)
             | ValueRef::Words(_)
+            | ValueRef::Passage(_)
             | ValueRef::Place(_) => self.put_value(key, value, None),
         }
     }

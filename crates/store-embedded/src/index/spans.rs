@@ -156,9 +156,8 @@ impl Index {
                 ..text_start(tagged(URI), uri)
             },
             Test::UriAbove(_) => several(vec![prefix(&tagged(URI))], false),
-            // Nothing that is a component passes.
-            // Texts have postings.
-            Test::Composite(_) | Test::Words(_) => several(Vec::new(), true),
+            // Nothing that is a component passes. Texts have postings.
+            Test::Composite(_) | Test::Words(_) | Test::Passage(_) => several(Vec::new(), true),
             Test::Near(place, millimetres) => near(&tagged(PLACE), *place, *millimetres),
             Test::Other(_) => several(vec![prefix(start)], false),
         }
@@ -239,6 +238,7 @@ impl Index {
             | Test::UriAbove(_)
             | Test::Composite(_)
             | Test::Words(_)
+            | Test::Passage(_)
             | Test::Near(..)
             | Test::Other(_) => None,
         }

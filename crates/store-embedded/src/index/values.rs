@@ -23,8 +23,8 @@ impl Index {
         main_date_ms: Option<i64>,
         out: &mut Vec<Vec<u8>>,
     ) {
-        if matches!(row.value, Value::Words(_)) {
-            // Its postings are in blocks of their own.
+        if matches!(row.value, Value::Words(_) | Value::Passage(_)) {
+            // The postings of texts are in blocks of their own.
             return;
         }
         if let Value::Date { from_ms, to_ms } = row.value
@@ -88,7 +88,7 @@ impl Index {
                     self.put_value(key, value, None);
                 }
             }
-            ValueRef::Words(_) => {}
+            ValueRef::Words(_) | ValueRef::Passage(_) => {}
             ValueRef::Place(place) => {
                 key.push(PLACE);
                 ordered::put_u64(key, places::on_curve(place));

@@ -15,13 +15,14 @@ pub(super) struct Choice {
 
 /// Parameters, each with the type of its values; the last has all types.
 /// Composites are there often, so that a record has several.
-const PARAMS: [(Param, u64); 16] = [
+const PARAMS: [(Param, u64); 19] = [
     (Param(0), 0),
     (CODE, 0),
     (NAME, 1),
     (DATE, 2),
     (Param(4), 3),
     (Param(5), 4),
+    (REFERENCE, 5),
     (REFERENCE, 5),
     (Param(8), 6),
     (COMPOSITE, 7),
@@ -31,9 +32,12 @@ const PARAMS: [(Param, u64); 16] = [
     (WORDS, 9),
     (WORDS, 9),
     (Param(10), 10),
+    (PASSAGES, 11),
+    (PASSAGES, 11),
     (Param(u32::MAX), 8),
 ];
 const REFERENCE: Param = Param(6);
+const PASSAGES: Param = Param(11);
 const COMPOSITE: Param = Param(7);
 const WORDS: Param = Param(9);
 /// Words and their stems.
@@ -206,8 +210,9 @@ impl Choice {
             },
             6 => Value::Uri((*self.of(&URIS)).into()),
             7 => Value::Composite(self.components(Self::value).into()),
-            9 => self.words(),
+            9 => Value::Words(self.words()),
             10 => Value::Place(self.place()),
+            11 => Value::Passage(self.words()),
             _ => {
                 let any = self.below(8);
                 self.value(any)
@@ -267,6 +272,7 @@ impl Choice {
             }
             7 => Test::Composite(self.components(Self::test)),
             9 => Test::Words(self.text_test()),
+            11 => Test::Passage(self.wanted(2)),
             10 => {
                 let kilometres = *self.of(&[0, 1, 500, 3_000, 19_000, 30_000]);
                 Test::Near(self.place(), kilometres * 1_000_000)
@@ -278,7 +284,7 @@ impl Choice {
         }
     }
 
-    fn words(&mut self) -> Value {
+    fn words(&mut self) -> Words {
         let count = self.below(8) as u32;
         let words = (0..count).map(|at| {
             let (word, stem) = *self.of(&SPOKEN);
@@ -286,7 +292,7 @@ impl Choice {
             Word { word, stem, at }
         });
         let words = words.collect();
-        Value::Words(Words::of(words, self.below(5) as u32))
+        Words::of(words, self.below(5) as u32)
     }
 
     fn text_test(&mut self) -> TextTest {

@@ -10,7 +10,7 @@ use crate::{Filter, Sort, Test};
 #[derive(Default)]
 struct Seen(BTreeMap<&'static str, u64>);
 
-const FORMS: [&str; 39] = [
+const FORMS: [&str; 40] = [
     // Filters.
     "everything",
     "nothing",
@@ -44,6 +44,7 @@ const FORMS: [&str; 39] = [
     "near",
     "other",
     "words",
+    "passage",
     // Orders.
     "by value, ascending",
     "by value, descending",
@@ -54,7 +55,7 @@ const FORMS: [&str; 39] = [
     "by relevance",
     "by two keys",
 ];
-const VALUES: [&str; 10] = [
+const VALUES: [&str; 11] = [
     "token",
     "string",
     "date",
@@ -65,6 +66,7 @@ const VALUES: [&str; 10] = [
     "composite",
     "text",
     "place",
+    "passage",
 ];
 
 impl Seen {
@@ -122,6 +124,7 @@ impl Seen {
             Test::UriAbove(_) => "uri above",
             Test::Composite(_) => "a composite",
             Test::Words(_) => "words",
+            Test::Passage(_) => "passage",
             Test::Near(..) => "near",
             Test::Other(test) => {
                 self.test(test);

@@ -138,7 +138,7 @@ impl<'m> Meaning<'m> {
             return Ok((Some(Modifier::Missing), Operand::Missing(!present)));
         }
         match parameter.kind {
-            SearchKind::String => Ok((texts(operator), operand::words(&literal(text))?)),
+            SearchKind::String => Ok((texts(operator), operand::string(&literal(text))?)),
             SearchKind::Number | SearchKind::Date | SearchKind::Quantity => {
                 Ok((None, self.measured(parameter, operator, text)?))
             }

@@ -196,6 +196,7 @@ fn text(value: &Value) -> Option<&str> {
         | Value::Reference { .. }
         | Value::Composite(_)
         | Value::Words(_)
+        | Value::Passage(_)
         | Value::Place(_) => None,
     }
 }

@@ -274,7 +274,6 @@ fn value(ty: ResourceType, criterion: &Criterion, operand: &Operand) -> Option<F
             let test = token(&Some(system.clone()), &Some(code));
             return Some(Filter::Value(param, test));
         }
-        (Operand::Text { folded, .. }, Some(M::Text)) => return words(ty, parameter, folded),
         (Operand::Text { folded, .. }, Some(M::Contains)) => Test::StringContains(folded.clone()),
         (Operand::Text { folded, .. }, Some(M::Ends)) => Test::StringEnds(folded.clone()),
         (Operand::Text { folded, .. }, Some(M::Ordered(prefix))) => {
@@ -422,16 +421,6 @@ fn composite(
         }));
     }
     Some(any(filters))
-}
-
-/// `:text`, which is a search for a string among the words.
-fn words(ty: ResourceType, parameter: &'static SearchParameter, folded: &str) -> Option<Filter> {
-    let kept = Extractor::for_type(ty.name)?.kept_under(parameter);
-    let tests = kept.map(|parameter| {
-        let param = rows::text_param(ty.name, parameter);
-        Filter::Value(param, Test::StringStarts(folded.into()))
-    });
-    Some(any(tests.collect()))
 }
 
 fn of_uris(parameter: &SearchParameter) -> bool {

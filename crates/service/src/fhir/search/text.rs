@@ -1,8 +1,8 @@
-//! `_text` and `_content` as tests of the store, and how well matches fit
+//! `_text`, `_content` and `:text` as tests of the store, and how well matches fit
 //! (<https://hl7.org/fhir/R4/search.html#content>,
 //! <https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.search.score>).
 
-use salus_fhir::search::{Criterion, Operand, Piece, TextQuery};
+use salus_fhir::search::{Criterion, Extractor, Modifier, Operand, Piece, TextQuery};
 use salus_store::{Filter, Hit, Relevance, Rows, Test, TextTest, Wanted};
 
 use crate::fhir::rows;
@@ -14,6 +14,9 @@ pub(super) fn is_text(criterion: &Criterion) -> bool {
 }
 
 /// The filter for a criterion. All alternatives are one test, so that it ranks.
+///
+/// `:text` is about passages, whose words are among those of the whole text:
+/// it is ranked, and the records are found, by that.
 pub(super) fn filter(ty: ResourceType, criterion: &Criterion) -> Option<Filter> {
     let wanted = criterion.values.iter().map(|operand| {
         if let Operand::Words(query) = operand {
@@ -27,16 +30,46 @@ pub(super) fn filter(ty: ResourceType, criterion: &Criterion) -> Option<Filter> 
         1 => any.remove(0),
         _ => Wanted::Any(any),
     };
-    let test = TextTest {
-        lead: criterion.parameter.code == "_text",
-        wanted,
-    };
-    Some(Filter::Value(rows::words_param(ty.name), Test::Words(test)))
+    if criterion.modifier != Some(Modifier::Text) {
+        let lead = criterion.parameter.code == "_text";
+        return Some(text(ty, lead, wanted));
+    }
+    let kept = Extractor::for_type(ty.name)?.kept_under(criterion.parameter);
+    let passages = kept.map(|parameter| {
+        let param = rows::text_param(ty.name, parameter);
+        Filter::Value(param, Test::Passage(wanted.clone()))
+    });
+    let passages = passages.collect();
+    let whole = text(ty, false, without_exceptions(wanted));
+    Some(Filter::All(vec![whole, Filter::Any(passages)]))
+}
+
+fn text(ty: ResourceType, lead: bool, wanted: Wanted) -> Filter {
+    let test = TextTest { lead, wanted };
+    Filter::Value(rows::words_param(ty.name), Test::Words(test))
+}
+
+/// What the whole text has if a passage has what is wanted: what may not be in
+/// the passage may stand elsewhere.
+fn without_exceptions(wanted: Wanted) -> Wanted {
+    let each = |all: Vec<Wanted>| all.into_iter().map(without_exceptions).collect();
+    match wanted {
+        Wanted::Without(one, _) => without_exceptions(*one),
+        Wanted::All(all) => Wanted::All(each(all)),
+        Wanted::Any(any) => Wanted::Any(each(any)),
+        Wanted::One(_) | Wanted::Phrase(_) => wanted,
+    }
 }
 
 /// What matches are ranked by; `None` if no text is asked for.
 pub(super) fn relevance(filters: &[Filter]) -> Option<Relevance> {
     let tests = filters.iter().filter_map(|filter| {
+        // Of `:text`, what it begins with.
+        let filter = if let Filter::All(both) = filter {
+            both.first()?
+        } else {
+            filter
+        };
         if let Filter::Value(param, Test::Words(test)) = filter {
             Some((*param, test.clone()))
         } else {
