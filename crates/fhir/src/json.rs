@@ -13,6 +13,7 @@ pub mod write;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use error::position;
 pub use error::{Error, ErrorKind};
 pub use node::{Children, Node};
 

@@ -15,3 +15,4 @@ pub mod text;
 pub mod ucum;
 pub mod validate;
 mod xhtml;
+pub mod xml;

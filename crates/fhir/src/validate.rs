@@ -30,7 +30,8 @@ use crate::issue::{Issue, IssueType};
 use crate::json::Node;
 use crate::resource::Resource;
 use contained::Container;
-use place::{Place, plain};
+use place::Place;
+pub(crate) use place::plain;
 
 /// What a validation looks at, and may cost at most.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -142,6 +142,18 @@ fn put_character<'t>(found: &'t str, out: &mut String) -> &'t str {
 
 /// Checks a narrative; the fault is a rule for people to read.
 pub(crate) fn check(text: &str) -> Result<(), &'static str> {
+    match scan(text)?.seen {
+        true => Ok(()),
+        false => Err(EMPTY),
+    }
+}
+
+/// The same, but for whether there is something to see.
+pub(crate) fn check_form(text: &str) -> Result<(), &'static str> {
+    scan(text).map(|_| ())
+}
+
+fn scan(text: &str) -> Result<Scan<'_>, &'static str> {
     let mut scan = Scan {
         open: [""; DEPTH_MAX],
         depth: 0,
@@ -163,10 +175,9 @@ pub(crate) fn check(text: &str) -> Result<(), &'static str> {
         };
     }
     scan.text(rest)?;
-    match (scan.done, scan.seen) {
-        (true, true) => Ok(()),
-        (true, false) => Err(EMPTY),
-        (false, _) => Err(NOT_CLOSED),
+    match scan.done {
+        true => Ok(scan),
+        false => Err(NOT_CLOSED),
     }
 }
 

@@ -41,20 +41,27 @@ impl Error {
         kind: ErrorKind,
         expected: &'static str,
     ) -> Error {
-        let before = bytes.get(..offset).unwrap_or(bytes);
-        let line_start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
-        let characters = before
-            .iter()
-            .skip(line_start)
-            .filter(|&&byte| byte & 0xC0 != 0x80);
+        let (line, column) = position(bytes, offset);
         Error {
             kind,
-            line: 1 + memchr::memchr_iter(b'\n', before).count(),
-            column: 1 + characters.count(),
+            line,
+            column,
             offset,
             expected,
         }
     }
+}
+
+/// Line and column of a byte, counted from 1, the column in characters.
+pub(crate) fn position(bytes: &[u8], offset: usize) -> (usize, usize) {
+    let before = bytes.get(..offset).unwrap_or(bytes);
+    let line_start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
+    let characters = before
+        .iter()
+        .skip(line_start)
+        .filter(|&&byte| byte & 0xC0 != 0x80);
+    let lines = memchr::memchr_iter(b'\n', before).count();
+    (1 + lines, 1 + characters.count())
 }
 
 impl fmt::Display for Error {

@@ -1,7 +1,7 @@
 //! Repeating elements, and the `_` siblings in which primitives carry ids and
 //! extensions (<https://hl7.org/fhir/R4/json.html#primitive>).
 
-use crate::definitions::{Child, Element, Parent};
+use crate::definitions::{Child, Element, Parent, Primitive};
 use crate::issue::IssueType;
 use crate::json::{Children, Node};
 
@@ -87,7 +87,7 @@ impl<'a> Check<'a, '_> {
         let child = self
             .definitions
             .child(parent, key)
-            .filter(|child| self.definitions.ty(child.ty).primitive.is_some());
+            .filter(|child| self.may_have_sibling(child));
         let Some(child) = child else {
             let named = member.key().unwrap_or_default();
             return self.unknown(named, parent, place);
@@ -108,6 +108,14 @@ impl<'a> Check<'a, '_> {
             };
             self.object(member, Parent::Type(child.ty), &place, role);
         }
+    }
+
+    /// Values that are attributes in XML have nothing beside them, nor has the
+    /// XHTML of narratives.
+    fn may_have_sibling(&self, child: &Child) -> bool {
+        let primitive = self.definitions.ty(child.ty).primitive;
+        primitive.is_some_and(|primitive| primitive != Primitive::Xhtml)
+            && !self.definitions.element(child.element).is_attribute
     }
 
     fn sibling_array(

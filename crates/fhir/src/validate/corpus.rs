@@ -8,7 +8,7 @@ use super::resource_within;
 use crate::json::{Document, Limits, Node};
 
 /// The folder of published data, or a message that it is not there.
-fn shared(inside: &str) -> Option<PathBuf> {
+pub(crate) fn shared(inside: &str) -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
     let folder = std::env::var_os("SALUS_SHARED").map_or(root, PathBuf::from);
     let path = folder.join(inside);

@@ -67,7 +67,7 @@ impl fmt::Display for Place<'_> {
 
 /// The name, if it can stand in a path or a message: an identifier of a
 /// length that element names have. Anything else might be content.
-pub(super) fn plain(name: &str) -> Option<&str> {
+pub(crate) fn plain(name: &str) -> Option<&str> {
     let mut letters = name.bytes();
     let first = letters.next()?;
     let is_plain = name.len() <= 64

@@ -340,7 +340,7 @@ fn extensions_have_a_url_and_a_value_or_extensions() {
     );
     patient(
         r#""text":{"status":"empty","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\">x</div>","_div":{"extension":[{"url":"u","valueCode":"c"}]}}"#,
-        &["Patient.text.div.extension: is not allowed here"],
+        &["Patient.text._div: unknown property _div: Narrative has no such element"],
     );
 }
 
