@@ -22,12 +22,8 @@ use crate::main_date::MainDate;
 use crate::sample::Samples;
 use crate::space::Space;
 use crate::superseded::Superseded;
-use crate::{Options, keys};
+use crate::{Options, format, keys};
 
-/// The format of keys and values. Raised by a change that this code cannot read.
-const FORMAT: u32 = 1;
-
-const META_FORMAT: &str = "format";
 pub(crate) const META_STATE: &str = "state";
 pub(crate) const META_FLOOR: &str = "floor";
 pub(crate) const META_FRONTIER: &str = "frontier";
@@ -88,8 +84,8 @@ impl Core {
         let lock = lock(&dir)?;
         let key = keyring.derive("storage-engine").map_err(sealing)?;
         let kv = Kv::open(&dir.join("engine"), &key, memory)?;
+        format::bring_up_to_date(&kv, &dir)?;
         let view = kv.view()?;
-        check_format(&kv, &view, &dir)?;
         let codec = open_codec(&kv, &view, dictionary)?;
         let state = State::load(&view)?;
         if state.slots > keyring.slots() {
@@ -242,21 +238,6 @@ fn make_folder(dir: &Path) -> std::io::Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(dir)
-}
-
-fn check_format(kv: &Kv, view: &View, dir: &Path) -> Result<(), Error> {
-    let key = keys::meta(META_FORMAT);
-    match view.get(&key)?.as_deref() {
-        None => kv.write_here(vec![(key, Some(FORMAT.to_be_bytes().into()))], When::Now),
-        Some(bytes) => match <[u8; 4]>::try_from(bytes).map(u32::from_be_bytes) {
-            Ok(FORMAT) => Ok(()),
-            Ok(newer) if newer > FORMAT => Err(Error::Unavailable(format!(
-                "{}: written by a later version (format {newer}; this one reads {FORMAT})",
-                dir.display()
-            ))),
-            _ => Err(Error::Damaged(format!("{}: its format", dir.display()))),
-        },
-    }
 }
 
 /// Loads all dictionaries that bodies may need, and adds the one given if it is new.

@@ -1,4 +1,4 @@
-//! The keys: what is kept where. Part of the stored format (version 1).
+//! The keys: what is kept where. Part of the stored format (version 2).
 //!
 //! | key | value |
 //! |---|---|
@@ -16,11 +16,12 @@
 //! | `n` scope kind | how many records are current |
 //! | `d` scope kind | which date parameters are the main date |
 //! | `s` scope kind | a sample of the kind |
-//! | `a` scope seq | an audit entry |
 //! | `o` scope kind id seq | nothing: an audit entry is about this record |
+//! | `w` scope seq | an audit entry |
 //!
 //! Numbers are big-endian. A scope is one byte when it is small, an id ends
-//! itself, so keys sort field by field.
+//! itself, so keys sort field by field. What searches write stands behind what
+//! they read: `m`, `o` and `w` behind `i`, `k` and `l`.
 
 use salus_store::{Kind, Param, Scope, ordered};
 
@@ -38,7 +39,7 @@ pub(crate) const GARBAGE: u8 = b'g';
 pub(crate) const COUNT: u8 = b'n';
 pub(crate) const DATES: u8 = b'd';
 pub(crate) const SAMPLE: u8 = b's';
-pub(crate) const AUDIT: u8 = b'a';
+pub(crate) const AUDIT: u8 = b'w';
 pub(crate) const ABOUT: u8 = b'o';
 
 /// The length of a seq at the end of a key.

@@ -22,6 +22,7 @@ mod core;
 mod count;
 mod counted;
 mod estimate;
+mod format;
 mod gather;
 mod hash;
 mod index;

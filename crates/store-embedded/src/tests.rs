@@ -4,6 +4,7 @@ mod budget;
 mod cliffs;
 mod crash;
 mod disk;
+mod format;
 mod oracle;
 mod orders;
 mod points;
