@@ -73,7 +73,7 @@ pub fn router(service: Arc<Service>, settings: Settings) -> Router {
     });
     let mut paths: BTreeMap<String, MethodRouter> = BTreeMap::new();
     for route in ROUTES {
-        for path in route.mount.paths(route.path) {
+        for path in spellings(route) {
             let app = Arc::clone(&app);
             let handler = move |params: Params, request: Request| {
                 answer(Arc::clone(&app), route, params, request)
@@ -93,6 +93,15 @@ pub fn router(service: Arc<Service>, settings: Settings) -> Router {
         .method_not_allowed_fallback(async move || {
             otherwise.refuse("no-such-method", NO_SUCH_METHOD)
         })
+}
+
+/// The paths of a route. The `$` of an operation may come percent-encoded.
+fn spellings(route: &Route) -> impl Iterator<Item = String> {
+    let paths = route.mount.paths(route.path).into_iter();
+    paths.flat_map(|path| {
+        let encoded = path.contains('$').then(|| path.replace('$', "%24"));
+        [path].into_iter().chain(encoded)
+    })
 }
 
 const NO_SUCH_PATH: Failure = Failure::Http(

@@ -125,5 +125,17 @@ pub static ROUTES: &[Route] = {
         POST   Fhir    "/{type}/{id}/{member}/_search"  "search-compartment-post" Token(Search)     fhir::search_compartment_post;
         GET    Fhir    "/{type}/{id}/_history"          "history-instance"  Token(HistoryInstance)  fhir::history_instance;
         GET    Fhir    "/{type}/{id}/_history/{vid}"    "vread"             Token(Vread)            fhir::vread;
+
+        GET    Fhir    "/{type}/{id}/$everything"       "$everything"       Token(Operation)        fhir::operation;
+        POST   Fhir    "/{type}/{id}/$everything"       "$everything-post"  Token(Operation)        fhir::operation;
+        GET    Fhir    "/{type}/{id}/$diff"             "$diff"             Token(Operation)        fhir::operation;
+        POST   Fhir    "/{type}/{id}/$diff"             "$diff-post"        Token(Operation)        fhir::operation;
+        GET    Fhir    "/{type}/{id}/$meta"             "$meta"             Token(Operation)        fhir::operation;
+        POST   Fhir    "/{type}/{id}/$meta"             "$meta-post"        Token(Operation)        fhir::operation;
+        POST   Fhir    "/{type}/{id}/$meta-add"         "$meta-add"         Token(Operation)        fhir::operation;
+        POST   Fhir    "/{type}/{id}/$meta-delete"      "$meta-delete"      Token(Operation)        fhir::operation;
+        POST   Fhir    "/{type}/$validate"              "$validate-type"    Token(Operation)        fhir::operation;
+        GET    Fhir    "/{type}/{id}/$validate"         "$validate"         Token(Operation)        fhir::operation;
+        POST   Fhir    "/{type}/{id}/$validate"         "$validate-post"    Token(Operation)        fhir::operation;
     }
 };

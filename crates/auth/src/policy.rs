@@ -48,6 +48,8 @@ pub enum Action {
     Delete,
     /// Send a batch; its entries are decided one by one.
     Batch,
+    /// Have a resource validated; one that is stored has to be read, too.
+    Validate,
     /// Send a transaction; its entries are decided one by one.
     Transaction,
     /// Read what the server can do.
@@ -80,7 +82,7 @@ pub enum Action {
 
 impl Action {
     /// Every action, for tables and tests.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Read,
         Self::VRead,
         Self::HistoryInstance,
@@ -92,6 +94,7 @@ impl Action {
         Self::Patch,
         Self::Delete,
         Self::Batch,
+        Self::Validate,
         Self::Transaction,
         Self::Capabilities,
         Self::SignIn,
@@ -118,7 +121,7 @@ impl Action {
             Self::Update | Self::Patch => Class::Resource(Right::UPDATE),
             Self::Delete => Class::Resource(Right::DELETE),
             Self::HistorySystem => Class::AllResources,
-            Self::Batch | Self::Transaction => Class::Envelope,
+            Self::Batch | Self::Transaction | Self::Validate => Class::Envelope,
             Self::ReadUsers
             | Self::WriteUsers
             | Self::ReadClients

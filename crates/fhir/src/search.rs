@@ -39,6 +39,7 @@ pub use define::{Own, define};
 pub use extract::{Entry, Extractor};
 pub use fold::fold;
 pub use list::{Current, Listed};
+pub use main_date::parameters as main_dates;
 pub use name::{CHAIN_MAX, Clause, Criterion, Modifier};
 pub use near::Near;
 pub use operand::{ALTERNATIVES_MAX, Amount, Asking, Operand, Prefix};

@@ -131,6 +131,20 @@ impl Reader {
     }
 
     fn version_now(&self, kind: Kind, id: &str, version: u64) -> Result<Option<Record>, Error> {
+        let seq = self.seq_of(kind, id, version)?;
+        seq.map(|seq| self.load(seq)).transpose()
+    }
+
+    /// When a version was written.
+    fn time_of(&self, kind: Kind, id: &str, version: u64) -> Result<Option<i64>, Error> {
+        let Some(seq) = self.seq_of(kind, id, version)? else {
+            return Ok(None);
+        };
+        let bytes = self.body(seq)?;
+        Ok(Some(body::Stored::read(&bytes)?.time_ms))
+    }
+
+    fn seq_of(&self, kind: Kind, id: &str, version: u64) -> Result<Option<u64>, Error> {
         let key = keys::record(keys::NEWEST, self.scope, kind, id);
         let Some(bytes) = self.view.get(&key)? else {
             return Ok(None);
@@ -145,10 +159,7 @@ impl Reader {
                 None => return Ok(None),
             }
         };
-        if seq > self.at {
-            return Ok(None);
-        }
-        self.load(seq).map(Some)
+        Ok((seq <= self.at).then_some(seq))
     }
 
     fn history_now(&self, query: &History) -> Result<Found, Error> {
@@ -167,6 +178,8 @@ impl Reader {
         let mut page = Page {
             reader: self,
             since_ms: query.since_ms.unwrap_or(i64::MIN),
+            current_ms: query.current_ms,
+            passed: 0,
             wanted: query.limit,
             backward,
             hits: Vec::new(),
@@ -174,6 +187,12 @@ impl Reader {
         };
         match &query.of {
             HistoryOf::Record(kind, id) => self.record_history(*kind, id, span, &mut page)?,
+            // Many may be passed over.
+            HistoryOf::Kinds(kinds) if query.current_ms.is_some() => {
+                let core = &self.core;
+                core.aside
+                    .run(|| self.kinds_history(kinds, span, &mut page))?;
+            }
             HistoryOf::Kinds(kinds) => self.kinds_history(kinds, span, &mut page)?,
         }
         Ok(page.found(beside))
@@ -317,6 +336,9 @@ impl Reader {
 struct Page<'a> {
     reader: &'a Reader,
     since_ms: i64,
+    current_ms: Option<(i64, i64)>,
+    /// How many versions were passed over.
+    passed: u64,
     wanted: usize,
     backward: bool,
     hits: Vec<Hit>,
@@ -359,8 +381,13 @@ impl Page<'_> {
             // Neither this one nor any before it.
             return Ok(false);
         }
-        if stored.time_ms < self.since_ms {
-            return Ok(true);
+        if stored.time_ms < self.since_ms || !self.is_current(&stored)? {
+            self.passed += 1;
+            let rows_max = self.reader.core.rows_max;
+            return match self.passed > rows_max {
+                true => Err(Error::TooCostly { rows_max }),
+                false => Ok(true),
+            };
         }
         if self.hits.len() >= self.wanted {
             self.further = Some(Seq(seq));
@@ -373,6 +400,21 @@ impl Page<'_> {
             rows: Vec::new(),
         });
         Ok(true)
+    }
+}
+
+impl Page<'_> {
+    /// Whether a version was current at some moment of the span asked for.
+    fn is_current(&self, stored: &body::Stored<'_>) -> Result<bool, Error> {
+        let Some((from_ms, to_ms)) = self.current_ms else {
+            return Ok(true);
+        };
+        if stored.time_ms >= from_ms || stored.is_deleted() {
+            return Ok((from_ms..to_ms).contains(&stored.time_ms));
+        }
+        let next = stored.version.saturating_add(1);
+        let next_ms = self.reader.time_of(stored.kind, stored.id, next)?;
+        Ok(stored.time_ms < to_ms && next_ms.is_none_or(|next_ms| next_ms > from_ms))
     }
 }
 

@@ -222,6 +222,7 @@ cases! { $
         the_history_of_kinds_is_newest_first
         the_newest_version_of_kinds_is_known_at_any_point
         history_since_a_time_leaves_out_what_is_older
+        history_at_a_time_has_what_was_current_then
         history_pages_stay_whole_while_others_write
         changes_come_in_commit_order_of_all_scopes
         audit_entries_come_in_both_orders_and_pages

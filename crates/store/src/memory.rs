@@ -271,6 +271,12 @@ impl Snapshot for View {
             let records = records.filter(|record| wanted(record));
             let records =
                 records.filter(|record| query.since_ms.is_none_or(|since| record.time_ms >= since));
+            let records = records.filter(|record| {
+                let next = || next_ms(self, state, record);
+                query
+                    .current_ms
+                    .is_none_or(|span| record.is_current_in(span, next))
+            });
             records
                 .cloned()
                 .map(|record| Hit {
@@ -410,6 +416,15 @@ impl View {
             seen.find(|record| pass(record)).cloned()
         })
     }
+}
+
+/// When the version behind one came, as far as this view shows.
+fn next_ms(view: &View, state: &State, record: &Record) -> Option<i64> {
+    let name = (view.scope, record.kind, record.id.clone());
+    let versions = state.records.get(&name)?.iter();
+    let mut records = versions.map(|version| &version.record);
+    let next = records.find(|next| next.version == record.version + 1)?;
+    (next.seq <= view.seq).then_some(next.time_ms)
 }
 
 /// Cuts a page out of all hits.

@@ -342,6 +342,11 @@ pub struct History {
     pub of: HistoryOf,
     /// Only versions written at or after this time, in milliseconds since 1970 UTC.
     pub since_ms: Option<i64>,
+    /// Only versions that were current at some moment from the first time
+    /// (inclusive) to the second (exclusive): written before its end, and not
+    /// replaced at or before its beginning. A deletion is current in the
+    /// moment in which it happens.
+    pub current_ms: Option<(i64, i64)>,
     /// At most so many a page.
     pub limit: usize,
     /// Continue at this position of the same request in the same snapshot.

@@ -23,6 +23,23 @@ pub struct Record {
     pub content: Content,
 }
 
+impl Record {
+    /// Whether a version was current at some moment of a span, when it is
+    /// known when the next one came; see [`crate::History::current_ms`].
+    pub(crate) fn is_current_in(
+        &self,
+        (from_ms, to_ms): (i64, i64),
+        next_ms: impl FnOnce() -> Option<i64>,
+    ) -> bool {
+        match &self.content {
+            _ if self.time_ms >= to_ms => false,
+            _ if self.time_ms >= from_ms => true,
+            Content::Deleted => false,
+            Content::Body(_) => next_ms().is_none_or(|next_ms| next_ms > from_ms),
+        }
+    }
+}
+
 /// The content of a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {

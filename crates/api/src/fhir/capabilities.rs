@@ -4,6 +4,7 @@
 
 use axum::response::Response;
 use salus_fhir::search::Parameters;
+use salus_service::fhir::operations::{Level, OPERATIONS, Operation};
 use salus_service::fhir::reply::{Reply, Status};
 use salus_service::fhir::search::served;
 use salus_service::fhir::types::ResourceType;
@@ -44,7 +45,7 @@ fn statement(base: &str, known: &Parameters) -> Value {
         .into_iter()
         .map(|ty| resource(ty, &interactions, known))
         .collect();
-    json!({
+    let mut statement = json!({
         "resourceType": "CapabilityStatement",
         "status": "active",
         "date": "2026-11-22",
@@ -63,7 +64,20 @@ fn statement(base: &str, known: &Parameters) -> Value {
             "interaction": served(&OF_SYSTEM),
             "compartment": compartments(),
         }],
-    })
+    });
+    let operations = operations(|operation| operation.level.contains(&Level::System));
+    if !operations.is_empty() {
+        statement["rest"][0]["operation"] = json!(operations);
+    }
+    statement
+}
+
+/// Operations, by name and definition.
+fn operations(is_wanted: impl Fn(&Operation) -> bool) -> Vec<Value> {
+    let wanted = OPERATIONS.iter().filter(|operation| is_wanted(operation));
+    wanted
+        .map(|operation| json!({"name": operation.name, "definition": operation.definition}))
+        .collect()
 }
 
 /// Those of the codes that the route table serves.
@@ -132,6 +146,10 @@ fn resource(ty: ResourceType, interactions: &[Value], known: &Parameters) -> Val
         served::includes(known, ty),
         served::reverse_includes(known, ty),
     );
+    let operations = operations(|operation| operation.is_of(Some(ty)));
+    if !audit && !operations.is_empty() {
+        resource["operation"] = json!(operations);
+    }
     // A search of audit events brings nothing else.
     if !audit && !includes.is_empty() {
         resource["searchInclude"] = json!(includes);

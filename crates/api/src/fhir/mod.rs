@@ -4,6 +4,7 @@
 //! reply's headers are made in [`reply`].
 
 mod capabilities;
+mod operations;
 mod preferences;
 mod reply;
 
@@ -13,6 +14,7 @@ use salus_service::fhir::reply::{Reply, Status};
 use salus_service::fhir::{CreateOptions, ReadConditions, Versions, Which};
 
 pub(crate) use capabilities::capabilities;
+pub(crate) use operations::operation;
 
 use crate::call::{Call, pairs};
 use crate::failure::Failure;

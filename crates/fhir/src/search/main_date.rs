@@ -4,7 +4,7 @@
 /// The date parameters of a type that tell its clinical date, best first.
 /// Types that describe things rather than events have none.
 #[must_use]
-pub(super) fn parameters(ty: &str) -> &'static [&'static str] {
+pub fn parameters(ty: &str) -> &'static [&'static str] {
     match ty {
         "Account" => &["period"],
         "AllergyIntolerance" => &["onset", "date"],

@@ -68,7 +68,9 @@ fn request(project: &Project, route: &Route) -> Request {
         {"request": {"method": "DELETE", "url": "Patient/target"}},
     ]});
     match route.name {
-        "create" | "update" | "conditional-update" => request.body(patient().to_string()),
+        "create" | "update" | "conditional-update" | "$validate-type" | "$validate-post" => {
+            request.body(patient().to_string())
+        }
         "transaction" => request.body(bundle.to_string()),
         "search-type-post" | "search-system-post" | "search-compartment-post" => request
             .header("Content-Type", "application/x-www-form-urlencoded")
@@ -79,6 +81,10 @@ fn request(project: &Project, route: &Route) -> Request {
         }
         "clients-create" => {
             request.body(json!({"id": "made", "name": "Made", "scopes": "system/*.r"}).to_string())
+        }
+        "$meta-add" | "$meta-delete" => {
+            let meta = json!({"name": "meta", "valueMeta": {"tag": [{"code": "x"}]}});
+            request.body(json!({"resourceType": "Parameters", "parameter": [meta]}).to_string())
         }
         "reindex-pause" => request.body(json!({"paused": false}).to_string()),
         "token" => request.body("grant_type=client_credentials&client_id=none&client_secret=none"),
@@ -188,7 +194,21 @@ fn a_client_may_do_what_its_scopes_say_and_no_more() {
     let project = furnished("routes-scopes");
     for (scopes, allowed) in [
         ("system/Patient.c", &["create"][..]),
-        ("system/Patient.r", &["read", "vread", "history-instance"]),
+        (
+            "system/Patient.r",
+            &[
+                "read",
+                "vread",
+                "history-instance",
+                "$everything",
+                "$everything-post",
+                "$diff",
+                "$diff-post",
+                "$meta",
+                "$meta-post",
+                "$validate",
+            ],
+        ),
         ("system/Patient.u", &["update"]),
         (
             "system/Patient.s",
@@ -259,8 +279,11 @@ fn a_client_may_do_what_its_scopes_say_and_no_more() {
         for route in others.into_iter().chain(last) {
             let bearer = format!("Bearer {token}");
             let answer = project.send(request(&project, route).header("Authorization", bearer));
-            let expect =
-                allowed.contains(&route.name) || matches!(route.name, "transaction" | "sign-out");
+            let expect = allowed.contains(&route.name)
+                || matches!(
+                    route.name,
+                    "transaction" | "sign-out" | "$validate-type" | "$validate-post"
+                );
             assert_eq!(
                 answer.status != 403,
                 expect,

@@ -55,10 +55,12 @@ pub enum What {
     AdminWrite = 14,
     /// A request without a valid token.
     Unauthenticated = 15,
+    /// `operation`; which one is in the query.
+    Operation = 16,
 }
 
 impl What {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Read,
         Self::Vread,
         Self::HistoryInstance,
@@ -74,6 +76,7 @@ impl What {
         Self::AdminRead,
         Self::AdminWrite,
         Self::Unauthenticated,
+        Self::Operation,
     ];
 
     fn from_number(number: u8) -> Option<Self> {

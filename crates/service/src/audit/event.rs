@@ -78,6 +78,7 @@ fn codes(what: What) -> (&'static str, &'static str, Option<&'static str>) {
         What::Delete => rest("delete"),
         What::Transaction => rest("transaction"),
         What::Batch => rest("batch"),
+        What::Operation => rest("operation"),
         // DICOM 110114: User Authentication; 110100: Application Activity.
         What::SignIn | What::Unauthenticated => (DICOM, "110114", None),
         What::AdminRead | What::AdminWrite => (DICOM, "110100", None),
@@ -96,9 +97,12 @@ fn action(what: What) -> &'static str {
         | What::AdminRead => "R",
         What::Update | What::AdminWrite => "U",
         What::Delete => "D",
-        What::Search | What::Transaction | What::Batch | What::SignIn | What::Unauthenticated => {
-            "E"
-        }
+        What::Search
+        | What::Transaction
+        | What::Batch
+        | What::SignIn
+        | What::Unauthenticated
+        | What::Operation => "E",
     }
 }
 

@@ -1,10 +1,14 @@
 //! FHIR history: <https://hl7.org/fhir/R4/http.html#history>.
+//!
+//! `_sort` is that of R5 (<https://hl7.org/fhir/R5/http.html#history>): by
+//! `_lastUpdated`, either way. The store gives versions newest first; the
+//! other way is its pages from the end, each turned round.
 
 use std::collections::BTreeMap;
 
 use salus_auth::{Action, Target};
 use salus_fhir::search::Subset;
-use salus_store::{At, Content, Found, History, HistoryOf, Kind, Record, Snapshot};
+use salus_store::{At, Content, Found, History, HistoryOf, Kind, Position, Record, Snapshot};
 
 use super::reply::{Reply, Status};
 use super::types::ResourceType;
@@ -28,9 +32,30 @@ struct Asked {
     count: Option<usize>,
     /// As the client wrote it, an instant.
     since: Option<String>,
+    /// As the client wrote it, a time of any precision.
+    at: Option<String>,
+    sort: Option<Order>,
     /// `_summary` and `_elements`, which part of each version is given.
     part: Vec<(String, String)>,
 }
+
+/// The order of versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    /// `-_lastUpdated`, as ever.
+    NewestFirst,
+    /// `_lastUpdated`
+    OldestFirst,
+    /// `none`: the server's choice.
+    None,
+}
+
+/// The orders by their names.
+const ORDERS: [(&str, Order); 3] = [
+    ("-_lastUpdated", Order::NewestFirst),
+    ("_lastUpdated", Order::OldestFirst),
+    ("none", Order::None),
+];
 
 impl Service {
     /// The versions of one resource, newest first.
@@ -57,7 +82,7 @@ impl Service {
             if found == 0
                 && !parameters
                     .iter()
-                    .any(|(name, _)| name == CURSOR || name == "_since")
+                    .any(|(name, _)| [CURSOR, "_since", "_at"].contains(&&**name))
             {
                 return Err(super::read::absent());
             }
@@ -136,13 +161,11 @@ impl Service {
         let query = History {
             of,
             since_ms: asked.since.as_deref().and_then(search::instant_ms),
+            current_ms: asked.at.as_deref().and_then(span_ms),
             limit: asked.count.unwrap_or(COUNT_DEFAULT),
-            after: match &cursor {
-                Some(cursor) => cursor::take(&cursor.position)?,
-                None => None,
-            },
+            after: asked.position(cursor.as_ref())?,
         };
-        let found = snapshot.history(&query).await?;
+        let found = asked.in_order(snapshot.history(&query).await?);
         entry.shows(found.hits.iter().map(|hit| &hit.record));
         self.record(cx, entry).await?;
         let body = self.history_bundle(cx, &asked, &*snapshot, &found, &parts);
@@ -181,7 +204,12 @@ impl Service {
         links.extend(cursor::links(&self.cursor_key, cx, PURPOSE, &page, beside)?);
         bundle.links(&links);
         for (index, hit) in found.hits.iter().enumerate() {
-            let older = found.hits.get(index + 1).map(|hit| &hit.record);
+            let beside = match asked.sort {
+                Some(Order::OldestFirst) => index.checked_sub(1),
+                Some(Order::NewestFirst | Order::None) | None => Some(index + 1),
+            };
+            let older = beside.and_then(|at| found.hits.get(at));
+            let older = older.map(|hit| &hit.record);
             let creates = creates(snapshot, &hit.record, older).await?;
             let subset = parts.0.get(&hit.record.kind);
             version_entry(&mut bundle, cx, &hit.record, creates, subset);
@@ -257,6 +285,20 @@ fn version_entry(
     entry.end();
 }
 
+/// The time that a date or an instant means, from its first millisecond to
+/// behind its last.
+fn span_ms(text: &str) -> Option<(i64, i64)> {
+    salus_fhir::search::Span::parse(text).map(|span| (span.from_ms, span.to_ms))
+}
+
+fn order(text: &str) -> Result<Order, Error> {
+    let known = ORDERS.iter().find(|(name, _)| *name == text);
+    let known = known.map(|(_, order)| *order);
+    known.ok_or_else(|| {
+        Error::invalid("a history is sorted by _lastUpdated or -_lastUpdated, or by none")
+    })
+}
+
 /// Which part of the resources of each kind is given, if not all.
 struct Parts(BTreeMap<Kind, Subset>);
 
@@ -286,6 +328,8 @@ impl Asked {
             path,
             count: None,
             since: None,
+            at: None,
+            sort: None,
             part: Vec::new(),
         };
         for (name, value) in parameters {
@@ -304,14 +348,23 @@ impl Asked {
                         .ok_or_else(|| Error::invalid("_since is not an instant"))?;
                     asked.since = Some(value.clone());
                 }
-                "_count" | "_since" => {
+                "_at" if asked.at.is_none() => {
+                    span_ms(value).ok_or_else(|| {
+                        Error::invalid(
+                            "_at is not a date or time, as 2026-05 or 2026-05-01T10:00:00Z",
+                        )
+                    })?;
+                    asked.at = Some(value.clone());
+                }
+                "_sort" if asked.sort.is_none() => asked.sort = Some(order(value)?),
+                "_count" | "_since" | "_at" | "_sort" => {
                     return Err(Error::invalid("a parameter must not be repeated"));
                 }
                 "_summary" | "_elements" => asked.part.push((name.clone(), value.clone())),
                 "_format" | "_pretty" => {}
                 _ => {
                     return Err(Error::invalid(
-                        "a history takes _count, _since, _summary, _elements, _format and _pretty only",
+                        "a history takes _count, _since, _at, _sort, _summary, _elements, _format and _pretty only",
                     ));
                 }
             }
@@ -328,10 +381,38 @@ impl Asked {
         if let Some(since) = &self.since {
             text.append_pair("_since", since);
         }
+        if let Some(at) = &self.at {
+            text.append_pair("_at", at);
+        }
+        let sort = ORDERS.iter().find(|(_, order)| Some(*order) == self.sort);
+        if let Some((name, _)) = sort {
+            text.append_pair("_sort", name);
+        }
         text.extend_pairs(&self.part);
         let text = text.finish();
         let question = if text.is_empty() { "" } else { "?" };
         format!("{path}{question}{text}")
+    }
+
+    /// Where a page lies in the order of the store.
+    fn position(&self, cursor: Option<&Cursor>) -> Result<Option<Position>, Error> {
+        let position = match cursor {
+            Some(cursor) => cursor::take(&cursor.position)?,
+            None => None,
+        };
+        Ok(match self.sort {
+            Some(Order::OldestFirst) => position.or(Some(Position::End)),
+            Some(Order::NewestFirst | Order::None) | None => position,
+        })
+    }
+
+    /// A page of the store, in the order asked for.
+    fn in_order(&self, mut found: Found) -> Found {
+        if self.sort == Some(Order::OldestFirst) {
+            found.hits.reverse();
+            std::mem::swap(&mut found.next, &mut found.previous);
+        }
+        found
     }
 
     /// Reads what [`Self::under`] wrote.

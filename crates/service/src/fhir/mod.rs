@@ -8,6 +8,7 @@ mod delete;
 mod history;
 mod incoming;
 pub(crate) mod list;
+pub mod operations;
 mod read;
 mod receipt;
 pub mod reply;

@@ -123,6 +123,7 @@ pub(super) fn history(of: HistoryOf) -> History {
     History {
         of,
         since_ms: None,
+        current_ms: None,
         limit: 1_000_000,
         after: None,
     }

@@ -135,6 +135,28 @@ pub(super) fn history_since_a_time_leaves_out_what_is_older(subject: &Subject<'_
     check(&view, &since(i64::MAX, kinds()), &[]);
 }
 
+pub(super) fn history_at_a_time_has_what_was_current_then(subject: &Subject<'_>) {
+    fill(subject);
+    let view = subject.now(ONE);
+    let at = |from_ms, to_ms, of| History {
+        current_ms: Some((from_ms, to_ms)),
+        ..history(of)
+    };
+    let b = || HistoryOf::Record(PATIENT, "b".into());
+    check(&view, &at(9, 10, b()), &[]);
+    check(&view, &at(9, 11, b()), &["b 1"]);
+    check(&view, &at(25, 26, b()), &["b 1"]);
+    check(&view, &at(25, 31, b()), &["b 2", "b 1"]);
+    check(&view, &at(30, 31, b()), &["b 2"]);
+    check(&view, &at(35, 36, b()), &[]);
+    check(&view, &at(50, i64::MAX, b()), &["b 3"]);
+    let kinds = || HistoryOf::Kinds(vec![PATIENT, OBSERVATION]);
+    // The clock went back behind the third version of a.
+    check(&view, &at(25, 26, kinds()), &["a 3", "o 1", "b 1"]);
+    let before = subject.at(ONE, Seq(4));
+    check(&before, &at(25, 26, kinds()), &["a 2", "o 1", "b 1"]);
+}
+
 pub(super) fn history_pages_stay_whole_while_others_write(subject: &Subject<'_>) {
     fill(subject);
     let seq = subject.now(ONE).seq();

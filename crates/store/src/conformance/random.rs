@@ -242,6 +242,13 @@ impl Pair<'_> {
         };
         let query = History {
             since_ms: self.choice.one_in(2).then(|| self.choice.time()),
+            current_ms: self.choice.one_in(2).then(|| {
+                let from_ms = self.choice.time();
+                (
+                    from_ms,
+                    from_ms.saturating_add(self.choice.below(20) as i64),
+                )
+            }),
             ..history(of)
         };
         let limits = self.limits();

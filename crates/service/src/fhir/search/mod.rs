@@ -34,6 +34,7 @@ pub(crate) use asked::{Asked, part, part_among};
 pub(crate) use links::Link;
 use page::Match;
 pub(crate) use page::{outcome, shown};
+pub(crate) use range::compartment;
 pub use range::compartments;
 
 use asked::{lenient, read};

@@ -49,6 +49,14 @@ pub fn compartments() -> &'static [&'static str] {
     definitions::r4().compartments()
 }
 
+/// The types that a compartment may hold, and what those within it satisfy.
+pub(crate) fn compartment(name: &str, id: &str) -> Result<Vec<(ResourceType, Filter)>, Error> {
+    let ranges = Compartment::of(name, id)?.ranges().into_iter();
+    Ok(ranges
+        .filter_map(|range| Some((range.ty, range.within?)))
+        .collect())
+}
+
 /// The resources of a compartment: <https://hl7.org/fhir/R4/compartmentdefinition.html>.
 pub(super) struct Compartment<'a> {
     /// Such as `Patient`.

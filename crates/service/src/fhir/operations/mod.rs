@@ -1,0 +1,283 @@
+//! Operations: <https://hl7.org/fhir/R4/operations.html>.
+//!
+//! [`OPERATIONS`] says of each by which name it is called, on what, with which
+//! parameters, and what the caller must be allowed to do; a file beside this
+//! one carries it out. The route table has a row for each way to call it.
+
+mod diff;
+mod everything;
+mod meta;
+mod parameters;
+mod validate;
+
+use bytes::Bytes;
+use salus_auth::{Action, Grant, Target};
+use salus_fhir::json::Document;
+use salus_store::{Content, Record};
+
+use super::reply::{Reply, Status};
+use super::types::ResourceType;
+use super::{check_id, incoming, read, resource_type};
+use crate::Service;
+use crate::audit::entry::{Entry, Outcome, What};
+use crate::context::Context;
+use crate::error::{Error, Kind};
+use meta::Change;
+use parameters::Arguments;
+
+/// What can be called.
+#[derive(Debug)]
+pub struct Operation {
+    /// Its name behind the `$`.
+    pub name: &'static str,
+    /// The canonical URL of its OperationDefinition.
+    pub definition: &'static str,
+    /// The types of resource that have it; none is all of them.
+    pub types: &'static [&'static str],
+    /// On what it is called.
+    pub level: &'static [Level],
+    /// Whether it may change something.
+    pub affects_state: bool,
+    /// What it takes and gives.
+    pub parameters: &'static [Parameter],
+    /// What the caller must be allowed to do to the type.
+    action: Action,
+    code: Code,
+}
+
+/// What an operation is called on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// `[base]/$name`
+    System,
+    /// `[base]/[type]/$name`
+    Type,
+    /// `[base]/[type]/[id]/$name`
+    Instance,
+}
+
+/// A parameter of an operation.
+#[derive(Debug)]
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it is of the answer, not of the request.
+    pub out: bool,
+    /// How often it is there at least.
+    pub min: u8,
+    /// How often at most; `None` is any number.
+    pub max: Option<u8>,
+    /// Its type, of data or of resource.
+    pub ty: &'static str,
+    /// What it means.
+    pub documentation: &'static str,
+}
+
+impl Parameter {
+    const fn given(name: &'static str, ty: &'static str, documentation: &'static str) -> Self {
+        Self {
+            name,
+            out: false,
+            min: 0,
+            max: Some(1),
+            ty,
+            documentation,
+        }
+    }
+
+    const fn returned(ty: &'static str, documentation: &'static str) -> Self {
+        Self {
+            name: "return",
+            out: true,
+            min: 1,
+            ..Self::given("return", ty, documentation)
+        }
+    }
+
+    const fn required(self) -> Self {
+        Self { min: 1, ..self }
+    }
+
+    const fn repeated(self) -> Self {
+        Self { max: None, ..self }
+    }
+}
+
+/// The operations, for the code to tell one from the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Code {
+    Diff,
+    Everything,
+    Meta,
+    MetaAdd,
+    MetaDelete,
+    Validate,
+}
+
+/// Every operation.
+pub static OPERATIONS: &[&Operation] = &[
+    &diff::DIFF,
+    &everything::PATIENT,
+    &everything::ENCOUNTER,
+    &meta::META,
+    &meta::ADD,
+    &meta::DELETE,
+    &validate::VALIDATE,
+];
+
+/// A call of an operation.
+#[derive(Debug)]
+pub struct Invocation<'a> {
+    /// The operation's name, without the `$`.
+    pub name: &'a str,
+    /// The type in the URL, or nothing.
+    pub ty: &'a str,
+    /// The id in the URL, or nothing.
+    pub id: &'a str,
+    /// What stands behind the `?`.
+    pub query: Vec<(String, String)>,
+    /// A Parameters resource, or the one resource that the operation takes, or nothing.
+    pub body: Bytes,
+}
+
+/// A call that was allowed and understood.
+struct Asked<'a> {
+    operation: &'static Operation,
+    grant: Grant,
+    /// Of a call on the whole system, none.
+    ty: Option<ResourceType>,
+    /// Of a call on an instance.
+    id: &'a str,
+    arguments: Arguments<'a>,
+}
+
+impl Service {
+    /// Carries out an operation.
+    pub async fn operate(&self, cx: &Context, call: Invocation<'_>) -> Result<Reply, Error> {
+        let ty = match call.ty {
+            "" => None,
+            name => Some(resource_type(name)?),
+        };
+        let named = || OPERATIONS.iter().filter(|known| known.name == call.name);
+        let fits = |operation: &&&Operation| operation.is_of(ty);
+        let operation = named().find(fits).or_else(|| named().next());
+        let operation = operation.ok_or_else(|| Error::not_found("there is no such operation"))?;
+        let target = ty.map_or(Target::System, |ty| Target::Type(ty.name));
+        let (what, name) = (What::Operation, ty.map_or("", |ty| ty.name));
+        let grant = self
+            .authorize_on(cx, what, operation.action, target, call.id)
+            .await?;
+        let work = self.operate_granted(cx, &grant, operation, ty, &call);
+        self.attempt_on(cx, &grant, what, (name, call.id), work)
+            .await
+    }
+
+    async fn operate_granted(
+        &self,
+        cx: &Context,
+        grant: &Grant,
+        operation: &'static Operation,
+        ty: Option<ResourceType>,
+        call: &Invocation<'_>,
+    ) -> Result<Reply, Error> {
+        operation.check(ty)?;
+        if !call.id.is_empty() {
+            check_id(call.id)?;
+        }
+        let document = match call.body.is_empty() {
+            true => None,
+            false => Some(incoming::parse(call.body.clone(), &self.settings.json)?),
+        };
+        let body = document.as_ref().map(|document| document.root());
+        let arguments = Arguments::read(operation, &call.query, body)?;
+        let asked = Asked {
+            operation,
+            grant: grant.clone(),
+            ty,
+            id: call.id,
+            arguments,
+        };
+        match operation.code {
+            Code::Diff => self.diff(cx, &asked).await,
+            Code::Everything => self.everything(cx, &asked).await,
+            Code::Meta => self.meta(cx, &asked).await,
+            Code::MetaAdd => self.change_meta(cx, &asked, Change::Add).await,
+            Code::MetaDelete => self.change_meta(cx, &asked, Change::Delete).await,
+            Code::Validate => self.validate(cx, &asked).await,
+        }
+    }
+
+    /// The current version of the instance that an operation is called on,
+    /// for one who may read it.
+    async fn current(
+        &self,
+        cx: &Context,
+        read: &Grant,
+        asked: &Asked<'_>,
+    ) -> Result<Record, Error> {
+        let ty = asked.ty()?;
+        let snapshot = self.snapshot(cx).await?;
+        self.check_visible(&*snapshot, read, ty, asked.id).await?;
+        let record = snapshot.get(ty.kind, asked.id).await?;
+        let record = record.ok_or_else(read::absent)?;
+        match record.content {
+            Content::Body(_) => Ok(record),
+            Content::Deleted => Err(Error::new(Kind::Gone, "this resource has been deleted")),
+        }
+    }
+
+    /// What is stored of a resource, to be looked into.
+    fn document_of(&self, record: &Record) -> Result<Document, Error> {
+        match &record.content {
+            Content::Body(body) => incoming::parse(body.clone(), &self.settings.json),
+            Content::Deleted => Err(Error::new(Kind::Gone, "this resource has been deleted")),
+        }
+    }
+}
+
+impl Operation {
+    /// Whether a type has it.
+    #[must_use]
+    pub fn is_of(&self, ty: Option<ResourceType>) -> bool {
+        match ty {
+            None => self.level.contains(&Level::System),
+            Some(_) if self.level == [Level::System] => false,
+            Some(ty) => self.types.is_empty() || self.types.contains(&ty.name),
+        }
+    }
+
+    fn check(&self, ty: Option<ResourceType>) -> Result<(), Error> {
+        if self.is_of(ty) {
+            return Ok(());
+        }
+        let (name, types) = (self.name, self.types.join(", "));
+        Err(Error::not_found(format!(
+            "${name} is an operation of {types} only"
+        )))
+    }
+}
+
+impl Asked<'_> {
+    /// The type in the URL; only operations of the whole system have none.
+    fn ty(&self) -> Result<ResourceType, Error> {
+        self.ty
+            .ok_or_else(|| Error::invalid("the operation is called on a type"))
+    }
+
+    /// The audit entry of what was done, about nothing yet.
+    fn entry(&self, cx: &Context, query: &str) -> Entry {
+        let mut entry = Entry::new(cx, What::Operation, Outcome::Success, self.grant.rule());
+        entry.ty = self.ty.map_or("", |ty| ty.name).into();
+        let question = if query.is_empty() { "" } else { "?" };
+        entry.query = format!("${}{question}{query}", self.operation.name).into();
+        entry
+    }
+}
+
+/// The reply that is this text.
+fn reply(body: impl Into<Bytes>) -> Reply {
+    Reply {
+        body: Some(body.into()),
+        ..Reply::with(Status::Ok)
+    }
+}
