@@ -1,5 +1,6 @@
 //! How many records probably satisfy conditions, by a sample of their kind.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use salus_store::{Error, Filter, Kind, Param, Scope, Test};
@@ -31,8 +32,20 @@ pub(crate) struct Estimate {
 }
 
 impl<'a> Search<'a> {
-    /// Looks at the sample of the kind, if there is one.
-    pub(crate) fn estimate(&mut self) -> Result<Option<Estimate>, Error> {
+    /// Looks at the sample of the kind, if there is one; not again while no
+    /// other conditions can be decided.
+    pub(crate) fn estimate(&mut self) -> Result<Option<Rc<Estimate>>, Error> {
+        let all = self.conditions.all.iter();
+        let decidable: Vec<bool> = all.map(|one| self.is_decidable(one)).collect();
+        let is_same = |known: &Rc<Estimate>| known.decided().eq(decidable.iter().copied());
+        if self.estimated.as_ref().is_some_and(is_same) {
+            return Ok(self.estimated.clone());
+        }
+        self.estimated = self.estimate_anew(&decidable)?.map(Rc::new);
+        Ok(self.estimated.clone())
+    }
+
+    fn estimate_anew(&mut self, decidable: &[bool]) -> Result<Option<Estimate>, Error> {
         let reader = self.reader;
         let kind = self.query.kind;
         let Some(sample) = reader.core.samples.of(reader, kind)? else {
@@ -40,7 +53,7 @@ impl<'a> Search<'a> {
         };
         let all = read_count(&reader.view, reader.scope, kind)?;
         let mut shown = Bits::default();
-        let decidable = self.conditions.all.iter().map(|one| self.is_decidable(one));
+        let decidable = decidable.iter();
         let mut conditions: Vec<_> = decidable.map(|it| it.then(Bits::default)).collect();
         for (at, (seq, entry)) in sample.entries.iter().enumerate() {
             if !self.shows(*seq) {
@@ -130,6 +143,11 @@ impl Estimate {
     /// The part that satisfies all conditions.
     pub(crate) fn part_of_all(&self) -> f64 {
         self.part(0..self.conditions.len())
+    }
+
+    /// Which conditions can be decided.
+    fn decided(&self) -> impl Iterator<Item = bool> {
+        self.conditions.iter().map(Option::is_some)
     }
 
     /// How many satisfy a condition, if that is known.

@@ -20,6 +20,8 @@ use crate::walk::next_wanted;
 /// Entries read of each condition in the first rounds. A driver with fewer is
 /// collected and sorted without a thought.
 pub(crate) const FEW: &[usize] = &[64, 512];
+/// A condition for which the sample says so many times the entries to be read is not read on.
+const UNLIKELY: f64 = 2.0;
 /// Entries read when a short walk in the order asked for has not filled the page.
 pub(crate) const MANY: &[usize] = &[COLLECT_MAX];
 /// Entries read when all will be collected anyway.
@@ -123,7 +125,10 @@ impl<'a> Search<'a> {
         let mut probes = Vec::new();
         let mut ended = None;
         self.add_probes(&mut probes);
-        for &most in rounds {
+        for (round, &most) in rounds.iter().enumerate() {
+            if round > 0 && !self.may_end(most)? {
+                break;
+            }
             ended = self.first_to_end(&mut probes, most)?;
             if ended.is_none() && (self.narrow(most)? | self.resolve(most)?) {
                 self.add_probes(&mut probes);
@@ -147,6 +152,19 @@ impl<'a> Search<'a> {
         seqs.retain(|seq| self.shows(*seq));
         let seqs = ended.map(|_| seqs);
         Ok(Some(Driver { access, seqs }))
+    }
+
+    /// Whether some condition probably has so few records that reading on in
+    /// its entries is worth it.
+    fn may_end(&mut self, most: usize) -> Result<bool, Error> {
+        if self.conditions.may_resolve() {
+            return Ok(true);
+        }
+        let Some(estimate) = self.estimate()? else {
+            return Ok(true);
+        };
+        let mut known = (0..self.conditions.all.len()).map(|one| estimate.records(one));
+        Ok(known.any(|records| records.is_none_or(|records| records < UNLIKELY * most as f64)))
     }
 
     /// Where nothing else drives: if linked conditions can be resolved by

@@ -5,6 +5,7 @@
 //! record beside the page. A page that is known by its end is found in the
 //! opposite order, whose keys are the complements, and turned around.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use salus_store::{
@@ -12,6 +13,7 @@ use salus_store::{
 };
 
 use crate::choice::Bounds;
+use crate::estimate::Estimate;
 use crate::index::{Access, Hints};
 use crate::keys;
 use crate::kv::Cursor;
@@ -163,6 +165,8 @@ pub(crate) struct Search<'a> {
     pub(crate) links: Links,
     /// Large sets of tokens, compared with the index.
     pub(crate) sets: Sets,
+    /// What the sample says, as far as it was asked.
+    pub(crate) estimated: Option<Rc<Estimate>>,
     /// Conditions along whose references a walk has not filled the page.
     pub(crate) walked: Vec<usize>,
     /// Where a walk along the parameter that sorts finds all that match.
@@ -208,6 +212,7 @@ impl<'a> Search<'a> {
             wanted,
             links: Links::new(reader.core.rows_max, reader.core.time_max),
             sets: Sets::new(),
+            estimated: None,
             walked: Vec::new(),
             bounds: None,
             pins: Vec::new(),
