@@ -44,6 +44,8 @@ const PLACES: [(f64, f64); 6] = [
     (89.99, 10.0),
     (-33.9, 18.4),
 ];
+/// Words of displays; some begin like others.
+const WORDS: [&str; 4] = ["alpha", "alphabet", "beta", "gamma"];
 /// Links by type: the parameter, where they are in a resource, and the types
 /// that the parameter leads to.
 const LINKS: [(&str, &str, &str, &[&str]); 8] = [
@@ -88,10 +90,14 @@ struct Thing {
     ty: &'static str,
     id: String,
     code: Option<u64>,
+    /// The display of the code.
+    display: String,
     /// Codes and numbers of components.
     pairs: Vec<(u64, u64)>,
     /// By parameter: the type and id of the target.
     links: Vec<(&'static str, &'static str, String)>,
+    /// The display of each link.
+    displays: Vec<String>,
     /// Of a Location, in degrees.
     place: Option<(f64, f64)>,
     /// What is on a List.
@@ -117,6 +123,8 @@ impl Thing {
             ty,
             id,
             code: (choice.below(5) > 0).then(|| choice.below(4)),
+            display: display(choice),
+            displays: links.iter().map(|_| display(choice)).collect(),
             pairs: (0..pairs)
                 .map(|_| (choice.below(3), choice.below(5)))
                 .collect(),
@@ -133,9 +141,10 @@ impl Thing {
 
     fn json(&self) -> String {
         let mut text = format!(r#"{{"resourceType":"{}","id":"{}""#, self.ty, self.id);
-        let code = self
-            .code
-            .map(|code| format!(r#"{{"coding":[{{"system":"urn:s","code":"c{code}"}}]}}"#));
+        let display = &self.display;
+        let code = self.code.map(|code| {
+            format!(r#"{{"coding":[{{"system":"urn:s","code":"c{code}","display":"{display}"}}]}}"#)
+        });
         if let Some(code) = code {
             text += &match self.ty {
                 "Patient" => format!(r#","communication":[{{"language":{code}}}]"#),
@@ -143,11 +152,11 @@ impl Thing {
                 _ => format!(r#","type":[{code}]"#),
             };
         }
-        for (parameter, target, id) in &self.links {
+        for ((parameter, target, id), display) in self.links.iter().zip(&self.displays) {
             let link = LINKS
                 .iter()
                 .find(|link| link.0 == self.ty && link.1 == *parameter);
-            let reference = format!(r#"{{"reference":"{target}/{id}"}}"#);
+            let reference = format!(r#"{{"reference":"{target}/{id}","display":"{display}"}}"#);
             let reference = match *parameter {
                 "general-practitioner" => format!("[{reference}]"),
                 "location" => format!(r#"[{{"location":{reference}}}]"#),
@@ -177,6 +186,11 @@ impl Thing {
         }
         text + "}"
     }
+}
+
+fn display(choice: &mut Choice) -> String {
+    let words: Vec<&str> = (0..=choice.below(3)).map(|_| choice.of(&WORDS)).collect();
+    words.join(" ")
 }
 
 fn world(choice: &mut Choice) -> Vec<Thing> {

@@ -11,6 +11,8 @@ pub(super) enum Ask {
     },
     Missing(&'static str, bool),
     Link(&'static str, &'static str, u64),
+    /// Does a display of this parameter have words that begin so?
+    Words(&'static str, Vec<&'static str>),
     /// A component of this code with a number that is at least so great.
     Pair(u64, u64),
     Chain(&'static str, &'static str, bool, Box<Ask>),
@@ -36,7 +38,7 @@ impl Ask {
         let links: Vec<_> = LINKS.iter().filter(|link| link.0 == ty).collect();
         let into: Vec<_> = LINKS.iter().filter(|link| link.3.contains(&ty)).collect();
         loop {
-            match choice.below(if depth == 0 { 10 } else { 20 }) {
+            match choice.below(if depth == 0 { 11 } else { 21 }) {
                 0 => return Self::Id((0..=choice.below(3)).map(|_| choice.below(8)).collect()),
                 1 | 2 => {
                     let codes = (0..=choice.below(2)).map(|_| choice.below(4)).collect();
@@ -57,16 +59,25 @@ impl Ask {
                     return Self::Near(latitude, longitude, kilometres);
                 }
                 9 => return Self::Listed(choice.below(8)),
-                10..13 if !links.is_empty() => {
+                10 => {
+                    let parameter = match links.is_empty() || choice.below(2) == 0 {
+                        true => code_of(ty),
+                        false => choice.of(&links).1,
+                    };
+                    let starts = ["al", "alpha", "alphabet", "Beta", "gam", "x"];
+                    let words = (0..=choice.below(2)).map(|_| choice.of(&starts));
+                    return Self::Words(parameter, words.collect());
+                }
+                11..14 if !links.is_empty() => {
                     let (_, parameter, _, targets) = choice.of(&links);
                     let target = choice.of(targets);
                     let ask = Self::at_random(choice, target, depth - 1).into();
                     return Self::Chain(parameter, target, choice.below(2) == 0, ask);
                 }
-                13..16 => {
+                14..17 => {
                     return Self::Filter(Expression::at_random(choice, ty, depth));
                 }
-                16.. if !into.is_empty() => {
+                17.. if !into.is_empty() => {
                     let (from, parameter, ..) = choice.of(&into);
                     let ask = Self::at_random(choice, from, depth - 1).into();
                     return Self::Has(from, parameter, ask);
@@ -98,6 +109,7 @@ impl Ask {
             Self::Link(parameter, target, id) => {
                 ((*parameter).to_owned(), format!("{target}/{id}"))
             }
+            Self::Words(parameter, words) => (format!("{parameter}:text"), words.join(" ")),
             Self::Pair(code, number) => (
                 "component-code-value-quantity".to_owned(),
                 format!("c{code}$ge{number}"),
@@ -135,6 +147,7 @@ impl Ask {
             | Self::Code { .. }
             | Self::Missing(..)
             | Self::Link(..)
+            | Self::Words(..)
             | Self::Pair(..)
             | Self::Chain(..)
             | Self::Near(..) => false,
@@ -167,7 +180,7 @@ impl Ask {
             Self::Near(latitude, longitude, kilometres) => {
                 format!("near eq {latitude}|{longitude}|{kilometres}")
             }
-            Self::Has(..) | Self::Listed(_) => return None,
+            Self::Has(..) | Self::Listed(_) | Self::Words(..) => return None,
         })
     }
 
@@ -187,6 +200,20 @@ impl Ask {
                 thing.links.iter().any(|link| link.0 == *parameter) != *missing
             }
             Self::Link(parameter, target, id) => leads(thing, parameter, target, &id.to_string()),
+            Self::Words(parameter, words) => {
+                let of_code = thing.code.is_some() && *parameter == code_of(thing.ty);
+                let own = of_code.then_some(&thing.display);
+                let links = thing.links.iter().zip(&thing.displays);
+                let linked = links.filter(|(link, _)| link.0 == *parameter);
+                let mut displays = own.into_iter().chain(linked.map(|(_, display)| display));
+                displays.any(|display| {
+                    let begins = |start: &str| {
+                        let mut said = display.split(' ');
+                        said.any(|word| word.starts_with(&start.to_lowercase()))
+                    };
+                    words.iter().all(|word| begins(word))
+                })
+            }
             Self::Pair(code, number) => thing
                 .pairs
                 .iter()
