@@ -218,8 +218,14 @@ impl<'t> Scopes<'t> {
     }
 
     fn of(&self, prefix: &str) -> Space {
-        let bound = self.bound.iter().rev();
-        let mut bound = bound.filter(|(name, _, _)| *name == prefix);
-        bound.next().map_or(Space::Other, |(_, space, _)| *space)
+        let mut bound = self.bound.iter().rev();
+        // Nearly all names have no prefix, and comparing empty slices is slow
+        // where the processor has to look whether they point to anything.
+        let is = |name: &str| match prefix.is_empty() {
+            true => name.is_empty(),
+            false => name == prefix,
+        };
+        let found = bound.find(|(name, _, _)| is(name));
+        found.map_or(Space::Other, |(_, space, _)| *space)
     }
 }
