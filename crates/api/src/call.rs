@@ -9,11 +9,14 @@ use axum::extract::RawPathParams;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, Uri, header};
 use http_body_util::BodyExt;
+use salus_fhir::issue::Issue;
+use salus_fhir::{json, xml};
 use salus_service::Service;
 use salus_service::context::Context;
 
 use crate::App;
 use crate::failure::Failure;
+use crate::format::{self, Wanted};
 
 /// How long a client may let us wait for the next part of its body.
 const BODY_IDLE: Duration = Duration::from_secs(10);
@@ -23,6 +26,8 @@ const BODY_TIME: Duration = Duration::from_secs(300);
 
 /// The largest form or small object.
 const FORM_BYTES_MAX: usize = 64 << 10;
+/// XML larger than this is read where it holds up nobody.
+const READ_HERE_MAX: usize = 256 << 10;
 /// What is set aside for a body before it has come.
 const RESERVED_MAX: usize = 1 << 20;
 
@@ -33,6 +38,8 @@ pub(crate) struct Call {
     /// The named segments of the path, decoded.
     pub(crate) params: RawPathParams,
     pub(crate) uri: Uri,
+    /// The format of the answer.
+    pub(crate) wanted: Wanted,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Body,
 }
@@ -61,14 +68,19 @@ impl Call {
         pairs(self.uri.query().unwrap_or_default())
     }
 
-    /// The whole body, if the client sends it within the limits.
+    /// The whole body, if the client sends it within the limits. A resource
+    /// that was sent as XML has become JSON.
     pub(crate) async fn take_body(&mut self) -> Result<Bytes, Failure> {
         let bytes_max = self.app.settings.body_bytes_max;
         // Whoever sends slowly must not hold up a change of the parameters.
         self.cx.parameters = self.app.service.parameters_of_r4();
         let read = tokio::time::timeout(BODY_TIME, self.read_body(bytes_max)).await;
+        let body = match (read.map_err(|_| TOO_SLOW)?, format::sent(&self.headers)) {
+            (Ok(body), Some(sent)) if sent.is_xml() => json_of(body, bytes_max).await,
+            (read, _) => read,
+        };
         self.cx.parameters = self.app.service.parameters(self.cx.scope);
-        read.map_err(|_| TOO_SLOW)?
+        body
     }
 
     /// The whole body of a form or a small object, which anyone may send.
@@ -116,6 +128,31 @@ impl Call {
         }
         Ok(if all.is_empty() { first } else { all.freeze() })
     }
+}
+
+/// The JSON form of a body in XML.
+async fn json_of(body: Bytes, bytes_max: usize) -> Result<Bytes, Failure> {
+    if body.is_empty() {
+        return Ok(body);
+    }
+    let limits = json::Limits {
+        bytes_max,
+        ..json::Limits::default()
+    };
+    let read = if body.len() > READ_HERE_MAX {
+        let read = tokio::task::spawn_blocking(move || xml::read(&body, &limits));
+        read.await.map_err(|_| crate::PANICKED)?
+    } else {
+        xml::read(&body, &limits)
+    };
+    read.map(Bytes::from).map_err(|error| {
+        let issue = error.issue();
+        let details = format!("the body cannot be read as FHIR XML: {}", issue.details);
+        Failure::Unreadable(Issue {
+            details: details.into(),
+            ..issue
+        })
+    })
 }
 
 const TOO_SLOW: Failure = Failure::Http(StatusCode::REQUEST_TIMEOUT, "the body came too slowly");

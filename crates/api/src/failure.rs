@@ -1,9 +1,12 @@
 //! A failed request on its way out: status, headers and a body the protocol defines.
 
 use axum::response::Response;
+use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use salus_fhir::issue::{Issue, IssueType, operation_outcome};
 use salus_service::error::{Error, Kind};
+
+use crate::format::Media;
 
 /// A request that got no answer but this.
 #[derive(Debug)]
@@ -12,6 +15,10 @@ pub(crate) enum Failure {
     Service(Error),
     /// The request was refused by the protocol, with this status.
     Http(StatusCode, &'static str),
+    /// The body is no resource, for this reason.
+    Unreadable(Issue),
+    /// There is an answer, but not in the format that was asked for.
+    Unwritable(Issue),
     /// OAuth's errors have a form of their own: status, code, description
     /// (RFC 6749, 5.2).
     OAuth(StatusCode, &'static str, &'static str),
@@ -24,12 +31,12 @@ impl From<Error> for Failure {
 }
 
 impl Failure {
-    /// The answer.
-    pub(crate) fn into_response(self) -> Response {
+    /// The answer; an OperationOutcome in the format that was asked for.
+    pub(crate) fn into_response(self, media: Media) -> Response {
         match self {
             Self::Service(error) => {
                 let status = status(error.kind());
-                let mut response = outcome(status, error.issues());
+                let mut response = outcome(status, error.issues(), media);
                 decorate(&mut response, error.kind());
                 response
             }
@@ -40,7 +47,10 @@ impl Failure {
                     String::new(),
                     message.to_owned(),
                 )],
+                media,
             ),
+            Self::Unreadable(issue) => outcome(StatusCode::BAD_REQUEST, &[issue], media),
+            Self::Unwritable(issue) => outcome(StatusCode::NOT_ACCEPTABLE, &[issue], media),
             Self::OAuth(status, code, description) => {
                 let body = serde_json::json!({
                     "error": code,
@@ -63,7 +73,7 @@ impl Failure {
     pub(crate) fn cause(&self) -> Option<String> {
         match self {
             Self::Service(error) => error.cause(),
-            Self::Http(..) | Self::OAuth(..) => None,
+            Self::Http(..) | Self::Unreadable(_) | Self::Unwritable(_) | Self::OAuth(..) => None,
         }
     }
 }
@@ -87,11 +97,16 @@ fn decorate(response: &mut Response, kind: Kind) {
 }
 
 /// An answer that holds an OperationOutcome.
-pub(crate) fn outcome(status: StatusCode, issues: &[Issue]) -> Response {
-    let mut response = Response::new(operation_outcome(issues).into());
+fn outcome(status: StatusCode, issues: &[Issue], media: Media) -> Response {
+    let json = Bytes::from(operation_outcome(issues));
+    let (media, body) = match media.render(json.clone(), false) {
+        Ok(body) => (media, body),
+        Err(_) => (Media::FhirJson, json),
+    };
+    let mut response = Response::new(body.into());
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, crate::media::FHIR_JSON);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, media.header());
+    headers.insert(header::VARY, HeaderValue::from_static("Accept"));
     response
 }

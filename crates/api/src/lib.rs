@@ -9,6 +9,7 @@ mod auth;
 mod call;
 mod failure;
 mod fhir;
+mod format;
 mod health;
 mod media;
 mod metrics;
@@ -33,6 +34,7 @@ use salus_service::sessions::Credential;
 
 use call::Call;
 use failure::Failure;
+use format::Wanted;
 use route::{Access, Mount, ROUTES, Route};
 
 /// What the protocols need to know of this deployment.
@@ -89,9 +91,11 @@ pub fn router(service: Arc<Service>, settings: Settings) -> Router {
         .fold(Router::new(), |router, (path, methods)| {
             router.route(&path, methods)
         })
-        .fallback(async move || elsewhere.refuse("no-such-path", NO_SUCH_PATH))
-        .method_not_allowed_fallback(async move || {
-            otherwise.refuse("no-such-method", NO_SUCH_METHOD)
+        .fallback(async move |request: Request| {
+            elsewhere.refuse("no-such-path", NO_SUCH_PATH, &request)
+        })
+        .method_not_allowed_fallback(async move |request: Request| {
+            otherwise.refuse("no-such-method", NO_SUCH_METHOD, &request)
         })
 }
 
@@ -125,24 +129,38 @@ async fn answer(
 ) -> Response {
     let started = Instant::now();
     let request_id = app.service.new_request_id();
-    let call = handle(Arc::clone(&app), route, request_id, params, request);
+    let wanted = match route.mount {
+        Mount::Fhir => wanted(&request),
+        Mount::Root | Mount::Project => Wanted::default(),
+    };
+    let call = handle(
+        Arc::clone(&app),
+        route,
+        (request_id, wanted),
+        params,
+        request,
+    );
     let result = AssertUnwindSafe(call).catch_unwind().await;
     let result = result.unwrap_or_else(|_| Err(PANICKED));
-    app.finish(route.name, request_id, started, result)
+    app.finish(route.name, (request_id, wanted), started, result)
+}
+
+fn wanted(request: &Request) -> Wanted {
+    Wanted::of(request.headers(), request.uri().query().unwrap_or_default())
 }
 
 impl App {
     /// Answers what is no route.
-    fn refuse(&self, name: &'static str, failure: Failure) -> Response {
-        let request_id = self.service.new_request_id();
-        self.finish(name, request_id, Instant::now(), Err(failure))
+    fn refuse(&self, name: &'static str, failure: Failure, request: &Request) -> Response {
+        let asked = (self.service.new_request_id(), wanted(request));
+        self.finish(name, asked, Instant::now(), Err(failure))
     }
 
     /// Makes the answer, with its request's id, and counts and logs it.
     fn finish(
         &self,
         name: &'static str,
-        request_id: RequestId,
+        (request_id, wanted): (RequestId, Wanted),
         started: Instant,
         result: Result<Response, Failure>,
     ) -> Response {
@@ -150,7 +168,10 @@ impl App {
             Ok(response) => (response, None),
             Err(failure) => {
                 let cause = failure.cause();
-                (failure.into_response(), cause)
+                (
+                    failure.into_response(wanted.media.unwrap_or_default()),
+                    cause,
+                )
             }
         };
         if let Ok(value) = HeaderValue::try_from(request_id.to_string()) {
@@ -190,7 +211,7 @@ fn log(
 async fn handle(
     app: Arc<App>,
     route: &'static Route,
-    request_id: RequestId,
+    (request_id, wanted): (RequestId, Wanted),
     params: Params,
     request: Request,
 ) -> Result<Response, Failure> {
@@ -215,6 +236,7 @@ async fn handle(
         request_id,
         now_ms: app.service.now_ms(),
         parameters: app.service.parameters(scope_or_none),
+        format: wanted.format,
         remote: match peer {
             Some(Peer::Network(address)) => Some(address.ip()),
             Some(Peer::Operator) | None => None,
@@ -238,11 +260,13 @@ async fn handle(
         cx,
         params,
         uri: parts.uri,
+        wanted,
         headers: parts.headers,
         body,
     };
     let answer = (route.handler)(&mut call).await;
-    if let (Err(Failure::Http(..)), Access::Token(what)) = (&answer, route.access) {
+    let unread = matches!(answer, Err(Failure::Http(..) | Failure::Unreadable(_)));
+    if let (true, Access::Token(what)) = (unread, route.access) {
         // No use case has seen it, so none has told the audit.
         call.service()
             .note_unreadable(&call.cx, what, call.param("type"), call.param("id"))

@@ -23,6 +23,8 @@ pub struct Context {
     pub now_ms: i64,
     /// The search parameters of the project, as they were when it came.
     pub parameters: Arc<Parameters>,
+    /// The `_format` that was asked for, which links to other pages keep.
+    pub format: Option<&'static str>,
     /// Where it came from, if over a network.
     pub remote: Option<IpAddr>,
 }

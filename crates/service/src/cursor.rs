@@ -103,7 +103,12 @@ pub(crate) fn links(
     for (relation, position) in positions {
         if let Some(position) = position {
             let text = page.seal(position, key, cx, purpose)?;
-            links.push((relation, format!("{url}?{CURSOR}={text}")));
+            let mut link = format!("{url}?{CURSOR}={text}");
+            if let Some(format) = cx.format {
+                link.push_str("&_format=");
+                link.push_str(format);
+            }
+            links.push((relation, link));
         }
     }
     Ok(links)

@@ -101,6 +101,7 @@ impl Service {
             request_id: RequestId(0),
             now_ms: self.now_ms(),
             parameters: self.parameters(scope),
+            format: None,
             remote: None,
         }
     }

@@ -53,7 +53,7 @@ fn statement(base: &str, known: &Parameters) -> Value {
         "software": {"name": "Salus", "version": env!("CARGO_PKG_VERSION")},
         "implementation": {"description": "Salus", "url": base},
         "fhirVersion": "4.0.1",
-        "format": ["application/fhir+json", "json"],
+        "format": ["application/fhir+json", "application/fhir+xml", "json", "xml"],
         "rest": [{
             "mode": "server",
             "security": {"service": [{"coding": [{

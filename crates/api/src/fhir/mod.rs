@@ -226,7 +226,11 @@ async fn posted_pairs(call: &mut Call) -> Result<Pairs, Failure> {
             "the parameters are not UTF-8",
         )
     })?;
-    parameters.extend(pairs(text)?);
+    for (name, value) in pairs(text)? {
+        call.wanted.parameter(&name, &value);
+        parameters.push((name, value));
+    }
+    call.cx.format = call.wanted.format;
     Ok(parameters)
 }
 

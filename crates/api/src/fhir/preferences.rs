@@ -1,11 +1,12 @@
 //! What the client prefers: `Prefer`, `_format`, `_pretty`, `Accept`.
 //! <https://hl7.org/fhir/R4/http.html#ops>
 
+use http::StatusCode;
 use salus_service::fhir::{BundleOptions, Handling};
 
 use crate::call::{Call, decoded};
 use crate::failure::Failure;
-use crate::media;
+use crate::format::Media;
 
 /// What a write's answer holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,25 +24,26 @@ pub(crate) struct Preferences {
     /// What the client said, if it did.
     pub(crate) returns: Option<Return>,
     pub(crate) handling: Handling,
+    pub(crate) media: Media,
     pub(crate) pretty: bool,
 }
+
+const NOT_ACCEPTABLE: Failure = Failure::Http(
+    StatusCode::NOT_ACCEPTABLE,
+    "this server answers in application/fhir+json and application/fhir+xml",
+);
 
 impl Preferences {
     /// Reads them, and refuses formats we do not have.
     pub(crate) fn of(call: &Call) -> Result<Self, Failure> {
-        let (mut format, mut pretty) = (None, false);
         for pair in decoded(call.uri.query().unwrap_or_default()) {
-            match pair? {
-                (key, value) if key == "_format" => format = Some(value),
-                (key, value) if key == "_pretty" => pretty = value == "true",
-                _ => {}
-            }
+            pair?;
         }
-        media::check_wanted(&call.headers, format.as_deref())?;
         let mut preferences = Self {
             returns: None,
             handling: Handling::Strict,
-            pretty,
+            media: call.wanted.media.ok_or(NOT_ACCEPTABLE)?,
+            pretty: call.wanted.pretty,
         };
         for value in call.headers.get_all("prefer") {
             let tokens = value.to_str().unwrap_or_default().split([',', ';']);

@@ -10,7 +10,6 @@ use salus_service::fhir::{WriteCondition, WriteOptions, etag_version};
 use super::preferences::{Preferences, Return};
 use crate::call::Call;
 use crate::failure::Failure;
-use crate::media;
 
 /// The answer for a reply.
 pub(crate) fn response(
@@ -46,26 +45,12 @@ pub(crate) fn response(
         insert(headers, header::LOCATION, format!("{}/{location}", cx.base));
     }
     if let Some(body) = body {
-        headers.insert(header::CONTENT_TYPE, media::FHIR_JSON);
-        *response.body_mut() = match wanted.pretty {
-            true => pretty(body).into(),
-            false => body.into(),
-        };
+        headers.insert(header::CONTENT_TYPE, wanted.media.header());
+        headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+        let body = wanted.media.render(body, wanted.pretty);
+        *response.body_mut() = body.map_err(Failure::Unwritable)?.into();
     }
     Ok(response)
-}
-
-/// The body laid out for people; as it is, if it is not JSON.
-fn pretty(body: bytes::Bytes) -> bytes::Bytes {
-    let limits = salus_fhir::json::Limits {
-        bytes_max: usize::MAX,
-        nodes_max: usize::MAX,
-        ..Default::default()
-    };
-    match salus_fhir::json::Document::parse(body.to_vec(), &limits) {
-        Ok(document) => salus_fhir::json::write::pretty(document.root()).into(),
-        Err(_) => body,
-    }
 }
 
 fn insert(headers: &mut http::HeaderMap, name: header::HeaderName, value: String) {

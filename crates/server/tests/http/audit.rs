@@ -188,28 +188,33 @@ fn what_could_not_be_read_is_told_too() {
         project.send(project.request(method, path).header(name, value).body("{}"))
     };
     let (ty, long) = ("Content-Type", "100000000000");
-    let xml = "application/fhir+xml";
+    let turtle = "text/turtle";
     check(
-        with("PUT", "Patient/p", ty, xml),
+        with("PUT", "Patient/p", ty, turtle),
         415,
         "update U 4 Patient/p",
     );
-    check(with("PUT", "Patient/_", ty, xml), 415, "update U 4");
-    check(with("POST", "Nothing", ty, xml), 415, "create C 4");
-    check(with("POST", "", ty, xml), 415, "batch E 4");
+    check(with("PUT", "Patient/_", ty, turtle), 415, "update U 4");
+    check(with("POST", "Nothing", ty, turtle), 415, "create C 4");
+    check(with("POST", "", ty, turtle), 415, "batch E 4");
     check(
-        with("POST", "Patient/_search", ty, xml),
+        with("POST", "Patient/_search", ty, turtle),
         415,
         "search-type E 4",
     );
     check(
-        with("GET", "Patient/p", "Accept", xml),
+        with("GET", "Patient/p", "Accept", turtle),
         406,
         "read R 4 Patient/p",
     );
     check(
         with("POST", "Patient", "Content-Length", long),
         413,
+        "create C 4",
+    );
+    check(
+        with("POST", "Patient", ty, "application/fhir+xml"),
+        400,
         "create C 4",
     );
     check(

@@ -45,3 +45,4 @@ mod search_values;
 mod serving;
 mod transaction;
 mod wire;
+mod xml;

@@ -125,6 +125,12 @@ fn say(project: &Project, value: &str, n: usize, errors: &mut Vec<Answer>) {
             .header("If-None-Exist", format!("{coded}=1"))
             .body(r#"{"resourceType":"Patient"}"#),
     ];
+    let xml = |body: String| {
+        let request = project.request("POST", "Patient");
+        request
+            .header("Content-Type", "application/fhir+xml")
+            .body(body)
+    };
     let bad = [
         project.request("GET", &format!("Patient?birthdate=x{coded}")),
         project.request("GET", &format!("Patient?_sort={coded}")),
@@ -147,6 +153,9 @@ fn say(project: &Project, value: &str, n: usize, errors: &mut Vec<Answer>) {
         project.request("POST", "Patient").body(format!("{{\"resourceType\":\"Patient\",\"name\":[{{\"text\":\"{value}\"}}] {value}")),
         project.request("POST", "Patient").header("Content-Type", format!("text/{coded}")).body(value),
         project.request("PUT", "Patient/a").header("If-Match", coded.clone()).body(r#"{"resourceType":"Patient","id":"a"}"#),
+        xml(format!("<Patient xmlns=\"http://hl7.org/fhir\"><active value=\"{value}\"/></Patient>")),
+        xml(format!("<Patient xmlns=\"http://hl7.org/fhir\"><id value=\"a\" x:{coded}=\"{value}\"/></Patient>")),
+        xml(format!("<Patient xmlns=\"{value}\">{value}<a></{value}>")),
         project.request("GET", "Patient/1").header("Authorization", format!("Bearer {coded}")),
         project.request("GET", "Patient/1").header("Accept", format!("image/{coded}")),
         project.request("POST", "").body(bundle(json!({"request": {"method": "GET", "url": value}}), value).to_string()),

@@ -267,6 +267,7 @@ fn one_who_sees(visible: &[&str]) -> Context {
         base: "http://localhost/fhir".into(),
         request_id: RequestId(1),
         now_ms: 1,
+        format: None,
         remote: None,
     }
 }
