@@ -13,6 +13,8 @@ use memchr::memchr2;
 
 /// Elements inside each other at most.
 const DEPTH_MAX: usize = 64;
+/// Attributes of one element at most.
+const ATTRIBUTES_MAX: usize = 32;
 
 const NOT_A_DIV: &str = "must be one XHTML div";
 const NO_NAMESPACE: &str = "the div must have the namespace http://www.w3.org/1999/xhtml";
@@ -21,6 +23,9 @@ const BAD_TAG: &str = "must be well-formed XHTML: a tag is not right";
 const BAD_ENTITY: &str = "must be well-formed XHTML: & must begin a character reference";
 const NOT_ALLOWED: &str = "has an XHTML element that narratives must not have";
 const ACTIVE: &str = "has an XHTML attribute that narratives must not have: an event or a script";
+const FOREIGN: &str = "has an XHTML attribute of another namespace";
+const TWICE: &str = "must be well-formed XHTML: an attribute is there twice";
+const TOO_MANY: &str = "must not have more than 32 attributes on an XHTML element";
 const EMPTY: &str = "must have text or an image to see (txt-2)";
 const TOO_DEEP: &str = "must not nest XHTML elements deeper than 64 levels";
 
@@ -259,7 +264,8 @@ impl<'t> Scan<'t> {
 /// Reads attributes up to `>` or `/>`; tells whether the namespace was one.
 fn attributes(text: &str) -> Result<(&str, bool), &'static str> {
     let (mut rest, mut namespace) = (text, false);
-    loop {
+    let mut names = [""; ATTRIBUTES_MAX];
+    for count in 0..=ATTRIBUTES_MAX {
         let trimmed = rest.trim_start();
         if trimmed.starts_with('>') || trimmed.starts_with("/>") {
             return Ok((trimmed, namespace));
@@ -280,14 +286,20 @@ fn attributes(text: &str) -> Result<(&str, bool), &'static str> {
             .and_then(|inside| inside.split_once(quote))
             .ok_or(BAD_TAG)?;
         attribute(name, value)?;
+        if names.iter().take(count).any(|other| *other == name) {
+            return Err(TWICE);
+        }
+        *names.get_mut(count).ok_or(TOO_MANY)? = name;
         namespace |= name == "xmlns" && value == "http://www.w3.org/1999/xhtml";
         rest = behind;
     }
+    Err(TOO_MANY)
 }
 
 fn attribute(name: &str, value: &str) -> Result<(), &'static str> {
     let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b':' | b'-' | b'_' | b'.');
-    if name.is_empty() || !name.bytes().all(is_name) || value.contains('<') {
+    let is_begun = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    if !is_begun || !name.bytes().all(is_name) || value.contains('<') {
         return Err(BAD_TAG);
     }
     if let Some(at) = value.find('&') {
@@ -295,6 +307,13 @@ fn attribute(name: &str, value: &str) -> Result<(), &'static str> {
         while let Some(at) = rest.find('&') {
             rest = entity(rest.get(at..).unwrap_or_default())?;
         }
+    }
+    // Of namespaces, a narrative has its own.
+    let is_foreign = name.split_once(':').is_some_and(|(prefix, rest)| {
+        !matches!(prefix, "xml" | "xmlns") || rest.is_empty() || rest.contains(':')
+    });
+    if is_foreign {
+        return Err(FOREIGN);
     }
     let event = name
         .get(..2)
@@ -379,6 +398,12 @@ mod tests {
         check_div("<p class=x>a</p>", Err(BAD_TAG));
         check_div("<p class='x'id='y'>a</p>", Err(BAD_TAG));
         check_div("<?php ?>", Err(BAD_TAG));
+        check_div("<p class='x' class='y'>a</p>", Err(TWICE));
+        check_div("<p xml:lang='x' lang='x' xmlns:x='y'>a</p>", Ok(()));
+        check_div("<p x:lang='x'>a</p>", Err(FOREIGN));
+        check_div("<p 1='x'>a</p>", Err(BAD_TAG));
+        let many: String = (0..40).map(|n| format!(" a{n}=''")).collect();
+        check_div(&format!("<p{many}>a</p>"), Err(TOO_MANY));
         check_div("<![CDATA[a]]>", Err(BAD_TAG));
         check_div(&"<b>".repeat(70), Err(TOO_DEEP));
     }
