@@ -127,15 +127,26 @@ pub static ROUTES: &[Route] = {
         GET    Fhir    "/{type}/{id}/_history/{vid}"    "vread"             Token(Vread)            fhir::vread;
 
         GET    Fhir    "/{type}/{id}/$everything"       "$everything"       Token(Operation)        fhir::operation;
-        POST   Fhir    "/{type}/{id}/$everything"       "$everything-post"  Token(Operation)        fhir::operation;
+        POST   Fhir    "/{type}/{id}/$everything"       "$everything-post"  Token(Operation)        fhir::operation_post;
         GET    Fhir    "/{type}/{id}/$diff"             "$diff"             Token(Operation)        fhir::operation;
-        POST   Fhir    "/{type}/{id}/$diff"             "$diff-post"        Token(Operation)        fhir::operation;
+        POST   Fhir    "/{type}/{id}/$diff"             "$diff-post"        Token(Operation)        fhir::operation_post;
         GET    Fhir    "/{type}/{id}/$meta"             "$meta"             Token(Operation)        fhir::operation;
-        POST   Fhir    "/{type}/{id}/$meta"             "$meta-post"        Token(Operation)        fhir::operation;
-        POST   Fhir    "/{type}/{id}/$meta-add"         "$meta-add"         Token(Operation)        fhir::operation;
-        POST   Fhir    "/{type}/{id}/$meta-delete"      "$meta-delete"      Token(Operation)        fhir::operation;
-        POST   Fhir    "/{type}/$validate"              "$validate-type"    Token(Operation)        fhir::operation;
+        POST   Fhir    "/{type}/{id}/$meta"             "$meta-post"        Token(Operation)        fhir::operation_post;
+        POST   Fhir    "/{type}/{id}/$meta-add"         "$meta-add"         Token(Operation)        fhir::operation_post;
+        POST   Fhir    "/{type}/{id}/$meta-delete"      "$meta-delete"      Token(Operation)        fhir::operation_post;
+        POST   Fhir    "/{type}/$validate"              "$validate-type"    Token(Operation)        fhir::operation_post;
         GET    Fhir    "/{type}/{id}/$validate"         "$validate"         Token(Operation)        fhir::operation;
-        POST   Fhir    "/{type}/{id}/$validate"         "$validate-post"    Token(Operation)        fhir::operation;
+        POST   Fhir    "/{type}/{id}/$validate"         "$validate-post"    Token(Operation)        fhir::operation_post;
+        GET    Fhir    "/{type}/$lastn"                  "$lastn"            Token(Operation)        fhir::operation;
+        POST   Fhir    "/{type}/$lastn"                  "$lastn-post"       Token(Operation)        fhir::operation_post;
+        GET    Fhir    "/{type}/$stats"                  "$stats"            Token(Operation)        fhir::operation;
+        POST   Fhir    "/{type}/$stats"                  "$stats-post"       Token(Operation)        fhir::operation_post;
+        GET    Fhir    "/{type}/{id}/$document"          "$document"         Token(Operation)        fhir::operation;
+        POST   Fhir    "/{type}/{id}/$document"          "$document-post"    Token(Operation)        fhir::operation_post;
+        POST   Fhir    "/{type}/$match"                  "$match"            Token(Operation)        fhir::operation_post;
+        POST   Fhir    "/{type}/$merge"                  "$merge"            Token(Operation)        fhir::operation_post;
+        POST   Fhir    "/{type}/$merge-undo"             "$merge-undo"       Token(Operation)        fhir::operation_post;
+        POST   Fhir    "/$reindex"                       "$reindex"          Token(Operation)        fhir::operation_post;
+        POST   Fhir    "/$process-message"               "$process-message"  Token(Operation)        fhir::operation_post;
     }
 };

@@ -52,6 +52,8 @@ pub enum Action {
     Validate,
     /// Send a transaction; its entries are decided one by one.
     Transaction,
+    /// Send a message to be handled.
+    ProcessMessage,
     /// Read what the server can do.
     Capabilities,
     /// Prove who one is.
@@ -82,7 +84,7 @@ pub enum Action {
 
 impl Action {
     /// Every action, for tables and tests.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Read,
         Self::VRead,
         Self::HistoryInstance,
@@ -96,6 +98,7 @@ impl Action {
         Self::Batch,
         Self::Validate,
         Self::Transaction,
+        Self::ProcessMessage,
         Self::Capabilities,
         Self::SignIn,
         Self::SignOut,
@@ -121,7 +124,9 @@ impl Action {
             Self::Update | Self::Patch => Class::Resource(Right::UPDATE),
             Self::Delete => Class::Resource(Right::DELETE),
             Self::HistorySystem => Class::AllResources,
-            Self::Batch | Self::Transaction | Self::Validate => Class::Envelope,
+            Self::Batch | Self::Transaction | Self::Validate | Self::ProcessMessage => {
+                Class::Envelope
+            }
             Self::ReadUsers
             | Self::WriteUsers
             | Self::ReadClients

@@ -14,7 +14,7 @@ use salus_service::fhir::reply::{Reply, Status};
 use salus_service::fhir::{CreateOptions, ReadConditions, Versions, Which};
 
 pub(crate) use capabilities::capabilities;
-pub(crate) use operations::operation;
+pub(crate) use operations::{operation, operation_post};
 
 use crate::call::{Call, pairs};
 use crate::failure::Failure;

@@ -2,6 +2,7 @@
 //! them all; which one is the last part of the path.
 
 use axum::response::Response;
+use bytes::Bytes;
 use salus_service::fhir::operations::Invocation;
 
 use super::preferences::Preferences;
@@ -9,11 +10,23 @@ use crate::call::Call;
 use crate::failure::Failure;
 use crate::media;
 
-/// `GET` or `POST [base]/…/$name`
+/// `GET [base]/…/$name`
 pub(crate) async fn operation(call: &mut Call) -> Result<Response, Failure> {
+    operate(call, false).await
+}
+
+/// `POST [base]/…/$name`
+pub(crate) async fn operation_post(call: &mut Call) -> Result<Response, Failure> {
+    operate(call, true).await
+}
+
+async fn operate(call: &mut Call, posted: bool) -> Result<Response, Failure> {
     let wanted = Preferences::of(call)?;
     let query = call.query_pairs()?;
-    let body = call.take_body().await?;
+    let body = match posted {
+        true => call.take_body().await?,
+        false => Bytes::new(),
+    };
     if !body.is_empty() {
         media::check_sent(&call.headers)?;
     }
@@ -23,6 +36,7 @@ pub(crate) async fn operation(call: &mut Call) -> Result<Response, Failure> {
         name: name.unwrap_or_default(),
         ty: call.param("type"),
         id: call.param("id"),
+        posted,
         query,
         body,
     };

@@ -17,6 +17,8 @@ mod host;
 mod idempotency;
 mod import;
 mod import_killed;
+mod matching;
+mod observations;
 mod operations;
 mod paging;
 mod phi;

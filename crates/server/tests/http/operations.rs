@@ -68,9 +68,9 @@ fn tags_are_added_and_taken_away_as_a_set() {
 /// Severities and texts of the outcome.
 #[track_caller]
 fn check_outcome(project: &Project, path: &str, body: &Value, expect: &[(&str, &str)]) {
-    let answer = match body {
-        Value::Null => project.get(path),
-        body => project.post(path, body),
+    let answer = match body.is_null() {
+        true => project.get(path),
+        false => project.post(path, body),
     };
     let outcome = answer.expect(200).json();
     let issues = outcome["issue"].as_array().unwrap();
@@ -220,4 +220,30 @@ fn the_audit_says_which_operation_it_was() {
         entities.iter().any(|entity| entity.get("query").is_some()),
         "{event}"
     );
+}
+
+#[test]
+fn an_operation_that_changes_nothing_may_be_an_entry() {
+    let project = project("operations-batch");
+    project.put(&patient()).expect(201);
+    let urls = [
+        "Patient/a/$everything?_count=1",
+        "Patient/a/$meta",
+        "Patient/a/$meta-add?meta=x",
+        "$what",
+    ];
+    let entries = urls.map(|url| json!({"request": {"method": "GET", "url": url}}));
+    let batch = json!({"resourceType": "Bundle", "type": "batch", "entry": entries});
+    let answer = project.post("", &batch).expect(200).json();
+    let status = |at: usize| {
+        answer["entry"][at]["response"]["status"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(
+        [status(0), status(1), status(2), status(3)].map(|text| text[..3].to_owned()),
+        ["200", "200", "400", "404"]
+    );
+    assert_eq!(answer["entry"][0]["resource"]["total"], 1);
 }

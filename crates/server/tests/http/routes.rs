@@ -207,9 +207,11 @@ fn a_client_may_do_what_its_scopes_say_and_no_more() {
                 "$meta",
                 "$meta-post",
                 "$validate",
+                "$document",
+                "$document-post",
             ],
         ),
-        ("system/Patient.u", &["update"]),
+        ("system/Patient.u", &["update", "$merge", "$merge-undo"]),
         (
             "system/Patient.s",
             &[
@@ -220,6 +222,11 @@ fn a_client_may_do_what_its_scopes_say_and_no_more() {
                 "search-compartment",
                 "search-compartment-post",
                 "history-type",
+                "$lastn",
+                "$lastn-post",
+                "$stats",
+                "$stats-post",
+                "$match",
             ],
         ),
         (
@@ -232,6 +239,11 @@ fn a_client_may_do_what_its_scopes_say_and_no_more() {
                 "search-compartment",
                 "search-compartment-post",
                 "history-type",
+                "$lastn",
+                "$lastn-post",
+                "$stats",
+                "$stats-post",
+                "$match",
                 "history-system",
             ],
         ),
@@ -246,6 +258,8 @@ fn a_client_may_do_what_its_scopes_say_and_no_more() {
             "system/Patient.us",
             &[
                 "update",
+                "$merge",
+                "$merge-undo",
                 "conditional-update",
                 "search-type",
                 "search-type-post",
@@ -254,6 +268,11 @@ fn a_client_may_do_what_its_scopes_say_and_no_more() {
                 "search-compartment",
                 "search-compartment-post",
                 "history-type",
+                "$lastn",
+                "$lastn-post",
+                "$stats",
+                "$stats-post",
+                "$match",
             ],
         ),
         (
@@ -268,6 +287,11 @@ fn a_client_may_do_what_its_scopes_say_and_no_more() {
                 "search-compartment",
                 "search-compartment-post",
                 "history-type",
+                "$lastn",
+                "$lastn-post",
+                "$stats",
+                "$stats-post",
+                "$match",
             ],
         ),
         ("system/Patient.d", &["delete"]),
@@ -282,7 +306,11 @@ fn a_client_may_do_what_its_scopes_say_and_no_more() {
             let expect = allowed.contains(&route.name)
                 || matches!(
                     route.name,
-                    "transaction" | "sign-out" | "$validate-type" | "$validate-post"
+                    "transaction"
+                        | "sign-out"
+                        | "$validate-type"
+                        | "$validate-post"
+                        | "$process-message"
                 );
             assert_eq!(
                 answer.status != 403,

@@ -12,6 +12,7 @@ use salus_fhir::issue::operation_outcome;
 use super::WriteOptions;
 use super::bundle::{Asks, BundleOptions, Request};
 use super::create::CreateOptions;
+use super::operations::Invocation;
 use super::read::ReadConditions;
 use super::reply::{Reply, Status};
 use super::search;
@@ -117,7 +118,8 @@ impl Service {
         }
     }
 
-    /// A `GET` among the entries: a read, a vread, a history or a search.
+    /// A `GET` among the entries: a read, a vread, a history, a search
+    /// or an operation that changes nothing.
     pub(super) async fn entry_get(
         &self,
         cx: &Context,
@@ -128,6 +130,17 @@ impl Service {
         let parameters = search::pairs(query);
         let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
         match segments.as_slice() {
+            [on @ .., last] if last.starts_with('$') && on.len() <= 2 => {
+                let call = Invocation {
+                    name: &last[1..],
+                    ty: on.first().copied().unwrap_or_default(),
+                    id: on.get(1).copied().unwrap_or_default(),
+                    posted: false,
+                    query: parameters,
+                    body: Bytes::new(),
+                };
+                self.operate(cx, call).await
+            }
             ["_history"] => self.history_system(cx, parameters).await,
             [ty] if !ty.is_empty() => self.search(cx, ty, parameters, options.handling).await,
             [ty, "_history"] => self.history_type(cx, ty, parameters).await,

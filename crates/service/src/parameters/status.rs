@@ -1,14 +1,17 @@
 //! How far the search indexes of a project are, for its administrators.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use salus_auth::Action;
 use salus_auth::record::{Goal, Index, Step};
+use salus_auth::{Action, Grant};
 use salus_fhir::search::{Own, REVISION};
+use salus_store::Kind;
 
-use super::{Project, add_goal};
+use super::load::kind_of;
+use super::{Project, add_goal, walk};
 use crate::Service;
-use crate::audit::entry::What;
+use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::Error;
 
@@ -64,27 +67,62 @@ impl Service {
     /// records that could not be indexed is begun again.
     pub async fn pause_index(&self, cx: &Context, paused: bool) -> Result<IndexView, Error> {
         let grant = self.allow(cx, What::AdminWrite, Action::WriteIndex).await?;
+        let entry = Entry::new(cx, What::AdminWrite, Outcome::Success, grant.rule());
+        let change = |index: &mut Index| {
+            index.paused = paused;
+            if !paused {
+                begin_again(index);
+            }
+        };
+        let project = self.change_index(cx, &grant, entry, change).await?;
+        Ok(project.view().await)
+    }
+
+    /// Has the rows of all records of some types made anew; about how many
+    /// records are to be looked at.
+    pub(crate) async fn index_anew(
+        &self,
+        cx: &Context,
+        grant: &Grant,
+        types: &[&str],
+        entry: Entry,
+    ) -> Result<u64, Error> {
+        let snapshot = self.snapshot(cx).await?;
+        let mut pending = 0;
+        let mut kept = Vec::new();
+        for ty in types {
+            let kind = kind_of(ty).unwrap_or(Kind(0));
+            let count = snapshot.count(&walk::all(kind)).await?;
+            if count > 0 {
+                kept.push(*ty);
+            }
+            pending += count;
+        }
+        let change = |index: &mut Index| kept.iter().for_each(|ty| add_goal(index, "", ty));
+        self.change_index(cx, grant, entry, change).await?;
+        Ok(pending)
+    }
+
+    /// Changes what is to be done, and goes on with it.
+    async fn change_index(
+        &self,
+        cx: &Context,
+        grant: &Grant,
+        entry: Entry,
+        change: impl FnOnce(&mut Index) + Send,
+    ) -> Result<Arc<Project>, Error> {
         let project = self.project(cx)?;
         let mut state = project.state.lock().await;
         let mut index = state.index.clone();
-        index.value.paused = paused;
-        if !paused {
-            begin_again(&mut index.value);
-        }
-        let write = crate::pipeline::Write::system(&grant, "Index", index.put()?);
+        change(&mut index.value);
+        let write = crate::pipeline::Write::system(grant, "Index", index.put()?);
         index.version += 1;
-        let entry = crate::audit::entry::Entry::new(
-            cx,
-            What::AdminWrite,
-            crate::audit::entry::Outcome::Success,
-            grant.rule(),
-        );
         self.commit(cx, entry, Vec::new(), vec![write]).await?;
         state.index = index;
         state.tell();
         drop(state);
         self.parameters.work.notify_one();
-        Ok(project.view().await)
+        Ok(project)
     }
 
     /// Records that wait to be indexed, and those indexed since the start.
@@ -97,7 +135,7 @@ impl Service {
         (pending, self.parameters.indexed.load(Ordering::Relaxed))
     }
 
-    fn project(&self, cx: &Context) -> Result<std::sync::Arc<Project>, Error> {
+    fn project(&self, cx: &Context) -> Result<Arc<Project>, Error> {
         let project = self.parameters.project(cx.scope);
         project.ok_or_else(|| Error::not_found("the server itself has no search indexes"))
     }

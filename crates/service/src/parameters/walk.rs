@@ -267,7 +267,7 @@ fn place(index: &Index, ty: &str) -> u64 {
     place.map_or(TOP, |(_, place)| *place)
 }
 
-fn all(kind: Kind) -> Query {
+pub(super) fn all(kind: Kind) -> Query {
     Query {
         kind,
         filter: Filter::Everything,

@@ -39,6 +39,7 @@ pub(super) static DIFF: Operation = Operation {
         Parameter::given("to", "id", "The later version; the current one without it"),
         Parameter::returned("Parameters", "A FHIRPath Patch from one to the other"),
     ],
+    searches: false,
     action: Action::VRead,
     code: Code::Diff,
 };

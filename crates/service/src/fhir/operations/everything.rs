@@ -44,6 +44,7 @@ pub(super) static PATIENT: Operation = Operation {
         COUNT,
         Parameter::returned("Bundle", "The resources, a page of them"),
     ],
+    searches: false,
     action: Action::Read,
     code: Code::Everything,
 };
@@ -60,6 +61,7 @@ pub(super) static ENCOUNTER: Operation = Operation {
         COUNT,
         Parameter::returned("Bundle", "The resources, a page of them"),
     ],
+    searches: false,
     action: Action::Read,
     code: Code::Everything,
 };
@@ -475,10 +477,7 @@ impl<'c> Outside<'c> {
             let Content::Body(body) = &source.content else {
                 continue;
             };
-            each_reference(body, |text| {
-                let own = text.strip_prefix(self.base);
-                let text = own.map_or(text, |rest| rest.trim_start_matches('/'));
-                let Some((ty, id)) = local(text) else { return };
+            each_local(body, self.base, |ty, id| {
                 if self.seen.insert((ty.kind, id.into())) {
                     steps.entry(ty.name).or_default().push(id.into());
                 }
@@ -494,9 +493,17 @@ impl<'c> Outside<'c> {
     }
 }
 
-fn local(text: &str) -> Option<(ResourceType, &str)> {
-    let local = Local::parse(text)?;
-    Some((ResourceType::named(local.ty)?, local.id))
+/// Visits what a resource refers to on this server, by type and id.
+pub(super) fn each_local(body: &[u8], base: &str, mut visit: impl FnMut(ResourceType, &str)) {
+    each_reference(body, |text| {
+        let own = text.strip_prefix(base);
+        let text = own.map_or(text, |rest| rest.trim_start_matches('/'));
+        if let Some(local) = Local::parse(text)
+            && let Some(ty) = ResourceType::named(local.ty)
+        {
+            visit(ty, local.id);
+        }
+    });
 }
 
 /// Visits the texts of all references in a resource. What is stored is valid

@@ -28,6 +28,7 @@ pub(super) static META: Operation = Operation {
     level: &[Level::Instance],
     affects_state: false,
     parameters: &[RETURN],
+    searches: false,
     action: Action::Read,
     code: Code::Meta,
 };
@@ -39,6 +40,7 @@ pub(super) static ADD: Operation = Operation {
     level: &[Level::Instance],
     affects_state: true,
     parameters: &[GIVEN, RETURN],
+    searches: false,
     action: Action::Update,
     code: Code::MetaAdd,
 };
@@ -50,6 +52,7 @@ pub(super) static DELETE: Operation = Operation {
     level: &[Level::Instance],
     affects_state: true,
     parameters: &[GIVEN, RETURN],
+    searches: false,
     action: Action::Update,
     code: Code::MetaDelete,
 };

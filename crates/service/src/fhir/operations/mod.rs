@@ -5,9 +5,16 @@
 //! one carries it out. The route table has a row for each way to call it.
 
 mod diff;
+mod document;
 mod everything;
+mod lastn;
+mod matching;
+mod merge;
 mod meta;
 mod parameters;
+mod process_message;
+mod reindex;
+mod stats;
 mod validate;
 
 use bytes::Bytes;
@@ -17,6 +24,7 @@ use salus_store::{Content, Record};
 
 use super::reply::{Reply, Status};
 use super::types::ResourceType;
+use super::writer::BundleWriter;
 use super::{check_id, incoming, read, resource_type};
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
@@ -40,6 +48,8 @@ pub struct Operation {
     pub affects_state: bool,
     /// What it takes and gives.
     pub parameters: &'static [Parameter],
+    /// Whether the parameters of a search are parameters of it, too.
+    searches: bool,
     /// What the caller must be allowed to do to the type.
     action: Action,
     code: Code,
@@ -107,21 +117,37 @@ impl Parameter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Code {
     Diff,
+    Document,
     Everything,
+    Lastn,
+    Match,
+    Merge,
+    MergeUndo,
     Meta,
     MetaAdd,
     MetaDelete,
+    ProcessMessage,
+    Reindex,
+    Stats,
     Validate,
 }
 
 /// Every operation.
 pub static OPERATIONS: &[&Operation] = &[
     &diff::DIFF,
+    &document::DOCUMENT,
     &everything::PATIENT,
     &everything::ENCOUNTER,
+    &lastn::LASTN,
+    &matching::MATCH,
+    &merge::MERGE,
+    &merge::UNDO,
     &meta::META,
     &meta::ADD,
     &meta::DELETE,
+    &process_message::PROCESS_MESSAGE,
+    &reindex::REINDEX,
+    &stats::STATS,
     &validate::VALIDATE,
 ];
 
@@ -134,6 +160,8 @@ pub struct Invocation<'a> {
     pub ty: &'a str,
     /// The id in the URL, or nothing.
     pub id: &'a str,
+    /// Whether it came by a method that may change something.
+    pub posted: bool,
     /// What stands behind the `?`.
     pub query: Vec<(String, String)>,
     /// A Parameters resource, or the one resource that the operation takes, or nothing.
@@ -148,6 +176,7 @@ struct Asked<'a> {
     ty: Option<ResourceType>,
     /// Of a call on an instance.
     id: &'a str,
+    posted: bool,
     arguments: Arguments<'a>,
 }
 
@@ -181,6 +210,12 @@ impl Service {
         call: &Invocation<'_>,
     ) -> Result<Reply, Error> {
         operation.check(ty)?;
+        // A document may be kept, but need not be.
+        if operation.affects_state && !call.posted && operation.code != Code::Document {
+            return Err(Error::invalid(
+                "this operation changes something; send it by POST",
+            ));
+        }
         if !call.id.is_empty() {
             check_id(call.id)?;
         }
@@ -195,14 +230,23 @@ impl Service {
             grant: grant.clone(),
             ty,
             id: call.id,
+            posted: call.posted,
             arguments,
         };
         match operation.code {
             Code::Diff => self.diff(cx, &asked).await,
+            Code::Document => self.document(cx, &asked).await,
             Code::Everything => self.everything(cx, &asked).await,
+            Code::Lastn => self.lastn(cx, &asked).await,
+            Code::Match => self.match_patients(cx, &asked).await,
+            Code::Merge => self.merge(cx, &asked).await,
+            Code::MergeUndo => self.undo_merge(cx, &asked).await,
             Code::Meta => self.meta(cx, &asked).await,
             Code::MetaAdd => self.change_meta(cx, &asked, Change::Add).await,
             Code::MetaDelete => self.change_meta(cx, &asked, Change::Delete).await,
+            Code::ProcessMessage => self.process_message(&asked),
+            Code::Reindex => self.reindex(cx, &asked).await,
+            Code::Stats => self.stats(cx, &asked).await,
             Code::Validate => self.validate(cx, &asked).await,
         }
     }
@@ -280,4 +324,39 @@ fn reply(body: impl Into<Bytes>) -> Reply {
         body: Some(body.into()),
         ..Reply::with(Status::Ok)
     }
+}
+
+/// Resources as the matches of a search that has one page.
+fn searchset(cx: &Context, records: &[Record], own: String) -> Bytes {
+    let bytes = records.iter().map(|record| match &record.content {
+        Content::Body(body) => body.len() + 160,
+        Content::Deleted => 0,
+    });
+    let mut bundle = BundleWriter::new("searchset", bytes.sum());
+    bundle.total(records.len() as u64);
+    bundle.links(&[("self", own)]);
+    for record in records {
+        let (Some(ty), Content::Body(body)) = (ResourceType::of(record.kind), &record.content)
+        else {
+            continue;
+        };
+        let mut entry = bundle.begin_entry();
+        entry.text("fullUrl", &format!("{}/{}/{}", cx.base, ty.name, record.id));
+        entry.json("resource", body);
+        entry.object("search", &[("mode", "match")]);
+        entry.end();
+    }
+    bundle.finish()
+}
+
+/// The letters that mean something in a value of a search, by themselves.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if matches!(letter, ',' | '|' | '$' | '\\') {
+            out.push('\\');
+        }
+        out.push(letter);
+    }
+    out
 }

@@ -23,6 +23,8 @@ const GIVEN_MAX: usize = 1000;
 /// What a call gives, each by a parameter that the operation has.
 pub(super) struct Arguments<'a> {
     given: Vec<(&'static Parameter, Given<'a>)>,
+    /// The parameters of a search, if the operation takes them.
+    pub(super) search: Vec<(String, String)>,
     /// The place of a page.
     pub(super) cursor: Option<&'a str>,
 }
@@ -45,6 +47,7 @@ impl<'a> Arguments<'a> {
     ) -> Result<Self, Error> {
         let mut arguments = Self {
             given: Vec::new(),
+            search: Vec::new(),
             cursor: None,
         };
         for (name, value) in query {
@@ -80,6 +83,15 @@ impl<'a> Arguments<'a> {
         value: Given<'a>,
     ) -> Result<(), Error> {
         let parameter = operation.given().find(|known| known.name == name);
+        if parameter.is_none() && operation.searches && self.search.len() < GIVEN_MAX {
+            let text = match value {
+                Given::Text(text) => Some(Cow::Borrowed(text)),
+                Given::Node(node) => primitive(node),
+            };
+            let text = text.ok_or_else(|| operation.unknown())?;
+            self.search.push((name.to_owned(), text.into_owned()));
+            return Ok(());
+        }
         let parameter = parameter.ok_or_else(|| operation.unknown())?;
         let before = self.given.iter().filter(|(known, _)| known.name == name);
         if parameter
@@ -313,6 +325,11 @@ impl Writer {
     /// A value that is JSON already, with its type: `Meta` for `valueMeta`.
     pub(super) fn value(&mut self, name: &str, ty: &str, json: &str) {
         self.0.value(name, ty, json);
+    }
+
+    /// A resource.
+    pub(super) fn resource(&mut self, name: &str, json: &str) {
+        self.0.resource(name, json);
     }
 
     /// A parameter with parts.

@@ -43,6 +43,7 @@ pub(super) static VALIDATE: Operation = Operation {
         ),
         Parameter::returned("OperationOutcome", "What is wrong, or that all is well"),
     ],
+    searches: false,
     action: Action::Validate,
     code: Code::Validate,
 };
