@@ -18,13 +18,9 @@ const OBSERVATION: &str = r#"{"resourceType":"Observation","id":"5c1d2a1e-7d4f-4
 fn main() {
     black_box(r4());
     both_ways("Observation", OBSERVATION.to_owned());
-    for path in std::env::args()
-        .skip(1)
-        .filter(|path| path.ends_with(".json"))
-    {
-        let json = std::fs::read_to_string(&path).expect("a file of JSON");
-        both_ways(path.rsplit('/').next().unwrap_or_default(), json);
-    }
+    let entries = vec![format!(r#"{{"resource":{OBSERVATION}}}"#); 100].join(",");
+    let bundle = format!(r#"{{"resourceType":"Bundle","type":"collection","entry":[{entries}]}}"#);
+    both_ways("Bundle of 100 Observations", bundle);
 }
 
 fn both_ways(name: &str, json: String) {
