@@ -270,18 +270,14 @@ impl Service {
 
     /// Makes the audit entry of something that changed nothing durable.
     pub(crate) async fn record(&self, cx: &Context, entry: Entry) -> Result<(), Error> {
+        let scope = match cx.scope {
+            // Nothing is kept for a project that does not exist.
+            Self::NO_SCOPE => Scope::SYSTEM,
+            scope => scope,
+        };
         let batch = Batch {
-            scope: match cx.scope {
-                // Nothing is kept for a project that does not exist.
-                Self::NO_SCOPE => Scope::SYSTEM,
-                scope => scope,
-            },
-            time_ms: cx.now_ms,
-            preconditions: Vec::new(),
-            puts: Vec::new(),
             audit: vec![entry.seal()],
-            held: None,
-            reindexed: Vec::new(),
+            ..Batch::of(scope, cx.now_ms, Vec::new())
         };
         self.store.commit(batch).await?;
         Ok(())

@@ -161,33 +161,20 @@ fn body(n: u64) -> Bytes {
 }
 
 fn put(n: u64, version: u64) -> Batch {
-    Batch {
-        scope: SCOPE,
-        time_ms: 1_700_000_000_000 + n as i64,
-        preconditions: Vec::new(),
-        puts: vec![Put {
-            kind: KIND,
-            id: uuid(2, n),
-            version,
-            content: Content::Body(body(n)),
-            rows: rows(n),
-            main_date_ms: Some(date_of(n)),
-            seal: SealKey::Patient(uuid(1, n / PER_PATIENT)),
-        }],
-        audit: Vec::new(),
-        held: None,
-        reindexed: Vec::new(),
-    }
+    let put = Put {
+        kind: KIND,
+        id: uuid(2, n),
+        version,
+        content: Content::Body(body(n)),
+        rows: rows(n),
+        main_date_ms: Some(date_of(n)),
+        seal: SealKey::Patient(uuid(1, n / PER_PATIENT)),
+    };
+    Batch::of(SCOPE, time_of(n), vec![put])
 }
 
 fn audited(n: u64) -> Batch {
     Batch {
-        scope: SCOPE,
-        time_ms: 1_700_000_000_000 + n as i64,
-        preconditions: Vec::new(),
-        puts: Vec::new(),
-        reindexed: Vec::new(),
-        held: None,
         audit: vec![AuditEntry {
             body: Bytes::from(format!(
                 r#"{{"a":"read","who":"{}","rule":"role:clinician","what":["Observation/{}"],"at":{n}}}"#,
@@ -196,7 +183,12 @@ fn audited(n: u64) -> Batch {
             )),
             about: vec![(KIND, uuid(2, n))],
         }],
+        ..Batch::of(SCOPE, time_of(n), Vec::new())
     }
+}
+
+fn time_of(n: u64) -> i64 {
+    1_700_000_000_000 + n as i64
 }
 
 /// Processor seconds used so far.

@@ -30,6 +30,22 @@ pub struct Batch {
     pub held: Option<Held>,
 }
 
+impl Batch {
+    /// New versions at a time, and nothing else.
+    #[must_use]
+    pub fn of(scope: Scope, time_ms: i64, puts: Vec<Put>) -> Self {
+        Self {
+            scope,
+            time_ms,
+            preconditions: Vec::new(),
+            puts,
+            reindexed: Vec::new(),
+            audit: Vec::new(),
+            held: None,
+        }
+    }
+}
+
 /// A new version of a record.
 ///
 /// Its version must be one more than the newest; anything else is

@@ -173,13 +173,8 @@ fn own_urls_stay_own_whatever_base_they_were_written_under() {
 /// Commits as a version of the server did that made rows of an older revision.
 async fn put_older(store: &Memory, scope: Scope, puts: Vec<Put>, reindexed: Vec<Reindexed>) {
     let batch = Batch {
-        scope,
-        time_ms: 1_600_000_000_000,
-        preconditions: Vec::new(),
-        puts,
         reindexed,
-        audit: Vec::new(),
-        held: None,
+        ..Batch::of(scope, 1_600_000_000_000, puts)
     };
     store.commit(batch).await.unwrap();
 }

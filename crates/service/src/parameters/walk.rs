@@ -162,7 +162,7 @@ impl Service {
     ) -> Result<bool, Error> {
         let batch = Batch {
             reindexed,
-            ..batch(scope, self.now_ms(), put.into_iter().collect())
+            ..Batch::of(scope, self.now_ms(), put.into_iter().collect())
         };
         self.lay_batch(batch).await
     }
@@ -182,7 +182,7 @@ impl Service {
             new.rows.extend(known);
             if !missing.is_empty() {
                 let time_ms = inside.time_ms;
-                let batch = || batch(scope, time_ms, Vec::new());
+                let batch = || Batch::of(scope, time_ms, Vec::new());
                 let batch = batches.entry(time_ms).or_insert_with(batch);
                 batch.preconditions.push(inside.current);
                 batch.puts.extend(missing);
@@ -205,18 +205,6 @@ impl Service {
             Err(salus_store::Error::Conflict { .. }) => Ok(false),
             Err(error) => Err(error.into()),
         }
-    }
-}
-
-fn batch(scope: Scope, time_ms: i64, puts: Vec<Put>) -> Batch {
-    Batch {
-        scope,
-        time_ms,
-        preconditions: Vec::new(),
-        puts,
-        reindexed: Vec::new(),
-        audit: Vec::new(),
-        held: None,
     }
 }
 

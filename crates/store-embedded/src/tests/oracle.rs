@@ -380,16 +380,8 @@ fn compare_ways(seed: u64, steps: usize, spoil: fn(&Embedded)) {
                 65 => puts.extend((7..20).map(|id| patient(&mut numbers, id, 2))),
                 _ => {}
             }
-            let batch = Batch {
-                scope: SCOPE,
-                // Clocks go back now and then.
-                time_ms: round * 10 - (round % 7) * 25,
-                preconditions: Vec::new(),
-                puts,
-                audit: Vec::new(),
-                held: None,
-                reindexed: Vec::new(),
-            };
+            // Clocks go back now and then.
+            let batch = Batch::of(SCOPE, round * 10 - (round % 7) * 25, puts);
             let seq = theirs.commit(batch.clone()).await.unwrap().seq;
             assert_eq!(ours.commit(batch).await.unwrap().seq, seq);
             points.push(seq);

@@ -18,15 +18,7 @@ pub(super) const DATE: Param = Param::named("Patient", "date");
 
 /// Puts in scope [`ONE`] at a time.
 pub(super) fn batch(time_ms: i64, puts: Vec<Put>) -> Batch {
-    Batch {
-        scope: ONE,
-        time_ms,
-        preconditions: Vec::new(),
-        puts,
-        reindexed: Vec::new(),
-        audit: Vec::new(),
-        held: None,
-    }
+    Batch::of(ONE, time_ms, puts)
 }
 
 /// A version of a patient without rows, whose body says which one it is.

@@ -221,15 +221,7 @@ fn stored(world: &[Thing]) -> Memory {
         }
     };
     let store = Memory::new();
-    let batch = Batch {
-        scope: SCOPE,
-        time_ms: 1,
-        preconditions: Vec::new(),
-        puts: world.iter().map(put).collect(),
-        audit: Vec::new(),
-        held: None,
-        reindexed: Vec::new(),
-    };
+    let batch = Batch::of(SCOPE, 1, world.iter().map(put).collect());
     store.commit(batch).now_or_never().unwrap().unwrap();
     store
 }
