@@ -5,6 +5,7 @@ mod read;
 
 use super::index::Index;
 use super::values::{ValueSetId, ValueSets};
+use crate::json::Kind;
 
 /// A type, by its place in the order of names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -92,6 +93,31 @@ pub enum Primitive {
 }
 
 impl Primitive {
+    /// The kind of JSON value in which it is written
+    /// (<https://hl7.org/fhir/R4/json.html#primitive>).
+    #[must_use]
+    pub(crate) fn json_kind(self) -> Kind {
+        match self {
+            Self::Boolean => Kind::Bool,
+            Self::Decimal | Self::Integer | Self::PositiveInt | Self::UnsignedInt => Kind::Number,
+            Self::Base64Binary
+            | Self::Canonical
+            | Self::Code
+            | Self::Date
+            | Self::DateTime
+            | Self::Id
+            | Self::Instant
+            | Self::Markdown
+            | Self::Oid
+            | Self::String
+            | Self::Time
+            | Self::Uri
+            | Self::Url
+            | Self::Uuid
+            | Self::Xhtml => Kind::String,
+        }
+    }
+
     fn named(name: &str) -> Option<Primitive> {
         Some(match name {
             "base64Binary" => Primitive::Base64Binary,

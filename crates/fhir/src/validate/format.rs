@@ -32,7 +32,7 @@ const CHARACTERS_MAX: usize = 1 << 20;
 
 /// Checks the value of a primitive.
 pub(super) fn check(node: Node<'_>, primitive: Primitive) -> Result<(), Fault> {
-    match (expected(primitive), node.kind()) {
+    match (primitive.json_kind(), node.kind()) {
         (Kind::String, Kind::String) => match node.plain_str() {
             Some(text) => string(text, primitive),
             None => string(&node.str().unwrap_or_default(), primitive),
@@ -55,7 +55,7 @@ impl Fault {
 
     pub(super) fn details(self, primitive: Primitive) -> Cow<'static, str> {
         match self {
-            Fault::Kind => match expected(primitive) {
+            Fault::Kind => match primitive.json_kind() {
                 Kind::Bool => "must be true or false".into(),
                 Kind::Number => "must be a JSON number".into(),
                 Kind::Object | Kind::Array | Kind::String | Kind::Null => {
@@ -68,32 +68,6 @@ impl Fault {
             Fault::TooLong => "must not be longer than 1048576 characters".into(),
             Fault::Xhtml(rule) => rule.into(),
         }
-    }
-}
-
-/// The kind of JSON value in which a primitive is written.
-fn expected(primitive: Primitive) -> Kind {
-    match primitive {
-        Primitive::Boolean => Kind::Bool,
-        Primitive::Decimal
-        | Primitive::Integer
-        | Primitive::PositiveInt
-        | Primitive::UnsignedInt => Kind::Number,
-        Primitive::Base64Binary
-        | Primitive::Canonical
-        | Primitive::Code
-        | Primitive::Date
-        | Primitive::DateTime
-        | Primitive::Id
-        | Primitive::Instant
-        | Primitive::Markdown
-        | Primitive::Oid
-        | Primitive::String
-        | Primitive::Time
-        | Primitive::Uri
-        | Primitive::Url
-        | Primitive::Uuid
-        | Primitive::Xhtml => Kind::String,
     }
 }
 

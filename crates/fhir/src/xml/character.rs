@@ -10,6 +10,25 @@ pub(super) fn is_allowed(character: char) -> bool {
     }
 }
 
+/// A table of bytes to look at closer: these, controls, and those that may
+/// begin a character that is not allowed.
+pub(super) const fn specials(bytes: &[u8]) -> [bool; 256] {
+    let mut is = [false; 256];
+    let mut control = 0;
+    while control < 0x20 {
+        is[control] = true;
+        control += 1;
+    }
+    let mut at = 0;
+    while at < bytes.len() {
+        is[bytes[at] as usize] = true;
+        at += 1;
+    }
+    // The first byte of U+FFFE and U+FFFF.
+    is[0xEF] = true;
+    is
+}
+
 /// The character that the reference at the start of `text` stands for, and
 /// the reference's length: one of the five names, or a number.
 pub(super) fn reference(text: &str) -> Option<(char, usize)> {

@@ -5,30 +5,15 @@
 use super::super::character;
 use super::super::error::{Error, ErrorKind};
 use crate::definitions::Primitive;
+use crate::json::Kind;
 
 /// The value of a primitive: numbers and booleans as they are.
 pub(super) fn primitive(out: &mut String, raw: &str, primitive: Primitive) -> Result<(), Error> {
-    let (is_right, rule) = match primitive {
-        Primitive::Boolean => (matches!(raw, "true" | "false"), "must be true or false"),
-        Primitive::Decimal => (is_number(raw), "must be a decimal"),
-        Primitive::Integer | Primitive::PositiveInt | Primitive::UnsignedInt => {
-            (is_number(raw), "must be an integer")
-        }
-        Primitive::Base64Binary
-        | Primitive::Canonical
-        | Primitive::Code
-        | Primitive::Date
-        | Primitive::DateTime
-        | Primitive::Id
-        | Primitive::Instant
-        | Primitive::Markdown
-        | Primitive::Oid
-        | Primitive::String
-        | Primitive::Time
-        | Primitive::Uri
-        | Primitive::Url
-        | Primitive::Uuid
-        | Primitive::Xhtml => return string(out, raw),
+    let (is_right, rule) = match primitive.json_kind() {
+        Kind::Bool => (matches!(raw, "true" | "false"), "must be true or false"),
+        Kind::Number if primitive == Primitive::Decimal => (is_number(raw), "must be a decimal"),
+        Kind::Number => (is_number(raw), "must be an integer"),
+        Kind::String | Kind::Null | Kind::Array | Kind::Object => return string(out, raw),
     };
     if !is_right {
         return Err(Error::new(ErrorKind::Value, rule));
@@ -72,21 +57,7 @@ pub(super) fn escaped(
 }
 
 /// Bytes that XML or JSON may not have as they are.
-const IS_SPECIAL: [bool; 256] = {
-    let mut is = [false; 256];
-    let mut control = 0;
-    while control < 0x20 {
-        is[control] = true;
-        control += 1;
-    }
-    is[b'"' as usize] = true;
-    is[b'&' as usize] = true;
-    is[b'<' as usize] = true;
-    is[b'\\' as usize] = true;
-    // The first byte of U+FFFE and U+FFFF.
-    is[0xEF] = true;
-    is
-};
+const IS_SPECIAL: [bool; 256] = character::specials(b"\"&<\\");
 
 fn special(out: &mut String, found: &str, first: u8) -> Result<usize, Error> {
     match first {

@@ -38,17 +38,4 @@ pub(super) fn allowed(character: char) -> char {
     }
 }
 
-const IS_SPECIAL: [bool; 256] = {
-    let mut is = [false; 256];
-    let mut control = 0;
-    while control < 0x20 {
-        is[control] = true;
-        control += 1;
-    }
-    is[b'"' as usize] = true;
-    is[b'&' as usize] = true;
-    is[b'<' as usize] = true;
-    // The first byte of U+FFFE and U+FFFF.
-    is[0xEF] = true;
-    is
-};
+const IS_SPECIAL: [bool; 256] = character::specials(b"\"&<");
