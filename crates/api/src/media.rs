@@ -2,6 +2,7 @@
 //! <https://hl7.org/fhir/R4/http.html#mime-type>
 
 use http::{HeaderMap, StatusCode, header};
+use salus_service::fhir::PatchFormat;
 
 use crate::failure::Failure;
 use crate::format::Media;
@@ -10,6 +11,11 @@ const UNSUPPORTED: Failure = Failure::Http(
     StatusCode::UNSUPPORTED_MEDIA_TYPE,
     "send FHIR resources as application/fhir+json or application/fhir+xml",
 );
+const UNSUPPORTED_PATCH: Failure = Failure::Http(
+    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    "send a patch as application/json-patch+json or application/xml-patch+xml, or a Parameters \
+     resource as application/fhir+json or application/fhir+xml",
+);
 const ENCODED: Failure = Failure::Http(
     StatusCode::UNSUPPORTED_MEDIA_TYPE,
     "send bodies without Content-Encoding",
@@ -17,6 +23,25 @@ const ENCODED: Failure = Failure::Http(
 
 /// Refuses a body that does not say it is JSON or XML in UTF-8, as it is.
 pub(crate) fn check_sent(headers: &HeaderMap) -> Result<(), Failure> {
+    let value = sent_type(headers)?;
+    value.and_then(Media::of).map(|_| ()).ok_or(UNSUPPORTED)
+}
+
+/// The format of a patch (RFC 5789, 2); a resource in XML becomes JSON as any other.
+pub(crate) fn patch_format(headers: &HeaderMap) -> Result<PatchFormat, Failure> {
+    let value = sent_type(headers)?.ok_or(UNSUPPORTED_PATCH)?;
+    if Media::of(value).is_some() {
+        return Ok(PatchFormat::FhirPath);
+    }
+    let ty = value.split(';').next().unwrap_or_default().trim();
+    match PatchFormat::of_media_type(ty) {
+        Some(format @ (PatchFormat::Json | PatchFormat::Xml)) => Ok(format),
+        Some(PatchFormat::FhirPath) | None => Err(UNSUPPORTED_PATCH),
+    }
+}
+
+/// The media type of a body in UTF-8, as it is, with its parameters.
+fn sent_type(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
     if let Some(coding) = headers.get(header::CONTENT_ENCODING)
         && !coding.as_bytes().eq_ignore_ascii_case(b"identity")
     {
@@ -24,20 +49,14 @@ pub(crate) fn check_sent(headers: &HeaderMap) -> Result<(), Failure> {
     }
     let value = headers
         .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .ok_or(UNSUPPORTED)?;
-    let parameters = value.split_once(';').map_or("", |(_, rest)| rest);
-    let utf8 = parameters.split(';').all(|parameter| {
+        .and_then(|value| value.to_str().ok());
+    let is_utf8 = |parameter: &str| {
         parameter.split_once('=').is_none_or(|(name, value)| {
             !name.trim().eq_ignore_ascii_case("charset")
                 || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
         })
-    });
-    if Media::of(value).is_some() && utf8 {
-        Ok(())
-    } else {
-        Err(UNSUPPORTED)
-    }
+    };
+    Ok(value.filter(|value| value.split(';').skip(1).all(is_utf8)))
 }
 
 #[cfg(test)]

@@ -116,10 +116,12 @@ pub static ROUTES: &[Route] = {
         POST   Fhir    "/{type}/_search"                "search-type-post"  Token(Search)           fhir::search_post;
         POST   Fhir    "/{type}"                        "create"            Token(Create)           fhir::create;
         PUT    Fhir    "/{type}"                        "conditional-update" Token(Update)          fhir::conditional_update;
+        PATCH  Fhir    "/{type}"                        "conditional-patch" Token(Patch)           fhir::conditional_patch;
         DELETE Fhir    "/{type}"                        "conditional-delete" Token(Delete)          fhir::conditional_delete;
         GET    Fhir    "/{type}/_history"               "history-type"      Token(HistoryType)      fhir::history_type;
         GET    Fhir    "/{type}/{id}"                   "read"              Token(Read)             fhir::read;
         PUT    Fhir    "/{type}/{id}"                   "update"            Token(Update)           fhir::update;
+        PATCH  Fhir    "/{type}/{id}"                   "patch"             Token(Patch)            fhir::patch;
         DELETE Fhir    "/{type}/{id}"                   "delete"            Token(Delete)           fhir::delete;
         GET    Fhir    "/{type}/{id}/{member}"          "search-compartment" Token(Search)          fhir::search_compartment;
         POST   Fhir    "/{type}/{id}/{member}/_search"  "search-compartment-post" Token(Search)     fhir::search_compartment_post;

@@ -4,6 +4,7 @@
 
 use axum::response::Response;
 use salus_fhir::search::Parameters;
+use salus_service::fhir::PatchFormat;
 use salus_service::fhir::operations::{Level, OPERATIONS, Operation};
 use salus_service::fhir::reply::{Reply, Status};
 use salus_service::fhir::search::served;
@@ -16,10 +17,11 @@ use crate::failure::Failure;
 use crate::route::{Mount, ROUTES};
 
 /// Interactions with one type, in the order in which the statement lists them.
-const OF_TYPE: [&str; 8] = [
+const OF_TYPE: [&str; 9] = [
     "read",
     "vread",
     "update",
+    "patch",
     "delete",
     "history-instance",
     "history-type",
@@ -54,6 +56,7 @@ fn statement(base: &str, known: &Parameters) -> Value {
         "implementation": {"description": "Salus", "url": base},
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "application/fhir+xml", "json", "xml"],
+        "patchFormat": PatchFormat::MEDIA_TYPES,
         "rest": [{
             "mode": "server",
             "security": {"service": [{"coding": [{

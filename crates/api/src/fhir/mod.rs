@@ -9,9 +9,12 @@ mod preferences;
 mod reply;
 
 use axum::response::Response;
+use bytes::Bytes;
 use http::header;
 use salus_service::fhir::reply::{Reply, Status};
-use salus_service::fhir::{CreateOptions, ReadConditions, Versions, Which};
+use salus_service::fhir::{
+    CreateOptions, PatchFormat, ReadConditions, Versions, Which, WriteOptions,
+};
 
 pub(crate) use capabilities::capabilities;
 pub(crate) use operations::{operation, operation_post};
@@ -97,6 +100,46 @@ pub(crate) async fn conditional_update(call: &mut Call) -> Result<Response, Fail
     let updated = call.service().update(&call.cx, ty, which, body, &options);
     let reply = updated.await?;
     finish(call, &wanted, reply)
+}
+
+/// `PATCH [base]/[type]/[id]`
+pub(crate) async fn patch(call: &mut Call) -> Result<Response, Failure> {
+    let (wanted, patch, options) = patch_sent(call).await?;
+    let which = Which::Id(call.param("id"));
+    let patched = call
+        .service()
+        .patch(&call.cx, call.param("type"), which, patch, &options);
+    let reply = patched.await?;
+    // Location is for what the client has to find.
+    finish(
+        call,
+        &wanted,
+        Reply {
+            place: None,
+            ..reply
+        },
+    )
+}
+
+/// `PATCH [base]/[type]?…`
+pub(crate) async fn conditional_patch(call: &mut Call) -> Result<Response, Failure> {
+    let (wanted, patch, options) = patch_sent(call).await?;
+    let which = Which::Matching(call.uri.query().unwrap_or_default());
+    let patched = call
+        .service()
+        .patch(&call.cx, call.param("type"), which, patch, &options);
+    let reply = patched.await?;
+    finish(call, &wanted, reply)
+}
+
+type Sent = (Preferences, (PatchFormat, Bytes), WriteOptions);
+
+async fn patch_sent(call: &mut Call) -> Result<Sent, Failure> {
+    let wanted = Preferences::of(call)?;
+    let format = media::patch_format(&call.headers)?;
+    let options = reply::write_options(call)?;
+    let body = call.take_body().await?;
+    Ok((wanted, (format, body), options))
 }
 
 /// `DELETE [base]/[type]/[id]`

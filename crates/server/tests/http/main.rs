@@ -21,6 +21,7 @@ mod matching;
 mod observations;
 mod operations;
 mod paging;
+mod patch;
 mod phi;
 mod projects;
 mod rest;

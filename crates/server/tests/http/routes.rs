@@ -71,6 +71,9 @@ fn request(project: &Project, route: &Route) -> Request {
         "create" | "update" | "conditional-update" | "$validate-type" | "$validate-post" => {
             request.body(patient().to_string())
         }
+        "patch" | "conditional-patch" => request
+            .header("Content-Type", "application/json-patch+json")
+            .body(r#"[{"op":"add","path":"/gender","value":"other"}]"#),
         "transaction" => request.body(bundle.to_string()),
         "search-type-post" | "search-system-post" | "search-compartment-post" => request
             .header("Content-Type", "application/x-www-form-urlencoded")
@@ -211,7 +214,10 @@ fn a_client_may_do_what_its_scopes_say_and_no_more() {
                 "$document-post",
             ],
         ),
-        ("system/Patient.u", &["update", "$merge", "$merge-undo"]),
+        (
+            "system/Patient.u",
+            &["update", "patch", "$merge", "$merge-undo"],
+        ),
         (
             "system/Patient.s",
             &[
@@ -261,6 +267,8 @@ fn a_client_may_do_what_its_scopes_say_and_no_more() {
                 "$merge",
                 "$merge-undo",
                 "conditional-update",
+                "patch",
+                "conditional-patch",
                 "search-type",
                 "search-type-post",
                 "search-system",

@@ -161,8 +161,8 @@ fn all_entries_happen_or_none() {
     check(mismatch, 400);
     let audit = json!({"request": request("DELETE", "AuditEvent/1")});
     check(audit, 403);
-    let patch = json!({"request": request("PATCH", "Patient/there")});
-    check(patch, 400);
+    let no_patch = json!({"request": request("PATCH", "Patient/there")});
+    check(no_patch, 400);
     let no_request = json!({"resource": patient("c")});
     check(no_request, 400);
 }

@@ -57,10 +57,12 @@ pub enum What {
     Unauthenticated = 15,
     /// `operation`; which one is in the query.
     Operation = 16,
+    /// `patch`
+    Patch = 17,
 }
 
 impl What {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Read,
         Self::Vread,
         Self::HistoryInstance,
@@ -77,6 +79,7 @@ impl What {
         Self::AdminWrite,
         Self::Unauthenticated,
         Self::Operation,
+        Self::Patch,
     ];
 
     fn from_number(number: u8) -> Option<Self> {

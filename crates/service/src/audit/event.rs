@@ -75,6 +75,7 @@ fn codes(what: What) -> (&'static str, &'static str, Option<&'static str>) {
         What::Search => rest("search-type"),
         What::Create => rest("create"),
         What::Update => rest("update"),
+        What::Patch => rest("patch"),
         What::Delete => rest("delete"),
         What::Transaction => rest("transaction"),
         What::Batch => rest("batch"),
@@ -95,7 +96,7 @@ fn action(what: What) -> &'static str {
         | What::HistoryType
         | What::HistorySystem
         | What::AdminRead => "R",
-        What::Update | What::AdminWrite => "U",
+        What::Update | What::Patch | What::AdminWrite => "U",
         What::Delete => "D",
         What::Search
         | What::Transaction

@@ -104,6 +104,18 @@ impl Service {
                 };
                 Box::pin(async move { self.update(cx, ty.name, which, body, &update).await })
             }
+            Asks::Patch {
+                ty,
+                which,
+                patch,
+                condition,
+            } => {
+                let options = WriteOptions {
+                    condition,
+                    idempotency_key,
+                };
+                Box::pin(async move { self.patch(cx, ty.name, which, patch, &options).await })
+            }
             Asks::Delete {
                 ty,
                 which,

@@ -5,10 +5,12 @@
 
 use std::borrow::Cow;
 
+use base64ct::{Base64, Encoding};
 use bytes::Bytes;
 use salus_auth::{Action, Grant, Target};
 use salus_fhir::json::Node;
 
+use super::patch::PatchFormat;
 use super::receipt::Named;
 use super::reply::Reply;
 use super::types::ResourceType;
@@ -56,6 +58,13 @@ pub(super) enum Asks<'a> {
         ty: ResourceType,
         which: Which<'a>,
         resource: Node<'a>,
+        condition: WriteCondition,
+    },
+    /// `PATCH [type]/[id]` or `PATCH [type]?[search]`
+    Patch {
+        ty: ResourceType,
+        which: Which<'a>,
+        patch: (PatchFormat, Bytes),
         condition: WriteCondition,
     },
     /// `DELETE [type]/[id]` or `DELETE [type]?[search]`
@@ -171,6 +180,16 @@ fn request<'a>(index: usize, entry: Node<'a>, base: &str) -> Result<Request<'a>,
                     .ok_or_else(|| fault("its ifMatch or ifNoneMatch is not an ETag"))?,
             }
         }
+        "PATCH" => {
+            let (ty, which) = which(url).ok_or_else(|| fault(NEITHER))?;
+            Asks::Patch {
+                ty,
+                which,
+                patch: patch(resource()?).ok_or_else(|| fault(NO_PATCH))?,
+                condition: condition(escaped("ifMatch"), None)
+                    .ok_or_else(|| fault("its ifMatch is not an ETag"))?,
+            }
+        }
         "DELETE" => {
             let (ty, which) = which(url).ok_or_else(|| fault(NEITHER))?;
             Asks::Delete {
@@ -194,7 +213,7 @@ fn request<'a>(index: usize, entry: Node<'a>, base: &str) -> Result<Request<'a>,
 fn check_resource_type(asks: &Asks<'_>) -> Result<(), &'static str> {
     let (ty, resource) = match asks {
         Asks::Create { ty, resource, .. } | Asks::Update { ty, resource, .. } => (ty, resource),
-        Asks::Get | Asks::Delete { .. } => return Ok(()),
+        Asks::Get | Asks::Patch { .. } | Asks::Delete { .. } => return Ok(()),
     };
     let named = resource.get("resourceType").and_then(Node::plain_str);
     if named == Some(ty.name) {
@@ -218,6 +237,27 @@ fn which(url: &str) -> Option<(ResourceType, Which<'_>)> {
     Some((ResourceType::named(name)?, Which::Id(id)))
 }
 
+/// The patch of an entry: a Parameters resource, or a Binary that holds another
+/// kind (<https://hl7.org/fhir/R5/http.html#patch>).
+fn patch(resource: Node<'_>) -> Option<(PatchFormat, Bytes)> {
+    let text = |name| resource.get(name).and_then(Node::str);
+    match &*text("resourceType")? {
+        "Parameters" => {
+            let body = Bytes::copy_from_slice(resource.raw().as_bytes());
+            Some((PatchFormat::FhirPath, body))
+        }
+        "Binary" => {
+            let ty = text("contentType")?;
+            let ty = ty.split(';').next().unwrap_or_default().trim();
+            let data = Base64::decode_vec(&text("data")?).ok()?;
+            Some((PatchFormat::of_media_type(ty)?, data.into()))
+        }
+        _ => None,
+    }
+}
+
+const NO_PATCH: &str = "its resource is no patch: neither Parameters nor a Binary whose \
+     contentType is a patch's and whose data is base64";
 const NEITHER: &str = "its url is neither [type]/[id] nor [type]?[search]";
 
 fn condition(

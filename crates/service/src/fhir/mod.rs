@@ -9,6 +9,7 @@ mod history;
 mod incoming;
 pub(crate) mod list;
 pub mod operations;
+mod patch;
 mod read;
 mod receipt;
 pub mod reply;
@@ -26,6 +27,7 @@ pub(crate) mod writer;
 
 pub use bundle::BundleOptions;
 pub use create::CreateOptions;
+pub use patch::PatchFormat;
 pub(crate) use read::part_of;
 pub use read::{ReadConditions, Versions};
 pub use which::{DELETED_MAX, Which};

@@ -19,6 +19,7 @@ use super::batch::write_answer;
 use super::bundle::{Asks, BundleOptions, Request};
 use super::check_writable;
 use super::delete::deleted;
+use super::patch::may_read;
 use super::receipt::Named;
 use super::reply::{Place, Reply, Status};
 use super::settle::Decision;
@@ -63,10 +64,9 @@ impl Service {
             })
         };
         let whole = (What::Transaction, grant);
-        let answers = self
-            .settle(cx, whole, named, options.representation, decide)
-            .await?;
-        self.answer(cx, requests, answers, options).await
+        let shown = options.representation && may_see_all(cx, requests);
+        let answers = self.settle(cx, whole, named, shown, decide).await?;
+        self.answer(cx, requests, answers, (shown, options)).await
     }
 
     /// A grant for each entry that changes something; one refusal refuses all.
@@ -84,6 +84,7 @@ impl Service {
                 }
                 Asks::Create { ty, .. } => (What::Create, Action::Create, ty, ""),
                 Asks::Update { ty, which, .. } => (What::Update, Action::Update, ty, which.id()),
+                Asks::Patch { ty, which, .. } => (What::Patch, Action::Patch, ty, which.id()),
                 Asks::Delete { ty, which, .. } => (What::Delete, Action::Delete, ty, which.id()),
             };
             check_writable(ty)?;
@@ -177,12 +178,12 @@ impl Service {
         cx: &Context,
         requests: &[Request<'_>],
         answers: Vec<Option<Reply>>,
-        options: &BundleOptions,
+        (shown, options): (bool, &BundleOptions),
     ) -> Result<Reply, Error> {
         let mut bundle = BundleWriter::new("transaction-response", requests.len() * 256);
         for (request, answer) in requests.iter().zip(answers) {
             match answer {
-                Some(reply) => write_answer(&mut bundle, Ok(reply), options.representation),
+                Some(reply) => write_answer(&mut bundle, Ok(reply), shown),
                 None => {
                     let reply = Box::pin(self.entry_get(cx, request.url, options)).await;
                     write_answer(&mut bundle, reply, true);
@@ -194,6 +195,14 @@ impl Service {
             ..Reply::with(Status::Ok)
         })
     }
+}
+
+/// Whether the caller may be shown what patches leave.
+fn may_see_all(cx: &Context, requests: &[Request<'_>]) -> bool {
+    requests.iter().all(|request| match request.asks {
+        Asks::Patch { ty, .. } => may_read(cx, ty),
+        Asks::Get | Asks::Create { .. } | Asks::Update { .. } | Asks::Delete { .. } => true,
+    })
 }
 
 /// A fault of an entry's resource, with its place in the bundle.

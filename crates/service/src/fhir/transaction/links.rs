@@ -71,12 +71,12 @@ impl Service {
         let mut splices = Splices::new();
         if !links.is_empty() {
             let rewrite = |link: &str| links.get(link).cloned();
-            splice::add_rewrites(planned.resource, rewrite, &mut splices);
+            splice::add_rewrites(planned.resource.node(), rewrite, &mut splices);
         }
         if splices.is_empty() {
-            return planned.stored(cx, planned.resource);
+            return planned.stored(cx, planned.resource.node());
         }
-        let text = splices.apply(planned.resource);
+        let text = splices.apply(planned.resource.node());
         let document = Document::parse(text.into_bytes(), &self.settings.json);
         let document = document.map_err(|error| {
             Error::new(Kind::Internal, "the server failed on a link").caused_by(error)

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use salus_auth::Grant;
-use salus_fhir::json::Node;
+use salus_fhir::json::{Document, Node};
 use salus_store::{Kind as RecordKind, Precondition, Record, Snapshot};
 
 use super::links::conditional_links;
@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::fhir::bundle::{Asks, Request};
 use crate::fhir::delete::check_all;
+use crate::fhir::patch::Patching;
 use crate::fhir::reply::Status;
 use crate::fhir::types::ResourceType;
 use crate::fhir::update::{check_condition, next_version};
@@ -42,7 +43,24 @@ pub(super) struct Planned<'a> {
     pub(super) id: Box<str>,
     pub(super) version: u64,
     pub(super) status: Status,
-    pub(super) resource: Node<'a>,
+    pub(super) resource: Source<'a>,
+}
+
+/// Where the text of a version comes from.
+pub(super) enum Source<'a> {
+    /// From the entry.
+    Sent(Node<'a>),
+    /// From what was there, and a patch.
+    Patched(Box<Document>),
+}
+
+impl Source<'_> {
+    pub(super) fn node(&self) -> Node<'_> {
+        match self {
+            Self::Sent(node) => *node,
+            Self::Patched(document) => document.root(),
+        }
+    }
 }
 
 /// A transaction's entries, decided on one snapshot.
@@ -92,7 +110,7 @@ impl Service {
         }
         for index in 0..decided.plans.len() {
             if let Some(Plan::Store(Planned { resource, .. })) = decided.plans.get(index) {
-                for link in conditional_links(*resource, &decided.links) {
+                for link in conditional_links(resource.node(), &decided.links) {
                     self.resolve(cx, snapshot, link, index, &mut decided)
                         .await?;
                 }
@@ -152,8 +170,7 @@ impl Service {
                     let existing =
                         self.existing_match(cx, snapshot, (ty, condition), grant, decided);
                     if let Some(record) = existing.await? {
-                        decided.found.push(record.clone());
-                        decided.link(request, ty, &record.id);
+                        decided.keep(request, ty, &record);
                         return Ok(Plan::Existing { ty, record });
                     }
                 }
@@ -162,7 +179,7 @@ impl Service {
                     id: self.new_id(cx),
                     version: 1,
                     status: Status::Created,
-                    resource,
+                    resource: Source::Sent(resource),
                 }
             }
             Asks::Update {
@@ -185,7 +202,41 @@ impl Service {
                     id: one.id.unwrap_or_else(|| self.new_id(cx)),
                     version,
                     status,
-                    resource,
+                    resource: Source::Sent(resource),
+                }
+            }
+            Asks::Patch {
+                ty,
+                which,
+                ref patch,
+                condition,
+            } => {
+                let (format, body) = patch.clone();
+                let patching = Patching {
+                    ty,
+                    sought: &self.seek(cx, ty, which).await?,
+                    patch: &self.understand_patch(format, body)?,
+                    condition,
+                };
+                let patched = self.patched(snapshot, grant, &patching).await?;
+                decided.preconditions.extend(patched.preconditions);
+                let record = patched.current;
+                let Some(document) = patched.document else {
+                    decided.touch(ty, &record.id)?;
+                    decided.preconditions.push(Precondition::VersionIs {
+                        kind: ty.kind,
+                        id: record.id.clone(),
+                        version: Some(record.version),
+                    });
+                    decided.keep(request, ty, &record);
+                    return Ok(Plan::Existing { ty, record });
+                };
+                Planned {
+                    ty,
+                    version: record.version + 1,
+                    id: record.id,
+                    status: Status::Ok,
+                    resource: Source::Patched(document.into()),
                 }
             }
         };
@@ -239,6 +290,12 @@ impl Decided<'_> {
                 "another entry creates under the same condition",
             )),
         }
+    }
+
+    /// Remembers what an entry leaves as it is.
+    fn keep(&mut self, request: &Request<'_>, ty: ResourceType, record: &Record) {
+        self.found.push(record.clone());
+        self.link(request, ty, &record.id);
     }
 
     /// Remembers the resource that an entry's `fullUrl` stands for.
