@@ -2,6 +2,7 @@
 
 use axum::response::Response;
 use http::StatusCode;
+use salus_service::Cors;
 use salus_service::parameters::{IndexView, ParameterView};
 use salus_service::projects::ClientView;
 use serde::Deserialize;
@@ -30,6 +31,18 @@ struct NewClient {
 #[serde(deny_unknown_fields)]
 struct Pause {
     paused: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewCors {
+    origins: Vec<String>,
+    #[serde(default = "ten_minutes")]
+    max_age_seconds: u32,
+}
+
+fn ten_minutes() -> u32 {
+    600
 }
 
 /// `GET /admin/projects`
@@ -91,6 +104,26 @@ pub(crate) async fn pause_index(call: &mut Call) -> Result<Response, Failure> {
     let pause: Pause = body(call).await?;
     let index = call.service().pause_index(&call.cx, pause.paused).await?;
     Ok(answer(StatusCode::OK, &view_index(&index)))
+}
+
+/// `GET /admin/cors`: which web pages may call the project.
+pub(crate) async fn read_cors(call: &mut Call) -> Result<Response, Failure> {
+    let policy = call.service().read_cors(&call.cx).await?;
+    Ok(answer(StatusCode::OK, &view_cors(&policy)))
+}
+
+/// `PUT /admin/cors` with `{"origins", "max_age_seconds"?}`
+pub(crate) async fn write_cors(call: &mut Call) -> Result<Response, Failure> {
+    let new: NewCors = body(call).await?;
+    let written = call
+        .service()
+        .write_cors(&call.cx, new.origins, new.max_age_seconds);
+    let policy = written.await?;
+    Ok(answer(StatusCode::OK, &view_cors(&policy)))
+}
+
+fn view_cors(policy: &Cors) -> Value {
+    json!({"origins": policy.origins, "max_age_seconds": policy.max_age_seconds})
 }
 
 fn view_index(index: &IndexView) -> Value {

@@ -15,6 +15,7 @@ use salus_service::Service;
 use salus_service::context::Context;
 
 use crate::App;
+use crate::coding::{Coding, TOO_LARGE};
 use crate::failure::Failure;
 use crate::format::{self, Wanted};
 
@@ -89,7 +90,18 @@ impl Call {
         read.await.map_err(|_| TOO_SLOW)?
     }
 
+    /// The body without the coding it came in; neither form may be longer.
     async fn read_body(&mut self, bytes_max: usize) -> Result<Bytes, Failure> {
+        match Coding::sent(&self.headers)? {
+            None => self.read_sent(bytes_max).await,
+            Some(coding) => {
+                let sent = self.read_sent(bytes_max).await?;
+                coding.decode(sent, bytes_max).await
+            }
+        }
+    }
+
+    async fn read_sent(&mut self, bytes_max: usize) -> Result<Bytes, Failure> {
         let announced = self
             .header(header::CONTENT_LENGTH)
             .and_then(|text| text.parse::<usize>().ok());
@@ -156,11 +168,6 @@ async fn json_of(body: Bytes, bytes_max: usize) -> Result<Bytes, Failure> {
 }
 
 const TOO_SLOW: Failure = Failure::Http(StatusCode::REQUEST_TIMEOUT, "the body came too slowly");
-const TOO_LARGE: Failure = Failure::Http(
-    StatusCode::PAYLOAD_TOO_LARGE,
-    "the body is larger than this server accepts (setting `limits.body_bytes_max`)",
-);
-
 /// The pairs of a query or a form, decoded, in order; an encoding that is not UTF-8 is refused.
 pub(crate) fn pairs(text: &str) -> Result<Vec<(String, String)>, Failure> {
     let owned = |(key, value): (Cow<'_, str>, Cow<'_, str>)| (key.into_owned(), value.into_owned());

@@ -7,12 +7,15 @@
 mod admin;
 mod auth;
 mod call;
+mod coding;
+mod cors;
 mod failure;
 mod fhir;
 mod format;
 mod health;
 mod media;
 mod metrics;
+mod openapi;
 pub mod route;
 
 use std::collections::BTreeMap;
@@ -33,6 +36,7 @@ use salus_service::projects;
 use salus_service::sessions::Credential;
 
 use call::Call;
+use coding::Coding;
 use failure::Failure;
 use format::Wanted;
 use route::{Access, Mount, ROUTES, Route};
@@ -94,9 +98,7 @@ pub fn router(service: Arc<Service>, settings: Settings) -> Router {
         .fallback(async move |request: Request| {
             elsewhere.refuse("no-such-path", NO_SUCH_PATH, &request)
         })
-        .method_not_allowed_fallback(async move |request: Request| {
-            otherwise.refuse("no-such-method", NO_SUCH_METHOD, &request)
-        })
+        .method_not_allowed_fallback(async move |request: Request| otherwise.other_method(&request))
 }
 
 /// The paths of a route. The `$` of an operation may come percent-encoded.
@@ -133,6 +135,8 @@ async fn answer(
         Mount::Fhir => wanted(&request),
         Mount::Root | Mount::Project => Wanted::default(),
     };
+    let coding = Coding::wanted(request.headers());
+    let cors = app.cors(request.uri(), request.headers());
     let call = handle(
         Arc::clone(&app),
         route,
@@ -142,7 +146,11 @@ async fn answer(
     );
     let result = AssertUnwindSafe(call).catch_unwind().await;
     let result = result.unwrap_or_else(|_| Err(PANICKED));
-    app.finish(route.name, (request_id, wanted), started, result)
+    let mut response = app.finish(route.name, (request_id, wanted), started, result);
+    if let Some(verdict) = cors {
+        verdict.tell(response.headers_mut());
+    }
+    coding::encode(coding, response).await
 }
 
 fn wanted(request: &Request) -> Wanted {
@@ -152,8 +160,26 @@ fn wanted(request: &Request) -> Wanted {
 impl App {
     /// Answers what is no route.
     fn refuse(&self, name: &'static str, failure: Failure, request: &Request) -> Response {
+        self.answer_at_once(name, Err(failure), request)
+    }
+
+    /// Answers a method that no route of this path takes.
+    fn other_method(&self, request: &Request) -> Response {
+        if !cors::is_preflight(request.method(), request.headers()) {
+            return self.refuse("no-such-method", NO_SUCH_METHOD, request);
+        }
+        let answer = self.preflight(request.uri(), request.headers());
+        self.answer_at_once("preflight", answer, request)
+    }
+
+    fn answer_at_once(
+        &self,
+        name: &'static str,
+        result: Result<Response, Failure>,
+        request: &Request,
+    ) -> Response {
         let asked = (self.service.new_request_id(), wanted(request));
-        self.finish(name, asked, Instant::now(), Err(failure))
+        self.finish(name, asked, Instant::now(), result)
     }
 
     /// Makes the answer, with its request's id, and counts and logs it.
@@ -232,7 +258,7 @@ async fn handle(
     let mut cx = Context {
         subject: app.service.anonymous(),
         scope: scope_or_none,
-        base: base(&app.settings, &parts.headers, slug),
+        base: base(&app.settings, host(&parts), slug),
         request_id,
         now_ms: app.service.now_ms(),
         parameters: app.service.parameters(scope_or_none),
@@ -288,15 +314,7 @@ pub(crate) fn bearer(headers: &http::HeaderMap) -> Credential<'_> {
 }
 
 /// The base URL of a project's FHIR endpoint, as the client knows it.
-fn base(settings: &Settings, headers: &http::HeaderMap, project: Option<&str>) -> Arc<str> {
-    let host = headers
-        .get(header::HOST)
-        .and_then(|value| value.to_str().ok())
-        .filter(|host| {
-            host.bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b))
-        })
-        .unwrap_or("localhost");
+fn base(settings: &Settings, host: &str, project: Option<&str>) -> Arc<str> {
     let (scheme, root) = match &settings.base_url {
         Some(url) => ("", url.trim_end_matches('/')),
         None if settings.https => ("https://", host),
@@ -306,4 +324,19 @@ fn base(settings: &Settings, headers: &http::HeaderMap, project: Option<&str>) -
         Some(slug) => [scheme, root, "/p/", slug, "/fhir"].concat().into(),
         None => [scheme, root, "/fhir"].concat().into(),
     }
+}
+
+/// The host that the client asked. HTTP/2 has it in the target, without a header (RFC 9113, 8.3.1).
+fn host(parts: &http::request::Parts) -> &str {
+    let header = || parts.headers.get(header::HOST)?.to_str().ok();
+    parts
+        .uri
+        .authority()
+        .map(http::uri::Authority::as_str)
+        .or_else(header)
+        .filter(|host| {
+            host.bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b))
+        })
+        .unwrap_or("localhost")
 }

@@ -16,20 +16,16 @@ const UNSUPPORTED_PATCH: Failure = Failure::Http(
     "send a patch as application/json-patch+json or application/xml-patch+xml, or a Parameters \
      resource as application/fhir+json or application/fhir+xml",
 );
-const ENCODED: Failure = Failure::Http(
-    StatusCode::UNSUPPORTED_MEDIA_TYPE,
-    "send bodies without Content-Encoding",
-);
 
-/// Refuses a body that does not say it is JSON or XML in UTF-8, as it is.
+/// Refuses a body that does not say it is JSON or XML in UTF-8.
 pub(crate) fn check_sent(headers: &HeaderMap) -> Result<(), Failure> {
-    let value = sent_type(headers)?;
+    let value = sent_type(headers);
     value.and_then(Media::of).map(|_| ()).ok_or(UNSUPPORTED)
 }
 
 /// The format of a patch (RFC 5789, 2); a resource in XML becomes JSON as any other.
 pub(crate) fn patch_format(headers: &HeaderMap) -> Result<PatchFormat, Failure> {
-    let value = sent_type(headers)?.ok_or(UNSUPPORTED_PATCH)?;
+    let value = sent_type(headers).ok_or(UNSUPPORTED_PATCH)?;
     if Media::of(value).is_some() {
         return Ok(PatchFormat::FhirPath);
     }
@@ -40,13 +36,8 @@ pub(crate) fn patch_format(headers: &HeaderMap) -> Result<PatchFormat, Failure> 
     }
 }
 
-/// The media type of a body in UTF-8, as it is, with its parameters.
-fn sent_type(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
-    if let Some(coding) = headers.get(header::CONTENT_ENCODING)
-        && !coding.as_bytes().eq_ignore_ascii_case(b"identity")
-    {
-        return Err(ENCODED);
-    }
+/// The media type of a body in UTF-8, with its parameters.
+fn sent_type(headers: &HeaderMap) -> Option<&str> {
     let value = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
@@ -56,7 +47,7 @@ fn sent_type(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
                 || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
         })
     };
-    Ok(value.filter(|value| value.split(';').skip(1).all(is_utf8)))
+    value.filter(|value| value.split(';').skip(1).all(is_utf8))
 }
 
 #[cfg(test)]

@@ -86,12 +86,14 @@ macro_rules! routes {
 
 /// Every route.
 pub static ROUTES: &[Route] = {
-    use crate::{admin, auth, fhir, health};
+    use crate::{admin, auth, fhir, health, openapi};
     routes! {
         GET    Root    "/"                              "home"              Public                  health::home;
         GET    Root    "/health/live"                   "health-live"       Public                  health::live;
         GET    Root    "/health/ready"                  "health-ready"      Public                  health::ready;
         GET    Root    "/metrics"                       "metrics"           Token(AdminRead)        health::metrics;
+
+        GET    Root    "/openapi.json"                  "openapi"           Public                  openapi::document;
 
         GET    Root    "/setup"                         "setup-page"        Public                  auth::setup_page;
         POST   Root    "/setup"                         "setup"             Public                  auth::setup;
@@ -106,8 +108,11 @@ pub static ROUTES: &[Route] = {
         DELETE Project "/admin/clients/{id}"            "clients-delete"    Token(AdminWrite)       admin::delete_client;
         GET    Project "/admin/reindex"                 "reindex-read"      Token(AdminRead)        admin::read_index;
         POST   Project "/admin/reindex"                 "reindex-pause"     Token(AdminWrite)       admin::pause_index;
+        GET    Project "/admin/cors"                    "cors-read"         Token(AdminRead)        admin::read_cors;
+        PUT    Project "/admin/cors"                    "cors-write"        Token(AdminWrite)       admin::write_cors;
 
         GET    Fhir    "/metadata"                      "capabilities"      Public                  fhir::capabilities;
+        GET    Fhir    "/$versions"                     "$versions"         Public                  fhir::versions;
         POST   Fhir    ""                               "transaction"       Token(Batch)            fhir::bundle;
         GET    Fhir    ""                               "search-system"     Token(Search)           fhir::search_system;
         POST   Fhir    "/_search"                       "search-system-post" Token(Search)          fhir::search_system_post;

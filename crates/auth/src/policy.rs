@@ -76,6 +76,10 @@ pub enum Action {
     ReadIndex,
     /// Hold up the building of search indexes, or let it go on.
     WriteIndex,
+    /// See the settings of a project.
+    ReadSettings,
+    /// Change the settings of a project.
+    WriteSettings,
     /// Read the server's metrics.
     ReadMetrics,
     /// Learn how a search was answered.
@@ -84,7 +88,7 @@ pub enum Action {
 
 impl Action {
     /// Every action, for tables and tests.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::Read,
         Self::VRead,
         Self::HistoryInstance,
@@ -110,6 +114,8 @@ impl Action {
         Self::WriteClients,
         Self::ReadIndex,
         Self::WriteIndex,
+        Self::ReadSettings,
+        Self::WriteSettings,
         Self::ReadMetrics,
         Self::Explain,
     ];
@@ -133,6 +139,8 @@ impl Action {
             | Self::WriteClients
             | Self::ReadIndex
             | Self::WriteIndex
+            | Self::ReadSettings
+            | Self::WriteSettings
             | Self::Explain => Class::Accounts,
             Self::ReadProjects | Self::WriteProjects => Class::Projects,
             Self::ReadMetrics => Class::Metrics,

@@ -6,6 +6,7 @@
 //! [`salus_store::Scope::SYSTEM`].
 
 mod client;
+mod cors;
 mod index;
 mod project;
 mod session;
@@ -19,6 +20,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use client::Client;
+pub use cors::Cors;
 pub use index::{Goal, Index, Step};
 pub use project::Project;
 pub use session::{Owner, Session};

@@ -1,7 +1,9 @@
 //! Listeners: accept, bound, time out, and finish what is under way at the end.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -27,6 +29,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// that the next to end, setting it would wake the thread that waits for the network.
 const PULSE: Duration = Duration::from_secs(1);
 
+/// The largest head of a request.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+/// Requests under way at once on one connection of HTTP/2.
+const STREAMS_MAX: u32 = 100;
 /// Connections open at once; more wait in the system's queue.
 const CONNECTIONS_MAX: usize = 4096;
 
@@ -123,7 +129,10 @@ async fn connection<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let asked = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&asked);
     let service = router.map_request(move |mut request: http::Request<Incoming>| {
+        seen.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(peer);
         request
     });
@@ -132,14 +141,20 @@ async fn connection<S>(
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(64 * 1024);
+        .max_buf_size(HEAD_BYTES_MAX);
     server
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(Some(Duration::from_secs(30)))
-        .max_concurrent_streams(100);
+        .max_header_list_size(HEAD_BYTES_MAX as u32)
+        .max_concurrent_streams(STREAMS_MAX);
     let connection =
         server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-    // A peer that goes away is its own affair.
-    let _ = watcher.watch(connection.into_owned()).await;
+    let mut connection = pin!(watcher.watch(connection.into_owned()));
+    // Who says nothing, or only the half of HTTP/2's greeting, is under no limit of hyper's.
+    let early = tokio::time::timeout(HEAD_TIMEOUT, &mut connection).await;
+    if early.is_err() && asked.load(Ordering::Relaxed) {
+        // A peer that goes away is its own affair.
+        let _ = connection.await;
+    }
 }

@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod context;
+mod cors;
 mod cursor;
 pub mod error;
 pub mod fhir;
@@ -20,6 +21,7 @@ mod time;
 use std::sync::Arc;
 
 pub use salus_auth::Secret;
+pub use salus_auth::record::Cors;
 use salus_auth::{Action, Subject};
 use salus_crypto::SecretKey;
 use salus_fhir::json;
@@ -54,6 +56,7 @@ pub struct Service {
     pub(crate) settings: Settings,
     pub(crate) cursor_key: SecretKey,
     pub(crate) projects: projects::Projects,
+    pub(crate) cors: cors::Policies,
     pub(crate) parameters: parameters::Sets,
     pub(crate) sessions: sessions::Sessions,
     pub(crate) bundles: fhir::room::Room,
@@ -78,7 +81,10 @@ impl Service {
         let projects = projects::Projects::load(&*store).await?;
         let request_ids = RequestIds::new(&*world);
         let parameters = parameters::Sets::default();
+        let cors = cors::Policies::default();
+        cors.load(&*store, Scope::SYSTEM).await?;
         for (scope, revision) in &projects.found {
+            cors.load(&*store, *scope).await?;
             parameters.insert(parameters::open(&*store, *scope, *revision).await?);
         }
         let service = Self {
@@ -87,6 +93,7 @@ impl Service {
             settings,
             cursor_key,
             projects,
+            cors,
             parameters,
             sessions: sessions::Sessions::new(),
             bundles: fhir::room::Room::new(),

@@ -285,8 +285,16 @@ impl Opened {
                 .map(Bytes::from),
         };
         let damaged = || Error::Damaged(format!("the body of version {}", self.seq));
-        let plain = plain.ok_or_else(damaged)?;
-        Ok(Record {
+        Ok(self.with(plain.ok_or_else(damaged)?))
+    }
+
+    /// The same without its body, which stays compressed.
+    pub(crate) fn head(&self) -> Record {
+        self.with(Bytes::new())
+    }
+
+    fn with(&self, body: Bytes) -> Record {
+        Record {
             kind: self.kind,
             id: self.id.clone(),
             version: self.version,
@@ -298,9 +306,9 @@ impl Opened {
             },
             content: match self.deleted {
                 true => Content::Deleted,
-                false => Content::Body(plain),
+                false => Content::Body(body),
             },
-        })
+        }
     }
 }
 

@@ -63,6 +63,10 @@ impl Reader {
 
     /// The version of this seq.
     pub(crate) fn load(&self, seq: u64) -> Result<Record, Error> {
+        self.opened(seq)?.record(&self.core.codec)
+    }
+
+    fn opened(&self, seq: u64) -> Result<Arc<body::Opened>, Error> {
         let opened = self.core.cache.body(seq, || {
             let bytes = self.body(seq)?;
             body::Stored::read(&bytes)?.unseal(seq, &self.core.keyring)
@@ -70,7 +74,7 @@ impl Reader {
         if opened.scope != self.scope {
             return Err(Error::Damaged(format!("version {seq} is of another scope")));
         }
-        opened.record(&self.core.codec)
+        Ok(opened)
     }
 
     /// What is kept beside a version of a kind, if it shows.
@@ -128,6 +132,12 @@ impl Reader {
     fn get_now(&self, kind: Kind, id: &str) -> Result<Option<Record>, Error> {
         let newest = self.newest(kind, id)?;
         newest.map(|newest| self.load(newest.seq)).transpose()
+    }
+
+    fn head_now(&self, kind: Kind, id: &str) -> Result<Option<Record>, Error> {
+        let newest = self.newest(kind, id)?;
+        let opened = newest.map(|newest| self.opened(newest.seq)).transpose()?;
+        Ok(opened.map(|opened| opened.head()))
     }
 
     fn version_now(&self, kind: Kind, id: &str, version: u64) -> Result<Option<Record>, Error> {
@@ -425,6 +435,10 @@ impl Snapshot for Reader {
 
     fn get<'a>(&'a self, kind: Kind, id: &'a str) -> Reply<'a, Option<Record>> {
         ready(self.get_now(kind, id))
+    }
+
+    fn head<'a>(&'a self, kind: Kind, id: &'a str) -> Reply<'a, Option<Record>> {
+        ready(self.head_now(kind, id))
     }
 
     fn version<'a>(&'a self, kind: Kind, id: &'a str, version: u64) -> Reply<'a, Option<Record>> {

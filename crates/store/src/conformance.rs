@@ -332,6 +332,12 @@ impl View<'_> {
     }
 
     #[track_caller]
+    fn head(&self, kind: Kind, id: &str) -> Option<Record> {
+        let record = self.subject.wait(self.snapshot.head(kind, id));
+        record.expect("head")
+    }
+
+    #[track_caller]
     fn version(&self, kind: Kind, id: &str, version: u64) -> Option<Record> {
         let record = self.subject.wait(self.snapshot.version(kind, id, version));
         record.expect("version")

@@ -102,6 +102,12 @@ pub trait Snapshot: Send + Sync {
     /// The newest version of a record, deleted or not; `None` when there never was one.
     fn get<'a>(&'a self, kind: Kind, id: &'a str) -> Reply<'a, Option<Record>>;
 
+    /// As [`Self::get`], for who wants to know about the record only: a body is empty.
+    fn head<'a>(&'a self, kind: Kind, id: &'a str) -> Reply<'a, Option<Record>> {
+        let whole = self.get(kind, id);
+        Box::pin(async move { Ok(whole.await?.map(Record::without_body)) })
+    }
+
     /// One version of a record.
     fn version<'a>(&'a self, kind: Kind, id: &'a str, version: u64) -> Reply<'a, Option<Record>>;
 

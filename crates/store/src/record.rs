@@ -24,6 +24,15 @@ pub struct Record {
 }
 
 impl Record {
+    /// The same with an empty body, if it has one.
+    #[must_use]
+    pub fn without_body(mut self) -> Self {
+        if let Content::Body(body) = &mut self.content {
+            *body = Bytes::new();
+        }
+        self
+    }
+
     /// Whether a version was current at some moment of a span, when it is
     /// known when the next one came; see [`crate::History::current_ms`].
     pub(crate) fn is_current_in(

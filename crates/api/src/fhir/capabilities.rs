@@ -5,7 +5,7 @@
 use axum::response::Response;
 use salus_fhir::search::Parameters;
 use salus_service::fhir::PatchFormat;
-use salus_service::fhir::operations::{Level, OPERATIONS, Operation};
+use salus_service::fhir::operations::{Level, OPERATIONS, Operation, VERSIONS};
 use salus_service::fhir::reply::{Reply, Status};
 use salus_service::fhir::search::served;
 use salus_service::fhir::types::ResourceType;
@@ -33,7 +33,12 @@ const OF_SYSTEM: [&str; 4] = ["transaction", "batch", "history-system", "search-
 /// `GET [base]/metadata`
 pub(crate) async fn capabilities(call: &mut Call) -> Result<Response, Failure> {
     let wanted = Preferences::of(call)?;
-    let statement = statement(&call.cx.base, &call.cx.parameters);
+    let policy = call.service().cors(call.cx.scope);
+    let pages = policy.is_some_and(|policy| !policy.origins.is_empty());
+    let mut statement = statement(&call.cx.base, &call.cx.parameters);
+    statement["rest"][0]["security"]["cors"] = json!(pages);
+    let limits = limits(call.app.settings.body_bytes_max);
+    statement["rest"][0]["documentation"] = json!(limits);
     let reply = Reply {
         body: Some(statement.to_string().into()),
         ..Reply::with(Status::Ok)
@@ -41,11 +46,38 @@ pub(crate) async fn capabilities(call: &mut Call) -> Result<Response, Failure> {
     super::finish(call, &wanted, reply)
 }
 
+/// `GET [base]/$versions`
+/// <https://hl7.org/fhir/R4/capabilitystatement-operation-versions.html>
+pub(crate) async fn versions(call: &mut Call) -> Result<Response, Failure> {
+    let wanted = Preferences::of(call)?;
+    let versions = json!({
+        "resourceType": "Parameters",
+        "parameter": [
+            {"name": "version", "valueCode": "4.0"},
+            {"name": "default", "valueCode": "4.0"},
+        ],
+    });
+    let reply = Reply {
+        body: Some(versions.to_string().into()),
+        ..Reply::with(Status::Ok)
+    };
+    super::finish(call, &wanted, reply)
+}
+
+/// What a client must not go beyond, in words: the statement has no elements for it.
+fn limits(body_bytes_max: usize) -> String {
+    format!(
+        "A body has {body_bytes_max} bytes at most, also when it came compressed (gzip, br, zstd). \
+         A page of a search or a history has 1000 entries at most; a parameter has 1000 \
+         alternatives at most. Searches are strict unless Prefer says handling=lenient."
+    )
+}
+
 fn statement(base: &str, known: &Parameters) -> Value {
     let interactions = served(&OF_TYPE);
     let resources: Vec<Value> = ResourceType::all()
         .into_iter()
-        .map(|ty| resource(ty, &interactions, known))
+        .map(|ty| resource(base, ty, &interactions, known))
         .collect();
     let mut statement = json!({
         "resourceType": "CapabilityStatement",
@@ -59,28 +91,44 @@ fn statement(base: &str, known: &Parameters) -> Value {
         "patchFormat": PatchFormat::MEDIA_TYPES,
         "rest": [{
             "mode": "server",
-            "security": {"service": [{"coding": [{
-                "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
-                "code": "OAuth",
-            }]}]},
+            "security": security(base),
             "resource": resources,
             "interaction": served(&OF_SYSTEM),
             "compartment": compartments(),
         }],
     });
-    let operations = operations(|operation| operation.level.contains(&Level::System));
-    if !operations.is_empty() {
-        statement["rest"][0]["operation"] = json!(operations);
-    }
+    let mut operations = operations(base, |operation| operation.level.contains(&Level::System));
+    operations.push(named("versions", base, VERSIONS));
+    statement["rest"][0]["operation"] = json!(operations);
     statement
 }
 
-/// Operations, by name and definition.
-fn operations(is_wanted: impl Fn(&Operation) -> bool) -> Vec<Value> {
+/// Where tokens come from (<https://hl7.org/fhir/R4/security.html#oauth>).
+fn security(base: &str) -> Value {
+    let project = base.strip_suffix("/fhir").unwrap_or(base);
+    json!({
+        "extension": [{
+            "url": "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris",
+            "extension": [{"url": "token", "valueUri": format!("{project}/auth/token")}],
+        }],
+        "service": [{"coding": [{
+            "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
+            "code": "OAuth",
+        }]}],
+        "description": "Tokens of OAuth 2.0 by client credentials, sent as Bearer",
+    })
+}
+
+/// Operations, by name and by where their definitions are read.
+fn operations(base: &str, is_wanted: impl Fn(&Operation) -> bool) -> Vec<Value> {
     let wanted = OPERATIONS.iter().filter(|operation| is_wanted(operation));
     wanted
-        .map(|operation| json!({"name": operation.name, "definition": operation.definition}))
+        .map(|operation| named(operation.name, base, &operation.id()))
         .collect()
+}
+
+fn named(name: &str, base: &str, id: &str) -> Value {
+    json!({"name": name, "definition": format!("{base}/OperationDefinition/{id}")})
 }
 
 /// Those of the codes that the route table serves.
@@ -113,7 +161,7 @@ fn compartments() -> Vec<String> {
         .collect()
 }
 
-fn resource(ty: ResourceType, interactions: &[Value], known: &Parameters) -> Value {
+fn resource(base: &str, ty: ResourceType, interactions: &[Value], known: &Parameters) -> Value {
     let audit = ty.name == ResourceType::AUDIT_EVENT;
     let interactions: Vec<&Value> = interactions
         .iter()
@@ -149,7 +197,7 @@ fn resource(ty: ResourceType, interactions: &[Value], known: &Parameters) -> Val
         served::includes(known, ty),
         served::reverse_includes(known, ty),
     );
-    let operations = operations(|operation| operation.is_of(Some(ty)));
+    let operations = operations(base, |operation| operation.is_of(Some(ty)));
     if !audit && !operations.is_empty() {
         resource["operation"] = json!(operations);
     }

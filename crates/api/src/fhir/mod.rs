@@ -16,7 +16,7 @@ use salus_service::fhir::{
     CreateOptions, PatchFormat, ReadConditions, Versions, Which, WriteOptions,
 };
 
-pub(crate) use capabilities::capabilities;
+pub(crate) use capabilities::{capabilities, versions};
 pub(crate) use operations::{operation, operation_post};
 
 use crate::call::{Call, pairs};

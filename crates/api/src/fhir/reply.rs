@@ -24,6 +24,7 @@ pub(crate) fn response(
         Status::NotModified => StatusCode::NOT_MODIFIED,
     };
     let location = reply.location();
+    let shows = !reply.written && status != StatusCode::NO_CONTENT;
     let body = match (
         reply.written,
         wanted.returns.unwrap_or(Return::Representation),
@@ -40,6 +41,13 @@ pub(crate) fn response(
     }
     if let Some(time_ms) = reply.updated_ms {
         insert(headers, header::LAST_MODIFIED, http_date(time_ms));
+    }
+    if shows {
+        // Kept by the client only, and never shown again without asking: an If-None-Match is cheap.
+        headers.insert(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("private, no-cache"),
+        );
     }
     if let Some(location) = location {
         insert(headers, header::LOCATION, format!("{}/{location}", cx.base));

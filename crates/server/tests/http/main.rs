@@ -7,13 +7,16 @@
 mod audit;
 mod bad_bodies;
 mod bad_input;
+mod codings;
 mod conditional_writes;
 mod conditions;
+mod cors;
 mod everything;
 mod explain;
 mod fidelity;
 mod history;
 mod host;
+mod http2;
 mod idempotency;
 mod import;
 mod import_killed;

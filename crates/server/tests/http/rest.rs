@@ -289,6 +289,7 @@ fn the_capability_statement_is_valid_and_true() {
     }
     let statement = answer.json();
     let resources = statement["rest"][0]["resource"].as_array().unwrap();
+    check_defined(&project, &statement);
     let patient = resources.iter().find(|r| r["type"] == "Patient").unwrap();
     let names = |list: &Value, name: &str| -> Vec<String> {
         let items = list.as_array().unwrap().iter();
@@ -323,6 +324,65 @@ fn the_capability_statement_is_valid_and_true() {
     resources
         .iter()
         .for_each(|resource| check_taken(&project, resource));
+}
+
+/// Every operation that the statement names has a definition where it says.
+#[track_caller]
+fn check_defined(project: &Project, statement: &Value) {
+    let rest = &statement["rest"][0];
+    let resources = rest["resource"].as_array().unwrap().iter();
+    let levels = resources
+        .chain([rest])
+        .filter_map(|level| level["operation"].as_array());
+    let base = format!("{}/", statement["implementation"]["url"].as_str().unwrap());
+    let mut definitions: Vec<(&str, &str)> = levels
+        .flatten()
+        .map(|operation| {
+            let url = operation["definition"].as_str().unwrap();
+            (
+                operation["name"].as_str().unwrap(),
+                url.strip_prefix(&base).unwrap(),
+            )
+        })
+        .collect();
+    definitions.sort();
+    definitions.dedup();
+    assert!(definitions.len() > 5);
+    for (name, path) in definitions {
+        let definition = project.get(path).expect(200).json();
+        assert_eq!(definition["code"], name);
+        assert_eq!(definition["url"], format!("{base}{path}"));
+    }
+}
+
+#[test]
+fn a_projects_own_definition_of_an_operation_comes_first() {
+    let project = project("rest-definitions");
+    let path = "OperationDefinition/Patient-everything";
+    let mut own = project.get(path).expect(200).json();
+    own["title"] = json!("Our own");
+    project.put(&own).expect(201);
+    assert_eq!(project.get(path).expect(200).json()["title"], "Our own");
+    project.delete(path).expect(204);
+    project.get(path).expect(410);
+    project
+        .get("OperationDefinition/Patient-nothing")
+        .expect(404);
+}
+
+#[test]
+fn versions_of_fhir_are_told_to_anyone() {
+    let project = project("rest-versions");
+    let request = project.request("GET", "$versions").without("Authorization");
+    let versions = project.send(request).expect(200).json();
+    assert_eq!(
+        versions["parameter"][0],
+        json!({"name": "version", "valueCode": "4.0"})
+    );
+    assert_eq!(
+        versions["parameter"][1],
+        json!({"name": "default", "valueCode": "4.0"})
+    );
 }
 
 /// Every search parameter and include that the statement names for a type is taken.

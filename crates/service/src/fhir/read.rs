@@ -8,7 +8,7 @@ use salus_store::{Content, Filter, Query, Record, Snapshot};
 
 use super::reply::{Reply, Status};
 use super::types::ResourceType;
-use super::{check_id, resource_type, search};
+use super::{check_id, operations, resource_type, search};
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
@@ -53,6 +53,10 @@ impl Versions {
 }
 
 impl ReadConditions {
+    fn are_none(&self) -> bool {
+        self.if_none_match.is_none() && self.if_modified_since_ms.is_none()
+    }
+
     /// `If-None-Match` takes precedence (RFC 9110, 13.2.2).
     fn has(&self, record: &Record) -> bool {
         match (&self.if_none_match, self.if_modified_since_ms) {
@@ -86,7 +90,21 @@ impl Service {
             let subset = search::part(ty, &conditions.parameters)?;
             let snapshot = self.snapshot(cx).await?;
             self.check_visible(&*snapshot, &grant, ty, id).await?;
-            let record = snapshot.get(ty.kind, id).await?;
+            let known = match conditions.are_none() {
+                true => None,
+                false => snapshot.head(ty.kind, id).await?,
+            };
+            let record = match known.filter(|head| conditions.has(head)) {
+                Some(head) => Some(head),
+                None => snapshot.get(ty.kind, id).await?,
+            };
+            if record.is_none()
+                && let Some(reply) = defined(cx, ty, id)
+            {
+                let entry = Entry::new(cx, What::Read, Outcome::Success, grant.rule());
+                self.record(cx, entry).await?;
+                return Ok(part_of(reply, subset.as_ref()));
+            }
             let whole = self.show(cx, &grant, What::Read, record, conditions);
             Ok(part_of(whole.await?, subset.as_ref()))
         };
@@ -185,6 +203,18 @@ pub(crate) fn part_of(reply: Reply, subset: Option<&Subset>) -> Reply {
         }),
         ..reply
     }
+}
+
+/// What the server itself has beside the records of a project: the definitions of its operations.
+fn defined(cx: &Context, ty: ResourceType, id: &str) -> Option<Reply> {
+    if ty.name != "OperationDefinition" {
+        return None;
+    }
+    let definition = operations::definition(id, &cx.base)?;
+    Some(Reply {
+        body: Some(definition.to_string().into()),
+        ..Reply::with(Status::Ok)
+    })
 }
 
 pub(super) fn absent() -> Error {

@@ -9,6 +9,7 @@ pub(super) fn nothing_is_found_in_an_empty_store(subject: &Subject<'_>) {
     let view = subject.now(ONE);
     assert_eq!(view.seq(), Seq(0));
     assert_eq!(view.get(PATIENT, "a"), None);
+    assert_eq!(view.head(PATIENT, "a"), None);
     assert_eq!(view.version(PATIENT, "a", 1), None);
     let everything = patients(Filter::Everything);
     assert_eq!(view.find(&everything).hits, []);
@@ -51,6 +52,8 @@ pub(super) fn a_put_reads_back_with_all_its_facts(subject: &Subject<'_>) {
     assert_eq!(view.seq(), Seq(2));
     assert_eq!(view.get(PATIENT, "a"), Some(record("a", 1, SealKey::Scope)));
     assert_eq!(view.get(PATIENT, "b"), Some(record("b", 2, sealed.clone())));
+    let head = record("b", 2, sealed.clone()).without_body();
+    assert_eq!(view.head(PATIENT, "b"), Some(head));
     assert_eq!(view.version(PATIENT, "b", 1), Some(record("b", 2, sealed)));
 }
 

@@ -4,6 +4,7 @@
 //! parameters, and what the caller must be allowed to do; a file beside this
 //! one carries it out. The route table has a row for each way to call it.
 
+mod definition;
 mod diff;
 mod document;
 mod everything;
@@ -21,6 +22,9 @@ use bytes::Bytes;
 use salus_auth::{Action, Grant, Target};
 use salus_fhir::json::Document;
 use salus_store::{Content, Record};
+
+pub use definition::VERSIONS;
+pub(crate) use definition::definition;
 
 use super::reply::{Reply, Status};
 use super::types::ResourceType;

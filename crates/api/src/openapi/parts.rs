@@ -1,0 +1,221 @@
+//! What the routes take and give, by their names: parameters, bodies, answers.
+
+use http::Method;
+use serde_json::{Map, Value, json};
+
+use crate::route::{Mount, Route};
+
+const FHIR_JSON: &str = "application/fhir+json";
+
+/// Parameters by the names under which operations refer to them.
+pub(super) fn parameters() -> Value {
+    let text = |pattern: &str| json!({"type": "string", "pattern": pattern});
+    let path = |name: &str, schema: Value| json!({"name": name, "in": "path", "required": true, "schema": schema});
+    let query = |name: &str, schema: Value| json!({"name": name, "in": "query", "schema": schema});
+    let head = |name: &str| json!({"name": name, "in": "header", "schema": {"type": "string"}});
+    let format = [
+        "json",
+        "xml",
+        "application/fhir+json",
+        "application/fhir+xml",
+    ];
+    json!({
+        "project": path("project", text("^[a-z][a-z0-9-]{0,39}$")),
+        "type": path("type", text("^[A-Z][A-Za-z]+$")),
+        "member": path("member", text("^([A-Z][A-Za-z]+|\\*)$")),
+        "id": path("id", text("^[A-Za-z0-9.-]{1,64}$")),
+        "vid": path("vid", text("^[1-9][0-9]*$")),
+        "client": path("id", text("^[A-Za-z0-9._-]{1,64}$")),
+        "_format": query("_format", json!({"type": "string", "examples": format})),
+        "_pretty": query("_pretty", json!({"type": "boolean"})),
+        "_count": query("_count", json!({"type": "integer", "minimum": 0, "maximum": 1000})),
+        "_since": query("_since", json!({"type": "string"})),
+        "_summary": query("_summary", json!({"enum": ["true", "text", "data", "count", "false"]})),
+        "_elements": query("_elements", json!({"type": "string"})),
+        // Whatever the type of resource, or the operation, has.
+        "search": {
+            "name": "search",
+            "in": "query",
+            "style": "form",
+            "explode": true,
+            "schema": {"type": "object", "additionalProperties": {"type": "string"}},
+        },
+        "Prefer": head("Prefer"),
+        "If-Match": head("If-Match"),
+        "If-None-Match": head("If-None-Match"),
+        "If-Modified-Since": head("If-Modified-Since"),
+        "If-None-Exist": head("If-None-Exist"),
+        "Idempotency-Key": head("Idempotency-Key"),
+    })
+}
+
+/// What a route of FHIR takes besides its path and what all take.
+pub(super) fn taken(route: &Route) -> &'static [&'static str] {
+    match route.name {
+        "read" => &[
+            "_summary",
+            "_elements",
+            "If-None-Match",
+            "If-Modified-Since",
+        ],
+        "vread" => &["_summary", "_elements"],
+        "create" => &["Prefer", "If-None-Exist", "Idempotency-Key"],
+        "update" | "patch" | "delete" => {
+            &["Prefer", "If-Match", "If-None-Match", "Idempotency-Key"]
+        }
+        "transaction" => &["Prefer", "Idempotency-Key"],
+        "capabilities" | "$versions" => &[],
+        name if name.starts_with("history-") => &["_count", "_since", "search"],
+        name if name.starts_with("conditional-") => &[
+            "search",
+            "Prefer",
+            "If-Match",
+            "If-None-Match",
+            "Idempotency-Key",
+        ],
+        _ => &["search", "Prefer"],
+    }
+}
+
+/// The body of a request, if it has one.
+pub(super) fn body(route: &Route) -> Option<Value> {
+    let form = "application/x-www-form-urlencoded";
+    let (required, ty, schema) = match (route.method.as_str(), route.mount, route.name) {
+        ("GET" | "DELETE", ..) | (_, _, "sign-out") => return None,
+        (_, _, "token" | "setup") => (true, form, json!({"type": "object"})),
+        (_, Mount::Fhir, name) if name.starts_with("search-") => {
+            (false, form, json!({"type": "object"}))
+        }
+        (_, Mount::Fhir, "transaction") => (true, FHIR_JSON, named("Bundle")),
+        (_, Mount::Fhir, "patch" | "conditional-patch") => {
+            return Some(patch());
+        }
+        (_, Mount::Fhir, name) => {
+            let operation = name.starts_with('$');
+            (!operation, FHIR_JSON, named("Resource"))
+        }
+        (_, Mount::Root | Mount::Project, name) => (true, "application/json", object(name)),
+    };
+    Some(json!({"required": required, "content": content(ty, schema)}))
+}
+
+/// What is FHIR comes and goes in XML, too.
+fn content(ty: &str, schema: Value) -> Value {
+    let mut content = json!({ty: {"schema": schema}});
+    if ty == FHIR_JSON {
+        content["application/fhir+xml"] = json!({"schema": {"type": "string"}});
+    }
+    content
+}
+
+fn patch() -> Value {
+    let operations = json!({"type": "array", "items": {"type": "object"}});
+    json!({"required": true, "content": {
+        "application/json-patch+json": {"schema": operations},
+        "application/xml-patch+xml": {"schema": {"type": "string"}},
+        "application/fhir+xml": {"schema": {"type": "string"}},
+        "application/fhir+json": {"schema": named("Parameters")},
+    }})
+}
+
+fn named(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+/// The objects of signing in and administration.
+fn object(name: &str) -> Value {
+    let text = json!({"type": "string"});
+    let of = |required: &[&str], properties: Value| {
+        json!({
+            "type": "object",
+            "required": required,
+            "properties": properties,
+            "additionalProperties": false,
+        })
+    };
+    match name {
+        "sign-in" => of(
+            &["email", "password"],
+            json!({"email": text, "password": text}),
+        ),
+        "projects-create" => of(&["slug", "name"], json!({"slug": text, "name": text})),
+        "clients-create" => of(
+            &["name", "scopes"],
+            json!({"id": text, "name": text, "scopes": text}),
+        ),
+        "reindex-pause" => of(&["paused"], json!({"paused": {"type": "boolean"}})),
+        "cors-write" => of(
+            &["origins"],
+            json!({
+                "origins": {"type": "array", "maxItems": 100, "items": text},
+                "max_age_seconds": {"type": "integer", "minimum": 0, "maximum": 86_400},
+            }),
+        ),
+        _ => json!({"type": "object"}),
+    }
+}
+
+/// The statuses with which a route answers if all is well.
+pub(super) fn successes(route: &Route) -> &'static [u16] {
+    match (route.method.as_str(), route.mount, route.name) {
+        (_, _, "read") => &[200, 304],
+        (_, _, "create" | "update" | "conditional-update") => &[200, 201],
+        (_, _, "projects-create" | "clients-create") => &[201],
+        (_, _, "patch" | "conditional-patch") => &[200, 201],
+        ("DELETE", Mount::Fhir, _) => &[200, 204],
+        _ => &[200],
+    }
+}
+
+/// What stands in the answer if all is well.
+pub(super) fn success(route: &Route, status: u16) -> Value {
+    if matches!(status, 204 | 304) {
+        return json!({"description": "Nothing but headers"});
+    }
+    let (ty, schema) = match (route.mount, route.name) {
+        (_, "metrics") => ("application/openmetrics-text", json!({"type": "string"})),
+        (_, "setup" | "setup-page") => ("text/html", json!({"type": "string"})),
+        (Mount::Fhir, "capabilities") => (FHIR_JSON, named("CapabilityStatement")),
+        (Mount::Fhir, "$versions") => (FHIR_JSON, named("Parameters")),
+        (Mount::Fhir, "transaction") => (FHIR_JSON, named("Bundle")),
+        (Mount::Fhir, name) if name.starts_with("search-") || name.starts_with("history-") => {
+            (FHIR_JSON, named("Bundle"))
+        }
+        (Mount::Fhir, _) => (FHIR_JSON, named("Resource")),
+        (Mount::Root | Mount::Project, _) => ("application/json", json!({"type": "object"})),
+    };
+    let mut answer = json!({"description": "Done", "content": content(ty, schema)});
+    if route.mount == Mount::Fhir && route.method != Method::GET {
+        // A client may prefer an answer without a body.
+        answer["headers"] = json!({"ETag": {"schema": {"type": "string"}}});
+    }
+    answer
+}
+
+/// How refusals look.
+pub(super) fn responses() -> Value {
+    let outcome = content(FHIR_JSON, named("OperationOutcome"));
+    let mut oauth = outcome.clone();
+    oauth["application/json"] = json!({"schema": named("OAuthError")});
+    json!({
+        "Refused": {
+            "description": "Refused or failed; the outcome says why",
+            "headers": {"X-Request-Id": {"schema": {"type": "string"}}},
+            "content": outcome,
+        },
+        "OAuthError": {
+            "description": "Refused (RFC 6749, 5.2), or failed",
+            "content": oauth,
+        },
+    })
+}
+
+/// Schemas that are no resources.
+pub(super) fn schemas() -> Map<String, Value> {
+    let error = json!({
+        "type": "object",
+        "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}},
+        "required": ["error"],
+    });
+    Map::from_iter([("OAuthError".to_owned(), error)])
+}
