@@ -17,7 +17,10 @@ fuzz_target!(|text: &[u8]| {
         return;
     };
     let is_json = form == b"json";
-    let patch = match (str::from_utf8(patch), Document::parse(patch.to_vec(), &LIMITS)) {
+    let patch = match (
+        str::from_utf8(patch),
+        Document::parse(patch.to_vec(), &LIMITS),
+    ) {
         (Ok(patch), _) if form == b"xml" => Patch::xml(patch),
         (_, Ok(document)) if is_json => Patch::json(document),
         (_, Ok(document)) => Patch::parameters(document),
