@@ -153,11 +153,17 @@ fn is_control(byte: u8) -> bool {
     byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r')
 }
 
+/// `\s` of XML Schema, whose regular expressions those of the definitions are:
+/// <https://www.w3.org/TR/xmlschema-2/#dt-ccesS>. A no-break space is none.
+fn is_space(letter: char) -> bool {
+    matches!(letter, ' ' | '\t' | '\n' | '\r')
+}
+
 /// `[^\s]+(\s[^\s]+)*`
 fn is_code(text: &str) -> bool {
     let mut was_space = true;
     for letter in text.chars() {
-        let is_space = letter.is_whitespace();
+        let is_space = is_space(letter);
         if (is_space && was_space) || letter.is_control() && !is_space {
             return false;
         }

@@ -398,7 +398,7 @@ fn primitive_formats_are_kept() {
     );
     primitive(
         "Code",
-        &["\"a\"", "\"a b\""],
+        &["\"a\"", "\"a b\"", "\"a\\u00a0\""],
         &["\" a\"", "\"a \"", "\"a  b\"", "\"\""],
     );
     primitive(

@@ -12,6 +12,7 @@ mod conditional_writes;
 mod conditions;
 mod cors;
 mod everything;
+mod examples;
 mod explain;
 mod fidelity;
 mod history;
