@@ -42,8 +42,10 @@ fuzz_target!(|input: &str| {
 });
 
 async fn answered(searches: &[&str], body: String) {
+    let store = Arc::new(Memory::new());
     let service = Service::open(
-        Arc::new(Memory::new()),
+        store.clone(),
+        store,
         Arc::new(Counted(AtomicU64::new(1))),
         Settings::default(),
         SecretKey::from_bytes([7; 32]),

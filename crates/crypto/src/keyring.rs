@@ -206,6 +206,20 @@ impl Keyring {
         self.key(slot)?.sealing.open(aad, sealed)
     }
 
+    /// As [`Self::open_sealed`], appended to `out`.
+    ///
+    /// # Errors
+    /// As there; `out` is as it was then.
+    pub fn open_onto(
+        &self,
+        slot: Slot,
+        aad: &[u8],
+        sealed: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        self.key(slot)?.sealing.open_onto(aad, sealed, out)
+    }
+
     /// Makes every key durable that [`Self::slot`] has given out before this
     /// call. Costs nothing when they are; calls that come together share one write.
     ///

@@ -61,8 +61,20 @@ impl SealingKey {
 
     /// Opens what [`Self::seal`] appended.
     pub(crate) fn open(&self, aad: &[u8], sealed: &[u8]) -> Result<Vec<u8>, Error> {
+        let mut plain = Vec::new();
+        self.open_onto(aad, sealed, &mut plain)?;
+        Ok(plain)
+    }
+
+    /// As [`Self::open`], appended to `out`.
+    pub(crate) fn open_onto(
+        &self,
+        aad: &[u8],
+        sealed: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
         match sealed.split_first() {
-            Some((&VERSION, raw)) => self.open_raw(aad, raw),
+            Some((&VERSION, raw)) => self.open_raw_onto(aad, raw, out),
             Some(_) => Err(Error::Unsupported {
                 what: "sealed text",
             }),
@@ -91,15 +103,24 @@ impl SealingKey {
 
     /// Opens nonce, ciphertext and tag.
     pub(crate) fn open_raw(&self, aad: &[u8], raw: &[u8]) -> Result<Vec<u8>, Error> {
+        let mut plain = Vec::new();
+        self.open_raw_onto(aad, raw, &mut plain)?;
+        Ok(plain)
+    }
+
+    fn open_raw_onto(&self, aad: &[u8], raw: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         let (nonce, rest) = raw.split_first_chunk().ok_or(Error::NotAuthentic)?;
         let (text, tag) = rest
             .split_last_chunk::<TAG_LEN>()
             .ok_or(Error::NotAuthentic)?;
         let (key, short) = self.message_key(nonce)?;
-        let mut plain = vec![0; text.len()];
-        key.open_separate_gather(short, Aad::from(aad), text, tag, &mut plain)
-            .map_err(|_| Error::NotAuthentic)?;
-        Ok(plain)
+        let start = out.len();
+        out.resize(start + text.len(), 0);
+        key.open_separate_gather(short, Aad::from(aad), text, tag, &mut out[start..])
+            .map_err(|_| {
+                out.truncate(start);
+                Error::NotAuthentic
+            })
     }
 
     fn message_key(&self, nonce: &[u8; NONCE_LEN]) -> Result<(LessSafeKey, Nonce), Error> {

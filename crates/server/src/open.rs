@@ -197,7 +197,14 @@ async fn service(
         .map_err(|error| failed(error.to_string()))?;
     let mut settings = Settings::default();
     settings.json.bytes_max = config.body_bytes_max;
-    let service = Service::open(engine, Arc::new(Machine), settings, cursor_key).await;
+    let service = Service::open(
+        engine.clone(),
+        engine,
+        Arc::new(Machine),
+        settings,
+        cursor_key,
+    )
+    .await;
     let service = service.map_err(|error| {
         let cause = error.cause().unwrap_or_else(|| error.to_string());
         failed(cause)

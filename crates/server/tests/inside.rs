@@ -138,7 +138,9 @@ impl Host {
 async fn open(store: &Arc<Interrupted>, world: &Arc<Staged>) -> Router {
     let (store, world) = (Arc::clone(store), Arc::clone(world));
     let key = SecretKey::from_bytes([7; 32]);
-    let service = Service::open(store, world, salus_service::Settings::default(), key);
+    let blobs = Arc::new(Memory::new());
+    let settings = salus_service::Settings::default();
+    let service = Service::open(store, blobs, world, settings, key);
     let settings = salus_api::Settings {
         body_bytes_max: 1 << 20,
         base_url: None,

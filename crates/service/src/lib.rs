@@ -25,7 +25,7 @@ pub use salus_auth::record::Cors;
 use salus_auth::{Action, Subject};
 use salus_crypto::SecretKey;
 use salus_fhir::json;
-use salus_store::{At, Scope, Snapshot, Store};
+use salus_store::{At, Blobs, Scope, Snapshot, Store};
 
 use audit::entry::What;
 use context::{Context, RequestId, RequestIds, World};
@@ -52,6 +52,8 @@ pub struct Numbers {
 /// The use cases of one server.
 pub struct Service {
     pub(crate) store: Arc<dyn Store>,
+    #[allow(dead_code, reason = "for content that is streamed")]
+    pub(crate) blobs: Arc<dyn Blobs>,
     pub(crate) world: Arc<dyn World>,
     pub(crate) settings: Settings,
     pub(crate) cursor_key: SecretKey,
@@ -71,9 +73,10 @@ impl Service {
     /// A scope in which there is nothing and to which nobody has a key.
     pub const NO_SCOPE: Scope = Scope(u32::MAX);
 
-    /// The service over a store; reads the projects.
+    /// The service over a store, and blobs kept with it; reads the projects.
     pub async fn open(
         store: Arc<dyn Store>,
+        blobs: Arc<dyn Blobs>,
         world: Arc<dyn World>,
         settings: Settings,
         cursor_key: SecretKey,
@@ -89,6 +92,7 @@ impl Service {
         }
         let service = Self {
             store,
+            blobs,
             world,
             settings,
             cursor_key,

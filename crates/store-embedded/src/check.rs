@@ -15,12 +15,12 @@ use crate::kv::View;
 use crate::newest::Newest;
 use crate::row::Entry;
 use crate::superseded::Watch;
-use crate::{audit, body, keys, text};
+use crate::{audit, blobs, body, keys, text};
 
 /// More faults than this are not listed.
 const FAULTS_MAX: usize = 1000;
 
-pub(crate) fn check(core: &Core) -> Result<Vec<String>, Error> {
+pub(crate) fn check(core: &Arc<Core>) -> Result<Vec<String>, Error> {
     // Before the view, as a reader does.
     let watch = core.superseded.watch();
     let view = Arc::new(core.kv.view()?);
@@ -41,6 +41,7 @@ pub(crate) fn check(core: &Core) -> Result<Vec<String>, Error> {
     check.texts()?;
     check.past()?;
     check.audit()?;
+    blobs::check(core, |fault| check.fault(fault))?;
     Ok(check.faults)
 }
 

@@ -12,6 +12,7 @@ use salus_crypto::{Keyring, Slot, merkle::Frontier};
 use salus_store::{Error, Kind, Scope, ordered};
 
 use crate::aside::Aside;
+use crate::blobs::Folder;
 use crate::body::{Codec, sealing};
 use crate::cache::Cache;
 use crate::counted::Counted;
@@ -37,6 +38,7 @@ pub(crate) struct Core {
     pub(crate) cache: Cache,
     pub(crate) superseded: Arc<Superseded>,
     pub(crate) space: Space,
+    pub(crate) blobs: Folder,
     pub(crate) rows_max: u64,
     pub(crate) time_max: Duration,
     pub(crate) aside: Aside,
@@ -86,6 +88,7 @@ impl Core {
         let kv = Kv::open(&dir.join("engine"), &key, memory)?;
         format::bring_up_to_date(&kv, &dir)?;
         let view = kv.view()?;
+        let blobs = Folder::open(&dir)?;
         let codec = open_codec(&kv, &view, dictionary)?;
         let state = State::load(&view)?;
         if state.slots > keyring.slots() {
@@ -111,6 +114,7 @@ impl Core {
             cache: Cache::new(memory.versions),
             superseded: Arc::new(superseded),
             space: Space::new(dir, disk_bytes_min),
+            blobs,
             rows_max,
             time_max,
             aside: Aside::default(),

@@ -11,6 +11,7 @@
 mod aside;
 mod audit;
 mod audit_log;
+mod blobs;
 mod body;
 mod cache;
 mod chain;
@@ -201,6 +202,10 @@ impl Embedded {
             drop(wait_for(commits));
             drop(collects.join());
         }
+    }
+
+    fn is_closed(&self) -> bool {
+        *self.closed.lock()
     }
 
     fn close_now(&self) -> Result<(), Error> {

@@ -8,7 +8,7 @@ mod format;
 mod oracle;
 mod orders;
 mod points;
-mod room;
+pub(crate) mod room;
 mod suite;
 mod texts;
 mod torn;

@@ -401,7 +401,7 @@ impl Wake for Unpark {
 }
 
 /// Polls on this thread until ready; enough for futures that need no runtime.
-fn block_on(future: Pin<Box<dyn Future<Output = ()> + Send + '_>>) {
+pub(crate) fn block_on(future: Pin<Box<dyn Future<Output = ()> + Send + '_>>) {
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);

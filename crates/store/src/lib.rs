@@ -5,14 +5,18 @@
 //! caller, by which a [`Query`] finds it. A [`Batch`] is committed whole and
 //! durably, or not at all. This crate knows no FHIR, no SQL and no HTTP.
 //!
+//! [`Blobs`] keeps what is too long for a record, as streams of bytes.
 //! [`memory`] is the reference engine, and [`mod@conformance`] the suite that
 //! every engine passes.
 
 // First, for its macro.
 #[macro_use]
 pub mod conformance;
+#[macro_use]
+pub mod blob_conformance;
 
 mod batch;
+mod blobs;
 mod error;
 mod matcher;
 mod name;
@@ -33,6 +37,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 pub use batch::{AuditEntry, Batch, Committed, Held, Precondition, Put, Reindexed, SealKey};
+pub use blobs::{Blob, BlobReader, BlobWriter, Blobs, NewBlob};
 pub use error::Error;
 pub use matcher::{Candidate, Others};
 pub use name::{Kind, Param, Scope, Seq};

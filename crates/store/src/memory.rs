@@ -3,6 +3,7 @@
 //! Every version stays, every point can be seen again, every query looks at
 //! every record. It keeps nothing on disk.
 
+mod blobs;
 mod past;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use crate::{
     Put, Query, Record, Reindexed, Reply, Row, Rows, Scope, Seq, Snapshot, Sort, Store,
 };
 
+use blobs::Kept;
 use past::Past;
 
 /// A store in memory. A clone is another handle of the same store.
@@ -30,6 +32,7 @@ struct State {
     /// Where each version lies, in commit order.
     log: BTreeMap<Seq, LogEntry>,
     audit: BTreeMap<Seq, AuditLine>,
+    blobs: BTreeMap<(Scope, Box<str>), Kept>,
 }
 
 struct Version {

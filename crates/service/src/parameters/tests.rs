@@ -30,7 +30,8 @@ async fn open(store: &Memory) -> Service {
     let world = Arc::new(Fixed(1.into()));
     let key = SecretKey::from_bytes([7; 32]);
     let store = Arc::new(store.clone());
-    let service = Service::open(store, world, crate::Settings::default(), key).await;
+    let settings = crate::Settings::default();
+    let service = Service::open(store.clone(), store, world, settings, key).await;
     service.unwrap()
 }
 

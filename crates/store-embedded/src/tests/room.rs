@@ -13,26 +13,26 @@ use salus_store::{
 
 use crate::{Embedded, Options, Retention};
 
-pub(super) const SCOPE: Scope = Scope(1);
-pub(super) const KIND: Kind = Kind::named("Observation");
-pub(super) const PATIENT: Kind = Kind::named("Patient");
-pub(super) const CODE: Param = Param::named("Observation", "code");
+pub(crate) const SCOPE: Scope = Scope(1);
+pub(crate) const KIND: Kind = Kind::named("Observation");
+pub(crate) const PATIENT: Kind = Kind::named("Patient");
+pub(crate) const CODE: Param = Param::named("Observation", "code");
 
 /// Where a store lives during a test.
-pub(super) struct Room {
-    pub(super) dir: PathBuf,
-    pub(super) runtime: tokio::runtime::Runtime,
+pub(crate) struct Room {
+    pub(crate) dir: PathBuf,
+    pub(crate) runtime: tokio::runtime::Runtime,
 }
 
 impl Room {
-    pub(super) fn new(dir: &Path) -> Self {
+    pub(crate) fn new(dir: &Path) -> Self {
         Self {
             dir: dir.into(),
             runtime: tokio::runtime::Runtime::new().unwrap(),
         }
     }
 
-    pub(super) fn options(&self) -> Options {
+    pub(crate) fn options(&self) -> Options {
         // A store that was just dropped may hold its keys a moment longer.
         let keyring = Keyring::open(&self.dir.join("keys"), Founding::New, 0).unwrap();
         Options {
@@ -46,36 +46,36 @@ impl Room {
         }
     }
 
-    pub(super) fn open(&self) -> Arc<Embedded> {
+    pub(crate) fn open(&self) -> Arc<Embedded> {
         Embedded::open(self.options()).unwrap()
     }
 
-    pub(super) fn commit(&self, store: &Embedded, batch: Batch) -> Result<Seq, Error> {
+    pub(crate) fn commit(&self, store: &Embedded, batch: Batch) -> Result<Seq, Error> {
         let committed = self.runtime.block_on(store.commit(batch));
         committed.map(|committed| committed.seq)
     }
 
-    pub(super) fn snapshot(&self, store: &Embedded, at: At) -> Result<Box<dyn Snapshot>, Error> {
+    pub(crate) fn snapshot(&self, store: &Embedded, at: At) -> Result<Box<dyn Snapshot>, Error> {
         self.runtime.block_on(store.snapshot(SCOPE, at))
     }
 
-    pub(super) fn find(&self, snapshot: &dyn Snapshot, query: &Query) -> Result<Found, Error> {
+    pub(crate) fn find(&self, snapshot: &dyn Snapshot, query: &Query) -> Result<Found, Error> {
         self.runtime.block_on(snapshot.find(query))
     }
 
     #[track_caller]
-    pub(super) fn check(&self, store: &Embedded) {
+    pub(crate) fn check(&self, store: &Embedded) {
         let faults = self.runtime.block_on(store.check()).unwrap();
         assert_eq!(faults, Vec::<String>::new());
     }
 }
 
 /// A batch of one observation.
-pub(super) fn put(id: &str, version: u64, code: &str) -> Batch {
+pub(crate) fn put(id: &str, version: u64, code: &str) -> Batch {
     batch(vec![observation(id, version, code)])
 }
 
-pub(super) fn batch(puts: Vec<Put>) -> Batch {
+pub(crate) fn batch(puts: Vec<Put>) -> Batch {
     Batch {
         scope: SCOPE,
         time_ms: 1_000,
@@ -90,7 +90,7 @@ pub(super) fn batch(puts: Vec<Put>) -> Batch {
     }
 }
 
-pub(super) fn observation(id: &str, version: u64, code: &str) -> Put {
+pub(crate) fn observation(id: &str, version: u64, code: &str) -> Put {
     Put {
         kind: KIND,
         id: id.into(),
@@ -108,7 +108,7 @@ pub(super) fn observation(id: &str, version: u64, code: &str) -> Put {
     }
 }
 
-pub(super) fn everything(limit: usize, after: Option<Position>) -> Query {
+pub(crate) fn everything(limit: usize, after: Option<Position>) -> Query {
     Query {
         kind: KIND,
         filter: Filter::Everything,
@@ -119,15 +119,15 @@ pub(super) fn everything(limit: usize, after: Option<Position>) -> Query {
     }
 }
 
-pub(super) fn ids(found: &Found) -> Vec<&str> {
+pub(crate) fn ids(found: &Found) -> Vec<&str> {
     found.hits.iter().map(|hit| &*hit.record.id).collect()
 }
 
 /// Numbers that look random and are the same every time.
-pub(super) struct Numbers(pub(super) u64);
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
-    pub(super) fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use salus_auth::Subject;
 use salus_crypto::{Founding, Keyring, SecretKey};
+use salus_store::memory::Memory;
 use salus_store::{Scope, Store};
 use serde_json::Value;
 
@@ -64,7 +65,8 @@ impl Host {
     pub(super) async fn over(store: Arc<dyn Store>) -> Self {
         let world = Arc::new(Staged(AtomicU64::new(1)));
         let key = SecretKey::from_bytes([7; 32]);
-        let service = Service::open(store, world, Settings::default(), key);
+        let blobs = Arc::new(Memory::new());
+        let service = Service::open(store, blobs, world, Settings::default(), key);
         Self {
             service: service.await.unwrap(),
         }

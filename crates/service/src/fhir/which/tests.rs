@@ -246,7 +246,9 @@ fn a_condition_never_makes_two() {
             };
             let key = SecretKey::from_bytes([7; 32]);
             let world = Arc::clone(&draw);
-            let service = Service::open(Arc::new(store), world, Settings::default(), key);
+            let blobs = Arc::new(store.memory.clone());
+            let settings = Settings::default();
+            let service = Service::open(Arc::new(store), blobs, world, settings, key);
             let service = service.await.unwrap();
             let versions = Mutex::default();
             let clients = (0..CLIENTS).map(|number| client(&service, &draw, number, &versions));

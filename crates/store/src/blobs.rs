@@ -1,0 +1,103 @@
+//! Blobs: content too long for a record, written and read as a stream.
+//!
+//! A blob is written once, in order, and never changed; it is there when
+//! [`BlobWriter::finish`] has answered, durable and whole, and before that not
+//! at all. It belongs to no record: who keeps one writes it first, then
+//! commits the record that names it, so that no record names what is not there.
+//! What no record names is found by [`Blobs::list`] and removed by whoever
+//! knows the records.
+//!
+//! No engine holds more than a few pieces of a blob in memory (but
+//! [`crate::memory`], which has nothing else).
+
+use bytes::Bytes;
+
+use crate::{Error, Reply, Scope, SealKey};
+
+/// A blob to be written.
+#[derive(Clone, Debug)]
+pub struct NewBlob {
+    /// The scope it belongs to.
+    pub scope: Scope,
+    /// Its id, never used before in this scope: 1 to 64 of `a-z`, `0-9` and `-`.
+    pub id: Box<str>,
+    /// Whose key seals it.
+    pub seal: SealKey,
+    /// Now, in milliseconds since 1970 UTC.
+    pub time_ms: i64,
+}
+
+/// What is known of a blob without opening it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blob {
+    /// Its id.
+    pub id: Box<str>,
+    /// How long it is, in bytes.
+    pub bytes: u64,
+    /// When its writing began, in milliseconds since 1970 UTC.
+    pub time_ms: i64,
+}
+
+/// Where blobs are kept.
+pub trait Blobs: Send + Sync {
+    /// Begins a blob. [`Error::Misuse`] if its id is not legal or is there already.
+    fn create(&self, new: NewBlob) -> Reply<'_, Box<dyn BlobWriter>>;
+
+    /// Opens a blob to be read; `None` if there is none of this id.
+    fn open<'a>(&'a self, scope: Scope, id: &'a str) -> Reply<'a, Option<Box<dyn BlobReader>>>;
+
+    /// Removes a blob, if there is one. Whoever reads it may read on or not.
+    fn remove<'a>(&'a self, scope: Scope, id: &'a str) -> Reply<'a, ()>;
+
+    /// Blobs of a scope in an order of the engine's own, at most `limit`, from
+    /// behind the one of this id, which need not be there; an empty id is
+    /// before all. Those that are begun and not finished are not among them.
+    fn list<'a>(&'a self, scope: Scope, after: &'a str, limit: usize) -> Reply<'a, Vec<Blob>>;
+}
+
+/// A blob being written. Dropped before it is finished, it was never there.
+pub trait BlobWriter: Send {
+    /// Appends some bytes, any number. After an error nothing more can be
+    /// written. Waits while the engine has enough to do.
+    fn write(&mut self, bytes: Bytes) -> Reply<'_, ()>;
+
+    /// Makes the blob durable and visible; its length in bytes.
+    fn finish(self: Box<Self>) -> Reply<'static, u64>;
+}
+
+/// A blob being read.
+pub trait BlobReader: Send + Sync {
+    /// How long it is, in bytes.
+    fn bytes(&self) -> u64;
+
+    /// Some bytes from a place on: at most `max`, and at least one unless the
+    /// place is at the end or behind it, or `max` is 0. Whoever wants more asks
+    /// again. [`Error::Damaged`] when they are not those that were written.
+    fn read(&self, at: u64, max: usize) -> Reply<'_, Bytes>;
+}
+
+/// The longest id, in bytes.
+const ID_BYTES_MAX: usize = 64;
+
+impl NewBlob {
+    /// Refuses what no engine may accept; every engine asks this first.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] if the id is not legal.
+    pub fn validate(&self) -> Result<(), Error> {
+        match Blob::is_id(&self.id) {
+            true => Ok(()),
+            false => Err(Error::Misuse("not an id of a blob")),
+        }
+    }
+}
+
+impl Blob {
+    /// Whether a blob can have this id. It may become the name of a file, so
+    /// nothing else than these characters is in it.
+    #[must_use]
+    pub fn is_id(id: &str) -> bool {
+        let legal = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+        (1..=ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(legal)
+    }
+}
