@@ -11,6 +11,8 @@ Examples:
     salus-bench --serve target/release/salus --workload search --load 200000 --json search.json
   Import the bundles of a folder, as copies, until 50,000 entries are written:
     salus-bench --serve target/release/salus --workload import --bundles ../shared/data/synthea --operations 50000
+  All of a patient's records, of patients of some five hundred:
+    salus-bench --serve target/release/salus --workload everything --bundles ../shared/data/synthea
   A server that runs already, with its process and folder measured:
     salus-bench --base http://127.0.0.1:8080/fhir --token T --workload crud --pid 4711 --data ./data
   Another FHIR server with client credentials, which answers 404 after a delete and adds a narrative:
@@ -72,7 +74,7 @@ pub(crate) struct Cli {
     /// Decides data and requests
     #[arg(long, default_value_t = 42)]
     pub(crate) seed: u64,
-    /// Folder of transaction bundles for the import
+    /// Folder of transaction bundles for the import and for everything
     #[arg(long, value_name = "DIR")]
     pub(crate) bundles: Option<PathBuf>,
     /// The server's process, for its CPU time and memory
@@ -103,6 +105,8 @@ pub(crate) struct Cli {
 pub(crate) enum Workload {
     /// Nine linked types: create, read, update, delete in reverse
     Crud,
+    /// `$everything` of patients from a folder
+    Everything,
     /// Transaction bundles from a folder
     Import,
     /// 10/60/25/5 create, read, update, delete over five types

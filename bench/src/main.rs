@@ -80,7 +80,7 @@ fn measured(cli: &Cli) -> Result<Report, Error> {
 
 /// The order matters: searches need to know all that is there, so they come before everything that writes more.
 async fn workloads(cli: &Cli, run: &Rc<Run>) -> Result<(), Error> {
-    use workload::{crud, import, load, mixed, search, small};
+    use workload::{crud, everything, import, load, mixed, search, small};
     let asked = |workload| cli.workload.includes(workload);
     if asked(Workload::Search) || asked(Workload::Mixed) {
         let alone = load::server_is_empty(run).await;
@@ -99,12 +99,22 @@ async fn workloads(cli: &Cli, run: &Rc<Run>) -> Result<(), Error> {
         crud::run(run).await;
     }
     match &cli.bundles {
-        Some(folder) if asked(Workload::Import) => import::run(run, folder).await,
-        None if cli.workload == Workload::Import => Err(Error::Bundles {
-            path: "--bundles".into(),
-            reason: "the import needs a folder of bundles".to_owned(),
-        }),
-        Some(_) | None => Ok(()),
+        Some(folder) => {
+            if asked(Workload::Everything) {
+                everything::run(run, folder).await?;
+            }
+            if asked(Workload::Import) {
+                import::run(run, folder).await?;
+            }
+            Ok(())
+        }
+        None if [Workload::Everything, Workload::Import].contains(&cli.workload) => {
+            Err(Error::Bundles {
+                path: "--bundles".into(),
+                reason: "this workload needs a folder of bundles".to_owned(),
+            })
+        }
+        None => Ok(()),
     }
 }
 

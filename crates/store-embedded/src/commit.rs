@@ -28,7 +28,7 @@ use crate::queue::Queue;
 use crate::reader::Reader;
 use crate::reindex::PreparedRows;
 use crate::text::Edits;
-use crate::{chain, index, keys, row};
+use crate::{ahead, chain, index, keys, row};
 
 /// A group is written when it has this many keys, even if more batches wait.
 const GROUP_KEYS_MAX: usize = 50_000;
@@ -73,6 +73,8 @@ pub(crate) struct Committer {
 #[derive(Default)]
 struct Group {
     writes: Vec<Write>,
+    /// What nobody sees before the group is shown.
+    ahead: Vec<Write>,
     newest: HashMap<(Scope, Kind, Box<str>), Overlaid>,
     /// Old and new seq.
     superseded: Vec<(u64, u64)>,
@@ -262,7 +264,7 @@ impl Committer {
         let first = self.state.seq + 1;
         for mut block in batch.texts {
             keys::set_seq(&mut block.key, first + block.first);
-            group.writes.push(set(block.key, block.value));
+            group.ahead.push(set(block.key, block.value));
         }
         group.held.extend(batch.held);
         for new in batch.reindexed {
@@ -308,41 +310,40 @@ impl Committer {
     ) {
         let seq = self.next_seq();
         let kind = put.kind;
-        let writes = &mut group.writes;
         body::set_latest(&mut put.body, self.state.latest_ms);
-        writes.push(set(keys::at(keys::BODY, seq), put.body));
+        group.ahead.push(set(keys::at(keys::BODY, seq), put.body));
         let newest = Newest {
             seq,
             version: put.version,
             deleted: put.deleted,
         };
         let key = keys::record(keys::NEWEST, scope, kind, &put.id);
-        writes.push(set(key, newest.to_bytes()));
+        group.writes.push(set(key, newest.to_bytes()));
         if let Some(old) = before {
             let key = keys::record_at(keys::VERSION, scope, kind, &put.id, old.version);
-            writes.push(set(key, old.seq.to_be_bytes().into()));
+            group.writes.push(set(key, old.seq.to_be_bytes().into()));
             if !old.deleted {
                 let key = keys::of_kind_at(keys::PAST, scope, kind, old.seq);
-                writes.push(set(key, Vec::new()));
+                group.writes.push(set(key, Vec::new()));
                 let kind = keys::of_kind(keys::CURRENT, scope, kind);
-                writes.push(set(keys::garbage(seq, old.seq), kind));
+                group.writes.push(set(keys::garbage(seq, old.seq), kind));
                 group.superseded.push((old.seq, seq));
             }
         }
         if put.deleted {
             let key = keys::of_kind_at(keys::PAST, scope, kind, seq);
-            writes.push(set(key, Vec::new()));
+            group.writes.push(set(key, Vec::new()));
         } else {
             row::set_latest(&mut put.entry, self.state.latest_ms);
             let key = keys::of_kind_at(keys::CURRENT, scope, kind, seq);
-            writes.push(set(key, put.entry.clone()));
+            group.ahead.push(set(key, put.entry.clone()));
             for mut key in put.index {
                 keys::set_seq(&mut key, seq);
                 let value = match index::has_hints(&key) {
                     true => put.hints.clone(),
                     false => Vec::new(),
                 };
-                writes.push(set(key, value));
+                group.ahead.push(set(key, value));
             }
             self.observe(group, (scope, kind), &put.dates);
         }
@@ -415,7 +416,7 @@ impl Committer {
 
     /// Writes the group and shows it.
     async fn write(&mut self, mut group: Group) -> Result<(), Error> {
-        if group.writes.is_empty() {
+        if group.writes.is_empty() && group.ahead.is_empty() {
             return Ok(());
         }
         group.counted.sort_unstable();
@@ -441,10 +442,8 @@ impl Committer {
         group
             .writes
             .push(set(keys::meta(META_STATE), self.state.to_bytes()));
-        let written = match group.texts {
-            None => self.core.kv.write(group.writes, When::Now).await,
-            Some(texts) => self.write_with(group.writes, texts).await,
-        };
+        drop(group.newest);
+        let written = self.put((group.writes, group.ahead), group.texts).await;
         if let Err(error) = &written {
             self.core.fail(error);
             return written;
@@ -459,13 +458,28 @@ impl Committer {
         Ok(())
     }
 
-    /// Writes changes of postings too. Nobody changes others until it is done.
-    async fn write_with(&self, mut writes: Vec<Write>, texts: Edits) -> Result<(), Error> {
-        let _texts = self.core.texts.lock().await;
-        let view = self.core.kv.view()?;
-        writes.extend(texts.into_writes(&view)?);
-        drop(view);
-        self.core.kv.write(writes, When::Now).await
+    /// Writes what a group writes, and changes of postings. While those are
+    /// changed, or new ones may yet be taken back, nobody else changes any.
+    async fn put(
+        &self,
+        (mut writes, mut ahead): (Vec<Write>, Vec<Write>),
+        texts: Option<Edits>,
+    ) -> Result<(), Error> {
+        let kv = &self.core.kv;
+        let large = ahead::is_large(&ahead);
+        let _texts = match large || texts.is_some() {
+            true => Some(self.core.texts.lock().await),
+            false => None,
+        };
+        if let Some(texts) = texts {
+            writes.extend(texts.into_writes(&kv.view()?)?);
+        }
+        if large {
+            return ahead::write(kv, ahead, writes).await;
+        }
+        // In this order: rows made anew may replace some of the same group.
+        ahead.extend(writes);
+        kv.write(ahead, When::Now).await
     }
 }
 

@@ -23,7 +23,7 @@ use crate::main_date::MainDate;
 use crate::sample::Samples;
 use crate::space::Space;
 use crate::superseded::Superseded;
-use crate::{Options, format, keys};
+use crate::{Options, ahead, format, keys};
 
 pub(crate) const META_STATE: &str = "state";
 pub(crate) const META_FLOOR: &str = "floor";
@@ -87,6 +87,7 @@ impl Core {
         let key = keyring.derive("storage-engine").map_err(sealing)?;
         let kv = Kv::open(&dir.join("engine"), &key, memory)?;
         format::bring_up_to_date(&kv, &dir)?;
+        ahead::remove(&kv)?;
         let view = kv.view()?;
         let blobs = Folder::open(&dir)?;
         let codec = open_codec(&kv, &view, dictionary)?;

@@ -4,6 +4,7 @@
 //! - 2: audit entries under `w`. A table of nothing but audit entries, as
 //!   searches make it, now lies behind the index, and searches need not look
 //!   into it.
+//! - 3: what large groups write ahead, under `p` until they are whole.
 
 use std::path::Path;
 
@@ -13,7 +14,7 @@ use crate::keys;
 use crate::kv::{Kv, View, When};
 
 /// Raised by a change that older code cannot read.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 pub(crate) const META_FORMAT: &str = "format";
 
@@ -38,6 +39,7 @@ pub(crate) fn bring_up_to_date(kv: &Kv, dir: &Path) -> Result<(), Error> {
     match format {
         Some(FORMAT) => return Ok(()),
         Some(1) => move_audit(kv)?,
+        Some(2) => {}
         Some(newer) if newer > FORMAT => {
             return Err(Error::Unavailable(format!(
                 "{}: written by a later version (format {newer}; this one reads {FORMAT})",

@@ -1,4 +1,4 @@
-//! The keys: what is kept where. Part of the stored format (version 2).
+//! The keys: what is kept where. Part of the stored format (version 3).
 //!
 //! | key | value |
 //! |---|---|
@@ -16,6 +16,7 @@
 //! | `n` scope kind | how many records are current |
 //! | `d` scope kind | which date parameters are the main date |
 //! | `s` scope kind | a sample of the kind |
+//! | `p` number | the keys of a piece of a group that is being written; see `ahead` |
 //! | `o` scope kind id seq | nothing: an audit entry is about this record |
 //! | `w` scope seq | an audit entry |
 //!
@@ -39,6 +40,7 @@ pub(crate) const GARBAGE: u8 = b'g';
 pub(crate) const COUNT: u8 = b'n';
 pub(crate) const DATES: u8 = b'd';
 pub(crate) const SAMPLE: u8 = b's';
+pub(crate) const AHEAD: u8 = b'p';
 pub(crate) const AUDIT: u8 = b'w';
 pub(crate) const ABOUT: u8 = b'o';
 

@@ -8,6 +8,7 @@
 //! at once. Reads answer on the caller's thread from a snapshot. Every format
 //! on disk is stamped with a version, and a newer one is refused.
 
+mod ahead;
 mod aside;
 mod audit;
 mod audit_log;

@@ -1,5 +1,6 @@
 //! The conformance suite on this engine, and what only this engine promises.
 
+mod ahead;
 mod budget;
 mod cliffs;
 mod crash;

@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
-use futures_util::stream::{self, StreamExt};
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{FuturesOrdered, StreamExt};
 use salus_auth::Grant;
 use salus_fhir::issue::operation_outcome;
 
@@ -24,9 +24,11 @@ use crate::error::Error;
 
 /// How many entries are under way at once; they share group commits.
 const ENTRIES_AT_ONCE: usize = 16;
+/// About how long an entry of an answer is that shows no resource.
+pub(super) const ANSWER_BYTES: usize = 256;
 
 impl Service {
-    /// Answers every entry of a batch.
+    /// Answers every entry of a batch. Only those under way are held beside the text of the answer.
     pub(super) async fn batch(
         &self,
         cx: &Context,
@@ -34,33 +36,29 @@ impl Service {
         requests: Vec<Result<Request<'_>, Error>>,
         options: &BundleOptions,
     ) -> Result<Reply, Error> {
-        let mut bundle = BundleWriter::new("batch-response", requests.len() * 256);
-        let mut shown = Vec::with_capacity(requests.len());
-        let mut entries = Vec::with_capacity(requests.len());
-        // No client can send such a key: a header has no zero byte.
-        let key = |index| Some(format!("{}\0{index}", options.idempotency_key.as_ref()?));
+        let mut bundle = BundleWriter::new("batch-response", requests.len() * ANSWER_BYTES);
+        let mut under_way = FuturesOrdered::new();
         for (index, request) in requests.into_iter().enumerate() {
-            let is_get = matches!(
-                &request,
-                Ok(Request {
-                    asks: Asks::Get,
-                    ..
-                })
-            );
-            shown.push(options.representation || is_get);
-            entries.push(match request {
-                Ok(request) => self.batch_entry(cx, request, options, key(index)),
+            if under_way.len() == ENTRIES_AT_ONCE
+                && let Some((shown, reply)) = under_way.next().await
+            {
+                write_answer(&mut bundle, reply, shown);
+            }
+            // No client can send such a key: a header has no zero byte.
+            let key = options.idempotency_key.as_ref();
+            let key = key.map(|key| format!("{key}\0{index}"));
+            let is_get = matches!(&request, Ok(request) if matches!(request.asks, Asks::Get));
+            let shown = options.representation || is_get;
+            let reply = match request {
+                Ok(request) => self.batch_entry(cx, request, options, key),
                 Err(fault) => {
                     let fault = async { Err(fault) };
                     Box::pin(self.attempt(cx, grant, What::Batch, "Bundle", fault))
                 }
-            });
+            };
+            under_way.push_back(reply.map(move |reply| (shown, reply)));
         }
-        let replies: Vec<_> = stream::iter(entries)
-            .buffered(ENTRIES_AT_ONCE)
-            .collect()
-            .await;
-        for (shown, reply) in shown.into_iter().zip(replies) {
+        while let Some((shown, reply)) = under_way.next().await {
             write_answer(&mut bundle, reply, shown);
         }
         Ok(Reply {

@@ -1,6 +1,6 @@
 //! How many bundles are worked on at once, by their length.
 //!
-//! A bundle takes about twenty times its length in memory until it is written.
+//! A bundle takes about thirteen times its length in memory until it is written.
 //! Were as many of them under way as there are clients, memory would have no
 //! bound; with more than the processors can work on, nothing is gained.
 

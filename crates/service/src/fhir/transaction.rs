@@ -15,7 +15,7 @@ use salus_fhir::issue::Issue;
 use salus_fhir::validate;
 use salus_store::Record;
 
-use super::batch::write_answer;
+use super::batch::{ANSWER_BYTES, write_answer};
 use super::bundle::{Asks, BundleOptions, Request};
 use super::check_writable;
 use super::delete::deleted;
@@ -49,11 +49,12 @@ impl Service {
     ) -> Result<Reply, Error> {
         let grants = self.grants(cx, requests).await?;
         let grant = grants.iter().flatten().next().unwrap_or(grant);
+        let shown = options.representation && may_see_all(cx, requests);
         let decide = || async {
             let snapshot = self.snapshot(cx).await?;
             let decided = self.decide(cx, &*snapshot, requests, &grants).await?;
             drop(snapshot);
-            let (writes, answer) = self.write_all(cx, &decided, &grants).await?;
+            let (writes, answer) = self.write_all(cx, &decided, &grants, shown).await?;
             let mut entry = Entry::new(cx, What::Transaction, Outcome::Success, grant.rule());
             entry.shows(&decided.found);
             Ok(Decision::Commit {
@@ -64,7 +65,6 @@ impl Service {
             })
         };
         let whole = (What::Transaction, grant);
-        let shown = options.representation && may_see_all(cx, requests);
         let answers = self.settle(cx, whole, named, shown, decide).await?;
         self.answer(cx, requests, answers, (shown, options)).await
     }
@@ -102,6 +102,7 @@ impl Service {
         cx: &Context,
         decided: &Decided<'_>,
         grants: &[Option<Grant>],
+        shown: bool,
     ) -> Result<Prepared, Error> {
         let issues_max = validate::Limits::default().issues_max;
         let mut writes = Vec::with_capacity(decided.plans.len());
@@ -116,8 +117,10 @@ impl Service {
                 continue;
             };
             match self.write(cx, grant, plan, decided) {
-                Ok((made, reply)) => {
+                Ok((made, mut reply)) => {
                     writes.extend(made);
+                    // It would be held until all are written.
+                    reply.body = reply.body.filter(|_| shown);
                     answers.push(Some(reply));
                 }
                 Err(error) if error.kind() == Kind::Unprocessable => {
@@ -180,7 +183,7 @@ impl Service {
         answers: Vec<Option<Reply>>,
         (shown, options): (bool, &BundleOptions),
     ) -> Result<Reply, Error> {
-        let mut bundle = BundleWriter::new("transaction-response", requests.len() * 256);
+        let mut bundle = BundleWriter::new("transaction-response", requests.len() * ANSWER_BYTES);
         for (request, answer) in requests.iter().zip(answers) {
             match answer {
                 Some(reply) => write_answer(&mut bundle, Ok(reply), shown),

@@ -42,7 +42,7 @@ fn a_later_format_is_refused() {
     drop(Embedded::open(options.clone()).unwrap());
     let key = options.keyring.derive("storage-engine").unwrap();
     let kv = Kv::open(&options.dir.join("engine"), &key, Memory::default()).unwrap();
-    let format = (keys::meta("format"), Some(vec![0, 0, 0, 3]));
+    let format = (keys::meta("format"), Some(vec![0, 0, 0, 99]));
     kv.write_here(vec![format], When::Now).unwrap();
     kv.close().unwrap();
     drop(kv);
