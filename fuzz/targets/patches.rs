@@ -23,6 +23,7 @@ fuzz_target!(|text: &[u8]| {
     ) {
         (Ok(patch), _) if form == b"xml" => Patch::xml(patch),
         (_, Ok(document)) if is_json => Patch::json(document),
+        (_, Ok(document)) if form == b"merge" => Patch::merge(document),
         (_, Ok(document)) => Patch::parameters(document),
         _ => return,
     };

@@ -13,7 +13,7 @@ const UNSUPPORTED: Failure = Failure::Http(
 );
 const UNSUPPORTED_PATCH: Failure = Failure::Http(
     StatusCode::UNSUPPORTED_MEDIA_TYPE,
-    "send a patch as application/json-patch+json or application/xml-patch+xml, or a Parameters \
+    "send a patch as application/json-patch+json, application/merge-patch+json or application/xml-patch+xml, or a Parameters \
      resource as application/fhir+json or application/fhir+xml",
 );
 
@@ -31,7 +31,7 @@ pub(crate) fn patch_format(headers: &HeaderMap) -> Result<PatchFormat, Failure> 
     }
     let ty = value.split(';').next().unwrap_or_default().trim();
     match PatchFormat::of_media_type(ty) {
-        Some(format @ (PatchFormat::Json | PatchFormat::Xml)) => Ok(format),
+        Some(format @ (PatchFormat::Json | PatchFormat::Merge | PatchFormat::Xml)) => Ok(format),
         Some(PatchFormat::FhirPath) | None => Err(UNSUPPORTED_PATCH),
     }
 }

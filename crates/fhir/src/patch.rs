@@ -1,6 +1,6 @@
 //! Changes of a part of a resource: <https://hl7.org/fhir/R4/http.html#patch>.
 //!
-//! JSON Patch and FHIRPath Patch change the JSON, XML Patch the XML form, which is read back.
+//! JSON Patch, JSON Merge Patch and FHIRPath Patch change the JSON, XML Patch the XML form, which is read back.
 //!
 //! A [`Patch`] is read once and can be applied to one text after another, as a write that is
 //! decided anew needs it. Each operation changes the text in one place and the text is parsed
@@ -13,6 +13,7 @@ mod error;
 mod fhirpath_patch;
 mod json_patch;
 mod list;
+mod merge_patch;
 mod pointer;
 mod selector;
 mod value;
@@ -28,6 +29,7 @@ use crate::xml;
 use draft::Draft;
 use fhirpath_patch::FhirPathPatch;
 use json_patch::JsonPatch;
+use merge_patch::MergePatch;
 use xml_patch::XmlPatch;
 
 /// The operations of a patch at most.
@@ -40,6 +42,7 @@ pub struct Patch(Form);
 #[derive(Debug)]
 enum Form {
     Json(JsonPatch),
+    Merge(MergePatch),
     FhirPath(FhirPathPatch),
     Xml(XmlPatch),
 }
@@ -48,6 +51,11 @@ impl Patch {
     /// Reads a JSON Patch (RFC 6902).
     pub fn json(document: Document) -> Result<Patch, Error> {
         JsonPatch::read(document).map(Form::Json).map(Patch)
+    }
+
+    /// Reads a JSON Merge Patch (RFC 7396).
+    pub fn merge(document: Document) -> Result<Patch, Error> {
+        MergePatch::read(document).map(Form::Merge).map(Patch)
     }
 
     /// Reads a FHIRPath Patch: a Parameters resource
@@ -70,6 +78,10 @@ impl Patch {
             Form::Json(patch) => {
                 patch.apply(&mut draft)?;
                 // What has no content has no place in a resource.
+                draft.prune()?;
+            }
+            Form::Merge(patch) => {
+                patch.apply(&mut draft)?;
                 draft.prune()?;
             }
             Form::FhirPath(patch) => patch.apply(&mut draft)?,

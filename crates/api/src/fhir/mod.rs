@@ -30,7 +30,7 @@ pub(crate) async fn create(call: &mut Call) -> Result<Response, Failure> {
     media::check_sent(&call.headers)?;
     let body = call.take_body().await?;
     let options = CreateOptions {
-        if_none_exist: call.header("if-none-exist").map(str::to_owned),
+        if_none_exist: none_exists(call)?,
         idempotency_key: reply::idempotency_key(call)?,
     };
     let reply = call
@@ -38,6 +38,16 @@ pub(crate) async fn create(call: &mut Call) -> Result<Response, Failure> {
         .create(&call.cx, call.param("type"), body, &options)
         .await?;
     finish(call, &wanted, reply)
+}
+
+/// The condition of a create: `If-None-Exist`, or as some clients write it, the query.
+fn none_exists(call: &Call) -> Result<Option<String>, Failure> {
+    if let Some(condition) = call.header("if-none-exist") {
+        return Ok(Some(condition.to_owned()));
+    }
+    let about_the_answer = |(name, _): &(String, String)| matches!(&**name, "_format" | "_pretty");
+    let has_criteria = !call.query_pairs()?.iter().all(about_the_answer);
+    Ok(call.uri.query().filter(|_| has_criteria).map(str::to_owned))
 }
 
 /// `GET [base]/[type]/[id]`

@@ -136,7 +136,7 @@ fn nothing_there() -> Error {
 }
 
 impl Draft<'_> {
-    fn add(&mut self, path: &Pointer, value: &str) -> Result<(), Error> {
+    pub(super) fn add(&mut self, path: &Pointer, value: &str) -> Result<(), Error> {
         let root = self.root();
         let Some((holder, name)) = path.place(root) else {
             return self.make(Edit::replace(root, value));
@@ -160,7 +160,7 @@ impl Draft<'_> {
         self.make(edit)
     }
 
-    fn remove(&mut self, path: &Pointer) -> Result<(), Error> {
+    pub(super) fn remove(&mut self, path: &Pointer) -> Result<(), Error> {
         let root = self.root();
         let Some((Some(holder), _)) = path.place(root) else {
             return Err(match path.find(root) {

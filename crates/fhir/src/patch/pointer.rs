@@ -4,7 +4,7 @@ use super::Error;
 use crate::json::{Kind, Node};
 
 /// A pointer, taken apart.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Pointer(Vec<String>);
 
 impl Pointer {
@@ -25,6 +25,12 @@ impl Pointer {
             .split('/')
             .map(|token| unescape(token).ok_or_else(refused));
         tokens.collect::<Result<_, _>>().map(Pointer)
+    }
+
+    /// A member of what it points at.
+    pub(super) fn child(&self, key: &str) -> Pointer {
+        let names = self.0.iter().map(String::as_str).chain([key]);
+        Pointer(names.map(str::to_owned).collect())
     }
 
     /// What it points at.

@@ -27,6 +27,11 @@ fn json(patch: &str, before: &str, expect: Result<&str, &str>) {
     check(Patch::json(parse(patch)), before, expect);
 }
 
+#[track_caller]
+fn merge(patch: &str, before: &str, expect: Result<&str, &str>) {
+    check(Patch::merge(parse(patch)), before, expect);
+}
+
 /// Operations as `type path | part=value ...`, values as members of a part.
 #[track_caller]
 fn path(operations: &[&str], before: &str, expect: Result<&str, &str>) {
@@ -62,6 +67,42 @@ fn every_other_byte_stays() {
         r#"[{"op":"add","path":"/b/1","value":0.10},{"op":"add","path":"/d","value":3.00}]"#;
     json(patch, before, Ok(after));
     json("[]", before, Ok(before));
+}
+
+/// The examples of RFC 7396, appendix A, that begin and end as objects, but for what is empty.
+#[test]
+fn merge_patches_do_as_their_standard_says() {
+    merge(r#"{"a":"c"}"#, r#"{"a":"b"}"#, Ok(r#"{"a":"c"}"#));
+    merge(r#"{"b":"c"}"#, r#"{"a":"b"}"#, Ok(r#"{"a":"b","b":"c"}"#));
+    merge(r#"{"a":null}"#, r#"{"a":"b"}"#, Ok("{}"));
+    let both = r#"{"a":"b","b":"c"}"#;
+    merge(r#"{"a":null}"#, both, Ok(r#"{"b":"c"}"#));
+    merge(r#"{"a":"c"}"#, r#"{"a":["b"]}"#, Ok(r#"{"a":"c"}"#));
+    merge(r#"{"a":["b"]}"#, r#"{"a":"c"}"#, Ok(r#"{"a":["b"]}"#));
+    let nested = r#"{"a":{"b":"d","c":null}}"#;
+    merge(nested, r#"{"a":{"b":"c"}}"#, Ok(r#"{"a":{"b":"d"}}"#));
+    let list = r#"{"a":[{"b":"c"}]}"#;
+    merge(r#"{"a":[1]}"#, list, Ok(r#"{"a":[1]}"#));
+    merge(r#"{"a":1}"#, r#"{"e":null}"#, Ok(r#"{"e":null,"a":1}"#));
+    let deep = r#"{"a":{"bb":{"ccc":null,"d":1.0}}}"#;
+    merge(deep, r#"{}"#, Ok(r#"{"a":{"bb":{"d":1.0}}}"#));
+}
+
+#[test]
+fn merge_patches_leave_every_other_byte_and_are_bounded() {
+    let before = "{\n  \"a\": 1.50,\n  \"b\" : { \"c\": 1e2, \"d\":[ 0.10 ] }\n}";
+    let after = "{\n  \"a\": 1.50,\n  \"b\" : { \"c\": 2.0, \"d\":[ 0.10 ] }\n}";
+    merge(r#"{"b":{"c":2.0}}"#, before, Ok(after));
+    merge("{}", before, Ok(before));
+    merge("[]", before, Err("is an object"));
+    let members: Vec<_> = (0..=OPERATIONS_MAX)
+        .map(|n| format!("\"m{n}\":1"))
+        .collect();
+    merge(
+        &format!("{{{}}}", members.join(",")),
+        "{}",
+        Err("1000 operations"),
+    );
 }
 
 #[test]

@@ -248,6 +248,8 @@ impl Control {
             let of = |ty: &&str| named(Parent::Type(definitions.resource_named(ty)?));
             let element = match parent.and_then(named) {
                 Some(key) => definitions.element(key.element).name,
+                // Clients ask for it as for an element; it is always there, as the id is.
+                None if name.trim() == "resourceType" => "id",
                 // What there is of this type without it is its id.
                 None if at.among.iter().any(|ty| of(ty).is_some()) => "id",
                 None => {

@@ -91,7 +91,13 @@ fn a_conditional_create_makes_at_most_one() {
     assert_eq!(found.id(), made.id());
     assert_eq!(found.body, made.body);
     assert_eq!(project.count("Patient"), 1);
-    project.post("Patient", &patient("1")).expect(201);
+    // Some clients write the condition as a query.
+    let again = project.post("Patient?identifier=urn:s|1&_format=json", &patient("1"));
+    assert_eq!(again.expect(200).id(), made.id());
+    project.post("Patient?nothing=1", &patient("1")).expect(400);
+    project
+        .post("Patient?_format=json", &patient("1"))
+        .expect(201);
     create(&project, "identifier=urn:s|1").expect(412);
     create(&project, "").expect(412);
     create(&project, "_count=1").expect(412);

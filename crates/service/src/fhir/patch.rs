@@ -32,16 +32,20 @@ use crate::pipeline::Write;
 pub enum PatchFormat {
     /// JSON Patch, RFC 6902.
     Json,
+    /// JSON Merge Patch, RFC 7396.
+    Merge,
     /// XML Patch, RFC 5261.
     Xml,
-    /// A Parameters resource: <https://hl7.org/fhir/R4/fhirpatch.html>.
+    /// A Parameters resource, <https://hl7.org/fhir/R4/fhirpatch.html>; any
+    /// other object is merged.
     FhirPath,
 }
 
 impl PatchFormat {
     /// The media types of patches, as the CapabilityStatement lists them.
-    pub const MEDIA_TYPES: [&str; 4] = [
+    pub const MEDIA_TYPES: [&str; 5] = [
         "application/json-patch+json",
+        "application/merge-patch+json",
         "application/xml-patch+xml",
         "application/fhir+json",
         "application/fhir+xml",
@@ -53,6 +57,7 @@ impl PatchFormat {
     pub fn of_media_type(ty: &str) -> Option<Self> {
         Some(match &*ty.to_ascii_lowercase() {
             "application/json-patch+json" => Self::Json,
+            "application/merge-patch+json" => Self::Merge,
             "application/xml-patch+xml" => Self::Xml,
             "application/fhir+json" | "application/json" | "text/json" => Self::FhirPath,
             _ => return None,
@@ -62,6 +67,7 @@ impl PatchFormat {
     fn mark(self) -> &'static [u8] {
         match self {
             Self::Json => b"json",
+            Self::Merge => b"merge",
             Self::Xml => b"xml",
             Self::FhirPath => b"fhirpath",
         }
@@ -162,7 +168,14 @@ impl Service {
         let limits = &self.settings.json;
         let patch = match format {
             PatchFormat::Json => Patch::json(incoming::parse(body, limits)?),
-            PatchFormat::FhirPath => Patch::parameters(incoming::parse(body, limits)?),
+            PatchFormat::Merge => Patch::merge(incoming::parse(body, limits)?),
+            PatchFormat::FhirPath => {
+                let document = incoming::parse(body, limits)?;
+                match is_parameters(document.root()) {
+                    true => Patch::parameters(document),
+                    false => Patch::merge(document),
+                }
+            }
             PatchFormat::Xml => {
                 let text = str::from_utf8(&body);
                 Patch::xml(text.map_err(|_| Error::invalid("the body is not UTF-8"))?)
@@ -230,6 +243,11 @@ impl Service {
             ..shown(current)
         }))
     }
+}
+
+fn is_parameters(node: Node<'_>) -> bool {
+    let ty = node.get("resourceType").and_then(Node::str);
+    !node.is_object() || ty.as_deref() == Some("Parameters")
 }
 
 /// Whether the caller may be shown resources of a type.
