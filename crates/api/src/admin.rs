@@ -1,10 +1,12 @@
 //! Administration: projects and clients, in JSON.
 
+use std::collections::BTreeMap;
+
 use axum::response::Response;
 use http::StatusCode;
-use salus_service::Cors;
 use salus_service::parameters::{IndexView, ParameterView};
 use salus_service::projects::ClientView;
+use salus_service::{Cors, History};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -39,6 +41,20 @@ struct NewCors {
     origins: Vec<String>,
     #[serde(default = "ten_minutes")]
     max_age_seconds: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewHistory {
+    types: BTreeMap<String, Keeping>,
+}
+
+/// What becomes of superseded versions.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Keeping {
+    Keep,
+    Purge,
 }
 
 fn ten_minutes() -> u32 {
@@ -120,6 +136,29 @@ pub(crate) async fn write_cors(call: &mut Call) -> Result<Response, Failure> {
         .write_cors(&call.cx, new.origins, new.max_age_seconds);
     let policy = written.await?;
     Ok(answer(StatusCode::OK, &view_cors(&policy)))
+}
+
+/// `GET /admin/history`: of which types superseded versions are not kept.
+pub(crate) async fn read_history(call: &mut Call) -> Result<Response, Failure> {
+    let setting = call.service().read_history_setting(&call.cx).await?;
+    Ok(answer(StatusCode::OK, &view_history(&setting)))
+}
+
+/// `PUT /admin/history` with `{"types": {"Observation": "purge"}}`
+pub(crate) async fn write_history(call: &mut Call) -> Result<Response, Failure> {
+    let new: NewHistory = body(call).await?;
+    let purged = new.types.into_iter();
+    let purged = purged.filter(|(_, keeping)| *keeping == Keeping::Purge);
+    let purged = purged.map(|(ty, _)| ty).collect();
+    let written = call.service().write_history_setting(&call.cx, purged);
+    let setting = written.await?;
+    Ok(answer(StatusCode::OK, &view_history(&setting)))
+}
+
+fn view_history(setting: &History) -> Value {
+    let purged = setting.purged.iter();
+    let types: serde_json::Map<_, _> = purged.map(|ty| (ty.clone(), json!("purge"))).collect();
+    json!({"default": "keep", "types": types})
 }
 
 fn view_cors(policy: &Cors) -> Value {

@@ -110,6 +110,8 @@ pub static ROUTES: &[Route] = {
         POST   Project "/admin/reindex"                 "reindex-pause"     Token(AdminWrite)       admin::pause_index;
         GET    Project "/admin/cors"                    "cors-read"         Token(AdminRead)        admin::read_cors;
         PUT    Project "/admin/cors"                    "cors-write"        Token(AdminWrite)       admin::write_cors;
+        GET    Project "/admin/history"                 "history-read"      Token(AdminRead)        admin::read_history;
+        PUT    Project "/admin/history"                 "history-write"     Token(AdminWrite)       admin::write_history;
 
         GET    Fhir    "/metadata"                      "capabilities"      Public                  fhir::capabilities;
         GET    Fhir    "/$versions"                     "$versions"         Public                  fhir::versions;
@@ -153,6 +155,9 @@ pub static ROUTES: &[Route] = {
         POST   Fhir    "/{type}/$match"                  "$match"            Token(Operation)        fhir::operation_post;
         POST   Fhir    "/{type}/$merge"                  "$merge"            Token(Operation)        fhir::operation_post;
         POST   Fhir    "/{type}/$merge-undo"             "$merge-undo"       Token(Operation)        fhir::operation_post;
+        POST   Fhir    "/$purge-history"                 "$purge-history-system" Token(Operation)    fhir::operation_post;
+        POST   Fhir    "/{type}/$purge-history"          "$purge-history-type" Token(Operation)      fhir::operation_post;
+        POST   Fhir    "/{type}/{id}/$purge-history"     "$purge-history"    Token(Operation)        fhir::operation_post;
         POST   Fhir    "/$reindex"                       "$reindex"          Token(Operation)        fhir::operation_post;
         POST   Fhir    "/$process-message"               "$process-message"  Token(Operation)        fhir::operation_post;
     }

@@ -54,6 +54,8 @@ pub enum Action {
     Transaction,
     /// Send a message to be handled.
     ProcessMessage,
+    /// Destroy superseded versions of resources.
+    PurgeHistory,
     /// Read what the server can do.
     Capabilities,
     /// Prove who one is.
@@ -88,7 +90,7 @@ pub enum Action {
 
 impl Action {
     /// Every action, for tables and tests.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Read,
         Self::VRead,
         Self::HistoryInstance,
@@ -103,6 +105,7 @@ impl Action {
         Self::Validate,
         Self::Transaction,
         Self::ProcessMessage,
+        Self::PurgeHistory,
         Self::Capabilities,
         Self::SignIn,
         Self::SignOut,
@@ -130,6 +133,7 @@ impl Action {
             Self::Update | Self::Patch => Class::Resource(Right::UPDATE),
             Self::Delete => Class::Resource(Right::DELETE),
             Self::HistorySystem => Class::AllResources,
+            Self::PurgeHistory => Class::Past,
             Self::Batch | Self::Transaction | Self::Validate | Self::ProcessMessage => {
                 Class::Envelope
             }
@@ -155,6 +159,8 @@ enum Class {
     Own,
     Resource(Right),
     AllResources,
+    /// For administrators only, since it cannot be undone.
+    Past,
     Envelope,
     Accounts,
     Projects,
@@ -303,13 +309,15 @@ fn fits(class: Class, scope: Scope, target: Target<'_>) -> Result<(), Denied> {
     let in_system = scope == Scope::SYSTEM;
     match (class, target) {
         (Class::Resource(Right::READ | Right::SEARCH), Target::Type(AUDIT_EVENT)) => Ok(()),
-        (Class::Resource(_), Target::Type(AUDIT_EVENT)) => {
+        (Class::Resource(_) | Class::Past, Target::Type(AUDIT_EVENT)) => {
             Err(Denied("audit is written by the server only"))
         }
         (Class::Resource(_), Target::System) | (Class::AllResources, Target::Type(_)) => {
             Err(Denied("no such action"))
         }
-        (Class::Resource(_) | Class::AllResources | Class::Envelope, _) if in_system => {
+        (Class::Resource(_) | Class::AllResources | Class::Past | Class::Envelope, _)
+            if in_system =>
+        {
             Err(Denied("no resources outside projects"))
         }
         (Class::Projects | Class::Metrics, _) if !in_system => {
@@ -320,6 +328,7 @@ fn fits(class: Class, scope: Scope, target: Target<'_>) -> Result<(), Denied> {
             | Class::Own
             | Class::Resource(_)
             | Class::AllResources
+            | Class::Past
             | Class::Envelope
             | Class::Accounts
             | Class::Projects
@@ -340,7 +349,12 @@ fn by_scopes(scopes: &Scopes, class: Class, target: Target<'_>) -> Result<Rule, 
             return Ok(Rule::Named("entries are decided one by one"));
         }
         Class::Metrics => scopes.on_metrics(),
-        Class::Envelope | Class::Open | Class::Own | Class::Accounts | Class::Projects => None,
+        Class::Envelope
+        | Class::Past
+        | Class::Open
+        | Class::Own
+        | Class::Accounts
+        | Class::Projects => None,
     };
     scope
         .map(|text| Rule::Scope(Arc::clone(text)))

@@ -7,6 +7,7 @@
 
 mod client;
 mod cors;
+mod history;
 mod index;
 mod project;
 mod session;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use client::Client;
 pub use cors::Cors;
+pub use history::History;
 pub use index::{Goal, Index, Step};
 pub use project::Project;
 pub use session::{Owner, Session};

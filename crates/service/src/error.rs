@@ -156,6 +156,12 @@ impl From<salus_store::Error> for Error {
                 Kind::Gone,
                 "this page is too old; start the search or history again",
             ),
+            // Not 410, which would say that the resource was deleted in it
+            // (<https://hl7.org/fhir/R4/http.html#vread>).
+            Store::Purged => (
+                Kind::NotFound,
+                "this version was purged: only newer ones of the resource are kept",
+            ),
             Store::TooCostly { .. } | Store::TookTooLong { .. } => {
                 (Kind::Unprocessable, "the search costs too much")
             }

@@ -11,6 +11,7 @@ mod cursor;
 pub mod error;
 pub mod fhir;
 mod ids;
+mod keeping;
 mod packed;
 pub mod parameters;
 mod pipeline;
@@ -21,7 +22,7 @@ mod time;
 use std::sync::Arc;
 
 pub use salus_auth::Secret;
-pub use salus_auth::record::Cors;
+pub use salus_auth::record::{Cors, History};
 use salus_auth::{Action, Subject};
 use salus_crypto::SecretKey;
 use salus_fhir::json;

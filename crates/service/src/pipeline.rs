@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use salus_auth::{Action, Grant, Target};
 use salus_fhir::reference::is_id;
-use salus_store::{At, Batch, Content, Held, Kind, Precondition, Put, Scope, SealKey};
+use salus_store::{At, Batch, Content, Held, Kind, Precondition, Purge, Put, Scope, SealKey};
 
 use crate::Service;
 use crate::audit::entry::{Entity, Entry, Outcome, What};
@@ -30,6 +30,8 @@ pub(crate) struct Write {
     entity: Option<Entity>,
     /// What is kept of what it contains.
     contained: Vec<Put>,
+    /// Kinds whose past is purged from now on, if they change with it.
+    purging: Option<Vec<Kind>>,
 }
 
 impl Write {
@@ -75,12 +77,21 @@ impl Write {
         Self::of(ty, put)
     }
 
+    /// The same, with the kinds whose past is purged from now on.
+    pub(crate) fn with_purging(self, kinds: Vec<Kind>) -> Self {
+        Self {
+            purging: Some(kinds),
+            ..self
+        }
+    }
+
     /// A record beside others that nobody asks about, in the audit neither.
     pub(crate) fn aside(_grant: &Grant, put: Put) -> Self {
         Self {
             put,
             entity: None,
             contained: Vec::new(),
+            purging: None,
         }
     }
 
@@ -94,6 +105,7 @@ impl Write {
             put,
             entity: Some(entity),
             contained: Vec::new(),
+            purging: None,
         }
     }
 }
@@ -216,7 +228,9 @@ impl Service {
     ) -> Result<(), salus_store::Error> {
         let mut puts = self.removals(cx, &writes, &mut preconditions).await?;
         puts.reserve(writes.len());
+        let mut purging = None;
         for write in writes {
+            purging = write.purging.or(purging);
             if let Some(entity) = write.entity {
                 entry.concerns(entity, write.put.kind, &write.put.seal);
             }
@@ -224,19 +238,33 @@ impl Service {
             puts.extend(write.contained);
         }
         let batch = Batch {
-            scope: cx.scope,
-            time_ms: cx.now_ms,
             preconditions,
-            puts,
-            reindexed: Vec::new(),
+            purging,
             audit: vec![entry.seal()],
             // Whoever changes the set waits until this is done.
             held: Some(Held::new(Arc::clone(&cx.parameters))),
+            ..Batch::of(cx.scope, cx.now_ms, puts)
         };
         let defines = batch.puts.iter().any(|put| put.kind == DEFINITIONS);
         if defines && let Some(project) = self.parameters.project(cx.scope) {
             return self.define(cx, project, batch).await;
         }
+        self.store.commit(batch).await.map(|_| ())
+    }
+
+    /// Commits purges and their audit entry together.
+    pub(crate) async fn commit_purges(
+        &self,
+        cx: &Context,
+        _grant: &Grant,
+        entry: Entry,
+        purged: Vec<Purge>,
+    ) -> Result<(), salus_store::Error> {
+        let batch = Batch {
+            purged,
+            audit: vec![entry.seal()],
+            ..Batch::of(cx.scope, cx.now_ms, Vec::new())
+        };
         self.store.commit(batch).await.map(|_| ())
     }
 
@@ -258,7 +286,13 @@ impl Service {
                 none => none.insert(self.store.snapshot(cx.scope, At::Now).await?),
             };
             let (id, version) = (&*put.id, put.version - 1);
-            let replaced = snapshot.version(put.kind, id, version).await?;
+            let replaced = match snapshot.version(put.kind, id, version).await {
+                // Another came after it, or it would be there.
+                Err(salus_store::Error::Purged) => {
+                    return Err(salus_store::Error::Conflict { precondition: None });
+                }
+                replaced => replaced?,
+            };
             if let Some(Content::Body(body)) = replaced.map(|record| record.content) {
                 let container = Container { ty, id, version };
                 let to = (&mut puts, &mut *preconditions);

@@ -16,6 +16,10 @@
 //! | 1 | number of the dictionary, 255 if the body is not compressed |
 //! | 4 | length of the plain body |
 //! | rest | the sealed body; its AAD is scope, kind, version and id |
+//!
+//! Format 2 is what is left of a version that was purged: the same as far as
+//! the id of the patient, and the SHA-256 of what was there, with zeros for the
+//! latest time, as the chain of changes has it.
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -24,6 +28,7 @@ use salus_store::{Content, Error, Kind, Record, Scope, SealKey, Seq};
 use zstd::bulk::{Compressor, Decompressor};
 
 const FORMAT: u8 = 1;
+const PURGED: u8 = 2;
 const DELETED: u8 = 1;
 const ENDS_BATCH: u8 = 2;
 const PATIENT: u8 = 4;
@@ -72,10 +77,21 @@ pub(crate) struct Stored<'a> {
     pub(crate) time_ms: i64,
     pub(crate) id: &'a str,
     patient: Option<&'a str>,
-    slot: Slot,
-    dictionary: u8,
-    length: usize,
-    sealed: &'a [u8],
+    body: Kept<'a>,
+    /// The length of all before.
+    head: usize,
+}
+
+enum Kept<'a> {
+    Sealed {
+        slot: Slot,
+        dictionary: u8,
+        length: usize,
+        sealed: &'a [u8],
+    },
+    Purged {
+        digest: [u8; 32],
+    },
 }
 
 impl Codec {
@@ -172,6 +188,14 @@ impl NewVersion<'_> {
     }
 }
 
+/// The digest of a version in the chain of changes: of its bytes with zeros for
+/// the latest time.
+pub(crate) fn digest(bytes: &[u8]) -> [u8; 32] {
+    let mut bytes = bytes.to_vec();
+    set_latest(&mut bytes, 0);
+    salus_crypto::sha256(&bytes)
+}
+
 /// Fills in the latest time of any version so far.
 pub(crate) fn set_latest(bytes: &mut [u8], latest_ms: i64) {
     if let Some(place) = bytes.get_mut(LATEST_AT..LATEST_AT + 8) {
@@ -186,10 +210,8 @@ impl<'a> Stored<'a> {
     }
 
     fn take(rest: &mut &'a [u8]) -> Option<Self> {
+        let whole = rest.len();
         let [format, flags] = take::<2>(rest)?;
-        if format != FORMAT {
-            return None;
-        }
         let latest_ms = i64::from_be_bytes(take(rest)?);
         let scope = Scope(u32::from_be_bytes(take(rest)?));
         let kind = Kind(u32::from_be_bytes(take(rest)?));
@@ -200,9 +222,14 @@ impl<'a> Stored<'a> {
             0 => None,
             _ => Some(take_text(rest)?),
         };
-        let slot = Slot::from_number(u32::from_be_bytes(take(rest)?));
-        let [dictionary] = take(rest)?;
-        let length = usize::try_from(u32::from_be_bytes(take(rest)?)).ok()?;
+        let head = whole - rest.len();
+        let body = match format {
+            FORMAT => Kept::sealed(rest)?,
+            PURGED => Kept::Purged {
+                digest: std::mem::take(rest).try_into().ok()?,
+            },
+            _ => return None,
+        };
         Some(Self {
             flags,
             latest_ms,
@@ -212,11 +239,45 @@ impl<'a> Stored<'a> {
             time_ms,
             id,
             patient,
-            slot,
-            dictionary,
-            length: (length <= BODY_MAX).then_some(length)?,
-            sealed: std::mem::take(rest),
+            body,
+            head,
         })
+    }
+
+    /// The digest of what was there before it was purged.
+    pub(crate) fn purged(&self) -> Option<[u8; 32]> {
+        match self.body {
+            Kept::Purged { digest } => Some(digest),
+            Kept::Sealed { .. } => None,
+        }
+    }
+
+    pub(crate) fn seal(&self) -> SealKey {
+        self.patient
+            .map_or(SealKey::Scope, |id| SealKey::Patient(id.into()))
+    }
+
+    /// What a purge leaves of the bytes that this was read from.
+    pub(crate) fn left_of(&self, bytes: &[u8]) -> Vec<u8> {
+        let mut left = bytes.get(..self.head).unwrap_or_default().to_vec();
+        if let Some(format) = left.first_mut() {
+            *format = PURGED;
+        }
+        left.extend_from_slice(&digest(bytes));
+        left
+    }
+
+    /// The version as a log of changes shows it, if it was purged.
+    pub(crate) fn without_body(&self, seq: u64) -> Record {
+        Record {
+            kind: self.kind,
+            id: self.id.into(),
+            version: self.version,
+            time_ms: self.time_ms,
+            seq: Seq(seq),
+            seal: self.seal(),
+            content: Content::Body(Bytes::new()),
+        }
     }
 
     pub(crate) fn is_deleted(&self) -> bool {
@@ -234,9 +295,18 @@ impl<'a> Stored<'a> {
 
     /// The version with its body opened, but still compressed.
     pub(crate) fn unseal(&self, seq: u64, keyring: &Keyring) -> Result<Opened, Error> {
+        let Kept::Sealed {
+            slot,
+            dictionary,
+            length,
+            sealed,
+        } = self.body
+        else {
+            return Err(Error::Purged);
+        };
         let aad = aad(self.scope, self.kind, self.version, self.id);
         let packed = keyring
-            .open_sealed(self.slot, &aad, self.sealed)
+            .open_sealed(slot, &aad, sealed)
             .map_err(|e| opening(&e, seq))?;
         Ok(Opened {
             scope: self.scope,
@@ -247,9 +317,23 @@ impl<'a> Stored<'a> {
             seq,
             patient: self.patient.map(Into::into),
             deleted: self.is_deleted(),
-            dictionary: self.dictionary,
-            length: self.length,
+            dictionary,
+            length,
             packed: packed.into(),
+        })
+    }
+}
+
+impl<'a> Kept<'a> {
+    fn sealed(rest: &mut &'a [u8]) -> Option<Self> {
+        let slot = Slot::from_number(u32::from_be_bytes(take(rest)?));
+        let [dictionary] = take(rest)?;
+        let length = usize::try_from(u32::from_be_bytes(take(rest)?)).ok()?;
+        Some(Self::Sealed {
+            slot,
+            dictionary,
+            length: (length <= BODY_MAX).then_some(length)?,
+            sealed: std::mem::take(rest),
         })
     }
 }

@@ -1,7 +1,8 @@
 //! Versions read lately, in memory.
 //!
 //! A version never changes, so what was read of one stays right for good and
-//! nothing has to be taken back, but for its rows when it is indexed anew. Bodies are kept as they are sealed, that is
+//! nothing has to be taken back, but for its rows when it is indexed anew, and
+//! for its body when it is purged. Bodies are kept as they are sealed, that is
 //! compressed: twice as many find room, and opening costs more than expanding.
 
 use std::sync::Arc;
@@ -24,8 +25,8 @@ pub(crate) struct Cache {
     replaced: RwLock<Era>,
 }
 
-/// How often rows were replaced until some view was opened. What an older view
-/// reads is not kept: it may be the rows that were replaced.
+/// How often something was taken back until some view was opened. What an older
+/// view reads is not kept: it may be just that.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Era(u64);
 
@@ -46,14 +47,28 @@ impl Cache {
     pub(crate) fn body<E>(
         &self,
         seq: u64,
+        era: Era,
         read: impl FnOnce() -> Result<Opened, E>,
     ) -> Result<Arc<Opened>, E> {
         if let Some(body) = self.bodies.get(&seq) {
             return Ok(body);
         }
         let body = Arc::new(read()?);
-        self.bodies.insert(seq, Arc::clone(&body));
+        let now = self.replaced.read();
+        if *now == era {
+            self.bodies.insert(seq, Arc::clone(&body));
+        }
         Ok(body)
+    }
+
+    /// The bodies of these versions are gone, and no view that is opened from
+    /// now on shows them.
+    pub(crate) fn purge(&self, seqs: impl Iterator<Item = u64>) {
+        let mut era = self.replaced.write();
+        era.0 += 1;
+        for seq in seqs {
+            self.bodies.remove(&seq);
+        }
     }
 
     /// To be asked before a view is opened.

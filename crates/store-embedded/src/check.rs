@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use salus_crypto::merkle::Frontier;
-use salus_crypto::sha256;
 use salus_store::{Error, Kind, Scope};
 
 use crate::chain::Link;
@@ -31,7 +30,9 @@ pub(crate) fn check(core: &Arc<Core>) -> Result<Vec<String>, Error> {
         _watch: watch,
         faults: Vec::new(),
         versions: HashMap::new(),
+        purges: HashMap::new(),
     };
+    check.purges()?;
     check.bodies()?;
     check.chain()?;
     check.newest()?;
@@ -53,6 +54,9 @@ struct Check<'a> {
     _watch: Watch,
     faults: Vec<String>,
     versions: HashMap<u64, Version>,
+    /// Of each record that was purged, without the space of its key, the first
+    /// version that was not.
+    purges: HashMap<Vec<u8>, u64>,
 }
 
 /// What is known of a version.
@@ -61,6 +65,8 @@ struct Version {
     of: (Scope, Kind),
     number: u64,
     deleted: bool,
+    /// Only that it was there is left.
+    purged: bool,
     newest: bool,
     older: bool,
     /// Keys that its rows should have in the index, and have not been met.
@@ -89,7 +95,16 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Every body opens.
+    /// What was purged of which record.
+    fn purges(&mut self) -> Result<(), Error> {
+        self.scan(keys::PURGED, |check, key, below| {
+            let of = key.get(1..).unwrap_or_default().to_vec();
+            check.purges.insert(of, keys::last_number(below));
+            Ok(())
+        })
+    }
+
+    /// Every body opens, but for those that were purged.
     fn bodies(&mut self) -> Result<(), Error> {
         let visible = self.state.seq;
         self.scan(keys::BODY, |check, key, bytes| {
@@ -104,13 +119,22 @@ impl Check<'_> {
                     return Ok(());
                 }
             };
-            if let Err(error) = stored.open(seq, &check.core.codec, &check.core.keyring) {
+            let purged = stored.purged();
+            if purged.is_some() {
+                let mark = keys::record(keys::PURGED, stored.scope, stored.kind, stored.id);
+                if check
+                    .purges
+                    .get(&mark[1..])
+                    .is_none_or(|below| stored.version >= *below)
+                {
+                    check.fault(format!("version {seq}: purged without a mark"));
+                }
+            } else if let Err(error) = stored.open(seq, &check.core.codec, &check.core.keyring) {
                 check.fault(format!("version {seq}: {error}"));
             }
-            let mut bytes = bytes.to_vec();
-            body::set_latest(&mut bytes, 0);
             let version = Version {
-                digest: sha256(&bytes),
+                digest: purged.unwrap_or_else(|| body::digest(bytes)),
+                purged: purged.is_some(),
                 of: (stored.scope, stored.kind),
                 number: stored.version,
                 deleted: stored.is_deleted(),
@@ -178,14 +202,18 @@ impl Check<'_> {
         })
     }
 
-    /// Every older version is there, and every version is the newest or an older one.
+    /// Every older version is there, and every version is the newest or an older
+    /// one, or was purged.
     fn older(&mut self) -> Result<(), Error> {
         self.scan(keys::VERSION, |check, key, bytes| {
             let (number, seq) = (keys::last_number(key), keys::last_number(bytes));
             let of = kind_of_key(key);
+            let record = key.get(1..key.len() - keys::SEQ_LEN).unwrap_or_default();
+            let below = check.purges.get(record).copied().unwrap_or(0);
             let fits = check.versions.get_mut(&seq).is_some_and(|version| {
                 version.older = true;
-                Some(version.of) == of && version.number == number
+                let kept = !version.purged && (version.deleted || number >= below);
+                Some(version.of) == of && version.number == number && kept
             });
             if !fits {
                 check.fault(format!("older version {seq}: not its body"));
@@ -193,7 +221,10 @@ impl Check<'_> {
             Ok(())
         })?;
         let lost = self.versions.iter();
-        let lost = lost.filter(|(_, version)| version.newest == version.older);
+        let lost = lost.filter(|(_, version)| match version.purged {
+            true => version.newest || version.older,
+            false => version.newest == version.older,
+        });
         let lost: Vec<u64> = lost.map(|(seq, _)| *seq).collect();
         for seq in lost {
             self.fault(format!("version {seq}: no record leads to it"));

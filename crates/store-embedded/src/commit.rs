@@ -24,6 +24,7 @@ use crate::core::{Core, META_FRONTIER, META_STATE, State, read_count, set};
 use crate::kv::{View, When, Write};
 use crate::newest::Newest;
 use crate::prepare::{Dates, Prepared, PreparedPut};
+use crate::purge::{self, PreparedPurge};
 use crate::queue::Queue;
 use crate::reader::Reader;
 use crate::reindex::PreparedRows;
@@ -82,6 +83,9 @@ struct Group {
     reindexed: Vec<u64>,
     /// Of what the texts of those were, and are now.
     texts: Option<Edits>,
+    purged: Vec<(Scope, PreparedPurge)>,
+    /// Kinds that are purged from now on.
+    purging: Vec<(Scope, Vec<Kind>)>,
     /// Let go when the group is shown.
     held: Vec<Held>,
     counted: Vec<(Scope, Kind)>,
@@ -267,6 +271,12 @@ impl Committer {
             group.ahead.push(set(block.key, block.value));
         }
         group.held.extend(batch.held);
+        let purged = batch.purged.into_iter().map(|purge| (scope, purge));
+        group.purged.extend(purged);
+        if let Some(kinds) = batch.purging {
+            group.writes.push(purge::kinds_of(scope, &kinds));
+            group.purging.push((scope, kinds));
+        }
         for new in batch.reindexed {
             self.apply_rows(group, scope, new);
         }
@@ -416,7 +426,8 @@ impl Committer {
 
     /// Writes the group and shows it.
     async fn write(&mut self, mut group: Group) -> Result<(), Error> {
-        if group.writes.is_empty() && group.ahead.is_empty() {
+        let nothing = group.writes.is_empty() && group.ahead.is_empty();
+        if nothing && group.purged.is_empty() {
             return Ok(());
         }
         group.counted.sort_unstable();
@@ -443,13 +454,21 @@ impl Committer {
             .writes
             .push(set(keys::meta(META_STATE), self.state.to_bytes()));
         drop(group.newest);
-        let written = self.put((group.writes, group.ahead), group.texts).await;
+        let changed = (group.texts, &*group.purged);
+        let written = self.put((group.writes, group.ahead), changed).await;
         if let Err(error) = &written {
             self.core.fail(error);
             return written;
         }
         if !group.reindexed.is_empty() {
             self.core.cache.replace(&group.reindexed);
+        }
+        for (scope, kinds) in group.purging {
+            self.core.purging.write().insert(scope, kinds);
+        }
+        if !group.purged.is_empty() {
+            let purged = group.purged.iter().flat_map(|(_, purge)| purge.seqs());
+            self.core.cache.purge(purged);
         }
         if !group.superseded.is_empty() {
             self.core.superseded.add(group.superseded.into_iter());
@@ -458,21 +477,24 @@ impl Committer {
         Ok(())
     }
 
-    /// Writes what a group writes, and changes of postings. While those are
-    /// changed, or new ones may yet be taken back, nobody else changes any.
+    /// Writes what a group writes, changes of postings, and purges. While those
+    /// are changed, or new ones may yet be taken back, nobody else changes any.
     async fn put(
         &self,
         (mut writes, mut ahead): (Vec<Write>, Vec<Write>),
-        texts: Option<Edits>,
+        (texts, purged): (Option<Edits>, &[(Scope, PreparedPurge)]),
     ) -> Result<(), Error> {
         let kv = &self.core.kv;
         let large = ahead::is_large(&ahead);
-        let _texts = match large || texts.is_some() {
+        let _texts = match large || texts.is_some() || !purged.is_empty() {
             true => Some(self.core.texts.lock().await),
             false => None,
         };
         if let Some(texts) = texts {
             writes.extend(texts.into_writes(&kv.view()?)?);
+        }
+        if !purged.is_empty() {
+            writes.extend(purge::writes(&kv.view()?, purged)?);
         }
         if large {
             return ahead::write(kv, ahead, writes).await;
@@ -554,6 +576,7 @@ fn again(error: &Error) -> Error {
         Error::Unavailable(what) => Error::Unavailable(what.clone()),
         other @ (Error::Conflict { .. }
         | Error::SnapshotGone(_)
+        | Error::Purged
         | Error::TooCostly { .. }
         | Error::TookTooLong { .. }
         | Error::Misuse(_)) => Error::Unavailable(other.to_string()),

@@ -5,6 +5,10 @@
 //!   searches make it, now lies behind the index, and searches need not look
 //!   into it.
 //! - 3: what large groups write ahead, under `p` until they are whole.
+//! - 4: versions may be purged: another form of body, marks under `e`, kinds
+//!   under `m` `purging/`.
+//!
+//! A store of format 2 or 3 has nothing of what came later, and needs no change.
 
 use std::path::Path;
 
@@ -14,7 +18,7 @@ use crate::keys;
 use crate::kv::{Kv, View, When};
 
 /// Raised by a change that older code cannot read.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 pub(crate) const META_FORMAT: &str = "format";
 
@@ -39,7 +43,7 @@ pub(crate) fn bring_up_to_date(kv: &Kv, dir: &Path) -> Result<(), Error> {
     match format {
         Some(FORMAT) => return Ok(()),
         Some(1) => move_audit(kv)?,
-        Some(2) => {}
+        Some(2 | 3) => {}
         Some(newer) if newer > FORMAT => {
             return Err(Error::Unavailable(format!(
                 "{}: written by a later version (format {newer}; this one reads {FORMAT})",

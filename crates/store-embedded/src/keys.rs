@@ -1,9 +1,9 @@
-//! The keys: what is kept where. Part of the stored format (version 3).
+//! The keys: what is kept where. Part of the stored format (version 4).
 //!
 //! | key | value |
 //! |---|---|
 //! | `m` name | facts about the store itself |
-//! | `b` seq | a version: header and sealed body; in order of `seq` this is the log of changes |
+//! | `b` seq | a version: header and sealed body, or that it was purged; in order of `seq` this is the log of changes |
 //! | `c` seq | the chain of changes, by the first version of each batch |
 //! | `r` scope kind id | the newest version of a record |
 //! | `v` scope kind id version | the seq of an older version |
@@ -12,6 +12,7 @@
 //! | `i` scope kind param value seq | a version can be found by this value; hints if it is a reference or a date, else nothing |
 //! | `l` scope kind param to from seq | nothing: as `i`, for dates that last long, by their end |
 //! | `t` scope kind param term seq | a block of postings: versions whose text has the term |
+//! | `e` scope kind id | one more than the newest version of it that was purged |
 //! | `g` superseding-seq superseded-seq | the rows of a superseded version are still there |
 //! | `n` scope kind | how many records are current |
 //! | `d` scope kind | which date parameters are the main date |
@@ -41,6 +42,7 @@ pub(crate) const COUNT: u8 = b'n';
 pub(crate) const DATES: u8 = b'd';
 pub(crate) const SAMPLE: u8 = b's';
 pub(crate) const AHEAD: u8 = b'p';
+pub(crate) const PURGED: u8 = b'e';
 pub(crate) const AUDIT: u8 = b'w';
 pub(crate) const ABOUT: u8 = b'o';
 

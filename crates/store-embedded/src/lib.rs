@@ -38,6 +38,7 @@ mod orders;
 mod page;
 mod plan;
 mod prepare;
+mod purge;
 mod queue;
 mod ranks;
 mod reader;
@@ -276,9 +277,15 @@ fn changes(core: &Core, after: Seq, limit: usize) -> Result<Vec<Change>, Error> 
         && let Some((key, bytes)) = cursor.next()?
     {
         let stored = body::Stored::read(&bytes)?;
+        let seq = keys::last_number(key);
+        let purged = stored.purged().is_some();
         changes.push(Change {
             scope: stored.scope,
-            record: stored.open(keys::last_number(key), &core.codec, &core.keyring)?,
+            record: match purged {
+                true => stored.without_body(seq),
+                false => stored.open(seq, &core.codec, &core.keyring)?,
+            },
+            purged,
             ends_batch: stored.ends_batch(),
         });
     }

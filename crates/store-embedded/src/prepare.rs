@@ -3,13 +3,14 @@
 //! commits is left to the committer.
 
 use salus_store::{
-    Batch, Content, Error, Held, Kind, Param, Precondition, Put, Reindexed, Row, Scope, SealKey,
-    Value,
+    Batch, Content, Error, Held, Kind, Param, Precondition, Purge, Put, Reindexed, Row, Scope,
+    SealKey, Value,
 };
 
 use crate::body::NewVersion;
 use crate::core::Core;
 use crate::index::Hints;
+use crate::purge::PreparedPurge;
 use crate::reindex::PreparedRows;
 use crate::sample::Seen;
 use crate::turns::Turn;
@@ -24,6 +25,8 @@ pub(crate) struct Prepared {
     /// Their first versions counted from the first of the batch.
     pub(crate) texts: Vec<text::Block>,
     pub(crate) reindexed: Vec<PreparedRows>,
+    pub(crate) purged: Vec<PreparedPurge>,
+    pub(crate) purging: Option<Vec<Kind>>,
     pub(crate) audit: Vec<PreparedAudit>,
     /// Given back when it is decided.
     pub(crate) turn: Option<Turn>,
@@ -75,6 +78,8 @@ impl Prepared {
             preconditions,
             puts,
             reindexed,
+            purged,
+            purging,
             audit,
             held,
         } = batch;
@@ -105,6 +110,8 @@ impl Prepared {
             puts,
             texts,
             reindexed: prepare_rows(core, scope, reindexed)?,
+            purged: prepare_purges(core, scope, purged)?,
+            purging,
             audit: audit.collect::<Result<_, _>>()?,
             turn: None,
             held,
@@ -116,7 +123,13 @@ impl Prepared {
         let puts = self.puts.iter().map(|put| 6 + put.index.len());
         let audit = self.audit.iter().map(|entry| 1 + entry.about.len());
         let reindexed = self.reindexed.iter().map(PreparedRows::size);
-        self.texts.len() + puts.chain(audit).chain(reindexed).sum::<usize>()
+        let purged = self.purged.iter().map(PreparedPurge::size);
+        self.texts.len()
+            + puts
+                .chain(purged)
+                .chain(audit)
+                .chain(reindexed)
+                .sum::<usize>()
     }
 }
 
@@ -133,6 +146,21 @@ fn prepare_rows(
         .into_iter()
         .map(|new| PreparedRows::of(core, &view, scope, new));
     prepared.filter_map(Result::transpose).collect()
+}
+
+fn prepare_purges(
+    core: &Core,
+    scope: Scope,
+    purged: Vec<Purge>,
+) -> Result<Vec<PreparedPurge>, Error> {
+    if purged.is_empty() {
+        return Ok(Vec::new());
+    }
+    let view = core.kv.view()?;
+    let prepared = purged
+        .into_iter()
+        .map(|purge| PreparedPurge::of(&view, scope, purge, usize::MAX));
+    prepared.collect()
 }
 
 fn prepare_put(

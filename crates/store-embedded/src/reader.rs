@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use salus_store::{
     AuditQuery, AuditRecord, Content, Error, Found, History, HistoryOf, Hit, Kind, Param, Plan,
-    Position, Query, Record, Reply, Scope, Seq, Snapshot,
+    Position, Query, Record, Reply, Scope, Seq, Snapshot, Superseded,
 };
 
 use crate::cache::Era;
@@ -67,9 +67,10 @@ impl Reader {
     }
 
     fn opened(&self, seq: u64) -> Result<Arc<body::Opened>, Error> {
-        let opened = self.core.cache.body(seq, || {
+        let opened = self.core.cache.body(seq, self.era, || {
             let bytes = self.body(seq)?;
-            body::Stored::read(&bytes)?.unseal(seq, &self.core.keyring)
+            let opened = body::Stored::read(&bytes)?.unseal(seq, &self.core.keyring);
+            opened.map_err(|error| self.gone(error))
         })?;
         if opened.scope != self.scope {
             return Err(Error::Damaged(format!("version {seq} is of another scope")));
@@ -91,7 +92,15 @@ impl Reader {
         self.core.superseded.shows(seq, self.at)
     }
 
-    fn body(&self, seq: u64) -> Result<Vec<u8>, Error> {
+    /// A point that shows what was purged since cannot be read any more.
+    fn gone(&self, error: Error) -> Error {
+        if let Error::Purged = error {
+            return Error::SnapshotGone(Seq(self.at));
+        }
+        error
+    }
+
+    pub(crate) fn body(&self, seq: u64) -> Result<Vec<u8>, Error> {
         let bytes = self.view.get(&keys::at(keys::BODY, seq))?;
         bytes.ok_or_else(|| Error::Damaged(format!("version {seq} is missing")))
     }
@@ -107,10 +116,15 @@ impl Reader {
             return Ok(Some(newest));
         }
         let mut older = self.older(kind, id)?;
+        let mut newer = newest.version;
         while let Some((key, value)) = older.next()? {
             let seq = keys::last_number(&value);
+            let version = keys::last_number(key);
+            if version + 1 != newer {
+                break;
+            }
+            newer = version;
             if seq <= self.at {
-                let version = keys::last_number(key);
                 let bytes = self.body(seq)?;
                 let deleted = body::Stored::read(&bytes)?.is_deleted();
                 return Ok(Some(Newest {
@@ -120,7 +134,11 @@ impl Reader {
                 }));
             }
         }
-        Ok(None)
+        match newer {
+            1 => Ok(None),
+            // One that was purged may have been the newest.
+            _ => Err(Error::SnapshotGone(Seq(self.at))),
+        }
     }
 
     /// Older versions of a record and their seqs, newest first.
@@ -141,8 +159,11 @@ impl Reader {
     }
 
     fn version_now(&self, kind: Kind, id: &str, version: u64) -> Result<Option<Record>, Error> {
-        let seq = self.seq_of(kind, id, version)?;
-        seq.map(|seq| self.load(seq)).transpose()
+        match self.seq_of(kind, id, version)? {
+            Some(seq) => self.load(seq).map(Some),
+            None if self.is_purged(kind, id, version)? => Err(Error::Purged),
+            None => Ok(None),
+        }
     }
 
     /// When a version was written.
@@ -324,7 +345,8 @@ impl Reader {
             if self.shows(seq) {
                 let body = self.body(seq)?;
                 let stored = body::Stored::read(&body)?;
-                let record = stored.open(seq, &self.core.codec, &self.core.keyring)?;
+                let record = stored.open(seq, &self.core.codec, &self.core.keyring);
+                let record = record.map_err(|error| self.gone(error))?;
                 if let Content::Body(body) = &record.content {
                     bytes += body.len();
                 }
@@ -391,6 +413,10 @@ impl Page<'_> {
             // Neither this one nor any before it.
             return Ok(false);
         }
+        if stored.purged().is_some() {
+            // Its rows are there for a while yet.
+            return Ok(true);
+        }
         if stored.time_ms < self.since_ms || !self.is_current(&stored)? {
             self.passed += 1;
             let rows_max = self.reader.core.rows_max;
@@ -443,6 +469,16 @@ impl Snapshot for Reader {
 
     fn version<'a>(&'a self, kind: Kind, id: &'a str, version: u64) -> Reply<'a, Option<Record>> {
         ready(self.version_now(kind, id, version))
+    }
+
+    fn superseded<'a>(
+        &'a self,
+        kind: Kind,
+        id: Option<&'a str>,
+        after: Seq,
+        limit: usize,
+    ) -> Reply<'a, Superseded> {
+        ready(self.superseded_now((kind, id), after, limit))
     }
 
     fn history<'a>(&'a self, query: &'a History) -> Reply<'a, Found> {

@@ -9,6 +9,7 @@ mod format;
 mod oracle;
 mod orders;
 mod points;
+mod purges;
 pub(crate) mod room;
 mod suite;
 mod texts;

@@ -23,6 +23,12 @@ pub struct Batch {
     pub puts: Vec<Put>,
     /// New index rows of records that stay as they are, at most once per record.
     pub reindexed: Vec<Reindexed>,
+    /// Superseded versions whose content goes, at most once per record.
+    pub purged: Vec<Purge>,
+    /// From now on, the kinds of the scope whose versions are purged without
+    /// being asked, when no point that shows them is kept any more. They come
+    /// in the place of those that were named before; `None` leaves those.
+    pub purging: Option<Vec<Kind>>,
     /// Audit entries.
     pub audit: Vec<AuditEntry>,
     /// Let go when the batch is decided and, if it happened, every new
@@ -40,6 +46,8 @@ impl Batch {
             preconditions: Vec::new(),
             puts,
             reindexed: Vec::new(),
+            purged: Vec::new(),
+            purging: None,
             audit: Vec::new(),
             held: None,
         }
@@ -87,6 +95,24 @@ pub struct Reindexed {
     pub rows: Vec<Row>,
     /// The main date of the record, as in [`Put::main_date_ms`].
     pub main_date_ms: Option<i64>,
+}
+
+/// Superseded versions of a record whose content goes for good.
+///
+/// It makes no version and takes no [`Seq`]. [`crate::Snapshot::version`] says
+/// [`Error::Purged`] of them from now on, histories leave them out, and
+/// [`crate::Store::changes`] goes on to show that they were there. What would
+/// show their content at an older point is [`Error::SnapshotGone`]. The version
+/// that is the newest before the batch stays, and so do deletions, which have
+/// no content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Purge {
+    /// Kind of the record.
+    pub kind: Kind,
+    /// Id of the record.
+    pub id: Box<str>,
+    /// All that are older than this version.
+    pub below: u64,
 }
 
 /// Something that a batch keeps alive until it is decided, whether or not its
@@ -183,6 +209,13 @@ impl Batch {
                 return Err(Error::Misuse("a record twice in a batch"));
             }
             check_rows(&reindexed.rows)?;
+        }
+        let mut purged = HashSet::with_capacity(self.purged.len());
+        for purge in &self.purged {
+            check_id(&purge.id)?;
+            if !purged.insert((purge.kind, &*purge.id)) {
+                return Err(Error::Misuse("a record twice in a batch"));
+            }
         }
         for precondition in &self.preconditions {
             match precondition {

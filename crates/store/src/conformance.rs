@@ -43,6 +43,7 @@ mod links;
 mod logs;
 mod many;
 mod pages;
+mod purges;
 mod random;
 mod records;
 mod reindex;
@@ -61,7 +62,7 @@ use std::thread::Thread;
 
 use crate::{
     At, AuditQuery, AuditRecord, Batch, Change, Committed, Error, Found, History, Hit, Kind, Param,
-    Query, Record, Reply, Scope, Seq, Snapshot, Store,
+    Query, Record, Reply, Scope, Seq, Snapshot, Store, Superseded,
 };
 
 /// How the suite gets a store of the engine under test.
@@ -217,6 +218,13 @@ cases! { $
         impossible_rows_are_misuse
         what_a_batch_holds_is_let_go
         a_walk_sees_each_current_record_once;
+    purges:
+        a_purged_version_is_gone_and_the_log_is_whole
+        only_superseded_content_is_purged
+        older_points_refuse_what_was_purged
+        superseded_versions_are_walked_in_steps
+        what_is_refused_purges_nothing
+        a_purge_lasts;
     logs:
         the_history_of_a_record_is_newest_first
         the_history_of_kinds_is_newest_first
@@ -341,6 +349,16 @@ impl View<'_> {
     fn version(&self, kind: Kind, id: &str, version: u64) -> Option<Record> {
         let record = self.subject.wait(self.snapshot.version(kind, id, version));
         record.expect("version")
+    }
+
+    fn try_version(&self, kind: Kind, id: &str, version: u64) -> Result<Option<Record>, Error> {
+        self.subject.wait(self.snapshot.version(kind, id, version))
+    }
+
+    #[track_caller]
+    fn superseded(&self, kind: Kind, id: Option<&str>, after: Seq, limit: usize) -> Superseded {
+        let walk = self.snapshot.superseded(kind, id, after, limit);
+        self.subject.wait(walk).expect("superseded")
     }
 
     #[track_caller]

@@ -14,6 +14,9 @@ pub enum Error {
     /// The point asked for is no longer kept.
     #[error("the state at {0:?} is no longer kept")]
     SnapshotGone(Seq),
+    /// The version asked for is one whose content was purged.
+    #[error("the version was purged")]
+    Purged,
     /// The query needs more work than one query may cause.
     #[error("the query touches more than {rows_max} rows")]
     TooCostly {

@@ -36,7 +36,7 @@ pub mod ordered;
 use std::future::Future;
 use std::pin::Pin;
 
-pub use batch::{AuditEntry, Batch, Committed, Held, Precondition, Put, Reindexed, SealKey};
+pub use batch::{AuditEntry, Batch, Committed, Held, Precondition, Purge, Put, Reindexed, SealKey};
 pub use blobs::{Blob, BlobReader, BlobWriter, Blobs, NewBlob};
 pub use error::Error;
 pub use matcher::{Candidate, Others};
@@ -46,7 +46,7 @@ pub use plan::{Plan, PlanCondition, PlanStep};
 pub use query::{
     AuditQuery, Comparison, Filter, Found, History, HistoryOf, Hit, Position, Query, Sort, Test,
 };
-pub use record::{AuditRecord, Change, Content, Record};
+pub use record::{AuditRecord, Change, Content, Record, Superseded, SupersededVersion};
 pub use row::{Row, Value, ValueRef};
 pub use stored::{Components, Rows};
 pub use text::{PREFIX_IMPACT, Piece, Relevance, TextTest, Wanted};
@@ -64,7 +64,8 @@ pub enum At {
     /// All that was committed up to this point, as an earlier snapshot
     /// reported it in [`Snapshot::seq`]. Engines keep points for at least ten
     /// minutes, unless too many records change; after that opening one is
-    /// [`Error::SnapshotGone`], and so is a point that the store never reached.
+    /// [`Error::SnapshotGone`], and so is a point that the store never reached,
+    /// or reading there what was purged since.
     Seq(Seq),
 }
 
@@ -113,10 +114,21 @@ pub trait Snapshot: Send + Sync {
         Box::pin(async move { Ok(whole.await?.map(Record::without_body)) })
     }
 
-    /// One version of a record.
+    /// One version of a record; [`Error::Purged`] if its content was.
     fn version<'a>(&'a self, kind: Kind, id: &'a str, version: u64) -> Reply<'a, Option<Record>>;
 
-    /// Versions, newest first.
+    /// Superseded versions of a record, or of all records of a kind if there
+    /// is no id, that were written after a point, the oldest first. Looks at
+    /// `limit` of them; deletions and what was purged already are left out.
+    fn superseded<'a>(
+        &'a self,
+        kind: Kind,
+        id: Option<&'a str>,
+        after: Seq,
+        limit: usize,
+    ) -> Reply<'a, Superseded>;
+
+    /// Versions, newest first; without those that were purged.
     fn history<'a>(&'a self, query: &'a History) -> Reply<'a, Found>;
 
     /// Current, undeleted records that a query describes, one page. A query

@@ -6,14 +6,17 @@
 mod blobs;
 mod past;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
+
+use bytes::Bytes;
 
 use crate::{
     At, AuditEntry, AuditQuery, AuditRecord, Batch, Candidate, Change, Committed, Content, Error,
     Filter, Found, History, HistoryOf, Hit, Kind, Param, Plan, PlanStep, Position, Precondition,
-    Put, Query, Record, Reindexed, Reply, Row, Rows, Scope, Seq, Snapshot, Sort, Store,
+    Purge, Put, Query, Record, Reindexed, Reply, Row, Rows, Scope, Seq, Snapshot, Sort, Store,
+    Superseded, SupersededVersion,
 };
 
 use blobs::Kept;
@@ -37,6 +40,7 @@ struct State {
 
 struct Version {
     record: Record,
+    purged: bool,
     rows: Vec<Row>,
 }
 
@@ -44,6 +48,7 @@ struct LogEntry {
     scope: Scope,
     record: Record,
     ends_batch: bool,
+    purged: bool,
 }
 
 struct AuditLine {
@@ -93,6 +98,7 @@ impl Store for Memory {
         let change = |entry: &LogEntry| Change {
             scope: entry.scope,
             record: entry.record.clone(),
+            purged: entry.purged,
             ends_batch: entry.ends_batch,
         };
         reply(Ok(self.read(|state| {
@@ -149,6 +155,9 @@ impl State {
         for reindexed in batch.reindexed {
             self.reindex(batch.scope, reindexed);
         }
+        for purge in batch.purged {
+            self.purge(batch.scope, &purge);
+        }
         let last = batch.puts.len().saturating_sub(1);
         for (index, put) in batch.puts.into_iter().enumerate() {
             self.put(batch.scope, batch.time_ms, put, index == last);
@@ -177,9 +186,36 @@ impl State {
         }
     }
 
+    fn versions(&self, (scope, kind, id): (Scope, Kind, &str)) -> &[Version] {
+        let versions = self.records.get(&(scope, kind, id.into()));
+        versions.map_or(&[], Vec::as_slice)
+    }
+
     fn newest_version(&self, scope: Scope, kind: Kind, id: &str) -> Option<u64> {
         let versions = self.records.get(&(scope, kind, id.into()))?;
         versions.last().map(|version| version.record.version)
+    }
+
+    /// What came after a point and was superseded until another, oldest first.
+    fn superseded(
+        &self,
+        (scope, kind, id): (Scope, Kind, Option<&str>),
+        after: Seq,
+        until: Seq,
+    ) -> Vec<&Version> {
+        let records = self.records.range((scope, kind, "".into())..);
+        let records = records.take_while(|((s, k, _), _)| (*s, *k) == (scope, kind));
+        let records = records.filter(|((.., of), _)| id.is_none_or(|id| **of == *id));
+        let pairs = records.flat_map(|(_, versions)| versions.windows(2));
+        let mut all: Vec<&Version> = pairs
+            .filter_map(|pair| match pair {
+                [old, newer] if newer.record.seq <= until => Some(old),
+                _ => None,
+            })
+            .filter(|version| version.record.seq > after)
+            .collect();
+        all.sort_by_key(|version| version.record.seq);
+        all
     }
 
     fn put(&mut self, scope: Scope, time_ms: i64, put: Put, ends_batch: bool) {
@@ -197,12 +233,35 @@ impl State {
             scope,
             record: record.clone(),
             ends_batch,
+            purged: false,
         };
         self.log.insert(seq, entry);
         let mut rows = put.rows;
         Row::sort(&mut rows);
         let versions = self.records.entry((scope, put.kind, put.id)).or_default();
-        versions.push(Version { record, rows });
+        versions.push(Version {
+            record,
+            purged: false,
+            rows,
+        });
+    }
+
+    fn purge(&mut self, scope: Scope, purge: &Purge) {
+        let versions = self.records.get_mut(&(scope, purge.kind, purge.id.clone()));
+        let Some((_, older)) = versions.and_then(|versions| versions.split_last_mut()) else {
+            return;
+        };
+        for version in older.iter_mut() {
+            let entry = self.log.get_mut(&version.record.seq);
+            if let (Content::Body(body), Some(entry)) = (&mut version.record.content, entry)
+                && version.record.version < purge.below
+            {
+                *body = Bytes::new();
+                version.purged = true;
+                entry.record = version.record.clone();
+                entry.purged = true;
+            }
+        }
     }
 
     fn reindex(&mut self, scope: Scope, new: Reindexed) {
@@ -255,11 +314,51 @@ impl Snapshot for View {
     }
 
     fn get<'a>(&'a self, kind: Kind, id: &'a str) -> Reply<'a, Option<Record>> {
-        reply(Ok(self.one(kind, id, |_| true)))
+        reply(self.newest(kind, id))
     }
 
     fn version<'a>(&'a self, kind: Kind, id: &'a str, version: u64) -> Reply<'a, Option<Record>> {
-        reply(Ok(self.one(kind, id, |record| record.version == version)))
+        reply(self.store.read(|state| {
+            let versions = state.versions((self.scope, kind, id)).iter();
+            let mut found = versions.filter(|one| one.record.version == version);
+            match found.next() {
+                Some(one) if one.purged => Err(Error::Purged),
+                found => Ok(found
+                    .filter(|one| one.record.seq <= self.seq)
+                    .map(|one| one.record.clone())),
+            }
+        }))
+    }
+
+    fn superseded<'a>(
+        &'a self,
+        kind: Kind,
+        id: Option<&'a str>,
+        after: Seq,
+        limit: usize,
+    ) -> Reply<'a, Superseded> {
+        let found = self.store.read(|state| {
+            let mut all = state.superseded((self.scope, kind, id), after, self.seq);
+            let more = all.len() > limit;
+            all.truncate(limit);
+            let next = all.last().map(|version| version.record.seq);
+            let newest = |id: &str| state.newest_version(self.scope, kind, id).unwrap_or(0);
+            let kept = all
+                .into_iter()
+                .filter(|version| !version.purged && version.record.content != Content::Deleted);
+            let versions = kept.map(|Version { record, .. }| SupersededVersion {
+                id: record.id.clone(),
+                version: record.version,
+                newest: newest(&record.id),
+                time_ms: record.time_ms,
+                seal: record.seal.clone(),
+            });
+            Superseded {
+                versions: versions.collect(),
+                next: next.filter(|_| more),
+            }
+        });
+        reply(Ok(found))
     }
 
     fn history<'a>(&'a self, query: &'a History) -> Reply<'a, Found> {
@@ -269,7 +368,7 @@ impl Snapshot for View {
         };
         let hits = self.store.read(|state| {
             let entries = state.log.range(..=self.seq).rev().map(|(_, entry)| entry);
-            let entries = entries.filter(|entry| entry.scope == self.scope);
+            let entries = entries.filter(|entry| entry.scope == self.scope && !entry.purged);
             let records = entries.map(|entry| &entry.record);
             let records = records.filter(|record| wanted(record));
             let records =
@@ -295,18 +394,34 @@ impl Snapshot for View {
         if let Err(error) = query.validate() {
             return reply(Err(error));
         }
-        let hits = self.store.read(|state| {
+        let (hits, purged) = self.store.read(|state| {
             let mut found = state
                 .at(self.scope, self.seq)
                 .matching(query.kind, &query.filter);
             found.sort_by(|a, b| Sort::compare(&query.sort, &a.candidate(), &b.candidate()));
+            let purged: BTreeSet<Seq> = found
+                .iter()
+                .filter(|version| version.purged)
+                .map(|version| version.record.seq)
+                .collect();
             let hits = found.into_iter().map(|version| Hit {
                 record: version.record.clone(),
                 rows: Rows::of(&version.rows).pick(&query.rows),
             });
-            hits.collect()
+            (hits.collect(), purged)
         });
-        reply(page(hits, query.limit, query.after))
+        let found = page(hits, query.limit, query.after);
+        reply(match found {
+            Ok(found)
+                if found
+                    .hits
+                    .iter()
+                    .any(|hit| purged.contains(&hit.record.seq)) =>
+            {
+                Err(Error::SnapshotGone(self.seq))
+            }
+            found => found,
+        })
     }
 
     fn explain<'a>(&'a self, query: &'a Query) -> Reply<'a, (Found, Plan)> {
@@ -350,13 +465,17 @@ impl Snapshot for View {
                 .matching(kind, &Filter::Everything);
             all.retain(|version| version.record.seq < before);
             all.sort_by_key(|version| std::cmp::Reverse(version.record.seq));
-            let hits = all.into_iter().take(limit).map(|version| Hit {
-                record: version.record.clone(),
-                rows: Rows::of(&version.rows).pick(rows),
-            });
-            hits.collect()
+            let all = all.into_iter().take(limit);
+            let hit = |version: &Version| match version.purged {
+                true => Err(Error::SnapshotGone(self.seq)),
+                false => Ok(Hit {
+                    record: version.record.clone(),
+                    rows: Rows::of(&version.rows).pick(rows),
+                }),
+            };
+            all.map(hit).collect()
         });
-        reply(Ok(hits))
+        reply(hits)
     }
 
     fn count<'a>(&'a self, query: &'a Query) -> Reply<'a, u64> {
@@ -410,13 +529,16 @@ impl Snapshot for View {
 }
 
 impl View {
-    /// The newest version of a record that passes.
-    fn one(&self, kind: Kind, id: &str, pass: impl Fn(&Record) -> bool) -> Option<Record> {
+    /// The newest version of a record at this point.
+    fn newest(&self, kind: Kind, id: &str) -> Result<Option<Record>, Error> {
         self.store.read(|state| {
-            let versions = state.records.get(&(self.scope, kind, id.into()))?;
-            let records = versions.iter().rev().map(|version| &version.record);
-            let mut seen = records.filter(|record| record.seq <= self.seq);
-            seen.find(|record| pass(record)).cloned()
+            let newest_first = state.versions((self.scope, kind, id)).iter().rev();
+            // Whether what was purged came before or after this point is forgotten.
+            let mut seen = newest_first.skip_while(|one| one.record.seq > self.seq && !one.purged);
+            match seen.next() {
+                Some(one) if one.purged => Err(Error::SnapshotGone(self.seq)),
+                found => Ok(found.map(|one| one.record.clone())),
+            }
         })
     }
 }

@@ -63,10 +63,36 @@ pub enum Content {
 pub struct Change {
     /// The scope that changed.
     pub scope: Scope,
-    /// The version that was written.
+    /// The version that was written; its body is empty if it was purged since.
     pub record: Record,
+    /// Whether its content was purged since.
+    pub purged: bool,
     /// True on the last change of its batch.
     pub ends_batch: bool,
+}
+
+/// Superseded versions that have content, as a walk through them finds them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Superseded {
+    /// The versions.
+    pub versions: Vec<SupersededVersion>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<Seq>,
+}
+
+/// A version that another came after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SupersededVersion {
+    /// Id of the record.
+    pub id: Box<str>,
+    /// The version.
+    pub version: u64,
+    /// The newest version of the record.
+    pub newest: u64,
+    /// When it was written, in milliseconds since 1970 UTC.
+    pub time_ms: i64,
+    /// Whose key seals it.
+    pub seal: SealKey,
 }
 
 /// One audit entry.

@@ -144,6 +144,13 @@ fn object(name: &str) -> Value {
             json!({"id": text, "name": text, "scopes": text}),
         ),
         "reindex-pause" => of(&["paused"], json!({"paused": {"type": "boolean"}})),
+        "history-write" => of(
+            &["types"],
+            json!({"types": {
+                "type": "object",
+                "additionalProperties": {"enum": ["keep", "purge"]},
+            }}),
+        ),
         "cors-write" => of(
             &["origins"],
             json!({

@@ -28,6 +28,7 @@ mod paging;
 mod patch;
 mod phi;
 mod projects;
+mod purge;
 mod rest;
 mod routes;
 mod search;

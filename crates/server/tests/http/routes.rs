@@ -89,6 +89,7 @@ fn request(project: &Project, route: &Route) -> Request {
             let meta = json!({"name": "meta", "valueMeta": {"tag": [{"code": "x"}]}});
             request.body(json!({"resourceType": "Parameters", "parameter": [meta]}).to_string())
         }
+        "history-write" => request.body(json!({"types": {}}).to_string()),
         "cors-write" => request.body(json!({"origins": []}).to_string()),
         "reindex-pause" => request.body(json!({"paused": false}).to_string()),
         "token" => request.body("grant_type=client_credentials&client_id=none&client_secret=none"),

@@ -245,7 +245,11 @@ async fn creates(
     if let Some(older) = older.filter(is_before) {
         return Ok(older.content == Content::Deleted);
     }
-    let older = snapshot.version(record.kind, &record.id, before).await?;
+    let older = match snapshot.version(record.kind, &record.id, before).await {
+        // Deletions are not purged.
+        Err(salus_store::Error::Purged) => return Ok(false),
+        older => older?,
+    };
     Ok(older.is_none_or(|older| older.content == Content::Deleted))
 }
 

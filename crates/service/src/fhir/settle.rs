@@ -86,7 +86,11 @@ impl Service {
             let (true, Some(place), Some(version)) = (shown, &reply.place, reply.version) else {
                 continue;
             };
-            let record = snapshot.version(place.ty.kind, &place.id, version).await?;
+            let record = match snapshot.version(place.ty.kind, &place.id, version).await {
+                // What was done is told, without what nobody has any more.
+                Err(salus_store::Error::Purged) => None,
+                record => record?,
+            };
             if let Some(record) = record
                 && let Content::Body(body) = &record.content
             {

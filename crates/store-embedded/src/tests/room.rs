@@ -77,16 +77,11 @@ pub(crate) fn put(id: &str, version: u64, code: &str) -> Batch {
 
 pub(crate) fn batch(puts: Vec<Put>) -> Batch {
     Batch {
-        scope: SCOPE,
-        time_ms: 1_000,
-        preconditions: Vec::new(),
-        puts,
-        reindexed: Vec::new(),
-        held: None,
         audit: vec![AuditEntry {
             body: Bytes::from_static(b"somebody did something"),
             about: vec![(KIND, "x".into())],
         }],
+        ..Batch::of(SCOPE, 1_000, puts)
     }
 }
 

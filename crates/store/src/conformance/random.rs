@@ -12,7 +12,7 @@ use super::{Engine, Subject, View};
 use crate::memory::Memory;
 use crate::{
     AuditQuery, Batch, Committed, Content, Error, Found, History, HistoryOf, Hit, Kind,
-    Precondition, Put, Query, Reindexed, Scope, SealKey, Seq, Store,
+    Precondition, Purge, Put, Query, Reindexed, Scope, SealKey, Seq, Store,
 };
 
 const SCOPES: [Scope; 3] = [ONE, TWO, Scope(0x0100)];
@@ -36,6 +36,7 @@ pub(super) fn random_operations_are_answered_as_in_memory(subject: &Subject<'_>)
         ours: subject,
         twin: &twin,
         choice: Choice::new(seed),
+        purges: Choice::new(seed),
         points: vec![Seq(0)],
     };
     let mut place = Place { seed, step: 0 };
@@ -80,6 +81,8 @@ struct Pair<'a> {
     ours: &'a Subject<'a>,
     twin: &'a Subject<'a>,
     choice: Choice,
+    /// What is purged, and looked at for that.
+    purges: Choice,
     points: Vec<Seq>,
 }
 
@@ -101,6 +104,10 @@ impl Pair<'_> {
         let twins = outcome(self.twin.commit(batch.clone()));
         assert_same(&batch, &ours, &twins);
         if let Ok(committed) = ours {
+            if !batch.purged.is_empty() {
+                // What older points show may be gone.
+                self.points.clear();
+            }
             self.points.push(committed.seq);
             if self.points.len() > POINTS_MAX {
                 self.points.remove(0);
@@ -129,6 +136,10 @@ impl Pair<'_> {
             true => vec![self.reindexed(scope)],
             false => Vec::new(),
         };
+        let purged = match self.purges.one_in(10) {
+            true => vec![self.purge()],
+            false => Vec::new(),
+        };
         let time_ms = self.choice.time();
         Batch {
             scope,
@@ -136,6 +147,8 @@ impl Pair<'_> {
             preconditions,
             puts,
             reindexed,
+            purged,
+            purging: None,
             audit,
             held: None,
         }
@@ -179,6 +192,15 @@ impl Pair<'_> {
             version: newest.saturating_sub(self.choice.below(10) / 9),
             rows: self.choice.rows(6),
             main_date_ms: self.choice.one_in(2).then(|| self.choice.time()),
+        }
+    }
+
+    fn purge(&mut self) -> Purge {
+        let (kind, id) = record(&mut self.purges);
+        Purge {
+            kind,
+            id: id.into(),
+            below: self.purges.below(30),
         }
     }
 
@@ -296,8 +318,20 @@ impl Pair<'_> {
         let asked = (kind, id, version);
         self.ask(&asked, |view| {
             let walked = view.walk(kind, Seq(version * 20), 5, &[CODE, DATE]);
-            (view.get(kind, id), view.version(kind, id, version), walked)
+            let one = view.try_version(kind, id, version);
+            let one = one.map_err(|error| format!("{error:?}"));
+            (view.get(kind, id), one, walked)
         });
+        let scope = *self.purges.of(&SCOPES);
+        let [ours, twins] = [self.ours, self.twin].map(|subject| {
+            let of = |id| {
+                subject
+                    .now(scope)
+                    .superseded(kind, id, Seq(version * 20), 1_000)
+            };
+            (of(Some(id)).versions, of(None).versions)
+        });
+        assert_same(&asked, &ours, &twins);
     }
 
     /// Asks both the same, in the same scope at the same point.
@@ -364,6 +398,7 @@ fn outcome(result: Result<Committed, Error>) -> Result<Committed, String> {
         Error::Misuse(_) => "misuse".to_owned(),
         Error::Conflict { .. }
         | Error::SnapshotGone(_)
+        | Error::Purged
         | Error::TooCostly { .. }
         | Error::TookTooLong { .. }
         | Error::Unavailable(_)

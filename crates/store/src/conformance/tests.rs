@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
 use crate::memory::Memory;
-use crate::{Content, Filter, HistoryOf, Hit, Param, Plan, Test};
+use crate::{Content, Filter, HistoryOf, Hit, Param, Plan, Superseded, Test};
 
 /// What an engine may get wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,6 +33,7 @@ enum Fault {
     SkipsAChange,
     ForgetsAudit,
     LeavesOldRows,
+    ForgetsPurges,
     CountsAPage,
     FollowsToNothing,
     ForgetsTheInnerFilter,
@@ -88,6 +89,7 @@ impl FaultyStore {
             }
             Fault::ForgetsAudit => batch.audit.clear(),
             Fault::LeavesOldRows => batch.reindexed.clear(),
+            Fault::ForgetsPurges => batch.purged.clear(),
             _ => {}
         }
         self.inner.commit(batch).await
@@ -248,6 +250,16 @@ impl Snapshot for FaultySnapshot {
         self.inner.version(kind, id, version)
     }
 
+    fn superseded<'a>(
+        &'a self,
+        kind: Kind,
+        id: Option<&'a str>,
+        after: Seq,
+        limit: usize,
+    ) -> Reply<'a, Superseded> {
+        self.inner.superseded(kind, id, after, limit)
+    }
+
     fn history<'a>(&'a self, query: &'a History) -> Reply<'a, Found> {
         Box::pin(async move {
             let mut found = self.inner.history(query).await?;
@@ -347,6 +359,10 @@ fn faults_of_commits_are_caught() {
     check(
         Fault::LeavesOldRows,
         &["rows_are_replaced_without_a_new_version", RANDOM],
+    );
+    check(
+        Fault::ForgetsPurges,
+        &["a_purged_version_is_gone_and_the_log_is_whole", RANDOM],
     );
 }
 

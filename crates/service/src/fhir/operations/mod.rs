@@ -14,6 +14,7 @@ mod merge;
 mod meta;
 mod parameters;
 mod process_message;
+mod purge_history;
 mod reindex;
 mod stats;
 mod validate;
@@ -131,6 +132,7 @@ enum Code {
     MetaAdd,
     MetaDelete,
     ProcessMessage,
+    PurgeHistory,
     Reindex,
     Stats,
     Validate,
@@ -150,6 +152,7 @@ pub static OPERATIONS: &[&Operation] = &[
     &meta::ADD,
     &meta::DELETE,
     &process_message::PROCESS_MESSAGE,
+    &purge_history::PURGE_HISTORY,
     &reindex::REINDEX,
     &stats::STATS,
     &validate::VALIDATE,
@@ -249,6 +252,7 @@ impl Service {
             Code::MetaAdd => self.change_meta(cx, &asked, Change::Add).await,
             Code::MetaDelete => self.change_meta(cx, &asked, Change::Delete).await,
             Code::ProcessMessage => self.process_message(&asked),
+            Code::PurgeHistory => self.purge_history(cx, &asked).await,
             Code::Reindex => self.reindex(cx, &asked).await,
             Code::Stats => self.stats(cx, &asked).await,
             Code::Validate => self.validate(cx, &asked).await,

@@ -1,0 +1,231 @@
+//! Purging: of superseded versions only that they were there is left.
+//!
+//! In the log of changes stands the head of the version and the digest that
+//! its chain needs, so the log stays whole, and a body that is lost is told
+//! from one that was purged. The keys that lead to the version go, and a mark
+//! says of the record which versions do not have one for that reason.
+//!
+//! What was purged is read from no view that is opened afterwards. Below, the
+//! old bytes are in the engine's sealed files until it merges the tables that
+//! have them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use salus_store::{Error, Kind, Purge, Scope, Seq, Superseded, SupersededVersion, ordered};
+
+use crate::body;
+use crate::core::set;
+use crate::keys;
+use crate::kv::{View, Write};
+use crate::newest::Newest;
+use crate::reader::Reader;
+
+const META_PURGING: &str = "purging/";
+
+/// What a purge of one record does, ready to be written.
+pub(crate) struct PreparedPurge {
+    kind: Kind,
+    id: Box<str>,
+    versions: Vec<Left>,
+}
+
+/// What is left of a version.
+struct Left {
+    version: u64,
+    seq: u64,
+    bytes: Vec<u8>,
+}
+
+impl PreparedPurge {
+    /// Purges at most `limit` versions, the oldest first.
+    pub(crate) fn of(view: &View, scope: Scope, purge: Purge, limit: usize) -> Result<Self, Error> {
+        let Purge { kind, id, below } = purge;
+        let from = mark(view, (scope, kind, &id))?;
+        let start = keys::record_at(keys::VERSION, scope, kind, &id, from);
+        let end = keys::record_at(keys::VERSION, scope, kind, &id, below);
+        let mut older = view.forward(&start, &end)?;
+        let mut versions = Vec::new();
+        while versions.len() < limit
+            && let Some((key, value)) = older.next()?
+        {
+            let (version, seq) = (keys::last_number(key), keys::last_number(&value));
+            let bytes = view.get(&keys::at(keys::BODY, seq))?;
+            let missing = || Error::Damaged(format!("version {seq} is missing"));
+            let bytes = bytes.ok_or_else(missing)?;
+            let stored = body::Stored::read(&bytes)?;
+            if !stored.is_deleted() && stored.purged().is_none() {
+                let bytes = stored.left_of(&bytes);
+                versions.push(Left {
+                    version,
+                    seq,
+                    bytes,
+                });
+            }
+        }
+        Ok(Self { kind, id, versions })
+    }
+
+    /// A superseded version with all before it; `None` if it was purged already.
+    pub(crate) fn until(view: &View, seq: u64, limit: usize) -> Result<Option<Self>, Error> {
+        let missing = || Error::Damaged(format!("version {seq} is missing"));
+        let bytes = view.get(&keys::at(keys::BODY, seq))?;
+        let bytes = bytes.ok_or_else(missing)?;
+        let stored = body::Stored::read(&bytes)?;
+        if stored.purged().is_some() {
+            return Ok(None);
+        }
+        let purge = Purge {
+            kind: stored.kind,
+            id: stored.id.into(),
+            below: stored.version.saturating_add(1),
+        };
+        Self::of(view, stored.scope, purge, limit).map(Some)
+    }
+
+    pub(crate) fn seqs(&self) -> impl Iterator<Item = u64> {
+        self.versions.iter().map(|left| left.seq)
+    }
+
+    /// About how many keys it writes.
+    pub(crate) fn size(&self) -> usize {
+        1 + self.versions.len() * 3
+    }
+}
+
+/// The writes of purges. While they are made and written, nobody else purges.
+pub(crate) fn writes(view: &View, purged: &[(Scope, PreparedPurge)]) -> Result<Vec<Write>, Error> {
+    let mut writes = Vec::new();
+    let mut marks: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
+    for (scope, PreparedPurge { kind, id, versions }) in purged {
+        for left in versions {
+            let version = keys::record_at(keys::VERSION, *scope, *kind, id, left.version);
+            writes.push((version, None));
+            writes.push((keys::of_kind_at(keys::PAST, *scope, *kind, left.seq), None));
+            writes.push(set(keys::at(keys::BODY, left.seq), left.bytes.clone()));
+        }
+        if let Some(last) = versions.last() {
+            let before = mark(view, (*scope, *kind, id))?;
+            let key = keys::record(keys::PURGED, *scope, *kind, id);
+            let below = marks.entry(key).or_default();
+            *below = before.max(last.version + 1).max(*below);
+        }
+    }
+    let marks = marks.into_iter();
+    writes.extend(marks.map(|(key, below)| set(key, below.to_be_bytes().into())));
+    Ok(writes)
+}
+
+/// The kinds of a scope that are purged from now on.
+pub(crate) fn kinds_of(scope: Scope, kinds: &[Kind]) -> Write {
+    let mut key = keys::meta(META_PURGING);
+    ordered::put_u32(&mut key, scope.0);
+    let kinds = kinds.iter().flat_map(|kind| kind.0.to_be_bytes());
+    set(key, kinds.collect())
+}
+
+/// The kinds of all scopes that are purged.
+pub(crate) fn load_kinds(view: &View) -> Result<HashMap<Scope, Vec<Kind>>, Error> {
+    let start = keys::meta(META_PURGING);
+    let mut cursor = view.forward(&start, &keys::after_prefix(&start))?;
+    let mut purging = HashMap::new();
+    while let Some((key, kinds)) = cursor.next()? {
+        let (kinds, []) = kinds.as_chunks() else {
+            return Err(Error::Damaged("the kinds that are purged".into()));
+        };
+        let mut scope = key.get(start.len()..).unwrap_or_default();
+        let scope = ordered::take_u32(&mut scope);
+        let scope = scope.ok_or_else(|| Error::Damaged("the kinds that are purged".into()))?;
+        let kinds = kinds.iter().map(|kind| Kind(u32::from_be_bytes(*kind)));
+        purging.insert(Scope(scope), kinds.collect());
+    }
+    Ok(purging)
+}
+
+/// The first version of a record that was not purged, as far as is known.
+fn mark(view: &View, (scope, kind, id): (Scope, Kind, &str)) -> Result<u64, Error> {
+    let mark = view.get(&keys::record(keys::PURGED, scope, kind, id))?;
+    Ok(mark.map_or(0, |below| keys::last_number(&below)))
+}
+
+impl Reader {
+    /// Whether a version that no key leads to was purged.
+    pub(crate) fn is_purged(&self, kind: Kind, id: &str, version: u64) -> Result<bool, Error> {
+        if version == 0 || version >= mark(&self.view, (self.scope, kind, id))? {
+            return Ok(false);
+        }
+        let key = keys::record_at(keys::VERSION, self.scope, kind, id, version);
+        Ok(self.view.get(&key)?.is_none())
+    }
+
+    pub(crate) fn superseded_now(
+        &self,
+        (kind, id): (Kind, Option<&str>),
+        after: Seq,
+        limit: usize,
+    ) -> Result<Superseded, Error> {
+        let mut seqs = match id {
+            Some(id) => self.superseded_of_record(kind, id, after.0, limit)?,
+            None => self.superseded_of_kind(kind, after.0, limit)?,
+        };
+        let more = seqs.len() > limit;
+        seqs.truncate(limit);
+        let next = seqs.last().filter(|_| more).map(|seq| Seq(*seq));
+        let mut versions = Vec::with_capacity(seqs.len());
+        for seq in seqs {
+            versions.extend(self.superseded_version(seq)?);
+        }
+        Ok(Superseded { versions, next })
+    }
+
+    /// One more than the limit, if there are as many.
+    fn superseded_of_record(
+        &self,
+        kind: Kind,
+        id: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<u64>, Error> {
+        let start = keys::record(keys::VERSION, self.scope, kind, id);
+        let mut older = self.view.forward(&start, &keys::after_prefix(&start))?;
+        let mut seqs = Vec::new();
+        while seqs.len() <= limit
+            && let Some((_, value)) = older.next()?
+        {
+            let seq = keys::last_number(&value);
+            if after < seq && seq <= self.at {
+                seqs.push(seq);
+            }
+        }
+        Ok(seqs)
+    }
+
+    fn superseded_of_kind(&self, kind: Kind, after: u64, limit: usize) -> Result<Vec<u64>, Error> {
+        let of = |seq: u64| keys::of_kind_at(keys::PAST, self.scope, kind, seq.saturating_add(1));
+        let mut past = self.view.forward(&of(after), &of(self.at))?;
+        let mut seqs = Vec::new();
+        while seqs.len() <= limit
+            && let Some(key) = past.next_key()?
+        {
+            seqs.push(keys::last_number(key));
+        }
+        Ok(seqs)
+    }
+
+    fn superseded_version(&self, seq: u64) -> Result<Option<SupersededVersion>, Error> {
+        let bytes = self.body(seq)?;
+        let stored = body::Stored::read(&bytes)?;
+        if stored.is_deleted() || stored.purged().is_some() {
+            return Ok(None);
+        }
+        let key = keys::record(keys::NEWEST, self.scope, stored.kind, stored.id);
+        let missing = || Error::Damaged("the newest version of a record".into());
+        let newest = self.view.get(&key)?.ok_or_else(missing)?;
+        Ok(Some(SupersededVersion {
+            id: stored.id.into(),
+            version: stored.version,
+            newest: Newest::read(&newest)?.version,
+            time_ms: stored.time_ms,
+            seal: stored.seal(),
+        }))
+    }
+}
