@@ -84,6 +84,31 @@ impl Call {
         body
     }
 
+    /// The whole body as it was sent, but for a coding.
+    pub(crate) async fn take_text(&mut self) -> Result<Bytes, Failure> {
+        let bytes_max = self.app.settings.body_bytes_max;
+        self.cx.parameters = self.app.service.parameters_of_r4();
+        let read = tokio::time::timeout(BODY_TIME, self.read_body(bytes_max)).await;
+        self.cx.parameters = self.app.service.parameters(self.cx.scope);
+        read.map_err(|_| TOO_SLOW)?
+    }
+
+    /// The next piece of a body of any length; `None` behind its end.
+    pub(crate) async fn next_piece(&mut self) -> Result<Option<Bytes>, Failure> {
+        // Whoever sends for long must not hold up a change of the parameters.
+        self.cx.parameters = self.app.service.parameters_of_r4();
+        loop {
+            let frame = tokio::time::timeout(BODY_IDLE, self.body.frame());
+            let Some(frame) = frame.await.map_err(|_| TOO_SLOW)? else {
+                return Ok(None);
+            };
+            let frame = frame.map_err(|_| ENDED)?;
+            if let Ok(data) = frame.into_data() {
+                return Ok(Some(data));
+            }
+        }
+    }
+
     /// The whole body of a form or a small object, which anyone may send.
     pub(crate) async fn take_form(&mut self) -> Result<Bytes, Failure> {
         let read = tokio::time::timeout(BODY_IDLE, self.read_body(FORM_BYTES_MAX));
@@ -116,9 +141,7 @@ impl Call {
                 .await
                 .map_err(|_| TOO_SLOW)?;
             let Some(frame) = frame else { break };
-            let frame = frame.map_err(|_| {
-                Failure::Http(StatusCode::BAD_REQUEST, "the body ended before its end")
-            })?;
+            let frame = frame.map_err(|_| ENDED)?;
             let Ok(data) = frame.into_data() else {
                 continue;
             };
@@ -167,6 +190,7 @@ async fn json_of(body: Bytes, bytes_max: usize) -> Result<Bytes, Failure> {
     })
 }
 
+const ENDED: Failure = Failure::Http(StatusCode::BAD_REQUEST, "the body ended before its end");
 const TOO_SLOW: Failure = Failure::Http(StatusCode::REQUEST_TIMEOUT, "the body came too slowly");
 /// The pairs of a query or a form, decoded, in order; an encoding that is not UTF-8 is refused.
 pub(crate) fn pairs(text: &str) -> Result<Vec<(String, String)>, Failure> {

@@ -30,10 +30,11 @@ use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter};
 use futures_util::FutureExt;
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use salus_service::Service;
 use salus_service::context::{Context, RequestId};
+use salus_service::jobs::Perform;
 use salus_service::projects;
 use salus_service::sessions::Credential;
+use salus_service::{Service, Subject};
 
 use call::Call;
 use coding::Coding;
@@ -60,6 +61,19 @@ pub enum Peer {
     Network(std::net::SocketAddr),
     /// Through the data folder's own socket, which only the operator can open.
     Operator,
+}
+
+/// Put into a request that was deferred: whose it is, and what its client calls this server.
+#[derive(Clone)]
+pub(crate) struct Resumed {
+    pub(crate) subject: Arc<Subject>,
+    pub(crate) base: Arc<str>,
+}
+
+/// What carries out requests that were deferred.
+#[must_use]
+pub fn deferred(router: Router) -> Arc<dyn Perform> {
+    Arc::new(fhir::Deferred(router))
 }
 
 pub(crate) struct App {
@@ -268,7 +282,12 @@ async fn handle(
             Some(Peer::Operator) | None => None,
         },
     };
-    if let Access::Token(_) = route.access {
+    let resumed = parts.extensions.get::<Resumed>().cloned();
+    let asynchronous = resumed.is_none() && is_deferred(route, &parts.headers);
+    if let Some(resumed) = resumed {
+        cx.subject = resumed.subject;
+        cx.base = resumed.base;
+    } else if let Access::Token(_) = route.access {
         let credential = match peer {
             Some(Peer::Operator) => Credential::Operator,
             Some(Peer::Network(_)) | None => bearer(&parts.headers),
@@ -290,7 +309,10 @@ async fn handle(
         headers: parts.headers,
         body,
     };
-    let answer = (route.handler)(&mut call).await;
+    let answer = match asynchronous {
+        true => fhir::defer(&mut call, &route.method).await,
+        false => (route.handler)(&mut call).await,
+    };
     let unread = matches!(answer, Err(Failure::Http(..) | Failure::Unreadable(_)));
     if let (true, Access::Token(what)) = (unread, route.access) {
         // No use case has seen it, so none has told the audit.
@@ -299,6 +321,17 @@ async fn handle(
             .await?;
     }
     answer
+}
+
+/// Whether the client does not want to wait for this. What is about jobs is never one.
+fn is_deferred(route: &Route, headers: &http::HeaderMap) -> bool {
+    let is_of_jobs = route.name.starts_with("job")
+        || route.name.starts_with("$export")
+        || route.name == "$import";
+    route.mount == Mount::Fhir
+        && route.access != Access::Public
+        && !is_of_jobs
+        && fhir::is_asynchronous(headers)
 }
 
 /// The token of an Authorization header (RFC 6750, 2.1).

@@ -145,6 +145,8 @@ fn refusals(route: &Route) -> Vec<u16> {
         if let Access::Token(_) = route.access {
             // Gone is what was deleted, and a page that is too old.
             statuses.extend([410, 422]);
+            // Of jobs there may be too many.
+            statuses.push(429);
         }
     }
     if writes && route.access != Access::Public {

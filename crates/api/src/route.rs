@@ -159,6 +159,16 @@ pub static ROUTES: &[Route] = {
         POST   Fhir    "/{type}/$purge-history"          "$purge-history-type" Token(Operation)      fhir::operation_post;
         POST   Fhir    "/{type}/{id}/$purge-history"     "$purge-history"    Token(Operation)        fhir::operation_post;
         POST   Fhir    "/$reindex"                       "$reindex"          Token(Operation)        fhir::operation_post;
+        GET    Fhir    "/$export"                        "$export"           Token(Operation)        fhir::export;
+        POST   Fhir    "/$export"                        "$export-post"      Token(Operation)        fhir::export_post;
+        GET    Fhir    "/{type}/$export"                 "$export-type"      Token(Operation)        fhir::export;
+        POST   Fhir    "/{type}/$export"                 "$export-type-post" Token(Operation)        fhir::export_post;
+        GET    Fhir    "/{type}/{id}/$export"            "$export-group"     Token(Operation)        fhir::export;
+        POST   Fhir    "/{type}/{id}/$export"            "$export-group-post" Token(Operation)       fhir::export_post;
+        POST   Fhir    "/$import"                        "$import"           Token(Operation)        fhir::import;
+        GET    Fhir    "/$job/{id}"                      "job"               Token(Operation)        fhir::job;
+        DELETE Fhir    "/$job/{id}"                      "job-cancel"        Token(Operation)        fhir::cancel_job;
+        GET    Fhir    "/$job/{id}/{file}"               "job-file"          Token(Operation)        fhir::job_file;
         POST   Fhir    "/$process-message"               "$process-message"  Token(Operation)        fhir::operation_post;
     }
 };

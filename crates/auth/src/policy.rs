@@ -86,11 +86,13 @@ pub enum Action {
     ReadMetrics,
     /// Learn how a search was answered.
     Explain,
+    /// Begin a job, follow one's own or cancel it; what it reads and writes is decided by itself.
+    Job,
 }
 
 impl Action {
     /// Every action, for tables and tests.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Read,
         Self::VRead,
         Self::HistoryInstance,
@@ -121,6 +123,7 @@ impl Action {
         Self::WriteSettings,
         Self::ReadMetrics,
         Self::Explain,
+        Self::Job,
     ];
 
     fn class(self) -> Class {
@@ -134,7 +137,7 @@ impl Action {
             Self::Delete => Class::Resource(Right::DELETE),
             Self::HistorySystem => Class::AllResources,
             Self::PurgeHistory => Class::Past,
-            Self::Batch | Self::Transaction | Self::Validate | Self::ProcessMessage => {
+            Self::Batch | Self::Transaction | Self::Validate | Self::ProcessMessage | Self::Job => {
                 Class::Envelope
             }
             Self::ReadUsers

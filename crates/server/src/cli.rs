@@ -41,8 +41,8 @@ Examples:
 
 Every option can also be given in salus.toml (see --config) or as a variable:
   SALUS_DATA, SALUS_LISTEN, SALUS_BASE_URL, SALUS_TLS_CERTIFICATE, SALUS_TLS_KEY,
-  SALUS_TLS_ELSEWHERE, SALUS_BODY_BYTES_MAX, SALUS_SEARCH_SECONDS_MAX, SALUS_LOG,
-  SALUS_LOG_FORMAT";
+  SALUS_TLS_ELSEWHERE, SALUS_BODY_BYTES_MAX, SALUS_SEARCH_SECONDS_MAX, SALUS_JOB_HOURS,
+  SALUS_LOG, SALUS_LOG_FORMAT";
 
 const IMPORT_EXAMPLES: &str = "\
 Examples:
@@ -112,6 +112,10 @@ pub(crate) struct ServeArguments {
     /// How long one search may take, in seconds
     #[arg(long, env = "SALUS_SEARCH_SECONDS_MAX", value_name = "SECONDS")]
     pub(crate) search_seconds_max: Option<u32>,
+
+    /// How long jobs and their files are kept when they are over, in hours
+    #[arg(long, env = "SALUS_JOB_HOURS", value_name = "HOURS")]
+    pub(crate) job_hours: Option<u32>,
 
     /// What to log: error, warn, info or debug
     #[arg(long, env = "SALUS_LOG", value_name = "LEVEL")]

@@ -19,6 +19,7 @@ pub(crate) struct Config {
     pub(crate) tls_elsewhere: bool,
     pub(crate) body_bytes_max: usize,
     pub(crate) search_seconds_max: u32,
+    pub(crate) job_hours: u32,
     pub(crate) log: String,
     pub(crate) log_json: bool,
 }
@@ -55,6 +56,7 @@ struct Tls {
 struct Limits {
     body_bytes_max: Option<usize>,
     search_seconds_max: Option<u32>,
+    job_hours: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -69,6 +71,7 @@ const DATA_DEFAULT: &str = "salus-data";
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const BODY_BYTES_MAX_DEFAULT: usize = 64 << 20;
 const SEARCH_SECONDS_MAX_DEFAULT: u32 = 10;
+const JOB_HOURS_DEFAULT: u32 = 24;
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -115,6 +118,10 @@ impl Config {
                 .search_seconds_max
                 .or(file.limits.search_seconds_max)
                 .unwrap_or(SEARCH_SECONDS_MAX_DEFAULT),
+            job_hours: arguments
+                .job_hours
+                .or(file.limits.job_hours)
+                .unwrap_or(JOB_HOURS_DEFAULT),
             log: arguments
                 .log
                 .clone()
@@ -142,6 +149,7 @@ impl Config {
                 .limits
                 .search_seconds_max
                 .unwrap_or(SEARCH_SECONDS_MAX_DEFAULT),
+            job_hours: file.limits.job_hours.unwrap_or(JOB_HOURS_DEFAULT),
             log: "warn".to_owned(),
             log_json: false,
         })

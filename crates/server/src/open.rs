@@ -112,6 +112,7 @@ pub(crate) struct Server {
     stop: watch::Sender<bool>,
     listeners: Vec<JoinHandle<()>>,
     indexing: JoinHandle<()>,
+    jobs: JoinHandle<()>,
     socket: PathBuf,
 }
 
@@ -153,6 +154,7 @@ impl Server {
             let service = Arc::clone(&service);
             async move { service.keep_indexes().await }
         });
+        let jobs = tokio::spawn(Arc::clone(&service).run_jobs(salus_api::deferred(router.clone())));
         let address = network
             .as_ref()
             .and_then(|listener| listener.local_addr().ok());
@@ -167,6 +169,7 @@ impl Server {
             stop,
             listeners,
             indexing,
+            jobs,
             socket,
         })
     }
@@ -178,7 +181,10 @@ impl Server {
             // A listener that failed has nothing left to finish.
             let _ = listener.await;
         }
-        // It goes on from where it was at the next start.
+        // Both go on from where they were at the next start.
+        self.service.pause_jobs().await;
+        self.jobs.abort();
+        let _ = self.jobs.await;
         self.indexing.abort();
         let _ = self.indexing.await;
         let _ = std::fs::remove_file(&self.socket);
@@ -197,6 +203,7 @@ async fn service(
         .map_err(|error| failed(error.to_string()))?;
     let mut settings = Settings::default();
     settings.json.bytes_max = config.body_bytes_max;
+    settings.jobs.kept_ms = i64::from(config.job_hours) * 60 * 60 * 1000;
     let service = Service::open(
         engine.clone(),
         engine,

@@ -11,6 +11,7 @@ mod cursor;
 pub mod error;
 pub mod fhir;
 mod ids;
+pub mod jobs;
 mod keeping;
 mod packed;
 pub mod parameters;
@@ -21,9 +22,10 @@ mod time;
 
 use std::sync::Arc;
 
+use salus_auth::Action;
 pub use salus_auth::Secret;
+pub use salus_auth::Subject;
 pub use salus_auth::record::{Cors, History};
-use salus_auth::{Action, Subject};
 use salus_crypto::SecretKey;
 use salus_fhir::json;
 use salus_store::{At, Blobs, Scope, Snapshot, Store};
@@ -37,6 +39,8 @@ use error::Error;
 pub struct Settings {
     /// Limits of what is parsed.
     pub json: json::Limits,
+    /// About jobs.
+    pub jobs: jobs::Settings,
 }
 
 /// The numbers of a server that metrics show.
@@ -53,7 +57,6 @@ pub struct Numbers {
 /// The use cases of one server.
 pub struct Service {
     pub(crate) store: Arc<dyn Store>,
-    #[allow(dead_code, reason = "for content that is streamed")]
     pub(crate) blobs: Arc<dyn Blobs>,
     pub(crate) world: Arc<dyn World>,
     pub(crate) settings: Settings,
@@ -64,6 +67,7 @@ pub struct Service {
     pub(crate) sessions: sessions::Sessions,
     pub(crate) bundles: fhir::room::Room,
     pub(crate) terms: fhir::terms::Cache,
+    pub(crate) jobs: jobs::Jobs,
     request_ids: RequestIds,
 }
 
@@ -103,6 +107,7 @@ impl Service {
             sessions: sessions::Sessions::new(),
             bundles: fhir::room::Room::new(),
             terms: fhir::terms::Cache::new(),
+            jobs: jobs::Jobs::new(),
             request_ids,
         };
         service.ensure_default_project().await?;

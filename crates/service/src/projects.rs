@@ -75,6 +75,11 @@ impl Projects {
         Ok(projects)
     }
 
+    /// Those that there are.
+    pub(crate) fn scopes(&self) -> Vec<Scope> {
+        self.by_slug.read().values().copied().collect()
+    }
+
     fn last(&self) -> Scope {
         let projects = self.by_slug.read();
         projects.values().max().copied().unwrap_or(Scope::SYSTEM)

@@ -4,6 +4,7 @@
 //! reply's headers are made in [`reply`].
 
 mod capabilities;
+mod jobs;
 mod operations;
 mod preferences;
 mod reply;
@@ -17,12 +18,19 @@ use salus_service::fhir::{
 };
 
 pub(crate) use capabilities::{capabilities, versions};
+pub(crate) use jobs::Deferred;
+pub(crate) use jobs::{cancel_job, defer, export, export_post, import, job, job_file};
 pub(crate) use operations::{operation, operation_post};
 
 use crate::call::{Call, pairs};
 use crate::failure::Failure;
 use crate::media;
 use preferences::Preferences;
+
+/// Whether the client does not want to wait for the answer.
+pub(crate) fn is_asynchronous(headers: &http::HeaderMap) -> bool {
+    Preferences::is_asynchronous(headers)
+}
 
 /// `POST [base]/[type]`
 pub(crate) async fn create(call: &mut Call) -> Result<Response, Failure> {

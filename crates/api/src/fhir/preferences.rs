@@ -24,6 +24,8 @@ pub(crate) struct Preferences {
     /// What the client said, if it did.
     pub(crate) returns: Option<Return>,
     pub(crate) handling: Handling,
+    /// `respond-async` (RFC 7240, 4.1).
+    pub(crate) asynchronous: bool,
     pub(crate) media: Media,
     pub(crate) pretty: bool,
 }
@@ -34,6 +36,14 @@ const NOT_ACCEPTABLE: Failure = Failure::Http(
 );
 
 impl Preferences {
+    /// Whether the client does not want to wait.
+    pub(crate) fn is_asynchronous(headers: &http::HeaderMap) -> bool {
+        let values = headers.get_all("prefer").iter();
+        let texts = values.filter_map(|value| value.to_str().ok());
+        let mut tokens = texts.flat_map(|text| text.split([',', ';']));
+        tokens.any(|token| token.trim() == "respond-async")
+    }
+
     /// Reads them, and refuses formats we do not have.
     pub(crate) fn of(call: &Call) -> Result<Self, Failure> {
         for pair in decoded(call.uri.query().unwrap_or_default()) {
@@ -42,6 +52,7 @@ impl Preferences {
         let mut preferences = Self {
             returns: None,
             handling: Handling::Strict,
+            asynchronous: false,
             media: call.wanted.media.ok_or(NOT_ACCEPTABLE)?,
             pretty: call.wanted.pretty,
         };
@@ -58,6 +69,7 @@ impl Preferences {
             "return=minimal" => self.returns = Some(Return::Minimal),
             "return=representation" => self.returns = Some(Return::Representation),
             "return=OperationOutcome" => self.returns = Some(Return::OperationOutcome),
+            "respond-async" => self.asynchronous = true,
             "handling=strict" => self.handling = Handling::Strict,
             "handling=lenient" => self.handling = Handling::Lenient,
             _ => {}

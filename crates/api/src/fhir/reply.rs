@@ -116,7 +116,7 @@ pub(crate) fn idempotency_key(call: &Call) -> Result<Option<String>, Failure> {
 }
 
 /// A time as HTTP writes it (RFC 9110, 5.6.7).
-fn http_date(time_ms: i64) -> String {
+pub(crate) fn http_date(time_ms: i64) -> String {
     let time = jiff::Timestamp::from_millisecond(time_ms).unwrap_or_default();
     jiff::fmt::rfc2822::DateTimePrinter::new()
         .timestamp_to_rfc9110_string(&time)

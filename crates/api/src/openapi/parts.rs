@@ -25,6 +25,7 @@ pub(super) fn parameters() -> Value {
         "member": path("member", text("^([A-Z][A-Za-z]+|\\*)$")),
         "id": path("id", text("^[A-Za-z0-9.-]{1,64}$")),
         "vid": path("vid", text("^[1-9][0-9]*$")),
+        "file": path("file", text("^[A-Za-z0-9.-]+$")),
         "client": path("id", text("^[A-Za-z0-9._-]{1,64}$")),
         "_format": query("_format", json!({"type": "string", "examples": format})),
         "_pretty": query("_pretty", json!({"type": "boolean"})),
@@ -64,7 +65,7 @@ pub(super) fn taken(route: &Route) -> &'static [&'static str] {
             &["Prefer", "If-Match", "If-None-Match", "Idempotency-Key"]
         }
         "transaction" => &["Prefer", "Idempotency-Key"],
-        "capabilities" | "$versions" => &[],
+        "capabilities" | "$versions" | "job" | "job-cancel" | "job-file" => &[],
         name if name.starts_with("history-") => &["_count", "_since", "search"],
         name if name.starts_with("conditional-") => &[
             "search",
@@ -86,6 +87,7 @@ pub(super) fn body(route: &Route) -> Option<Value> {
         (_, Mount::Fhir, name) if name.starts_with("search-") => {
             (false, form, json!({"type": "object"}))
         }
+        (_, Mount::Fhir, "$import") => (true, "application/fhir+ndjson", json!({"type": "string"})),
         (_, Mount::Fhir, "transaction") => (true, FHIR_JSON, named("Bundle")),
         (_, Mount::Fhir, "patch" | "conditional-patch") => {
             return Some(patch());
@@ -169,6 +171,9 @@ pub(super) fn successes(route: &Route) -> &'static [u16] {
         (_, _, "create" | "update" | "conditional-update") => &[200, 201],
         (_, _, "projects-create" | "clients-create") => &[201],
         (_, _, "patch" | "conditional-patch") => &[200, 201],
+        (_, _, "job") => &[200, 202],
+        (_, _, "job-cancel") => &[202],
+        (_, _, name) if name.starts_with("$export") || name == "$import" => &[202],
         ("DELETE", Mount::Fhir, _) => &[200, 204],
         _ => &[200],
     }
@@ -176,13 +181,15 @@ pub(super) fn successes(route: &Route) -> &'static [u16] {
 
 /// What stands in the answer if all is well.
 pub(super) fn success(route: &Route, status: u16) -> Value {
-    if matches!(status, 204 | 304) {
+    if matches!(status, 202 | 204 | 304) {
         return json!({"description": "Nothing but headers"});
     }
     let (ty, schema) = match (route.mount, route.name) {
         (_, "metrics") => ("application/openmetrics-text", json!({"type": "string"})),
         (_, "setup" | "setup-page") => ("text/html", json!({"type": "string"})),
         (Mount::Fhir, "capabilities") => (FHIR_JSON, named("CapabilityStatement")),
+        (Mount::Fhir, "job") => ("application/json", json!({"type": "object"})),
+        (Mount::Fhir, "job-file") => ("application/fhir+ndjson", json!({"type": "string"})),
         (Mount::Fhir, "$versions") => (FHIR_JSON, named("Parameters")),
         (Mount::Fhir, "transaction") => (FHIR_JSON, named("Bundle")),
         (Mount::Fhir, name) if name.starts_with("search-") || name.starts_with("history-") => {

@@ -7,6 +7,9 @@
 mod audit;
 mod bad_bodies;
 mod bad_input;
+mod bulk;
+mod bulk_jobs;
+mod bulk_killed;
 mod codings;
 mod conditional_writes;
 mod conditions;

@@ -158,7 +158,7 @@ fn prefer_says_what_a_write_answers() {
         create("return=representation").json()["resourceType"],
         "Patient"
     );
-    assert_eq!(create("respond-async, return=minimal").body, "");
+    assert_eq!(create("wait=10, return=minimal").body, "");
     assert_eq!(create("what=ever").json()["resourceType"], "Patient");
 }
 

@@ -56,7 +56,8 @@ fn request(project: &Project, route: &Route) -> Request {
         .replace("{type}", "Patient")
         .replace("{id}", id)
         .replace("{member}", "Patient")
-        .replace("{vid}", "1");
+        .replace("{vid}", "1")
+        .replace("{file}", "none");
     let path = match route.name.starts_with("conditional-") {
         true => format!("{path}?_id=target"),
         false => path,
@@ -90,6 +91,11 @@ fn request(project: &Project, route: &Route) -> Request {
             request.body(json!({"resourceType": "Parameters", "parameter": [meta]}).to_string())
         }
         "history-write" => request.body(json!({"types": {}}).to_string()),
+        "$import" => request
+            .header("Prefer", "respond-async")
+            .header("Content-Type", "application/fhir+ndjson")
+            .body(r#"{"resourceType":"Patient"}"#),
+        name if name.starts_with("$export") => request.header("Prefer", "respond-async"),
         "cors-write" => request.body(json!({"origins": []}).to_string()),
         "reindex-pause" => request.body(json!({"paused": false}).to_string()),
         "token" => request.body("grant_type=client_credentials&client_id=none&client_secret=none"),
@@ -313,7 +319,13 @@ fn a_client_may_do_what_its_scopes_say_and_no_more() {
         for route in others.into_iter().chain(last) {
             let bearer = format!("Bearer {token}");
             let answer = project.send(request(&project, route).header("Authorization", bearer));
+            // They export what they may search.
+            let exports = matches!(
+                route.name,
+                "$export" | "$export-post" | "$export-type" | "$export-type-post"
+            );
             let expect = allowed.contains(&route.name)
+                || exports && allowed.contains(&"search-system")
                 || matches!(
                     route.name,
                     "transaction"
@@ -321,6 +333,12 @@ fn a_client_may_do_what_its_scopes_say_and_no_more() {
                         | "$validate-type"
                         | "$validate-post"
                         | "$process-message"
+                        | "$import"
+                        | "$export-group"
+                        | "$export-group-post"
+                        | "job"
+                        | "job-cancel"
+                        | "job-file"
                 );
             assert_eq!(
                 answer.status != 403,

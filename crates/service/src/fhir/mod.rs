@@ -6,11 +6,11 @@ pub(crate) mod contained;
 mod create;
 mod delete;
 mod history;
-mod incoming;
+pub(crate) mod incoming;
 pub(crate) mod list;
 pub mod operations;
 mod patch;
-mod read;
+pub(crate) mod read;
 mod receipt;
 pub mod reply;
 pub(crate) mod room;
@@ -70,13 +70,13 @@ pub struct WriteOptions {
 }
 
 /// The type named in a URL, or 404 (<https://hl7.org/fhir/R4/http.html#create>).
-fn resource_type(name: &str) -> Result<ResourceType, Error> {
+pub(crate) fn resource_type(name: &str) -> Result<ResourceType, Error> {
     ResourceType::named(name)
         .ok_or_else(|| Error::not_found("the type in the URL is not a resource type of FHIR R4"))
 }
 
 /// Refuses an id that cannot be one.
-fn check_id(id: &str) -> Result<(), Error> {
+pub(crate) fn check_id(id: &str) -> Result<(), Error> {
     if reference::is_id(id) {
         return Ok(());
     }

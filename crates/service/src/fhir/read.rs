@@ -142,7 +142,7 @@ impl Service {
     /// A record that the grant's filter does not find is not there, whatever
     /// the version: not for a version in which it would have been found, and
     /// not as deleted.
-    pub(super) async fn check_visible(
+    pub(crate) async fn check_visible(
         &self,
         snapshot: &dyn Snapshot,
         grant: &Grant,
@@ -217,7 +217,7 @@ fn defined(cx: &Context, ty: ResourceType, id: &str) -> Option<Reply> {
     })
 }
 
-pub(super) fn absent() -> Error {
+pub(crate) fn absent() -> Error {
     Error::not_found("there is no such resource, or none that you may see")
 }
 

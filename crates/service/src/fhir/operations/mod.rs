@@ -8,6 +8,7 @@ mod definition;
 mod diff;
 mod document;
 mod everything;
+mod export;
 mod lastn;
 mod matching;
 mod merge;
@@ -36,7 +37,7 @@ use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use meta::Change;
-use parameters::Arguments;
+pub(crate) use parameters::{Arguments, invalid};
 
 /// What can be called.
 #[derive(Debug)]
@@ -121,6 +122,8 @@ impl Parameter {
 /// The operations, for the code to tell one from the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Code {
+    /// It begins a job and has a way of its own in.
+    Aside,
     Diff,
     Document,
     Everything,
@@ -144,6 +147,9 @@ pub static OPERATIONS: &[&Operation] = &[
     &document::DOCUMENT,
     &everything::PATIENT,
     &everything::ENCOUNTER,
+    &export::SYSTEM,
+    &export::PATIENT,
+    &export::GROUP,
     &lastn::LASTN,
     &matching::MATCH,
     &merge::MERGE,
@@ -241,6 +247,9 @@ impl Service {
             arguments,
         };
         match operation.code {
+            Code::Aside => Err(Error::invalid(
+                "this operation takes its time; send it by itself, with Prefer: respond-async",
+            )),
             Code::Diff => self.diff(cx, &asked).await,
             Code::Document => self.document(cx, &asked).await,
             Code::Everything => self.everything(cx, &asked).await,
@@ -296,6 +305,12 @@ impl Operation {
             Some(_) if self.level == [Level::System] => false,
             Some(ty) => self.types.is_empty() || self.types.contains(&ty.name),
         }
+    }
+
+    /// Whether it has a parameter of this name.
+    pub(crate) fn takes(&self, name: &str) -> bool {
+        let mut parameters = self.parameters.iter();
+        parameters.any(|parameter| !parameter.out && parameter.name == name)
     }
 
     fn check(&self, ty: Option<ResourceType>) -> Result<(), Error> {

@@ -21,7 +21,7 @@ use crate::fhir::types::ResourceType;
 const GIVEN_MAX: usize = 1000;
 
 /// What a call gives, each by a parameter that the operation has.
-pub(super) struct Arguments<'a> {
+pub(crate) struct Arguments<'a> {
     given: Vec<(&'static Parameter, Given<'a>)>,
     /// The parameters of a search, if the operation takes them.
     pub(super) search: Vec<(String, String)>,
@@ -40,7 +40,7 @@ enum Given<'a> {
 
 impl<'a> Arguments<'a> {
     /// Reads a call's parameters.
-    pub(super) fn read(
+    pub(crate) fn read(
         operation: &'static Operation,
         query: &'a [(String, String)],
         body: Option<Node<'a>>,
@@ -128,7 +128,7 @@ impl<'a> Arguments<'a> {
     }
 
     /// The texts of a primitive parameter.
-    pub(super) fn texts(&self, name: &'static str) -> Result<Vec<Cow<'a, str>>, Error> {
+    pub(crate) fn texts(&self, name: &'static str) -> Result<Vec<Cow<'a, str>>, Error> {
         let text = |(parameter, given)| match given {
             Given::Text(text) => Ok(Cow::Borrowed(text)),
             Given::Node(node) => {
@@ -139,12 +139,12 @@ impl<'a> Arguments<'a> {
     }
 
     /// The text of a primitive parameter that is there once at most.
-    pub(super) fn text(&self, name: &'static str) -> Result<Option<Cow<'a, str>>, Error> {
+    pub(crate) fn text(&self, name: &'static str) -> Result<Option<Cow<'a, str>>, Error> {
         Ok(self.texts(name)?.pop())
     }
 
     /// The resources, or the values with parts, of a parameter.
-    pub(super) fn nodes(&self, name: &'static str) -> Result<Vec<Node<'a>>, Error> {
+    pub(crate) fn nodes(&self, name: &'static str) -> Result<Vec<Node<'a>>, Error> {
         let node = |(parameter, given)| match given {
             Given::Node(node) => Ok(node),
             Given::Text(_) => Err(refused(parameter, "it cannot be in a URL; send Parameters")),
@@ -177,7 +177,7 @@ impl<'a> Arguments<'a> {
     }
 
     /// A date or time of any precision, as written and as a span.
-    pub(super) fn span(&self, name: &'static str) -> Result<Option<(Cow<'a, str>, Span)>, Error> {
+    pub(crate) fn span(&self, name: &'static str) -> Result<Option<(Cow<'a, str>, Span)>, Error> {
         let Some(text) = self.text(name)? else {
             return Ok(None);
         };
@@ -187,7 +187,7 @@ impl<'a> Arguments<'a> {
     }
 
     /// Types of resource, with commas between them or one by one.
-    pub(super) fn types(&self, name: &'static str) -> Result<Option<Vec<ResourceType>>, Error> {
+    pub(crate) fn types(&self, name: &'static str) -> Result<Option<Vec<ResourceType>>, Error> {
         let texts = self.texts(name)?;
         if texts.is_empty() {
             return Ok(None);
@@ -229,7 +229,7 @@ impl Operation {
 }
 
 /// A parameter that is not as it must be.
-pub(super) fn invalid(name: &str, details: impl Into<Cow<'static, str>>) -> Error {
+pub(crate) fn invalid(name: &str, details: impl Into<Cow<'static, str>>) -> Error {
     let place = format!("Parameters.parameter.where(name = '{name}')");
     let issue = Issue::error(IssueType::Value, place, details);
     Error::with_issues(Kind::Invalid, vec![issue])

@@ -1,0 +1,347 @@
+//! Bulk export: <https://hl7.org/fhir/uv/bulkdata/STU2/export.html>.
+//!
+//! What is given out is the state at one point, the version that each record
+//! had then, though records change while the export runs: `walk.rs` reads what
+//! is current, in views that are renewed now and then, and `changes.rs` adds
+//! what changed before the walk came to it.
+
+mod asked;
+mod associated;
+mod changes;
+mod choice;
+mod walk;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use salus_auth::{Action, Target};
+use salus_fhir::json::{Document, Limits, Node};
+use salus_fhir::reference::Reference;
+use salus_store::{At, Content, SealKey};
+use serde::{Deserialize, Serialize};
+
+use super::Halt;
+use super::record::Work;
+use super::run::Running;
+use crate::audit::entry::{Entity, What};
+use crate::context::Context;
+use crate::error::{Error, Kind};
+use crate::fhir::types::ResourceType;
+use choice::Members;
+
+/// An export: what was asked, and how far it is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Export {
+    pub(crate) level: Level,
+    /// The types that were named; none is all.
+    pub(crate) types: Option<Vec<String>>,
+    pub(crate) since_ms: Option<i64>,
+    pub(crate) until_ms: Option<i64>,
+    /// Searches, each with its type.
+    pub(crate) filters: Vec<(String, String)>,
+    /// `Patient.name`, or `name` of all types.
+    pub(crate) elements: Vec<String>,
+    /// Only of these patients.
+    pub(crate) patients: Option<Vec<String>>,
+    /// Whether Provenance of what is exported is, and whether only the latest.
+    pub(crate) provenance: Option<Provenance>,
+    point: Option<Point>,
+}
+
+/// Of what the export is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Level {
+    #[default]
+    System,
+    Patient,
+    Group(String),
+}
+
+/// <https://hl7.org/fhir/uv/bulkdata/STU2/ValueSet-include-associated-data.html>
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Provenance {
+    Latest,
+    Relevant,
+}
+
+/// How far an export is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Point {
+    /// The point whose state is given out.
+    seq: u64,
+    /// The `transactionTime`.
+    time_ms: i64,
+    /// The version of the group that counts.
+    group: Option<u64>,
+    /// The types, in the order in which they are written.
+    types: Vec<String>,
+    /// Which of them is being written.
+    at: usize,
+    /// Of that type the versions from this point on are in files.
+    before: u64,
+    views: Vec<View>,
+    /// Of that type, lines in files.
+    lines: u64,
+    /// What is told of the types before it.
+    told: Vec<String>,
+}
+
+/// A part of the walk over a type: versions before a point, as they were current at another.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct View {
+    before: u64,
+    seen: u64,
+}
+
+/// Where a walk begins.
+const TOP: u64 = u64::MAX;
+/// A write has the time at which it was asked for and is there a little later:
+/// the next export, since the time of this one, must find it.
+const SETTLE_MS: i64 = 1000;
+/// Patients named in one entry of the audit.
+const NOTED_MAX: usize = 1000;
+/// Patients that are remembered to have been named.
+const REMEMBERED_MAX: usize = 4_000_000;
+
+impl Export {
+    /// The time whose state is given out, once that is known.
+    pub(crate) fn time_ms(&self) -> Option<i64> {
+        self.point.as_ref().map(|point| point.time_ms)
+    }
+}
+
+/// The patients whose records were read.
+#[derive(Default)]
+struct Noted {
+    seen: HashSet<Box<str>>,
+    fresh: Vec<Box<str>>,
+}
+
+impl Noted {
+    fn add(&mut self, seal: &SealKey) {
+        if let SealKey::Patient(patient) = seal
+            && !self.seen.contains(patient)
+        {
+            if self.seen.len() >= REMEMBERED_MAX {
+                self.seen.clear();
+            }
+            self.seen.insert(patient.clone());
+            self.fresh.push(patient.clone());
+        }
+    }
+}
+
+impl Running<'_> {
+    /// Writes every file that is not written yet; what the audit is told.
+    pub(super) async fn export(&mut self) -> Result<String, Halt> {
+        let cx = self.context().await?;
+        if self.asked()?.point.is_none() {
+            let point = self.begin_export(&cx).await?;
+            self.asked_mut()?.point = Some(point);
+            self.keep().await?;
+        }
+        let members = self.members(&cx).await?;
+        let mut noted = Noted::default();
+        loop {
+            let point = self.point()?;
+            let Some(ty) = point.types.get(point.at).cloned() else {
+                break;
+            };
+            let ty = ResourceType::named(&ty).ok_or_else(fault)?;
+            self.export_type(ty, members.clone(), &mut noted).await?;
+        }
+        Ok(format!("$export done: {}", self.point()?.told.join(" ")))
+    }
+
+    /// What was asked.
+    fn asked(&self) -> Result<&Export, Error> {
+        match &self.job.value.work {
+            Work::Export(export) => Ok(export),
+            Work::Import(_) | Work::Request(_) => Err(fault()),
+        }
+    }
+
+    fn asked_mut(&mut self) -> Result<&mut Export, Error> {
+        match &mut self.job.value.work {
+            Work::Export(export) => Ok(export),
+            Work::Import(_) | Work::Request(_) => Err(fault()),
+        }
+    }
+
+    fn point(&self) -> Result<&Point, Error> {
+        self.asked()?.point.as_ref().ok_or_else(fault)
+    }
+
+    fn point_mut(&mut self) -> Result<&mut Point, Error> {
+        self.asked_mut()?.point.as_mut().ok_or_else(fault)
+    }
+
+    /// Decides what is written: of which point, and which types.
+    async fn begin_export(&self, cx: &Context) -> Result<Point, Error> {
+        let snapshot = self.service.snapshot(cx).await?;
+        let asked = self.asked()?;
+        let group = match &asked.level {
+            Level::System | Level::Patient => None,
+            Level::Group(id) => Some(self.service.group(cx, id).await?.version),
+        };
+        let types = self.service.export_types(cx, asked).await?;
+        Ok(Point {
+            seq: snapshot.seq().0,
+            time_ms: cx.now_ms - SETTLE_MS,
+            group,
+            types: types.into_iter().map(|ty| ty.name.to_owned()).collect(),
+            at: 0,
+            before: TOP,
+            views: Vec::new(),
+            lines: 0,
+            told: Vec::new(),
+        })
+    }
+
+    /// Whose records are wanted; `None` is all records.
+    async fn members(&self, cx: &Context) -> Result<Option<Arc<Members>>, Error> {
+        let (asked, point) = (self.asked()?, self.point()?);
+        let named = asked.patients.as_ref();
+        let named: Option<HashSet<Box<str>>> =
+            named.map(|ids| ids.iter().map(|id| id.as_str().into()).collect());
+        let members = match (&asked.level, named) {
+            (Level::System, _) => return Ok(None),
+            (Level::Patient, None) => Members::Any,
+            (Level::Patient, Some(named)) => Members::These(named),
+            (Level::Group(id), named) => {
+                let snapshot = self.service.store.snapshot(self.scope, At::Now).await?;
+                let (kind, version) = (super::export::group_kind(), point.group.unwrap_or(1));
+                let record = snapshot.version(kind, id, version).await?;
+                let mut all = match record.map(|record| record.content) {
+                    Some(Content::Body(body)) => patients_of_group(&body, &cx.base),
+                    Some(Content::Deleted) | None => HashSet::new(),
+                };
+                if let Some(named) = named {
+                    all.retain(|id| named.contains(id));
+                }
+                Members::These(all)
+            }
+        };
+        Ok(Some(Arc::new(members)))
+    }
+
+    /// Tells the audit of patients whose records are in files by now.
+    async fn note_patients(&self, cx: &Context, noted: &mut Noted) -> Result<(), Error> {
+        let fresh = std::mem::take(&mut noted.fresh);
+        for some in fresh.chunks(NOTED_MAX) {
+            let about = some.iter().map(|id| {
+                let entity = Entity {
+                    ty: "Patient".into(),
+                    id: id.clone(),
+                    version: 0,
+                };
+                (entity, SealKey::Scope)
+            });
+            self.note(cx, "$export", about.collect()).await?;
+        }
+        Ok(())
+    }
+}
+
+impl crate::Service {
+    /// The types that an export gives out, in their order. One that was named
+    /// and may not be searched is a refusal.
+    async fn export_types(&self, cx: &Context, asked: &Export) -> Result<Vec<ResourceType>, Error> {
+        let mut types = Vec::new();
+        match &asked.types {
+            Some(named) => {
+                for name in named {
+                    let ty = ResourceType::named(name).ok_or_else(fault)?;
+                    let target = Target::Type(ty.name);
+                    self.authorize(cx, What::Operation, Action::Search, target)
+                        .await?;
+                    types.push(ty);
+                }
+                if asked.associated().is_some() {
+                    let ty = ResourceType::named(associated::PROVENANCE).ok_or_else(fault)?;
+                    let target = Target::Type(ty.name);
+                    self.authorize(cx, What::Operation, Action::Search, target)
+                        .await?;
+                    types.push(ty);
+                }
+            }
+            None => {
+                let subject = &cx.subject;
+                let may = |ty: &ResourceType| {
+                    let target = Target::Type(ty.name);
+                    salus_auth::authorize(subject, cx.scope, Action::Search, target).is_ok()
+                };
+                types = asked.level.types();
+                types.retain(may);
+            }
+        }
+        if types.is_empty() {
+            return Err(Error::new(Kind::Forbidden, crate::pipeline::FORBIDDEN));
+        }
+        types.sort_by_key(|ty| (ty.name != "Patient", ty.name));
+        types.dedup();
+        Ok(types)
+    }
+
+    /// The group, for who may read it.
+    async fn group(&self, cx: &Context, id: &str) -> Result<salus_store::Record, Error> {
+        let ty = ResourceType::named("Group").ok_or_else(fault)?;
+        let (what, target) = (What::Operation, Target::Type(ty.name));
+        let grant = self
+            .authorize_on(cx, what, Action::Read, target, id)
+            .await?;
+        let snapshot = self.snapshot(cx).await?;
+        self.check_visible(&*snapshot, &grant, ty, id).await?;
+        let record = snapshot.get(ty.kind, id).await?;
+        let record = record.ok_or_else(crate::fhir::read::absent)?;
+        match record.content {
+            Content::Body(_) => Ok(record),
+            Content::Deleted => Err(Error::new(Kind::Gone, "this group has been deleted")),
+        }
+    }
+}
+
+impl Level {
+    /// The types that an export of this kind may give out.
+    fn types(&self) -> Vec<ResourceType> {
+        let definitions = salus_fhir::definitions::r4();
+        let mut types = ResourceType::all();
+        types.retain(|ty| ty.name != ResourceType::AUDIT_EVENT);
+        if *self != Self::System {
+            let within = |ty: &ResourceType| {
+                ty.name == "Patient" || !definitions.compartment("Patient", ty.name).is_empty()
+            };
+            types.retain(within);
+        }
+        types
+    }
+}
+
+fn group_kind() -> salus_store::Kind {
+    salus_store::Kind::named("Group")
+}
+
+/// The patients among the members of a group that have not left it.
+fn patients_of_group(body: &[u8], base: &str) -> HashSet<Box<str>> {
+    let Ok(document) = Document::parse(body.to_vec(), &Limits::default()) else {
+        return HashSet::new();
+    };
+    let members = document.root().get("member").map(Node::children);
+    let active = members.into_iter().flatten().filter_map(|member| {
+        let inactive = member.get("inactive").and_then(Node::bool) == Some(true);
+        let reference = member.get("entity")?.get("reference").and_then(Node::str)?;
+        match Reference::parse(&reference, &[base]) {
+            Some(Reference::Local(local)) if local.ty == "Patient" && !inactive => {
+                Some(local.id.into())
+            }
+            _ => None,
+        }
+    });
+    active.collect()
+}
+
+pub(super) fn fault() -> Error {
+    Error::new(Kind::Internal, "the server cannot read the job")
+}

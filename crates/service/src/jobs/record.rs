@@ -1,0 +1,199 @@
+//! A job as it is kept: what was asked, by whom, and how far it is.
+//!
+//! It is a record of the project like its clients and sessions, sealed with
+//! the project's key. It holds no token: whose it is says who it is for, and
+//! what they may do is looked up whenever it goes on.
+
+use std::sync::Arc;
+
+use salus_auth::record::{self, Session, SystemRecord};
+use salus_auth::session;
+use salus_auth::{Error, Refusal, Subject, Who};
+use salus_store::{Kind, Param, Query, Record, Row, Scope, Test, Value};
+use serde::{Deserialize, Serialize};
+
+use super::export::Export;
+use super::import::Import;
+use super::request::Packed;
+
+/// Everything about a job.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Job {
+    pub(crate) owner: Owner,
+    /// The base URL of the endpoint that was asked.
+    pub(crate) base: String,
+    /// The whole URL of the request that began it.
+    pub(crate) request: String,
+    pub(crate) created_ms: i64,
+    /// When it was done or failed.
+    #[serde(default)]
+    pub(crate) ended_ms: Option<i64>,
+    pub(crate) state: State,
+    /// How often it was begun or taken up again.
+    #[serde(default)]
+    pub(crate) attempts: u32,
+    pub(crate) work: Work,
+    /// The files that are complete.
+    #[serde(default)]
+    pub(crate) files: Vec<File>,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Work {
+    Export(Box<Export>),
+    Import(Box<Import>),
+    Request(Packed),
+}
+
+/// How far a job is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum State {
+    /// Waiting, or under way.
+    Accepted,
+    Done,
+    /// With the status and the OperationOutcome to tell.
+    Failed(u16, String),
+}
+
+/// A file that a job has made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct File {
+    /// Which of the job's, from 1.
+    pub(crate) number: u32,
+    /// Which attempt wrote it.
+    pub(crate) attempt: u32,
+    /// The type of the resources in it.
+    pub(crate) ty: String,
+    pub(crate) role: Role,
+    /// Lines in it.
+    pub(crate) count: u64,
+}
+
+/// What a file is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Role {
+    Output,
+    Deleted,
+    Error,
+    /// What the request was answered.
+    Answer,
+}
+
+impl File {
+    /// The last part of its URL.
+    pub(crate) fn name(&self) -> String {
+        let role = match self.role {
+            Role::Output => "",
+            Role::Deleted => "deleted-",
+            Role::Error => "error-",
+            Role::Answer => "answer-",
+        };
+        format!("{role}{}-{}.ndjson", self.ty, self.number)
+    }
+}
+
+const OWNER: Param = Param::named("salus:Job", "owner");
+
+impl SystemRecord for Job {
+    const NAME: &'static str = "salus:Job";
+
+    fn rows(&self) -> Vec<Row> {
+        let token = |param, code: &str| Row {
+            param,
+            value: Value::Token {
+                system: "".into(),
+                code: code.into(),
+            },
+        };
+        vec![token(OWNER, &self.owner.label)]
+    }
+}
+
+impl Job {
+    /// The jobs of an owner, done or not.
+    pub(crate) fn of(label: &str) -> Query {
+        let test = Test::Token {
+            system: None,
+            code: Some(label.into()),
+        };
+        Query {
+            filter: salus_store::Filter::Value(OWNER, test),
+            ..record::all::<Self>(1000, None)
+        }
+    }
+}
+
+/// Whose a job is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Owner {
+    /// As the audit names it.
+    pub(crate) label: String,
+    /// Where the owner's record is kept.
+    home: u32,
+    /// What the token stood for that the job was asked with; the operator has none.
+    session: Option<Session>,
+}
+
+impl Owner {
+    /// The one who asks; nobody in particular has no jobs.
+    pub(crate) fn of(subject: &Subject, now_ms: i64) -> Option<Self> {
+        let (_, id) = subject.label().split_once('/')?;
+        let owner = match subject.who() {
+            Who::Anonymous => return None,
+            Who::Operator => None,
+            Who::Administrator => Some(record::Owner::User(id.into())),
+            Who::Client => Some(record::Owner::Client(id.into())),
+        };
+        let session = owner.map(|owner| Session {
+            owner,
+            scopes: subject.scopes().cloned().unwrap_or_default(),
+            created_ms: now_ms,
+            // The job ends when its work does.
+            expires_ms: i64::MAX,
+        });
+        Some(Self {
+            label: subject.label().to_owned(),
+            home: subject.home().0,
+            session,
+        })
+    }
+
+    /// Whether this is the one who asks.
+    pub(crate) fn is(&self, subject: &Subject) -> bool {
+        self.label == subject.label() && self.home == subject.home().0
+    }
+
+    pub(crate) fn home(&self) -> Scope {
+        Scope(self.home)
+    }
+
+    /// Where the owner's record lies in [`Self::home`]; `None` is the operator.
+    pub(crate) fn key(&self) -> Option<(Kind, &str)> {
+        self.session.as_ref().map(session::owner_key)
+    }
+
+    /// The owner as they are now.
+    ///
+    /// # Errors
+    /// When they are gone or suspended.
+    pub(crate) fn subject(
+        &self,
+        record: Option<&Record>,
+        now_ms: i64,
+    ) -> Result<Arc<Subject>, Error> {
+        match &self.session {
+            None => Ok(Arc::new(Subject::operator())),
+            Some(session) => {
+                let subject = session::resume(self.home(), session, record, now_ms)?;
+                match subject.scopes().is_some_and(|scopes| scopes.is_empty()) {
+                    true => Err(Error::Refused(Refusal::Unknown)),
+                    false => Ok(subject),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! Who does the jobs: two at a time, the oldest first.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use salus_auth::record::{self, Saved};
+use salus_auth::{Action, Grant, Subject, Target};
+use salus_fhir::issue::operation_outcome;
+use salus_store::{At, Batch, Position, Scope};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use super::record::{Job, State, Work};
+use super::{Active, Halt, JOB, Key, Perform, RUNNING_MAX, Stop, files};
+use crate::Service;
+use crate::audit::entry::{Entity, Entry, Outcome, What};
+use crate::context::Context;
+use crate::error::{Error, Kind};
+use crate::pipeline::Write;
+
+/// How often jobs whose time is over are looked for.
+const SWEEP: Duration = Duration::from_secs(60);
+/// How often a job is taken up again when the store cannot take it just now, and after which pause.
+const ATTEMPTS_MAX: u32 = 8;
+const ATTEMPT_PAUSE: Duration = Duration::from_millis(500);
+
+/// A job under way: its record, who it is for, and whether to go on.
+pub(super) struct Running<'a> {
+    pub(super) service: &'a Service,
+    pub(super) scope: Scope,
+    pub(super) job: Saved<Job>,
+    pub(super) grant: Grant,
+    pub(super) active: &'a Active,
+    pub(super) perform: &'a dyn Perform,
+}
+
+impl Service {
+    /// Does the jobs, for ever. Those that an earlier run has left come first.
+    pub async fn run_jobs(self: Arc<Self>, perform: Arc<dyn Perform>) {
+        if let Err(error) = self.resume_jobs().await {
+            let cause = error.cause();
+            tracing::error!(cause, "jobs of an earlier run cannot be read");
+        }
+        let turns = Arc::new(Semaphore::new(RUNNING_MAX));
+        let mut sweep = tokio::time::interval(SWEEP);
+        loop {
+            tokio::select! {
+                () = self.jobs.work.notified() => {}
+                _ = sweep.tick() => self.sweep_jobs().await,
+            }
+            while let Ok(turn) = Arc::clone(&turns).try_acquire_owned() {
+                let Some((key, active)) = self.jobs.pop() else {
+                    break;
+                };
+                let (service, perform) = (Arc::clone(&self), Arc::clone(&perform));
+                tokio::spawn(async move {
+                    service.run_aside(&key, active, perform).await;
+                    drop(turn);
+                    service.jobs.end(&key);
+                });
+            }
+        }
+    }
+
+    /// Stops what is under way; it goes on at the next start.
+    pub async fn pause_jobs(&self) {
+        let active: Vec<Arc<Active>> = {
+            let mut open = self.jobs.open.lock();
+            open.stopping = true;
+            let waiting = std::mem::take(&mut open.waiting);
+            for key in waiting {
+                open.active.remove(&key);
+            }
+            open.active.values().cloned().collect()
+        };
+        for active in active {
+            active.stop.send_if_modified(|stop| {
+                let goes_on = *stop == Stop::No;
+                if goes_on {
+                    *stop = Stop::Pause;
+                }
+                goes_on
+            });
+            active.ended().await;
+        }
+    }
+
+    async fn resume_jobs(&self) -> Result<(), Error> {
+        for scope in self.projects.scopes() {
+            let jobs = self.jobs_of(scope).await?;
+            files::remove_orphans(self, scope, &jobs).await?;
+            for job in jobs {
+                if job.value.state == State::Accepted {
+                    self.jobs.push((scope, job.id), &job.value.owner.label);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what was kept long enough.
+    pub(crate) async fn sweep_jobs(&self) {
+        let now_ms = self.now_ms();
+        for scope in self.projects.scopes() {
+            let jobs = self.jobs_of(scope).await.unwrap_or_default();
+            let over = |job: &Saved<Job>| {
+                let ended_ms = job.value.ended_ms;
+                ended_ms.is_some_and(|ms| ms.saturating_add(self.settings.jobs.kept_ms) <= now_ms)
+            };
+            for job in jobs.iter().filter(|job| over(job)) {
+                if let Err(error) = self.remove_job(scope, job).await {
+                    let cause = error.cause();
+                    tracing::warn!(cause, "a job whose time is over cannot be removed just now");
+                }
+            }
+        }
+    }
+
+    async fn jobs_of(&self, scope: Scope) -> Result<Vec<Saved<Job>>, Error> {
+        let snapshot = self.store.snapshot(scope, At::Now).await?;
+        let (mut jobs, mut after): (Vec<Saved<Job>>, Option<Position>) = (Vec::new(), None);
+        loop {
+            let page = snapshot.find(&record::all::<Job>(500, after)).await?;
+            for hit in &page.hits {
+                jobs.extend(Saved::read(&hit.record)?);
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(jobs);
+            }
+        }
+    }
+
+    /// Removes files and record: nobody asked for it, its time is over.
+    async fn remove_job(&self, scope: Scope, job: &Saved<Job>) -> Result<(), Error> {
+        files::remove(self, scope, job).await?;
+        let batch = Batch::of(scope, self.now_ms(), vec![job.delete()]);
+        self.store.commit(batch).await?;
+        Ok(())
+    }
+
+    /// Runs a job on a thread that answers no requests.
+    async fn run_aside(
+        self: &Arc<Self>,
+        key: &Key,
+        active: Arc<Active>,
+        perform: Arc<dyn Perform>,
+    ) {
+        let (service, at, runtime) = (Arc::clone(self), key.clone(), Handle::current());
+        let work = move || runtime.block_on(service.run_job(&at, &active, &*perform));
+        if tokio::task::spawn_blocking(work).await.is_err() {
+            tracing::error!("a job ended by a fault of ours");
+            let failed = Error::new(Kind::Internal, "the server failed on this job");
+            self.fail_job(key, &failed).await;
+        }
+    }
+
+    async fn run_job(&self, key: &Key, active: &Active, perform: &dyn Perform) {
+        for attempt in 0..ATTEMPTS_MAX {
+            let last = attempt + 1 == ATTEMPTS_MAX;
+            match self.carry_on(key, active, perform).await {
+                Ok(()) | Err(Halt::Stopped) => return,
+                Err(Halt::Failed(error)) if error.kind() == Kind::Unavailable && !last => {
+                    let mut stop = active.stop.subscribe();
+                    let stopped = stop.wait_for(|stop| *stop != Stop::No);
+                    if tokio::time::timeout(ATTEMPT_PAUSE * 2_u32.pow(attempt), stopped)
+                        .await
+                        .is_ok()
+                    {
+                        return;
+                    }
+                }
+                Err(Halt::Failed(error)) => return self.fail_job(key, &error).await,
+            }
+        }
+    }
+
+    /// From where it is to its end.
+    async fn carry_on(
+        &self,
+        (scope, id): &Key,
+        active: &Active,
+        perform: &dyn Perform,
+    ) -> Result<(), Halt> {
+        let Some(job) = self.job(*scope, id).await? else {
+            return Ok(());
+        };
+        let cx = self.job_context(*scope, &job.value).await?;
+        let target = Target::System;
+        let grant = self.authorize(&cx, What::Operation, Action::Job, target);
+        let mut running = Running {
+            service: self,
+            scope: *scope,
+            grant: grant.await?,
+            job,
+            active,
+            perform,
+        };
+        active.tell("started".to_owned());
+        running.job.value.attempts += 1;
+        running.keep().await?;
+        files::remove_unfinished(self, *scope, &running.job).await?;
+        let done = match running.job.value.work.clone() {
+            Work::Export(_) => running.export().await?,
+            Work::Import(_) => running.import().await?,
+            Work::Request(request) => running.request(request).await?,
+        };
+        running
+            .complete(State::Done, Outcome::Success, &done)
+            .await?;
+        Ok(())
+    }
+
+    /// The circumstances of a job, as if its owner asked just now.
+    pub(super) async fn job_context(&self, scope: Scope, job: &Job) -> Result<Context, Error> {
+        Ok(Context {
+            subject: self.job_subject(job).await?,
+            scope,
+            base: job.base.as_str().into(),
+            request_id: self.new_request_id(),
+            now_ms: self.now_ms(),
+            // A job must not hold up a change of the parameters.
+            parameters: self.parameters_of_r4(),
+            format: None,
+            remote: None,
+        })
+    }
+
+    async fn job_subject(&self, job: &Job) -> Result<Arc<Subject>, Error> {
+        let record = match job.owner.key() {
+            None => None,
+            Some((kind, id)) => {
+                let snapshot = self.store.snapshot(job.owner.home(), At::Now).await?;
+                snapshot.get(kind, id).await?
+            }
+        };
+        let subject = job.owner.subject(record.as_ref(), self.now_ms());
+        subject.map_err(|error| {
+            Error::new(
+                Kind::Forbidden,
+                "whoever asked for this may no longer do it",
+            )
+            .caused_by(error)
+        })
+    }
+
+    /// Keeps why a job failed, and removes its files.
+    async fn fail_job(&self, key: &Key, error: &Error) {
+        let cause = error.cause();
+        tracing::warn!(cause, kind = ?error.kind(), "a job failed");
+        if let Err(error) = self.keep_failure(key, error).await {
+            let cause = error.cause();
+            tracing::error!(cause, "that a job failed cannot be kept; it is tried again");
+        }
+    }
+
+    async fn keep_failure(&self, (scope, id): &Key, error: &Error) -> Result<(), Error> {
+        let Some(mut job) = self.job(*scope, id).await? else {
+            return Ok(());
+        };
+        files::remove(self, *scope, &job).await?;
+        let status = error.kind().status().0;
+        job.value.files.clear();
+        job.value.state = State::Failed(status, operation_outcome(error.issues()));
+        job.value.ended_ms = Some(self.now_ms());
+        let cx = Context {
+            base: job.value.base.as_str().into(),
+            ..self.operator_context(*scope)
+        };
+        let mut entry = Entry::new(&cx, What::Operation, Outcome::Failed, "the job failed");
+        entry.agent = job.value.owner.label.as_str().into();
+        let grant = self.authorize(&cx, What::Operation, Action::Job, Target::System);
+        let write = Write::system(&grant.await?, JOB, job.put()?);
+        self.commit(&cx, entry, Vec::new(), vec![write]).await?;
+        Ok(())
+    }
+}
+
+impl Running<'_> {
+    /// The circumstances as they are now.
+    pub(super) async fn context(&self) -> Result<Context, Error> {
+        let service = self.service;
+        service.job_context(self.scope, &self.job.value).await
+    }
+
+    /// Keeps how far it is. This is no use case: nobody asked, and nothing is shown.
+    pub(super) async fn keep(&mut self) -> Result<(), Error> {
+        let put = self.job.put()?;
+        let version = put.version;
+        let now_ms = self.service.now_ms();
+        let batch = Batch::of(self.scope, now_ms, vec![put]);
+        self.service.store.commit(batch).await?;
+        self.job.version = version;
+        Ok(())
+    }
+
+    /// Makes an audit entry of what the job has read, for its owner.
+    pub(super) async fn note(
+        &self,
+        cx: &Context,
+        query: &str,
+        about: Vec<(Entity, salus_store::SealKey)>,
+    ) -> Result<(), Error> {
+        let mut entry = self.entry(cx, Outcome::Success, query);
+        for (entity, seal) in about {
+            let kind = salus_store::Kind::named(&entity.ty);
+            entry.concerns(entity, kind, &seal);
+        }
+        self.service.record(cx, entry).await
+    }
+
+    fn entry(&self, cx: &Context, outcome: Outcome, query: &str) -> Entry {
+        let mut entry = Entry::new(cx, What::Operation, outcome, self.grant.rule());
+        entry.query = query.into();
+        entry
+    }
+
+    /// The job is over: record and audit entry in one.
+    async fn complete(&mut self, state: State, outcome: Outcome, told: &str) -> Result<(), Error> {
+        let cx = self.context().await?;
+        self.job.value.state = state;
+        self.job.value.ended_ms = Some(cx.now_ms);
+        let write = Write::system(&self.grant, JOB, self.job.put()?);
+        let entry = self.entry(&cx, outcome, told);
+        let done = self.service.commit(&cx, entry, Vec::new(), vec![write]);
+        Ok(done.await?)
+    }
+}
