@@ -57,8 +57,7 @@ impl App {
     pub(crate) fn preflight(&self, uri: &Uri, headers: &HeaderMap) -> Result<Response, Failure> {
         let verdict = self.cors(uri, headers).ok_or(REFUSED)?;
         let allowed = verdict.allowed.ok_or(REFUSED)?;
-        let mut response = Response::default();
-        *response.status_mut() = StatusCode::NO_CONTENT;
+        let mut response = crate::nothing();
         let headers = response.headers_mut();
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);

@@ -29,7 +29,7 @@ use axum::extract::{RawPathParams, Request};
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter};
 use futures_util::FutureExt;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use salus_service::context::{Context, RequestId};
 use salus_service::jobs::Perform;
 use salus_service::projects;
@@ -134,6 +134,7 @@ const NO_SUCH_METHOD: Failure = Failure::Http(
 );
 const NO_SUCH_TEXT: Failure =
     Failure::Http(StatusCode::BAD_REQUEST, "the path is not text in UTF-8");
+const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Answers one request: context, credentials, handler; then metrics and the log's line.
@@ -180,7 +181,11 @@ impl App {
     /// Answers a method that no route of this path takes.
     fn other_method(&self, request: &Request) -> Response {
         if !cors::is_preflight(request.method(), request.headers()) {
-            return self.refuse("no-such-method", NO_SUCH_METHOD, request);
+            return match *request.method() {
+                // The router tells the methods, here and where it refuses one.
+                Method::OPTIONS => self.answer_at_once("options", Ok(nothing()), request),
+                _ => self.refuse("no-such-method", NO_SUCH_METHOD, request),
+            };
         }
         let answer = self.preflight(request.uri(), request.headers());
         self.answer_at_once("preflight", answer, request)
@@ -219,10 +224,22 @@ impl App {
         }
         let elapsed = started.elapsed();
         let status = response.status();
+        if status == StatusCode::UNSUPPORTED_MEDIA_TYPE && name.ends_with("patch") {
+            // RFC 5789, 2.2: what would have been taken.
+            let headers = response.headers_mut();
+            headers.extend(media::patches().map(|types| (ACCEPT_PATCH, types)));
+        }
         self.metrics.observe(name, status, elapsed);
         log(name, status, request_id, elapsed, cause.as_deref());
         response
     }
+}
+
+/// An answer of nothing but headers.
+fn nothing() -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
 }
 
 const PANICKED: Failure = Failure::Http(
@@ -316,8 +333,9 @@ async fn handle(
     let unread = matches!(answer, Err(Failure::Http(..) | Failure::Unreadable(_)));
     if let (true, Access::Token(what)) = (unread, route.access) {
         // No use case has seen it, so none has told the audit.
+        let place = (call.param("type"), call.param("id"));
         call.service()
-            .note_unreadable(&call.cx, what, call.param("type"), call.param("id"))
+            .note_unreadable(&call.cx, what, place, route.operation())
             .await?;
     }
     answer

@@ -1,7 +1,7 @@
 //! Media types of what a client sends; [`crate::format`] has what it wants.
 //! <https://hl7.org/fhir/R4/http.html#mime-type>
 
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use salus_service::fhir::PatchFormat;
 
 use crate::failure::Failure;
@@ -16,6 +16,11 @@ const UNSUPPORTED_PATCH: Failure = Failure::Http(
     "send a patch as application/json-patch+json, application/merge-patch+json or application/xml-patch+xml, or a Parameters \
      resource as application/fhir+json or application/fhir+xml",
 );
+
+/// What a patch is sent as, in the words of `Accept-Patch` (RFC 5789, 3.1).
+pub(crate) fn patches() -> Option<HeaderValue> {
+    HeaderValue::try_from(PatchFormat::MEDIA_TYPES.join(", ")).ok()
+}
 
 /// Refuses a body that does not say it is JSON or XML in UTF-8.
 pub(crate) fn check_sent(headers: &HeaderMap) -> Result<(), Failure> {

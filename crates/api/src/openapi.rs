@@ -6,6 +6,7 @@
 //! resource has the type that it must have and no more: its structure is
 //! FHIR's, which other documents describe.
 
+mod examples;
 mod parts;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use std::sync::OnceLock;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderValue, Method, header};
+use salus_service::fhir::operations::OPERATIONS;
 use salus_service::fhir::types::ResourceType;
 use serde_json::{Map, Value, json};
 
@@ -107,7 +109,20 @@ fn parameters(route: &Route, path: &str) -> Vec<Value> {
         names.extend(parts::taken(route));
     }
     let reference = |name: &str| json!({"$ref": format!("#/components/parameters/{name}")});
-    names.into_iter().map(reference).collect()
+    let parameter = |name: &str| match (name, &*operation_types(route)) {
+        ("type", types @ [_, ..]) => parts::one_of_types(types),
+        (name, _) => reference(name),
+    };
+    names.into_iter().map(parameter).collect()
+}
+
+/// The types that have the operation of a route; none is all of them.
+fn operation_types(route: &Route) -> Vec<&'static str> {
+    let name = route.operation().trim_start_matches('$');
+    let named = OPERATIONS.iter().filter(|operation| operation.name == name);
+    named
+        .flat_map(|operation| operation.types.iter().copied())
+        .collect()
 }
 
 /// How a route may answer, by status.

@@ -32,6 +32,14 @@ pub struct Route {
     pub(crate) handler: for<'a> fn(&'a mut Call) -> Answer<'a>,
 }
 
+impl Route {
+    /// The operation that it calls, with its `$`, or nothing.
+    pub(crate) fn operation(&self) -> &'static str {
+        let last = self.path.rsplit('/').next().unwrap_or_default();
+        if last.starts_with('$') { last } else { "" }
+    }
+}
+
 /// Where a route's path begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mount {
@@ -150,6 +158,8 @@ pub static ROUTES: &[Route] = {
         POST   Fhir    "/{type}/$lastn"                  "$lastn-post"       Token(Operation)        fhir::operation_post;
         GET    Fhir    "/{type}/$stats"                  "$stats"            Token(Operation)        fhir::operation;
         POST   Fhir    "/{type}/$stats"                  "$stats-post"       Token(Operation)        fhir::operation_post;
+        GET    Fhir    "/{type}/$document"               "$document-type"     Token(Operation)        fhir::operation;
+        POST   Fhir    "/{type}/$document"               "$document-type-post" Token(Operation)      fhir::operation_post;
         GET    Fhir    "/{type}/{id}/$document"          "$document"         Token(Operation)        fhir::operation;
         POST   Fhir    "/{type}/{id}/$document"          "$document-post"    Token(Operation)        fhir::operation_post;
         POST   Fhir    "/{type}/$match"                  "$match"            Token(Operation)        fhir::operation_post;

@@ -132,10 +132,24 @@ impl Service {
         target: Target<'_>,
         id: &str,
     ) -> Result<Grant, Error> {
+        self.authorize_asking(cx, what, action, target, (id, ""))
+            .await
+    }
+
+    /// The same with what was asked, as the audit shows it: an operation's name.
+    pub(crate) async fn authorize_asking(
+        &self,
+        cx: &Context,
+        what: What,
+        action: Action,
+        target: Target<'_>,
+        (id, query): (&str, &str),
+    ) -> Result<Grant, Error> {
         match salus_auth::authorize(&cx.subject, cx.scope, action, target) {
             Ok(grant) => Ok(grant),
             Err(denied) => {
-                let entry = Entry::new(cx, what, Outcome::Refused, denied.rule());
+                let mut entry = Entry::new(cx, what, Outcome::Refused, denied.rule());
+                entry.query = query.into();
                 let ty = target.type_name().unwrap_or_default();
                 self.record_refusal(cx, entry, ty, id).await?;
                 Err(Error::new(error::Kind::Forbidden, FORBIDDEN))
@@ -165,6 +179,19 @@ impl Service {
         (ty, id): (&str, &str),
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
+        self.attempt_asking(cx, grant, what, (ty, id, ""), work)
+            .await
+    }
+
+    /// The same with what was asked, as the audit shows it: an operation's name.
+    pub(crate) async fn attempt_asking<T>(
+        &self,
+        cx: &Context,
+        grant: &Grant,
+        what: What,
+        (ty, id, query): (&str, &str, &str),
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
         match work.await {
             Ok(done) => Ok(done),
             Err(error) => {
@@ -172,7 +199,8 @@ impl Service {
                     500.. => Outcome::Failed,
                     _ => Outcome::Refused,
                 };
-                let entry = Entry::new(cx, what, outcome, grant.rule());
+                let mut entry = Entry::new(cx, what, outcome, grant.rule());
+                entry.query = query.into();
                 self.record_refusal(cx, entry, ty, id).await?;
                 Err(error)
             }
@@ -181,15 +209,16 @@ impl Service {
 
     /// Makes the audit entry of a request whose form was refused, its media
     /// type, its size or its text, before it could ask for a decision. What
-    /// the path names may be no type and no id.
+    /// the path names may be no type and no id; `operation` is one's name or nothing.
     pub async fn note_unreadable(
         &self,
         cx: &Context,
         what: What,
-        ty: &str,
-        id: &str,
+        (ty, id): (&str, &str),
+        operation: &str,
     ) -> Result<(), Error> {
-        let entry = Entry::new(cx, what, Outcome::Refused, "request not readable");
+        let mut entry = Entry::new(cx, what, Outcome::Refused, "request not readable");
+        entry.query = operation.into();
         match ResourceType::named(ty) {
             Some(ty) => self.record_refusal(cx, entry, ty.name, id).await,
             None => self.record_refusal(cx, entry, "", "").await,

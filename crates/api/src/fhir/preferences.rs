@@ -35,6 +35,8 @@ const NOT_ACCEPTABLE: Failure = Failure::Http(
     "this server answers in application/fhir+json and application/fhir+xml",
 );
 
+const NOT_PRETTY: Failure = Failure::Http(StatusCode::BAD_REQUEST, "_pretty must be true or false");
+
 impl Preferences {
     /// Whether the client does not want to wait.
     pub(crate) fn is_asynchronous(headers: &http::HeaderMap) -> bool {
@@ -47,7 +49,10 @@ impl Preferences {
     /// Reads them, and refuses formats we do not have.
     pub(crate) fn of(call: &Call) -> Result<Self, Failure> {
         for pair in decoded(call.uri.query().unwrap_or_default()) {
-            pair?;
+            let (name, value) = pair?;
+            if name == "_pretty" && !matches!(&*value, "true" | "false") {
+                return Err(NOT_PRETTY);
+            }
         }
         let mut preferences = Self {
             returns: None,

@@ -1,8 +1,10 @@
 //! What the routes take and give, by their names: parameters, bodies, answers.
 
 use http::Method;
+use salus_service::fhir::types::ResourceType;
 use serde_json::{Map, Value, json};
 
+use super::examples;
 use crate::route::{Mount, Route};
 
 const FHIR_JSON: &str = "application/fhir+json";
@@ -10,7 +12,7 @@ const FHIR_JSON: &str = "application/fhir+json";
 /// Parameters by the names under which operations refer to them.
 pub(super) fn parameters() -> Value {
     let text = |pattern: &str| json!({"type": "string", "pattern": pattern});
-    let path = |name: &str, schema: Value| json!({"name": name, "in": "path", "required": true, "schema": schema});
+    let path = |name: &str, schema: Value, example: &str| json!({"name": name, "in": "path", "required": true, "schema": schema, "example": example});
     let query = |name: &str, schema: Value| json!({"name": name, "in": "query", "schema": schema});
     let head = |name: &str| json!({"name": name, "in": "header", "schema": {"type": "string"}});
     let format = [
@@ -19,17 +21,19 @@ pub(super) fn parameters() -> Value {
         "application/fhir+json",
         "application/fhir+xml",
     ];
+    let types: Vec<&str> = ResourceType::all().iter().map(|ty| ty.name).collect();
+    let members: Vec<&str> = types.iter().copied().chain(["*"]).collect();
     json!({
-        "project": path("project", text("^[a-z][a-z0-9-]{0,39}$")),
-        "type": path("type", text("^[A-Z][A-Za-z]+$")),
-        "member": path("member", text("^([A-Z][A-Za-z]+|\\*)$")),
-        "id": path("id", text("^[A-Za-z0-9.-]{1,64}$")),
-        "vid": path("vid", text("^[1-9][0-9]*$")),
-        "file": path("file", text("^[A-Za-z0-9.-]+$")),
-        "client": path("id", text("^[A-Za-z0-9._-]{1,64}$")),
+        "project": path("project", text("^[a-z][a-z0-9-]{0,39}$"), "default"),
+        "type": path("type", json!({"enum": types}), "Patient"),
+        "member": path("member", json!({"enum": members}), "Observation"),
+        "id": path("id", text("^[A-Za-z0-9.-]{1,64}$"), "example"),
+        "vid": path("vid", text("^[1-9][0-9]*$"), "1"),
+        "file": path("file", text("^[A-Za-z0-9.-]+$"), "Patient-1.ndjson"),
+        "client": path("id", text("^[A-Za-z0-9._-]{1,64}$"), "example"),
         "_format": query("_format", json!({"type": "string", "examples": format})),
         "_pretty": query("_pretty", json!({"type": "boolean"})),
-        "_count": query("_count", json!({"type": "integer", "minimum": 0, "maximum": 1000})),
+        "_count": query("_count", json!({"type": "integer", "minimum": 0})),
         "_since": query("_since", json!({"type": "string"})),
         "_summary": query("_summary", json!({"enum": ["true", "text", "data", "count", "false"]})),
         "_elements": query("_elements", json!({"type": "string"})),
@@ -48,6 +52,11 @@ pub(super) fn parameters() -> Value {
         "If-None-Exist": head("If-None-Exist"),
         "Idempotency-Key": head("Idempotency-Key"),
     })
+}
+
+/// The type in the path of an operation that only some types have.
+pub(super) fn one_of_types(types: &[&str]) -> Value {
+    json!({"name": "type", "in": "path", "required": true, "schema": {"enum": types}})
 }
 
 /// What a route of FHIR takes besides its path and what all take.
@@ -98,7 +107,11 @@ pub(super) fn body(route: &Route) -> Option<Value> {
         }
         (_, Mount::Root | Mount::Project, name) => (true, "application/json", object(name)),
     };
-    Some(json!({"required": required, "content": content(ty, schema)}))
+    let mut content = content(ty, schema);
+    if let Some(example) = examples::body(route) {
+        content[ty]["example"] = example;
+    }
+    Some(json!({"required": required, "content": content}))
 }
 
 /// What is FHIR comes and goes in XML, too.
@@ -113,10 +126,11 @@ fn content(ty: &str, schema: Value) -> Value {
 fn patch() -> Value {
     let operations = json!({"type": "array", "items": {"type": "object"}});
     json!({"required": true, "content": {
-        "application/json-patch+json": {"schema": operations},
+        "application/json-patch+json": {"schema": operations, "example": examples::json_patch()},
+        "application/merge-patch+json": {"schema": {"type": "object"}, "example": {"active": true}},
         "application/xml-patch+xml": {"schema": {"type": "string"}},
         "application/fhir+xml": {"schema": {"type": "string"}},
-        "application/fhir+json": {"schema": named("Parameters")},
+        "application/fhir+json": {"schema": named("Parameters"), "example": examples::fhirpath_patch()},
     }})
 }
 
@@ -143,7 +157,7 @@ fn object(name: &str) -> Value {
         "projects-create" => of(&["slug", "name"], json!({"slug": text, "name": text})),
         "clients-create" => of(
             &["name", "scopes"],
-            json!({"id": text, "name": text, "scopes": text}),
+            json!({"id": {"type": ["string", "null"]}, "name": text, "scopes": text}),
         ),
         "reindex-pause" => of(&["paused"], json!({"paused": {"type": "boolean"}})),
         "history-write" => of(

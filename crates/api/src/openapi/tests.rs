@@ -43,9 +43,9 @@ fn check_operation(operation: &Value, path: &str) {
         .as_array()
         .unwrap()
         .iter()
-        .map(|parameter| {
-            let name = parameter["$ref"].as_str().unwrap();
-            &components[name.rsplit('/').next().unwrap()]
+        .map(|parameter| match parameter["$ref"].as_str() {
+            Some(name) => &components[name.rsplit('/').next().unwrap()],
+            None => parameter,
         })
         .filter(|parameter| parameter["in"] == "path")
         .map(|parameter| format!("{{{}}}", parameter["name"].as_str().unwrap()))

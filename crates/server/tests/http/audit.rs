@@ -1,5 +1,6 @@
 //! What happened, as AuditEvent: <https://hl7.org/fhir/R4/auditevent.html>.
 
+use base64ct::Encoding as _;
 use salus_fhir::json::{Document, Limits};
 use serde_json::{Value, json};
 
@@ -170,6 +171,32 @@ fn what_was_refused_is_told_too() {
         .send(Request::new("POST", "/p/audit-refusals/auth/token").body(form))
         .expect(401);
     check(wrong, "110114 E 4");
+}
+
+#[test]
+fn an_operation_in_vain_is_told_by_its_name() {
+    let project = project("audit-operations");
+    let check = |answer: Answer, expect: &str| {
+        let event = check(&project, answer, expect);
+        let mut entities = event["entity"].as_array().unwrap().iter();
+        let query = entities
+            .find_map(|entity| entity["query"].as_str())
+            .unwrap();
+        String::from_utf8(base64ct::Base64::decode_vec(query).unwrap()).unwrap()
+    };
+    let failed = project.get("Patient/none/$everything");
+    assert_eq!(check(failed, "operation E 4 Patient/none"), "$everything");
+    let weak = project.with(&project.client("weak", "system/Basic.r"));
+    let refused = weak.get("Patient/p/$meta");
+    assert_eq!(check(refused, "operation E 4 Patient/p"), "$meta");
+    let body = project.request("POST", "Patient/p/$meta-add").body("{");
+    assert_eq!(
+        check(project.send(body), "operation E 4 Patient/p"),
+        "$meta-add"
+    );
+    let unread = project.request("POST", "Patient/$validate");
+    let unread = unread.header("Content-Type", "text/turtle").body("{}");
+    assert_eq!(check(project.send(unread), "operation E 4"), "$validate");
 }
 
 #[test]

@@ -106,6 +106,25 @@ fn a_conditional_create_makes_at_most_one() {
 }
 
 #[test]
+fn a_condition_takes_the_right_to_search() {
+    let project = project("conditions-rights");
+    create(&project, "identifier=urn:s|1").expect(201);
+    let entry = json!({"resource": patient("2"), "request": {
+        "method": "POST", "url": "Patient", "ifNoneExist": "identifier=urn:s|2"}});
+    for (scopes, status) in [("system/Patient.c", 403), ("system/Patient.cs", 201)] {
+        let client = scopes.replace(['/', '.'], "-").to_lowercase();
+        let weak = project.with(&project.client(&client, scopes));
+        create(&weak, "identifier=urn:s|2").expect(status);
+        for ty in ["batch", "transaction"] {
+            let bundle = json!({"resourceType": "Bundle", "type": ty, "entry": [entry]});
+            let answer = weak.post("", &bundle);
+            let refused = answer.status == 403 || answer.body.contains("403 Forbidden");
+            assert_eq!(refused, status == 403, "{scopes} {ty}: {}", answer.body);
+        }
+    }
+}
+
+#[test]
 fn of_conditional_creates_at_once_one_creates() {
     let project = project("conditions-race");
     for round in 0..5 {

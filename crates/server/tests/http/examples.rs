@@ -3,7 +3,7 @@
 //! each what storing it says.
 //!
 //! `examples.txt` lists those that are refused, and why. They come from
-//! [`shared`], and where that is not at hand the tests say so.
+//! the shared folder, and where that is not at hand the tests say so.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -87,6 +87,22 @@ impl Example {
 
 /// The examples, so many together that they are worth a request; nothing if they are not here.
 fn batches() -> Option<Vec<Vec<Example>>> {
+    let (mut batches, mut batch, mut bytes) = (Vec::new(), Vec::new(), 0);
+    // `ig-r4` is `ImplementationGuide-fhir` under another name.
+    for (name, text) in published(|name| name != "ig-r4")? {
+        bytes += text.len();
+        batch.push(example(&name, text));
+        if bytes > BATCH_BYTES {
+            batches.push(std::mem::take(&mut batch));
+            bytes = 0;
+        }
+    }
+    batches.push(batch);
+    Some(batches)
+}
+
+/// Published examples by their names, with their texts; nothing if they are not here.
+pub(crate) fn published(is_wanted: impl Fn(&str) -> bool) -> Option<Vec<(String, Vec<u8>)>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
     let folder = std::env::var_os("SALUS_SHARED").map_or(folder, PathBuf::from);
     let path = folder.join("data/fhir-packages/hl7.fhir.r4.examples-4.0.1.tgz");
@@ -95,29 +111,21 @@ fn batches() -> Option<Vec<Vec<Example>>> {
         return None;
     };
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(packed));
-    let (mut batches, mut batch, mut bytes) = (Vec::new(), Vec::new(), 0);
+    let mut found = Vec::new();
     for entry in archive.entries().unwrap() {
         let mut entry = entry.unwrap();
         let path = entry.path().unwrap().to_string_lossy().into_owned();
         let name = path.strip_prefix("package/").unwrap_or(&path);
-        let Some(name) = name.strip_suffix(".json") else {
-            continue;
-        };
-        // `ig-r4` is `ImplementationGuide-fhir` under another name.
-        if name == "package" || name.starts_with('.') || name == "ig-r4" {
-            continue;
-        }
-        let mut text = Vec::new();
-        entry.read_to_end(&mut text).unwrap();
-        bytes += text.len();
-        batch.push(example(name, text));
-        if bytes > BATCH_BYTES {
-            batches.push(std::mem::take(&mut batch));
-            bytes = 0;
+        let name = name
+            .strip_suffix(".json")
+            .filter(|name| *name != "package" && !name.starts_with('.') && is_wanted(name));
+        if let Some(name) = name {
+            let mut text = Vec::new();
+            entry.read_to_end(&mut text).unwrap();
+            found.push((name.to_owned(), text));
         }
     }
-    batches.push(batch);
-    Some(batches)
+    Some(found)
 }
 
 fn example(name: &str, text: Vec<u8>) -> Example {

@@ -122,7 +122,7 @@ fn a_resource_is_validated_and_not_stored() {
         &project,
         other,
         &patient(),
-        &[("warning", "profile was not checked")],
+        &[("error", "profile was not checked")],
     );
     project
         .post("Patient/$validate?mode=profile", &patient())

@@ -220,6 +220,8 @@ fn a_client_may_do_what_its_scopes_say_and_no_more() {
                 "$validate",
                 "$document",
                 "$document-post",
+                "$document-type",
+                "$document-type-post",
             ],
         ),
         (

@@ -63,7 +63,7 @@ impl Service {
         let document = incoming::parse(body, &self.settings.json)?;
         let valid = incoming::check(document.root(), ty)?;
         let condition = match &options.if_none_exist {
-            Some(text) => Some(self.condition(cx, grant, ty, text).await?),
+            Some(text) => Some(self.sought(cx, ty, text).await?),
             None => None,
         };
         let decide = || async {
@@ -84,6 +84,18 @@ impl Service {
         };
         self.settle(cx, (What::Create, grant), named.as_ref(), true, decide)
             .await
+    }
+
+    /// The query of a condition, which tells what is there: so it takes the right to search.
+    pub(super) async fn sought(
+        &self,
+        cx: &Context,
+        ty: ResourceType,
+        text: &str,
+    ) -> Result<Query, Error> {
+        let target = Target::Type(ty.name);
+        let grant = self.authorize(cx, What::Search, Action::Search, target);
+        self.condition(cx, &grant.await?, ty, text).await
     }
 
     /// The query of a condition: a search without result parameters.

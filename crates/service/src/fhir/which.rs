@@ -9,7 +9,6 @@
 
 use std::borrow::Cow;
 
-use salus_auth::{Action, Target};
 use salus_fhir::json::Node;
 use salus_fhir::reference::is_id;
 use salus_store::{Content, Filter, Precondition, Query, Record, Snapshot};
@@ -18,7 +17,6 @@ use super::check_id;
 use super::settle::only_matches;
 use super::types::ResourceType;
 use crate::Service;
-use crate::audit::entry::What;
 use crate::context::Context;
 use crate::error::{Error, Kind};
 
@@ -83,9 +81,7 @@ impl Service {
                 Ok(Sought::Id(id))
             }
             Which::Matching(text) => {
-                let target = Target::Type(ty.name);
-                let grant = self.authorize(cx, What::Search, Action::Search, target);
-                let query = self.condition(cx, &grant.await?, ty, text).await?;
+                let query = self.sought(cx, ty, text).await?;
                 Ok(Sought::Matching(query.into()))
             }
         }

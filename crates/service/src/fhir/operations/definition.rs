@@ -53,7 +53,7 @@ fn versions(base: &str) -> Value {
     const VERSION: Parameter =
         Parameter::given("version", "code", "A version of FHIR that is served");
     const DEFAULT: Parameter = Parameter::given("default", "code", "The one without fhirVersion");
-    let parameters = [VERSION, DEFAULT].map(|parameter| Parameter {
+    let parameters = [VERSION.repeated(), DEFAULT].map(|parameter| Parameter {
         out: true,
         ..parameter.required()
     });

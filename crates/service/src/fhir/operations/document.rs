@@ -1,13 +1,15 @@
-//! `Composition/[id]/$document`: a document of a composition and what it
+//! `Composition/$document`: a document of a composition and what it
 //! refers to (<https://hl7.org/fhir/R4/composition-operation-document.html>).
 //!
 //! What the composition refers to at any place is in the document, if the
 //! caller may find it, and with a persistent document kept as a Bundle.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use salus_auth::{Action, Target};
 use salus_fhir::json::write;
+use salus_fhir::reference::is_id;
 use salus_store::{Content, Filter, Query, Record};
 
 use super::everything::each_local;
@@ -24,13 +26,23 @@ pub(super) static DOCUMENT: Operation = Operation {
     name: "document",
     definition: "http://hl7.org/fhir/OperationDefinition/Composition-document",
     types: &["Composition"],
-    level: &[Level::Instance],
+    level: &[Level::Type, Level::Instance],
     affects_state: true,
     parameters: &[
+        Parameter::given(
+            "id",
+            "uri",
+            "Which composition, by its id or its URL here, where the URL names none",
+        ),
         Parameter::given(
             "persist",
             "boolean",
             "Whether to keep the document; by POST only",
+        ),
+        Parameter::given(
+            "graph",
+            "uri",
+            "Not served: everything that it refers to is in the document",
         ),
         Parameter::returned("Bundle", "The document"),
     ],
@@ -50,7 +62,15 @@ impl Service {
             Some("true") => return Err(invalid("persist", "send it by POST")),
             Some(_) => return Err(invalid("persist", "it must be true or false")),
         };
-        let composition = self.current(cx, &asked.grant, asked).await?;
+        if asked.arguments.text("graph")?.is_some() {
+            return Err(invalid(
+                "graph",
+                "documents by a GraphDefinition are not served; leave it out",
+            ));
+        }
+        let id = composition(cx, asked)?;
+        let ty = asked.ty()?;
+        let composition = self.current_of(cx, &asked.grant, ty, &id).await?;
         let mut records = self.referred_to(cx, &composition).await?;
         records.insert(0, composition);
         let mut entry = asked.entry(cx, if persist { "persist=true" } else { "" });
@@ -105,6 +125,27 @@ impl Service {
         }
         Ok(records)
     }
+}
+
+/// The id of the composition, from the URL or else from the parameter.
+fn composition<'a>(cx: &Context, asked: &Asked<'a>) -> Result<Cow<'a, str>, Error> {
+    let given = asked.arguments.text("id")?;
+    let id = match given {
+        None if asked.id.is_empty() => {
+            return Err(invalid("id", "it is required where the URL has no id"));
+        }
+        None => return Ok(asked.id.into()),
+        Some(given) => given,
+    };
+    let local = id
+        .strip_prefix(&*cx.base)
+        .map_or(&*id, |rest| rest.trim_start_matches('/'));
+    let local = local.strip_prefix("Composition/").unwrap_or(local);
+    if !is_id(local) || !(asked.id.is_empty() || asked.id == local) {
+        let details = "it must be the id of a composition on this server, and that of the URL if there is one";
+        return Err(invalid("id", details));
+    }
+    Ok(local.to_owned().into())
 }
 
 /// The document of a composition, which is the first, and of what it refers to.

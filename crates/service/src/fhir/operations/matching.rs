@@ -32,7 +32,12 @@ pub(super) static MATCH: Operation = Operation {
     level: &[Level::Type],
     affects_state: false,
     parameters: &[
-        Parameter::given("resource", "Patient", "What is known of the person").required(),
+        Parameter::given(
+            "resource",
+            "Resource",
+            "A Patient with what is known of the person",
+        )
+        .required(),
         Parameter::given(
             "onlyCertainMatches",
             "boolean",

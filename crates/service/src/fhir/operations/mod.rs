@@ -9,6 +9,7 @@ mod diff;
 mod document;
 mod everything;
 mod export;
+mod import;
 mod lastn;
 mod matching;
 mod merge;
@@ -150,6 +151,7 @@ pub static OPERATIONS: &[&Operation] = &[
     &export::SYSTEM,
     &export::PATIENT,
     &export::GROUP,
+    &import::IMPORT,
     &lastn::LASTN,
     &matching::MATCH,
     &merge::MERGE,
@@ -206,11 +208,13 @@ impl Service {
         let operation = operation.ok_or_else(|| Error::not_found("there is no such operation"))?;
         let target = ty.map_or(Target::System, |ty| Target::Type(ty.name));
         let (what, name) = (What::Operation, ty.map_or("", |ty| ty.name));
+        // Failures and refusals tell which operation it was; only what is done tells more.
+        let asks = format!("${}", operation.name);
         let grant = self
-            .authorize_on(cx, what, operation.action, target, call.id)
+            .authorize_asking(cx, what, operation.action, target, (call.id, &asks))
             .await?;
         let work = self.operate_granted(cx, &grant, operation, ty, &call);
-        self.attempt_on(cx, &grant, what, (name, call.id), work)
+        self.attempt_asking(cx, &grant, what, (name, call.id, &asks), work)
             .await
     }
 
@@ -276,10 +280,20 @@ impl Service {
         read: &Grant,
         asked: &Asked<'_>,
     ) -> Result<Record, Error> {
-        let ty = asked.ty()?;
+        self.current_of(cx, read, asked.ty()?, asked.id).await
+    }
+
+    /// The same of any instance.
+    async fn current_of(
+        &self,
+        cx: &Context,
+        read: &Grant,
+        ty: ResourceType,
+        id: &str,
+    ) -> Result<Record, Error> {
         let snapshot = self.snapshot(cx).await?;
-        self.check_visible(&*snapshot, read, ty, asked.id).await?;
-        let record = snapshot.get(ty.kind, asked.id).await?;
+        self.check_visible(&*snapshot, read, ty, id).await?;
+        let record = snapshot.get(ty.kind, id).await?;
         let record = record.ok_or_else(read::absent)?;
         match record.content {
             Content::Body(_) => Ok(record),

@@ -39,7 +39,7 @@ pub(super) static VALIDATE: Operation = Operation {
         Parameter::given(
             "profile",
             "uri",
-            "A profile; only the definitions of R4 are checked",
+            "A profile, which is an error but for the definitions of R4: others are not checked",
         ),
         Parameter::returned("OperationOutcome", "What is wrong, or that all is well"),
     ],
@@ -179,7 +179,9 @@ fn check(
 fn other_profile(profile: Option<&str>, ty: ResourceType) -> Option<Issue> {
     profile.filter(|profile| !is_base(profile, ty)).map(|_| {
         let details = "this profile was not checked: only the definitions of R4 were";
-        Issue::warning(IssueType::NotSupported, "", details)
+        // Who names a profile must not take silence for conformance:
+        // "if the server cannot validate against it, it SHALL return an error".
+        Issue::error(IssueType::NotSupported, "", details)
     })
 }
 

@@ -29,7 +29,10 @@ use crate::context::Context;
 use crate::error::{Error, Kind as ErrorKind};
 use crate::fhir::terms::Terms;
 use crate::fhir::types::ResourceType;
-use crate::fhir::{BundleOptions, CreateOptions, Handling, ReadConditions};
+use crate::fhir::{
+    BundleOptions, CreateOptions, Handling, PatchFormat, ReadConditions, Which, WriteCondition,
+    WriteOptions,
+};
 
 const QUESTIONS: usize = 15;
 const NOW_MS: i64 = 1_400_000_000_000;
@@ -179,6 +182,33 @@ impl<'h> Worlds<'h> {
         let policy = &self.policy;
         assert_eq!(have, want, "seed {seed}: {ty} unless {text} under {policy}");
     }
+
+    /// Patches by id and by a condition, for one who may do both but not see all.
+    async fn patch(&self, choice: &mut Choice, seed: u64) {
+        let (ty, id) = (choice.of(&TYPES), choice.below(6).to_string());
+        let condition = [questions::clause(choice, ty, 2)];
+        let mut text = form_urlencoded::Serializer::new(String::new());
+        let text = text.extend_pairs(&condition).finish();
+        for (which, language) in [(Which::Id(&id), "de"), (Which::Matching(&text), "fr")] {
+            let patch = json!([{"op": "add", "path": "/language", "value": language}]);
+            let mut answers = Vec::new();
+            for (host, cx) in self.both() {
+                let sent = (PatchFormat::Json, patch.to_string().into());
+                let options = WriteOptions {
+                    condition: WriteCondition::None,
+                    idempotency_key: None,
+                };
+                let reply = host.service.patch(&cx, ty, which, sent, &options).await;
+                answers.push(said(reply.map(|reply| (reply.version, reply.body))));
+            }
+            let (have, want) = (&answers[0], &answers[1]);
+            let policy = &self.policy;
+            assert_eq!(
+                have, want,
+                "seed {seed}: {ty}/{id}, {ty}?{text} under {policy}"
+            );
+        }
+    }
 }
 
 fn said<T>(result: Result<T, Error>) -> Result<T, (ErrorKind, Vec<salus_fhir::issue::Issue>)> {
@@ -270,6 +300,7 @@ async fn one(seed: u64, hosts: [&Host; 2], tally: &mut Tally) {
     }
     worlds.refer(choice, seed).await;
     worlds.create(choice, seed).await;
+    worlds.patch(choice, seed).await;
 }
 
 /// Tries so many seeds, or as many as was asked for, over two stores that are

@@ -167,8 +167,7 @@ impl Service {
                 ref if_none_exist,
             } => {
                 if let Some(condition) = if_none_exist {
-                    let existing =
-                        self.existing_match(cx, snapshot, (ty, condition), grant, decided);
+                    let existing = self.existing_match(cx, snapshot, (ty, condition), decided);
                     if let Some(record) = existing.await? {
                         decided.keep(request, ty, &record);
                         return Ok(Plan::Existing { ty, record });
@@ -251,10 +250,9 @@ impl Service {
         cx: &Context,
         snapshot: &dyn Snapshot,
         (ty, condition): (ResourceType, &str),
-        grant: &Grant,
         decided: &mut Decided<'_>,
     ) -> Result<Option<Record>, Error> {
-        let query = self.condition(cx, grant, ty, condition).await?;
+        let query = self.sought(cx, ty, condition).await?;
         let query = without(query, decided.gone(ty));
         let (mut found, preconditions) = matches(snapshot, &query, 1).await?;
         if found.is_empty() {

@@ -1,0 +1,86 @@
+//! Bodies that routes take, to show how they look, and to try them out.
+
+use serde_json::{Value, json};
+
+use crate::route::{Mount, Route};
+
+/// An example of a route's body; its resource is the one of the path's examples.
+pub(super) fn body(route: &Route) -> Option<Value> {
+    let name = route.name;
+    match name {
+        "create" | "update" | "conditional-update" => Some(patient()),
+        "transaction" => Some(json!({"resourceType": "Bundle", "type": "batch", "entry": [
+            {"request": {"method": "GET", "url": "Patient/example"}},
+            {"resource": patient(), "request": {"method": "PUT", "url": "Patient/example"}},
+        ]})),
+        "token" => Some(json!({
+            "grant_type": "client_credentials",
+            "client_id": "example",
+            "client_secret": "example",
+        })),
+        "setup" => Some(json!({"link": "x", "email": "a@example.org", "password": "example"})),
+        "sign-in" => Some(json!({"email": "a@example.org", "password": "example"})),
+        "projects-create" => Some(json!({"slug": "example", "name": "Example"})),
+        "clients-create" => {
+            Some(json!({"id": "example", "name": "Example", "scopes": "system/Patient.rs"}))
+        }
+        "reindex-pause" => Some(json!({"paused": false})),
+        "cors-write" => Some(json!({"origins": ["https://app.example.org"]})),
+        name if name.starts_with("search-") => Some(json!({"_id": "example"})),
+        _ if route.mount == Mount::Fhir => operation(route.operation()),
+        _ => None,
+    }
+}
+
+/// <https://www.rfc-editor.org/rfc/rfc6902>
+pub(super) fn json_patch() -> Value {
+    json!([{"op": "add", "path": "/active", "value": true}])
+}
+
+/// <https://hl7.org/fhir/R4/fhirpatch.html>
+pub(super) fn fhirpath_patch() -> Value {
+    parameters(json!([{"name": "operation", "part": [
+        {"name": "type", "valueCode": "add"},
+        {"name": "path", "valueString": "Patient"},
+        {"name": "name", "valueString": "active"},
+        {"name": "value", "valueBoolean": true},
+    ]}]))
+}
+
+fn operation(name: &str) -> Option<Value> {
+    let given = match name {
+        "" => return None,
+        "$validate" | "$match" => json!([{"name": "resource", "resource": patient()}]),
+        "$meta-add" | "$meta-delete" => {
+            json!([{"name": "meta", "valueMeta": {"tag": [{"system": "urn:tags", "code": "x"}]}}])
+        }
+        "$merge" => json!([
+            {"name": "source-patient", "valueReference": {"reference": "Patient/other"}},
+            {"name": "target-patient", "valueReference": {"reference": "Patient/example"}},
+        ]),
+        "$lastn" => json!([{"name": "subject", "valueString": "Patient/example"}]),
+        "$stats" => json!([
+            {"name": "subject", "valueUri": "Patient/example"},
+            {"name": "code", "valueString": "http://loinc.org|2339-0"},
+            {"name": "statistic", "valueCode": "count"},
+        ]),
+        "$everything" => json!([{"name": "_count", "valueInteger": 10}]),
+        "$reindex" => json!([{"name": "type", "valueCode": "Basic"}]),
+        "$document" => json!([{"name": "persist", "valueBoolean": false}]),
+        "$import" => {
+            return Some(json!(
+                "{\"resourceType\":\"Basic\",\"code\":{\"text\":\"x\"}}\n"
+            ));
+        }
+        _ => return Some(json!({"resourceType": "Parameters"})),
+    };
+    Some(parameters(given))
+}
+
+fn parameters(given: Value) -> Value {
+    json!({"resourceType": "Parameters", "parameter": given})
+}
+
+fn patient() -> Value {
+    json!({"resourceType": "Patient", "id": "example", "name": [{"family": "Example"}]})
+}
