@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::RawPathParams;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode, Uri, header};
+use http::{HeaderMap, Method, StatusCode, Uri, header};
 use http_body_util::BodyExt;
 use salus_fhir::issue::Issue;
 use salus_fhir::{json, xml};
@@ -20,10 +20,10 @@ use crate::failure::Failure;
 use crate::format::{self, Wanted};
 
 /// How long a client may let us wait for the next part of its body.
-const BODY_IDLE: Duration = Duration::from_secs(10);
+pub(crate) const BODY_IDLE: Duration = Duration::from_secs(10);
 
 /// How long a client may take for its whole body.
-const BODY_TIME: Duration = Duration::from_secs(300);
+pub(crate) const BODY_TIME: Duration = Duration::from_secs(300);
 
 /// The largest form or small object.
 const FORM_BYTES_MAX: usize = 64 << 10;
@@ -41,6 +41,7 @@ pub(crate) struct Call {
     pub(crate) uri: Uri,
     /// The format of the answer.
     pub(crate) wanted: Wanted,
+    pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Body,
 }
@@ -72,25 +73,26 @@ impl Call {
     /// The whole body, if the client sends it within the limits. A resource
     /// that was sent as XML has become JSON.
     pub(crate) async fn take_body(&mut self) -> Result<Bytes, Failure> {
-        let bytes_max = self.app.settings.body_bytes_max;
-        // Whoever sends slowly must not hold up a change of the parameters.
-        self.cx.parameters = self.app.service.parameters_of_r4();
-        let read = tokio::time::timeout(BODY_TIME, self.read_body(bytes_max)).await;
-        let body = match (read.map_err(|_| TOO_SLOW)?, format::sent(&self.headers)) {
-            (Ok(body), Some(sent)) if sent.is_xml() => json_of(body, bytes_max).await,
-            (read, _) => read,
-        };
-        self.cx.parameters = self.app.service.parameters(self.cx.scope);
-        body
+        let body = self.take_text().await?;
+        match format::sent(&self.headers) {
+            Some(sent) if sent.is_xml() => json_of(body, self.app.settings.body_bytes_max).await,
+            Some(_) | None => Ok(body),
+        }
     }
 
-    /// The whole body as it was sent, but for a coding.
+    /// The whole body as it was sent, but for its coding.
     pub(crate) async fn take_text(&mut self) -> Result<Bytes, Failure> {
         let bytes_max = self.app.settings.body_bytes_max;
-        self.cx.parameters = self.app.service.parameters_of_r4();
+        self.hold_no_parameters();
         let read = tokio::time::timeout(BODY_TIME, self.read_body(bytes_max)).await;
         self.cx.parameters = self.app.service.parameters(self.cx.scope);
         read.map_err(|_| TOO_SLOW)?
+    }
+
+    /// Whoever sends slowly must not hold up a change of the parameters.
+    pub(crate) fn hold_no_parameters(&mut self) -> Arc<Service> {
+        self.cx.parameters = self.app.service.parameters_of_r4();
+        Arc::clone(&self.app.service)
     }
 
     /// The next piece of a body of any length; `None` behind its end.
@@ -166,7 +168,7 @@ impl Call {
 }
 
 /// The JSON form of a body in XML.
-async fn json_of(body: Bytes, bytes_max: usize) -> Result<Bytes, Failure> {
+pub(crate) async fn json_of(body: Bytes, bytes_max: usize) -> Result<Bytes, Failure> {
     if body.is_empty() {
         return Ok(body);
     }
@@ -191,7 +193,8 @@ async fn json_of(body: Bytes, bytes_max: usize) -> Result<Bytes, Failure> {
 }
 
 const ENDED: Failure = Failure::Http(StatusCode::BAD_REQUEST, "the body ended before its end");
-const TOO_SLOW: Failure = Failure::Http(StatusCode::REQUEST_TIMEOUT, "the body came too slowly");
+pub(crate) const TOO_SLOW: Failure =
+    Failure::Http(StatusCode::REQUEST_TIMEOUT, "the body came too slowly");
 /// The pairs of a query or a form, decoded, in order; an encoding that is not UTF-8 is refused.
 pub(crate) fn pairs(text: &str) -> Result<Vec<(String, String)>, Failure> {
     let owned = |(key, value): (Cow<'_, str>, Cow<'_, str>)| (key.into_owned(), value.into_owned());

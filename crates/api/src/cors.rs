@@ -16,12 +16,12 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PAT
 /// What a page may send beside the headers that it always may.
 const HEADERS: HeaderValue = HeaderValue::from_static(
     "Authorization, Content-Type, Content-Encoding, Prefer, If-Match, If-None-Match, \
-     If-Modified-Since, If-None-Exist, Idempotency-Key, Range, X-Requested-With",
+     If-Modified-Since, If-None-Exist, Idempotency-Key, Range, If-Range, X-Security-Context, X-Requested-With",
 );
 /// What a page may see beside the headers that it always may.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "ETag, Location, Content-Location, Last-Modified, Content-Range, Preference-Applied, \
-     Retry-After, WWW-Authenticate, X-Progress, X-Request-Id",
+    "ETag, Location, Content-Location, Last-Modified, Content-Range, Accept-Ranges, \
+     Content-Disposition, X-Security-Context, Preference-Applied, Retry-After, WWW-Authenticate, X-Progress, X-Request-Id",
 );
 const ORIGIN: HeaderValue = HeaderValue::from_static("Origin");
 const PREFLIGHT: HeaderValue = HeaderValue::from_static(

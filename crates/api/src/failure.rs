@@ -19,6 +19,8 @@ pub(crate) enum Failure {
     Unreadable(Issue),
     /// There is an answer, but not in the format that was asked for.
     Unwritable(Issue),
+    /// The same, and a use case has told the audit already.
+    Told(Box<Self>),
     /// OAuth's errors have a form of their own: status, code, description
     /// (RFC 6749, 5.2).
     OAuth(StatusCode, &'static str, &'static str),
@@ -49,6 +51,7 @@ impl Failure {
                 )],
                 media,
             ),
+            Self::Told(failure) => failure.into_response(media),
             Self::Unreadable(issue) => outcome(StatusCode::BAD_REQUEST, &[issue], media),
             Self::Unwritable(issue) => outcome(StatusCode::NOT_ACCEPTABLE, &[issue], media),
             Self::OAuth(status, code, description) => {
@@ -73,6 +76,7 @@ impl Failure {
     pub(crate) fn cause(&self) -> Option<String> {
         match self {
             Self::Service(error) => error.cause(),
+            Self::Told(failure) => failure.cause(),
             Self::Http(..) | Self::Unreadable(_) | Self::Unwritable(_) | Self::OAuth(..) => None,
         }
     }

@@ -227,7 +227,7 @@ fn accepted(headers: &HeaderMap) -> Option<Media> {
 }
 
 /// The q value in thousandths.
-fn quality(parameters: &str) -> u32 {
+pub(crate) fn quality(parameters: &str) -> u32 {
     let mut named = parameters.split(';').filter_map(|p| p.split_once('='));
     let q = named.find(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
     let value = q.map(|(_, value)| value.trim().parse::<f32>());

@@ -31,6 +31,7 @@ use axum::routing::{MethodFilter, MethodRouter};
 use futures_util::FutureExt;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use salus_service::context::{Context, RequestId};
+use salus_service::fhir::binary::BINARY;
 use salus_service::jobs::Perform;
 use salus_service::projects;
 use salus_service::sessions::Credential;
@@ -47,6 +48,8 @@ use route::{Access, Mount, ROUTES, Route};
 pub struct Settings {
     /// The largest body taken, in bytes.
     pub body_bytes_max: usize,
+    /// The longest content of a Binary taken, in bytes.
+    pub binary_bytes_max: u64,
     /// The address clients use, as `https://fhir.example.org`, when it is not
     /// what they put into the Host header.
     pub base_url: Option<String>,
@@ -300,7 +303,9 @@ async fn handle(
         },
     };
     let resumed = parts.extensions.get::<Resumed>().cloned();
-    let asynchronous = resumed.is_none() && is_deferred(route, &parts.headers);
+    // What is deferred is held whole, which the content of a Binary never is.
+    let streams = params.iter().any(|of| of == ("type", BINARY));
+    let asynchronous = resumed.is_none() && !streams && is_deferred(route, &parts.headers);
     if let Some(resumed) = resumed {
         cx.subject = resumed.subject;
         cx.base = resumed.base;
@@ -323,6 +328,7 @@ async fn handle(
         params,
         uri: parts.uri,
         wanted,
+        method: parts.method,
         headers: parts.headers,
         body,
     };

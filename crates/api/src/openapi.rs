@@ -154,6 +154,9 @@ fn refusals(route: &Route) -> Vec<u16> {
     if parts::body(route).is_some() {
         statuses.extend([408, 413, 415]);
     }
+    if matches!(route.name, "read" | "vread") {
+        statuses.push(416);
+    }
     let writes = route.method != Method::GET;
     if route.mount == Mount::Fhir {
         statuses.push(406);

@@ -12,12 +12,15 @@
 //! the audit. Nobody writes audit events: the server does. The system's own
 //! scope holds no resources.
 
+mod context;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
 use salus_store::{Filter, Kind, Scope};
+
+pub use context::{BINARY, CONTEXT, CONTEXT_KIND, context_code};
 
 use crate::scopes::{AUDIT_EVENT, Rights as Right};
 use crate::subject::Rights;
@@ -205,7 +208,9 @@ pub fn authorize(
         subject: Arc::clone(subject),
         scope,
         action,
-        kind: target.type_name().map(Kind::named),
+        visible: target
+            .type_name()
+            .and_then(|name| visible(subject, Kind::named(name))),
         rule,
     })
 }
@@ -216,7 +221,7 @@ pub struct Grant {
     subject: Arc<Subject>,
     scope: Scope,
     action: Action,
-    kind: Option<Kind>,
+    visible: Option<Filter>,
     rule: Rule,
 }
 
@@ -259,8 +264,16 @@ impl Grant {
     #[must_use]
     pub fn filter(&self) -> &Filter {
         const EVERY_RECORD: &Filter = &Filter::Everything;
-        let visible = self.kind.and_then(|kind| self.subject.visible(kind));
-        visible.unwrap_or(EVERY_RECORD)
+        self.visible.as_ref().unwrap_or(EVERY_RECORD)
+    }
+}
+
+/// The records of a kind that are there for a subject; `None` is all.
+#[must_use]
+pub fn visible(subject: &Subject, kind: Kind) -> Option<Filter> {
+    match kind {
+        BINARY => context::binaries(subject),
+        kind => subject.visible(kind).cloned(),
     }
 }
 

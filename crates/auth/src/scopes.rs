@@ -200,6 +200,15 @@ impl Scopes {
         self.find(right, |on| *on == On::AnyType)
     }
 
+    /// The types that a right is given on by name.
+    pub(crate) fn types(&self, right: Rights) -> impl Iterator<Item = &str> {
+        let items = self.0.iter().filter(move |item| item.rights.contain(right));
+        items.filter_map(|item| match &item.on {
+            On::Type(ty) => Some(&**ty),
+            On::AnyType | On::Metrics => None,
+        })
+    }
+
     /// The scope that gives access to metrics.
     pub(crate) fn on_metrics(&self) -> Option<&Arc<str>> {
         self.find(Rights::READ, |on| *on == On::Metrics)

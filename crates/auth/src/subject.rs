@@ -159,6 +159,11 @@ impl Subject {
         self.visible.get(&kind)
     }
 
+    /// The kinds of which not all records are there for it.
+    pub(crate) fn narrowed(&self) -> impl Iterator<Item = (&Kind, &Filter)> {
+        self.visible.iter()
+    }
+
     pub(crate) fn rights(&self) -> &Rights {
         &self.rights
     }

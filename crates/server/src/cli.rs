@@ -109,6 +109,10 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "SALUS_BODY_BYTES_MAX", value_name = "BYTES")]
     pub(crate) body_bytes_max: Option<usize>,
 
+    /// Longest content of a Binary that is sent as it is, in bytes
+    #[arg(long, env = "SALUS_BINARY_BYTES_MAX", value_name = "BYTES")]
+    pub(crate) binary_bytes_max: Option<u64>,
+
     /// How long one search may take, in seconds
     #[arg(long, env = "SALUS_SEARCH_SECONDS_MAX", value_name = "SECONDS")]
     pub(crate) search_seconds_max: Option<u32>,

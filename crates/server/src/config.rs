@@ -18,6 +18,7 @@ pub(crate) struct Config {
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) tls_elsewhere: bool,
     pub(crate) body_bytes_max: usize,
+    pub(crate) binary_bytes_max: u64,
     pub(crate) search_seconds_max: u32,
     pub(crate) job_hours: u32,
     pub(crate) log: String,
@@ -55,6 +56,7 @@ struct Tls {
 #[serde(deny_unknown_fields, default)]
 struct Limits {
     body_bytes_max: Option<usize>,
+    binary_bytes_max: Option<u64>,
     search_seconds_max: Option<u32>,
     job_hours: Option<u32>,
 }
@@ -70,6 +72,7 @@ const FILE_DEFAULT: &str = "salus.toml";
 const DATA_DEFAULT: &str = "salus-data";
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const BODY_BYTES_MAX_DEFAULT: usize = 64 << 20;
+const BINARY_BYTES_MAX_DEFAULT: u64 = 1 << 30;
 const SEARCH_SECONDS_MAX_DEFAULT: u32 = 10;
 const JOB_HOURS_DEFAULT: u32 = 24;
 
@@ -114,6 +117,10 @@ impl Config {
                 .body_bytes_max
                 .or(file.limits.body_bytes_max)
                 .unwrap_or(BODY_BYTES_MAX_DEFAULT),
+            binary_bytes_max: arguments
+                .binary_bytes_max
+                .or(file.limits.binary_bytes_max)
+                .unwrap_or(BINARY_BYTES_MAX_DEFAULT),
             search_seconds_max: arguments
                 .search_seconds_max
                 .or(file.limits.search_seconds_max)
@@ -145,6 +152,10 @@ impl Config {
             tls: None,
             tls_elsewhere: false,
             body_bytes_max: file.limits.body_bytes_max.unwrap_or(BODY_BYTES_MAX_DEFAULT),
+            binary_bytes_max: file
+                .limits
+                .binary_bytes_max
+                .unwrap_or(BINARY_BYTES_MAX_DEFAULT),
             search_seconds_max: file
                 .limits
                 .search_seconds_max

@@ -113,6 +113,7 @@ pub(crate) struct Server {
     listeners: Vec<JoinHandle<()>>,
     indexing: JoinHandle<()>,
     jobs: JoinHandle<()>,
+    sweeping: JoinHandle<()>,
     socket: PathBuf,
 }
 
@@ -134,6 +135,7 @@ impl Server {
         let service = service(config, &keyring, Arc::clone(&engine)).await?;
         let settings = salus_api::Settings {
             body_bytes_max: config.body_bytes_max,
+            binary_bytes_max: config.binary_bytes_max,
             base_url: config.base_url.clone(),
             https: config.tls.is_some() || config.tls_elsewhere,
         };
@@ -155,6 +157,10 @@ impl Server {
             async move { service.keep_indexes().await }
         });
         let jobs = tokio::spawn(Arc::clone(&service).run_jobs(salus_api::deferred(router.clone())));
+        let sweeping = tokio::spawn({
+            let service = Arc::clone(&service);
+            async move { service.keep_blobs().await }
+        });
         let address = network
             .as_ref()
             .and_then(|listener| listener.local_addr().ok());
@@ -170,6 +176,7 @@ impl Server {
             listeners,
             indexing,
             jobs,
+            sweeping,
             socket,
         })
     }
@@ -187,6 +194,8 @@ impl Server {
         let _ = self.jobs.await;
         self.indexing.abort();
         let _ = self.indexing.await;
+        self.sweeping.abort();
+        let _ = self.sweeping.await;
         let _ = std::fs::remove_file(&self.socket);
         self.engine.close().await
     }

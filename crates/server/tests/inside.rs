@@ -143,6 +143,7 @@ async fn open(store: &Arc<Interrupted>, world: &Arc<Staged>) -> Router {
     let service = Service::open(store, blobs, world, settings, key);
     let settings = salus_api::Settings {
         body_bytes_max: 1 << 20,
+        binary_bytes_max: 1 << 20,
         base_url: None,
         https: false,
     };

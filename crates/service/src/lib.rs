@@ -68,6 +68,7 @@ pub struct Service {
     pub(crate) bundles: fhir::room::Room,
     pub(crate) terms: fhir::terms::Cache,
     pub(crate) jobs: jobs::Jobs,
+    pub(crate) fresh_blobs: fhir::binary::FreshBlobs,
     request_ids: RequestIds,
 }
 
@@ -108,6 +109,7 @@ impl Service {
             bundles: fhir::room::Room::new(),
             terms: fhir::terms::Cache::new(),
             jobs: jobs::Jobs::new(),
+            fresh_blobs: fhir::binary::FreshBlobs::default(),
             request_ids,
         };
         service.ensure_default_project().await?;

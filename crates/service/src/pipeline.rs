@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use salus_auth::{Action, Grant, Target};
 use salus_fhir::reference::is_id;
 use salus_store::{At, Batch, Content, Held, Kind, Precondition, Purge, Put, Scope, SealKey};
@@ -16,6 +17,7 @@ use crate::Service;
 use crate::audit::entry::{Entity, Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::{self, Error};
+use crate::fhir::binary::Placed;
 use crate::fhir::contained::Container;
 use crate::fhir::stored::Stored;
 use crate::fhir::types::ResourceType;
@@ -28,10 +30,12 @@ pub(crate) const FORBIDDEN: &str = "you may not do this here";
 pub(crate) struct Write {
     put: Put,
     entity: Option<Entity>,
-    /// What is kept of what it contains.
+    /// What is kept of what it contains, and beside it.
     contained: Vec<Put>,
     /// Kinds whose past is purged from now on, if they change with it.
     purging: Option<Vec<Kind>>,
+    /// The content of a Binary, if it is a blob already.
+    placed: Option<Placed>,
 }
 
 impl Write {
@@ -92,6 +96,7 @@ impl Write {
             entity: None,
             contained: Vec::new(),
             purging: None,
+            placed: None,
         }
     }
 
@@ -106,7 +111,38 @@ impl Write {
             entity: Some(entity),
             contained: Vec::new(),
             purging: None,
+            placed: None,
         }
+    }
+
+    /// What is written.
+    pub(crate) fn put(&self) -> &Put {
+        &self.put
+    }
+
+    /// The same Binary, whose content is a blob.
+    pub(crate) fn with(self, placed: Option<Placed>) -> Self {
+        Self { placed, ..self }
+    }
+
+    /// The blob that is the content, if it is one.
+    pub(crate) fn take_placed(&mut self) -> Option<Placed> {
+        self.placed.take()
+    }
+
+    /// The same resource without what is kept elsewhere.
+    pub(crate) fn set_text(&mut self, text: Bytes) {
+        self.put.content = Content::Body(text);
+    }
+
+    /// Chooses another key.
+    pub(crate) fn set_seal(&mut self, seal: SealKey) {
+        self.put.seal = seal;
+    }
+
+    /// A record that belongs to this one.
+    pub(crate) fn beside(&mut self, put: Put) {
+        self.contained.push(put);
     }
 }
 

@@ -5,6 +5,7 @@
 use axum::response::Response;
 use salus_fhir::search::Parameters;
 use salus_service::fhir::PatchFormat;
+use salus_service::fhir::binary::BINARY;
 use salus_service::fhir::operations::{Level, OPERATIONS, Operation, VERSIONS};
 use salus_service::fhir::reply::{Reply, Status};
 use salus_service::fhir::search::served;
@@ -37,7 +38,8 @@ pub(crate) async fn capabilities(call: &mut Call) -> Result<Response, Failure> {
     let pages = policy.is_some_and(|policy| !policy.origins.is_empty());
     let mut statement = statement(&call.cx.base, &call.cx.parameters);
     statement["rest"][0]["security"]["cors"] = json!(pages);
-    let limits = limits(call.app.settings.body_bytes_max);
+    let settings = &call.app.settings;
+    let limits = limits(settings.body_bytes_max, settings.binary_bytes_max);
     statement["rest"][0]["documentation"] = json!(limits);
     let reply = Reply {
         body: Some(statement.to_string().into()),
@@ -65,10 +67,10 @@ pub(crate) async fn versions(call: &mut Call) -> Result<Response, Failure> {
 }
 
 /// What a client must not go beyond, in words: the statement has no elements for it.
-fn limits(body_bytes_max: usize) -> String {
+fn limits(body_bytes_max: usize, binary_bytes_max: u64) -> String {
     format!(
-        "A body has {body_bytes_max} bytes at most, also when it came compressed (gzip, br, zstd). \
-         A page of a search or a history has 1000 entries at most; a parameter has 1000 \
+        "A body has {body_bytes_max} bytes at most, also when it came compressed (gzip, br, zstd); \
+         the content of a Binary that is sent as it is has {binary_bytes_max}. A page of a search or a history has 1000 entries at most; a parameter has 1000 \
          alternatives at most. Searches are strict unless Prefer says handling=lenient."
     )
 }
@@ -193,6 +195,11 @@ fn resource(base: &str, ty: ResourceType, interactions: &[Value], known: &Parame
         "referencePolicy": ["literal", "local"],
         "searchParam": parameters,
     });
+    if ty.name == BINARY {
+        let documentation = "Content of any type is taken and given as it is, also in parts \
+            (Range), unless a format of FHIR is asked for by name.";
+        resource["documentation"] = json!(documentation);
+    }
     let (includes, reverse) = (
         served::includes(known, ty),
         served::reverse_includes(known, ty),

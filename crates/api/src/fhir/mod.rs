@@ -3,7 +3,9 @@
 //! Each handler turns headers and parameters into a use case's arguments; the
 //! reply's headers are made in [`reply`].
 
+mod binary;
 mod capabilities;
+mod content;
 mod jobs;
 mod operations;
 mod preferences;
@@ -12,6 +14,7 @@ mod reply;
 use axum::response::Response;
 use bytes::Bytes;
 use http::header;
+use salus_service::fhir::binary::BINARY;
 use salus_service::fhir::reply::{Reply, Status};
 use salus_service::fhir::{
     CreateOptions, PatchFormat, ReadConditions, Versions, Which, WriteOptions,
@@ -25,6 +28,7 @@ pub(crate) use operations::{operation, operation_post};
 use crate::call::{Call, pairs};
 use crate::failure::Failure;
 use crate::media;
+use binary::SentBody;
 use preferences::Preferences;
 
 /// Whether the client does not want to wait for the answer.
@@ -35,11 +39,14 @@ pub(crate) fn is_asynchronous(headers: &http::HeaderMap) -> bool {
 /// `POST [base]/[type]`
 pub(crate) async fn create(call: &mut Call) -> Result<Response, Failure> {
     let wanted = Preferences::of(call)?;
-    media::check_sent(&call.headers)?;
-    let body = call.take_body().await?;
+    let sent = binary::take(call).await?;
     let options = CreateOptions {
         if_none_exist: none_exists(call)?,
         idempotency_key: reply::idempotency_key(call)?,
+    };
+    let body = match sent {
+        SentBody::Resource(body) => body,
+        SentBody::Content(upload) => return binary::create(call, &wanted, upload, &options).await,
     };
     let reply = call
         .service()
@@ -60,7 +67,7 @@ fn none_exists(call: &Call) -> Result<Option<String>, Failure> {
 
 /// `GET [base]/[type]/[id]`
 pub(crate) async fn read(call: &mut Call) -> Result<Response, Failure> {
-    let wanted = Preferences::of(call)?;
+    let wanted = of_read(call)?;
     let conditions = ReadConditions {
         if_none_match: call.header(header::IF_NONE_MATCH).map(Versions::parse),
         if_modified_since_ms: call
@@ -72,24 +79,40 @@ pub(crate) async fn read(call: &mut Call) -> Result<Response, Failure> {
         .service()
         .read(&call.cx, call.param("type"), call.param("id"), &conditions)
         .await?;
-    finish(call, &wanted, reply)
+    match wanted {
+        Some(wanted) => finish(call, &wanted, reply),
+        None => binary::answer(call, reply),
+    }
+}
+
+/// What is wanted of a read; of a Binary that is known when its type is.
+fn of_read(call: &Call) -> Result<Option<Preferences>, Failure> {
+    match call.param("type") {
+        BINARY => Ok(None),
+        _ => Preferences::of(call).map(Some),
+    }
 }
 
 /// `GET [base]/[type]/[id]/_history/[vid]`
 pub(crate) async fn vread(call: &mut Call) -> Result<Response, Failure> {
-    let wanted = Preferences::of(call)?;
+    let wanted = of_read(call)?;
     let parameters = call.query_pairs()?;
     let version = (call.param("type"), call.param("id"), call.param("vid"));
     let reply = call.service().vread(&call.cx, version, &parameters).await?;
-    finish(call, &wanted, reply)
+    match wanted {
+        Some(wanted) => finish(call, &wanted, reply),
+        None => binary::answer(call, reply),
+    }
 }
 
 /// `PUT [base]/[type]/[id]`
 pub(crate) async fn update(call: &mut Call) -> Result<Response, Failure> {
     let wanted = Preferences::of(call)?;
-    media::check_sent(&call.headers)?;
     let options = reply::write_options(call)?;
-    let body = call.take_body().await?;
+    let body = match binary::take(call).await? {
+        SentBody::Resource(body) => body,
+        SentBody::Content(upload) => return binary::update(call, &wanted, upload, &options).await,
+    };
     let mut reply = call
         .service()
         .update(

@@ -68,6 +68,17 @@ impl Preferences {
         Ok(preferences)
     }
 
+    /// The same for an answer that has a form of its own, or none.
+    pub(crate) fn in_any_format(call: &Call) -> Self {
+        Self {
+            returns: None,
+            handling: Handling::Strict,
+            media: call.wanted.media.unwrap_or_default(),
+            pretty: call.wanted.pretty,
+            asynchronous: false,
+        }
+    }
+
     /// Preferences we do not know are ignored (RFC 7240, 2).
     fn prefer(&mut self, token: &str) {
         match token {

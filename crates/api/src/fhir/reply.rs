@@ -7,6 +7,7 @@ use salus_service::context::Context;
 use salus_service::fhir::reply::{Reply, Status};
 use salus_service::fhir::{WriteCondition, WriteOptions, etag_version};
 
+use super::content;
 use super::preferences::{Preferences, Return};
 use crate::call::Call;
 use crate::failure::Failure;
@@ -56,12 +57,22 @@ pub(crate) fn response(
         headers.insert(header::CONTENT_TYPE, wanted.media.header());
         headers.insert(header::VARY, HeaderValue::from_static("Accept"));
         let body = wanted.media.render(body, wanted.pretty);
-        *response.body_mut() = body.map_err(Failure::Unwritable)?.into();
+        let body = body.map_err(Failure::Unwritable)?;
+        let data = reply.content;
+        let streamed = data.and_then(|data| content::with_data(&body, wanted.media.is_xml(), data));
+        *response.body_mut() = match streamed {
+            None => body.into(),
+            Some((length, stream)) => {
+                let headers = response.headers_mut();
+                insert(headers, header::CONTENT_LENGTH, length.to_string());
+                stream
+            }
+        };
     }
     Ok(response)
 }
 
-fn insert(headers: &mut http::HeaderMap, name: header::HeaderName, value: String) {
+pub(super) fn insert(headers: &mut http::HeaderMap, name: header::HeaderName, value: String) {
     if let Ok(value) = HeaderValue::try_from(value) {
         headers.insert(name, value);
     }

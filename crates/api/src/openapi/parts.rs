@@ -51,6 +51,9 @@ pub(super) fn parameters() -> Value {
         "If-Modified-Since": head("If-Modified-Since"),
         "If-None-Exist": head("If-None-Exist"),
         "Idempotency-Key": head("Idempotency-Key"),
+        "Range": head("Range"),
+        "If-Range": head("If-Range"),
+        "X-Security-Context": head("X-Security-Context"),
     })
 }
 
@@ -67,12 +70,24 @@ pub(super) fn taken(route: &Route) -> &'static [&'static str] {
             "_elements",
             "If-None-Match",
             "If-Modified-Since",
+            "Range",
+            "If-Range",
         ],
-        "vread" => &["_summary", "_elements"],
-        "create" => &["Prefer", "If-None-Exist", "Idempotency-Key"],
-        "update" | "patch" | "delete" => {
-            &["Prefer", "If-Match", "If-None-Match", "Idempotency-Key"]
-        }
+        "vread" => &["_summary", "_elements", "Range", "If-Range"],
+        "create" => &[
+            "Prefer",
+            "If-None-Exist",
+            "Idempotency-Key",
+            "X-Security-Context",
+        ],
+        "update" => &[
+            "Prefer",
+            "If-Match",
+            "If-None-Match",
+            "Idempotency-Key",
+            "X-Security-Context",
+        ],
+        "patch" | "delete" => &["Prefer", "If-Match", "If-None-Match", "Idempotency-Key"],
         "transaction" => &["Prefer", "Idempotency-Key"],
         "capabilities" | "$versions" | "job" | "job-cancel" | "job-file" => &[],
         name if name.starts_with("history-") => &["_count", "_since", "search"],
@@ -101,6 +116,10 @@ pub(super) fn body(route: &Route) -> Option<Value> {
         (_, Mount::Fhir, "patch" | "conditional-patch") => {
             return Some(patch());
         }
+        (_, Mount::Fhir, "create" | "update") => {
+            let content = with_raw(content(FHIR_JSON, named("Resource")));
+            return Some(json!({"required": true, "content": content}));
+        }
         (_, Mount::Fhir, name) => {
             let operation = name.starts_with('$');
             (!operation, FHIR_JSON, named("Resource"))
@@ -120,6 +139,12 @@ fn content(ty: &str, schema: Value) -> Value {
     if ty == FHIR_JSON {
         content["application/fhir+xml"] = json!({"schema": {"type": "string"}});
     }
+    content
+}
+
+/// Content of a Binary comes and goes as it is, under whatever type it has.
+fn with_raw(mut content: Value) -> Value {
+    content["application/octet-stream"] = json!({"schema": {}});
     content
 }
 
@@ -181,7 +206,8 @@ fn object(name: &str) -> Value {
 /// The statuses with which a route answers if all is well.
 pub(super) fn successes(route: &Route) -> &'static [u16] {
     match (route.method.as_str(), route.mount, route.name) {
-        (_, _, "read") => &[200, 304],
+        (_, _, "read") => &[200, 206, 304],
+        (_, _, "vread") => &[200, 206],
         (_, _, "create" | "update" | "conditional-update") => &[200, 201],
         (_, _, "projects-create" | "clients-create") => &[201],
         (_, _, "patch" | "conditional-patch") => &[200, 201],
@@ -213,6 +239,9 @@ pub(super) fn success(route: &Route, status: u16) -> Value {
         (Mount::Root | Mount::Project, _) => ("application/json", json!({"type": "object"})),
     };
     let mut answer = json!({"description": "Done", "content": content(ty, schema)});
+    if matches!(route.name, "read" | "vread") {
+        answer["content"] = with_raw(answer["content"].take());
+    }
     if route.mount == Mount::Fhir && route.method != Method::GET {
         // A client may prefer an answer without a body.
         answer["headers"] = json!({"ETag": {"schema": {"type": "string"}}});

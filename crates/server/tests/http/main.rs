@@ -7,6 +7,8 @@
 mod audit;
 mod bad_bodies;
 mod bad_input;
+mod binary;
+mod binary_large;
 mod bulk;
 mod bulk_jobs;
 mod bulk_killed;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use salus_auth::{Action, Grant, Target};
 use salus_store::{Precondition, Query};
 
+use super::binary::Placed;
 use super::receipt::Named;
 use super::reply::{Place, Reply, Status};
 use super::settle::Decision;
@@ -44,21 +45,30 @@ impl Service {
         let grant = self
             .authorize(cx, What::Create, Action::Create, target)
             .await?;
-        let work = self.create_granted(cx, &grant, ty, body, options);
+        let work = self.create_granted(cx, &grant, ty, (body, None), options);
         self.attempt(cx, &grant, What::Create, ty.name, work).await
     }
 
-    async fn create_granted(
+    /// With the body, and the content of a Binary if it was sent before.
+    pub(super) async fn create_granted(
         &self,
         cx: &Context,
         grant: &Grant,
         ty: ResourceType,
-        body: Bytes,
+        (body, placed): (Bytes, Option<(Placed, [u8; 32])>),
         options: &CreateOptions,
     ) -> Result<Reply, Error> {
         check_writable(ty)?;
         let exists = options.if_none_exist.as_deref().unwrap_or_default();
-        let request = [b"create", ty.name.as_bytes(), exists.as_bytes(), &body];
+        let (placed, hash) = placed.unzip();
+        let content = hash.as_ref().map_or(&[][..], |hash| hash);
+        let request = [
+            b"create",
+            ty.name.as_bytes(),
+            exists.as_bytes(),
+            &body,
+            content,
+        ];
         let named = Named::of(cx, options.idempotency_key.as_deref(), &request);
         let document = incoming::parse(body, &self.settings.json)?;
         let valid = incoming::check(document.root(), ty)?;
@@ -78,7 +88,7 @@ impl Service {
             Ok(Decision::Commit {
                 entry: Entry::new(cx, What::Create, Outcome::Success, grant.rule()),
                 preconditions: preconditions.collect(),
-                writes: vec![Write::store(grant, stored)],
+                writes: vec![Write::store(grant, stored).with(placed.clone())],
                 answer,
             })
         };

@@ -13,7 +13,7 @@ use salus_store::{At, Content, Found, History, HistoryOf, Kind, Position, Record
 use super::reply::{Reply, Status};
 use super::types::ResourceType;
 use super::writer::BundleWriter;
-use super::{check_id, resource_type, search};
+use super::{binary, check_id, resource_type, search};
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
@@ -105,6 +105,11 @@ impl Service {
         let entry = Entry::new(cx, what, Outcome::Success, grant.rule());
         let work = async {
             check_kept(ty)?;
+            if binary::is_binary(ty.kind) && binary::context::narrows(cx) {
+                let message =
+                    "you may not read all that Binaries belong to; ask for the history of one";
+                return Err(Error::new(crate::error::Kind::Forbidden, message));
+            }
             let of = HistoryOf::Kinds(vec![ty.kind]);
             self.history(cx, of, ty.name.to_owned(), &parameters, entry)
                 .await
@@ -122,7 +127,10 @@ impl Service {
         let (what, action) = (What::HistorySystem, Action::HistorySystem);
         let grant = self.authorize(cx, what, action, Target::System).await?;
         let entry = Entry::new(cx, what, Outcome::Success, grant.rule());
-        let kinds = ResourceType::all().into_iter().map(|ty| ty.kind).collect();
+        let hides_binaries = binary::context::narrows(cx);
+        let kinds = ResourceType::all().into_iter().map(|ty| ty.kind);
+        let kinds = kinds.filter(|kind| !(hides_binaries && binary::is_binary(*kind)));
+        let kinds = kinds.collect();
         let work = self.history(
             cx,
             HistoryOf::Kinds(kinds),

@@ -14,13 +14,15 @@ pub(crate) fn member_param() -> Param {
     Param::named("List", "item:member")
 }
 
-/// Adds the rows of what is on a list, if the resource is one.
+/// Adds the rows of what is on a list, if the resource is one, and of what a
+/// Binary belongs to.
 pub(crate) fn add_members<S: AsRef<str>>(
     ty: ResourceType,
     node: Node<'_>,
     own_bases: &[S],
     rows: &mut Vec<Row>,
 ) {
+    super::binary::context::add_rows(ty.kind, node, own_bases, rows);
     if ty.name != "List" {
         return;
     }

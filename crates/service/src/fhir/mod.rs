@@ -1,6 +1,7 @@
 //! The FHIR use cases, a module each, and what they share.
 
 mod batch;
+pub mod binary;
 mod bundle;
 pub(crate) mod contained;
 mod create;

@@ -6,6 +6,7 @@ use salus_auth::{Action, Grant, Target};
 use salus_fhir::search::Subset;
 use salus_store::{Content, Filter, Query, Record, Snapshot};
 
+use super::binary::is_binary;
 use super::reply::{Reply, Status};
 use super::types::ResourceType;
 use super::{check_id, operations, resource_type, search};
@@ -105,8 +106,12 @@ impl Service {
                 self.record(cx, entry).await?;
                 return Ok(part_of(reply, subset.as_ref()));
             }
+            let version = record.as_ref().map_or(0, |record| record.version);
             let whole = self.show(cx, &grant, What::Read, record, conditions);
-            Ok(part_of(whole.await?, subset.as_ref()))
+            let whole = whole.await?;
+            let binary = (ty, id, version);
+            self.with_content(cx, &*snapshot, binary, (whole, subset.as_ref()))
+                .await
         };
         self.attempt_on(cx, &grant, What::Read, (ty.name, id), work)
             .await
@@ -133,7 +138,10 @@ impl Service {
             let record = snapshot.version(ty.kind, id, version).await?;
             let conditions = ReadConditions::default();
             let whole = self.show(cx, &grant, What::Vread, record, &conditions);
-            Ok(part_of(whole.await?, subset.as_ref()))
+            let whole = whole.await?;
+            let binary = (ty, id, version);
+            self.with_content(cx, &*snapshot, binary, (whole, subset.as_ref()))
+                .await
         };
         self.attempt_on(cx, &grant, What::Vread, (ty.name, id), work)
             .await
@@ -152,19 +160,51 @@ impl Service {
         if *grant.filter() == Filter::Everything {
             return Ok(());
         }
+        match self.is_visible(snapshot, grant.filter(), ty, id).await? {
+            true => Ok(()),
+            false => Err(absent()),
+        }
+    }
+
+    /// Whether a filter finds a record.
+    pub(super) async fn is_visible(
+        &self,
+        snapshot: &dyn Snapshot,
+        filter: &Filter,
+        ty: ResourceType,
+        id: &str,
+    ) -> Result<bool, Error> {
         let this = Filter::Ids(vec![id.into()]);
         let query = Query {
             kind: ty.kind,
-            filter: Filter::All(vec![this, grant.filter().clone()]),
+            filter: Filter::All(vec![this, filter.clone()]),
             sort: Vec::new(),
             limit: 1,
             after: None,
             rows: Vec::new(),
         };
-        match snapshot.find(&query).await?.hits.is_empty() {
-            true => Err(absent()),
-            false => Ok(()),
+        Ok(!snapshot.find(&query).await?.hits.is_empty())
+    }
+
+    /// The part that was asked for, with the content of a Binary that is not in its text.
+    async fn with_content(
+        &self,
+        cx: &Context,
+        snapshot: &dyn Snapshot,
+        (ty, id, version): (ResourceType, &str, u64),
+        (reply, subset): (Reply, Option<&Subset>),
+    ) -> Result<Reply, Error> {
+        // The smallest Binary with content tells whether the part has it.
+        let asked = |subset: &Subset| {
+            let smallest = br#"{"resourceType":"Binary","data":"AA=="}"#;
+            let part = search::shown(smallest, Some(subset));
+            part.windows(6).any(|word| word == br#""data""#)
+        };
+        let mut reply = part_of(reply, subset);
+        if is_binary(ty.kind) && reply.body.is_some() && subset.is_none_or(asked) {
+            reply.content = self.content(cx, snapshot, (id, version)).await?;
         }
+        Ok(reply)
     }
 
     /// Shows a record to one who may see it, after the audit has it.

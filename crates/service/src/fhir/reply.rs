@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::binary::Content;
 use super::types::ResourceType;
 
 /// How it went.
@@ -41,6 +42,8 @@ pub struct Reply {
     pub place: Option<Place>,
     /// The resource or bundle.
     pub body: Option<Bytes>,
+    /// The content of a Binary that is not in the body.
+    pub content: Option<Content>,
 }
 
 impl Reply {
@@ -54,6 +57,7 @@ impl Reply {
             updated_ms: None,
             place: None,
             body: None,
+            content: None,
         }
     }
 

@@ -59,8 +59,11 @@ impl Service {
                     answer,
                 } => (entry, preconditions, writes, answer),
             };
+            let placed = self.place_binaries(cx, &mut writes).await?;
             writes.extend(named.map(|named| named.receipt(grant, &answer)));
-            match self.commit(cx, entry, preconditions, writes).await {
+            let committed = self.commit(cx, entry, preconditions, writes).await;
+            drop(placed);
+            match committed {
                 Ok(()) => return Ok(answer),
                 Err(salus_store::Error::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use salus_auth::{Action, Grant, Target};
 use salus_store::{Content, Record};
 
+use super::binary::Placed;
 use super::receipt::Named;
 use super::reply::{Reply, Status};
 use super::settle::Decision;
@@ -37,22 +38,25 @@ impl Service {
         let grant = self
             .authorize_on(cx, What::Update, Action::Update, target, which.id())
             .await?;
-        let work = self.update_granted(cx, &grant, ty, which, body, options);
+        let work = self.update_granted(cx, &grant, (ty, which), (body, None), options);
         self.attempt_on(cx, &grant, What::Update, (ty.name, which.id()), work)
             .await
     }
 
-    async fn update_granted(
+    /// With the body, and the content of a Binary if it was sent before.
+    pub(super) async fn update_granted(
         &self,
         cx: &Context,
         grant: &Grant,
-        ty: ResourceType,
-        which: Which<'_>,
-        body: Bytes,
+        (ty, which): (ResourceType, Which<'_>),
+        (body, placed): (Bytes, Option<(Placed, [u8; 32])>),
         options: &WriteOptions,
     ) -> Result<Reply, Error> {
         check_writable(ty)?;
-        let request = [b"update", ty.name.as_bytes(), &which.mark(), &body];
+        let (placed, hash) = placed.unzip();
+        let content = hash.as_ref().map_or(&[][..], |hash| hash);
+        let mark = which.mark();
+        let request = [b"update", ty.name.as_bytes(), &mark, &body, content];
         let named = Named::of(cx, options.idempotency_key.as_deref(), &request);
         let sought = self.seek(cx, ty, which).await?;
         let document = incoming::parse(body, &self.settings.json)?;
@@ -73,7 +77,7 @@ impl Service {
             Ok(Decision::Commit {
                 entry: Entry::new(cx, What::Update, Outcome::Success, grant.rule()),
                 preconditions: one.preconditions,
-                writes: vec![Write::store(grant, stored)],
+                writes: vec![Write::store(grant, stored).with(placed.clone())],
                 answer,
             })
         };

@@ -102,7 +102,9 @@ impl Service {
             self.purge_type(cx, asked, &wanted, ty, &mut progress)
                 .await?;
         }
-        if progress.purged == 0 {
+        if progress.purged > 0 {
+            self.fresh_blobs.sweep_soon();
+        } else {
             self.record(cx, asked.entry(cx, &wanted.query)).await?;
         }
         let mut answer = Writer::new();

@@ -1,0 +1,181 @@
+//! Binary: content of any type and any length
+//! (<https://hl7.org/fhir/R4/binary.html>).
+//!
+//! Up to 64 KiB, content stays in the record as `data`. What is longer is a
+//! blob of the store, and the record's text has no `data`. Which blob it is
+//! says a record beside each such version, a [`Link`], committed with it: so
+//! no text that a client sends can name a blob. A version never changes its
+//! blob, and versions may share one.
+
+pub(crate) mod context;
+mod place;
+mod raw;
+mod sweep;
+mod upload;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use salus_store::{BlobReader, Content as Body, Kind as RecordKind, Param, Put, Row, SealKey};
+use salus_store::{Snapshot, Value};
+use serde_json::json;
+
+use super::types::ResourceType;
+use crate::Service;
+use crate::context::Context;
+use crate::error::{Error, Kind};
+
+pub(crate) use place::Placed;
+pub use raw::{Raw, RawContent};
+pub(crate) use sweep::{Fresh, FreshBlobs};
+pub use upload::{Interrupted, Sent, Source};
+
+/// The name of the type.
+pub const BINARY: &str = "Binary";
+
+/// Content up to this many bytes stays in the record.
+pub const INLINE_BYTES_MAX: usize = 64 << 10;
+
+/// Ids of blobs of Binaries begin so; others may keep blobs too.
+const BLOB_PREFIX: &str = "binary-";
+const LINK: RecordKind = RecordKind::named("salus:Blob");
+const LINK_BLOB: Param = Param::named("salus:Blob", "blob");
+const VERSION: u8 = 1;
+
+/// Which blob a version of a Binary has for its content. The record's id is the
+/// SHA-256, in hexadecimal, of the Binary's id, a slash and the version; its
+/// content a byte of version and a JSON object of these members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Link {
+    binary: Box<str>,
+    version: u64,
+    blob: Box<str>,
+    bytes: u64,
+}
+
+/// Content that is read as a stream.
+#[derive(Clone)]
+pub struct Content(Arc<dyn BlobReader>);
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Content")
+            .field("bytes", &self.bytes())
+            .finish()
+    }
+}
+
+impl Content {
+    /// How long it is, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.0.bytes()
+    }
+
+    /// Some bytes from a place on, at most `max`; none only at the end.
+    pub async fn read(&self, at: u64, max: usize) -> Result<Bytes, Error> {
+        let read = self.0.read(at, max).await?;
+        if read.is_empty() && at < self.bytes() && max > 0 {
+            return Err(missing());
+        }
+        Ok(read)
+    }
+}
+
+impl Link {
+    fn id(binary: &str, version: u64) -> Box<str> {
+        let hash = salus_crypto::sha256(format!("{binary}/{version}").as_bytes());
+        let digits = hash.iter().map(|byte| format!("{byte:02x}"));
+        digits.collect::<String>().into()
+    }
+
+    /// The record that says it.
+    fn put(&self, seal: &SealKey) -> Put {
+        let text = json!({
+            "binary": &*self.binary,
+            "version": self.version,
+            "blob": &*self.blob,
+            "bytes": self.bytes,
+        });
+        let mut body = vec![VERSION];
+        body.extend_from_slice(text.to_string().as_bytes());
+        let code = Value::Token {
+            system: "".into(),
+            code: self.blob.clone(),
+        };
+        Put {
+            kind: LINK,
+            id: Self::id(&self.binary, self.version),
+            version: 1,
+            content: Body::Body(body.into()),
+            rows: vec![Row {
+                param: LINK_BLOB,
+                value: code,
+            }],
+            main_date_ms: None,
+            seal: seal.clone(),
+        }
+    }
+
+    fn read(body: &[u8]) -> Option<Self> {
+        let (&[VERSION], text) = body.split_first_chunk()? else {
+            return None;
+        };
+        let link: serde_json::Value = serde_json::from_slice(text).ok()?;
+        Some(Self {
+            binary: link.get("binary")?.as_str()?.into(),
+            version: link.get("version")?.as_u64()?,
+            blob: link.get("blob")?.as_str()?.into(),
+            bytes: link.get("bytes")?.as_u64()?,
+        })
+    }
+
+    /// That of a version, if its content is a blob.
+    async fn of(
+        snapshot: &dyn Snapshot,
+        binary: &str,
+        version: u64,
+    ) -> Result<Option<Self>, Error> {
+        let record = snapshot.get(LINK, &Self::id(binary, version)).await?;
+        match record.map(|record| record.content) {
+            Some(Body::Body(body)) => Self::read(&body).map(Some).ok_or_else(missing),
+            Some(Body::Deleted) | None => Ok(None),
+        }
+    }
+}
+
+impl Service {
+    /// The content of a version of a Binary whose text has none.
+    pub(super) async fn content(
+        &self,
+        cx: &Context,
+        snapshot: &dyn Snapshot,
+        (id, version): (&str, u64),
+    ) -> Result<Option<Content>, Error> {
+        let link = Link::of(snapshot, id, version).await?;
+        // No content is no data: there is no empty text in FHIR.
+        let Some(link) = link.filter(|link| link.bytes > 0) else {
+            return Ok(None);
+        };
+        let blob = self.blobs.open(cx.scope, &link.blob).await?;
+        let blob = blob.filter(|blob| blob.bytes() == link.bytes);
+        let blob = blob.ok_or_else(missing)?;
+        Ok(Some(Content(blob.into())))
+    }
+}
+
+fn missing() -> Error {
+    Error::new(Kind::Internal, "the content is not what was stored")
+}
+
+/// Whether records of this kind are Binaries.
+pub(crate) fn is_binary(kind: RecordKind) -> bool {
+    kind == salus_auth::policy::BINARY
+}
+
+fn ty() -> Result<ResourceType, Error> {
+    super::resource_type(BINARY)
+}
+
+#[cfg(test)]
+mod tests;
