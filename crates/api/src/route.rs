@@ -147,6 +147,10 @@ pub static ROUTES: &[Route] = {
         POST   Fhir    "/{type}/{id}/$everything"       "$everything-post"  Token(Operation)        fhir::operation_post;
         GET    Fhir    "/{type}/{id}/$diff"             "$diff"             Token(Operation)        fhir::operation;
         POST   Fhir    "/{type}/{id}/$diff"             "$diff-post"        Token(Operation)        fhir::operation_post;
+        GET    Fhir    "/$meta"                         "$meta-system"      Token(Operation)        fhir::operation;
+        POST   Fhir    "/$meta"                         "$meta-system-post" Token(Operation)        fhir::operation_post;
+        GET    Fhir    "/{type}/$meta"                  "$meta-type"        Token(Operation)        fhir::operation;
+        POST   Fhir    "/{type}/$meta"                  "$meta-type-post"   Token(Operation)        fhir::operation_post;
         GET    Fhir    "/{type}/{id}/$meta"             "$meta"             Token(Operation)        fhir::operation;
         POST   Fhir    "/{type}/{id}/$meta"             "$meta-post"        Token(Operation)        fhir::operation_post;
         POST   Fhir    "/{type}/{id}/$meta-add"         "$meta-add"         Token(Operation)        fhir::operation_post;

@@ -37,6 +37,17 @@ const NOT_ACCEPTABLE: Failure = Failure::Http(
 
 const NOT_PRETTY: Failure = Failure::Http(StatusCode::BAD_REQUEST, "_pretty must be true or false");
 
+impl Return {
+    /// As it is preferred.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::Minimal => "return=minimal",
+            Self::Representation => "return=representation",
+            Self::OperationOutcome => "return=OperationOutcome",
+        }
+    }
+}
+
 impl Preferences {
     /// Whether the client does not want to wait.
     pub(crate) fn is_asynchronous(headers: &http::HeaderMap) -> bool {
@@ -79,12 +90,17 @@ impl Preferences {
         }
     }
 
-    /// Preferences we do not know are ignored (RFC 7240, 2).
+    /// Preferences and values that we do not know are ignored, and of those
+    /// that are there twice the first counts (RFC 7240, 2).
     fn prefer(&mut self, token: &str) {
+        let returns = match token {
+            "return=minimal" => Some(Return::Minimal),
+            "return=representation" => Some(Return::Representation),
+            "return=OperationOutcome" => Some(Return::OperationOutcome),
+            _ => None,
+        };
+        self.returns = self.returns.or(returns);
         match token {
-            "return=minimal" => self.returns = Some(Return::Minimal),
-            "return=representation" => self.returns = Some(Return::Representation),
-            "return=OperationOutcome" => self.returns = Some(Return::OperationOutcome),
             "respond-async" => self.asynchronous = true,
             "handling=strict" => self.handling = Handling::Strict,
             "handling=lenient" => self.handling = Handling::Lenient,

@@ -25,6 +25,8 @@ pub(crate) fn response(
         Status::NotModified => StatusCode::NOT_MODIFIED,
     };
     let location = reply.location();
+    // RFC 7240, 3. A deletion has nothing to represent.
+    let applies = reply.written && status != StatusCode::NO_CONTENT;
     let shows = !reply.written && status != StatusCode::NO_CONTENT;
     let body = match (
         reply.written,
@@ -49,6 +51,10 @@ pub(crate) fn response(
             header::CACHE_CONTROL,
             HeaderValue::from_static("private, no-cache"),
         );
+    }
+    if let Some(returns) = wanted.returns.filter(|_| applies) {
+        let applied = HeaderValue::from_static(returns.text());
+        headers.insert("preference-applied", applied);
     }
     if let Some(location) = location {
         insert(headers, header::LOCATION, format!("{}/{location}", cx.base));

@@ -22,8 +22,6 @@ const DEVIATIONS: &[(&str, &str)] = &[
         "nothing handles messages yet, so no message is answered",
     ),
     ("Patient-everything: less: on a type", "of one patient only"),
-    ("Resource-meta: less: on a type", "of one resource only"),
-    ("Resource-meta: less: on the system", "of one resource only"),
 ];
 
 #[test]

@@ -65,6 +65,56 @@ fn tags_are_added_and_taken_away_as_a_set() {
     weak.get("Patient/a/$meta").expect(403);
 }
 
+/// The profiles, security labels and tags that are in use.
+#[track_caller]
+fn check_metas(project: &Project, path: &str, expect: &Value) {
+    let meta = project.get(path).expect(200).json();
+    assert_eq!(meta["parameter"][0]["valueMeta"], *expect, "{path}");
+}
+
+#[test]
+fn the_metas_of_a_type_and_of_all_are_one() {
+    let project = project("operations-metas");
+    check_metas(&project, "$meta", &json!({}));
+    let put = |ty: &str, id: &str, meta: &Value| {
+        let mut resource = json!({"resourceType": ty, "id": id, "meta": meta});
+        if ty == "Basic" {
+            resource["code"] = json!({"text": "x"});
+        }
+        project.put(&resource)
+    };
+    let tags = |codes: &[&str]| {
+        let tags = codes
+            .iter()
+            .map(|code| json!({"system": "urn:s", "code": code}));
+        tags.collect::<Vec<_>>()
+    };
+    put(
+        "Patient",
+        "a",
+        &json!({"tag": tags(&["x", "y"]), "profile": ["urn:p"]}),
+    );
+    put("Patient", "b", &json!({"tag": tags(&["y", "z"])}));
+    put("Patient", "c", &json!({"tag": tags(&["gone"])}));
+    put("Patient", "c", &json!({"security": [{"code": "R"}]}));
+    put(
+        "Basic",
+        "d",
+        &json!({"tag": tags(&["w"]), "profile": ["urn:p", "urn:q"]}),
+    );
+    let patients = json!({"profile": ["urn:p"], "security": [{"code": "R"}],
+        "tag": tags(&["x", "y", "z"])});
+    check_metas(&project, "Patient/$meta", &patients);
+    check_metas(&project, "Observation/$meta", &json!({}));
+    let all = json!({"profile": ["urn:p", "urn:q"], "security": [{"code": "R"}],
+        "tag": tags(&["w", "x", "y", "z"])});
+    check_metas(&project, "$meta", &all);
+    let weak = project.with(&project.client("weak", "system/Patient.s"));
+    check_metas(&weak, "Patient/$meta", &patients);
+    weak.get("Basic/$meta").expect(403);
+    weak.get("$meta").expect(403);
+}
+
 /// Severities and texts of the outcome.
 #[track_caller]
 fn check_outcome(project: &Project, path: &str, body: &Value, expect: &[(&str, &str)]) {

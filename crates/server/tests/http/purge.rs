@@ -30,10 +30,13 @@ fn purge(project: &Project, path: &str, parameters: &Value) -> Answer {
         .as_object()
         .unwrap()
         .iter()
-        .map(|(name, value)| match value {
-            Value::Bool(_) => json!({"name": name, "valueBoolean": value}),
-            Value::Number(_) => json!({"name": name, "valuePositiveInt": value}),
-            _ => json!({"name": name, "valueInstant": value}),
+        .map(|(name, value)| {
+            let ty = match (value.is_boolean(), value.is_number()) {
+                (true, _) => "valueBoolean",
+                (_, true) => "valuePositiveInt",
+                (false, false) => "valueInstant",
+            };
+            json!({"name": name, ty: value})
         })
         .collect();
     let body = match parameters.is_empty() {

@@ -162,6 +162,57 @@ fn prefer_says_what_a_write_answers() {
     assert_eq!(create("what=ever").json()["resourceType"], "Patient");
 }
 
+/// What a write of each kind answers, by its status and what it prefers.
+#[track_caller]
+fn check_preferred(project: &Project, (method, path): (&str, &str), body: &str, status: u16) {
+    for (prefer, ty) in [
+        ("return=minimal", None),
+        ("return=representation", Some("Patient")),
+        ("return=OperationOutcome", Some("OperationOutcome")),
+    ] {
+        let request = project.request(method, path).header("Prefer", prefer);
+        let request = match method {
+            "PATCH" => request.header("Content-Type", "application/json-patch+json"),
+            _ => request,
+        };
+        let answer = project.send(request.body(body)).expect(status);
+        assert_eq!(answer.header("preference-applied"), Some(prefer), "{path}");
+        assert!(answer.header("etag").is_some(), "{method} {path}");
+        let found = (!answer.body.is_empty()).then(|| answer.json()["resourceType"].clone());
+        assert_eq!(
+            found.as_ref().and_then(Value::as_str),
+            ty,
+            "{method} {path}"
+        );
+    }
+}
+
+#[test]
+fn every_write_answers_as_is_preferred() {
+    let project = project("rest-preferred");
+    let whole = patient("P").to_string();
+    let given = json!({"resourceType": "Patient", "id": "a", "gender": "other"}).to_string();
+    project
+        .put(&serde_json::from_str(&given).unwrap())
+        .expect(201);
+    check_preferred(&project, ("POST", "Patient"), &whole, 201);
+    check_preferred(&project, ("PUT", "Patient/a"), &given, 200);
+    check_preferred(&project, ("PUT", "Patient?_id=a"), &given, 200);
+    let patch = r#"[{"op":"add","path":"/active","value":true}]"#;
+    check_preferred(&project, ("PATCH", "Patient/a"), patch, 200);
+    check_preferred(&project, ("PATCH", "Patient?_id=a"), patch, 200);
+    let read = project.request("GET", "Patient/a");
+    let read = project.send(read.header("Prefer", "return=minimal"));
+    assert_eq!(read.expect(200).header("preference-applied"), None);
+    // The first of two counts, and none that is unknown.
+    let twice = project.request("PUT", "Patient/a");
+    let twice = twice.header(
+        "Prefer",
+        "return=all, return=minimal, return=representation",
+    );
+    assert_eq!(project.send(twice.body(given)).expect(200).body, "");
+}
+
 #[test]
 fn format_and_pretty() {
     let project = project("rest-format");

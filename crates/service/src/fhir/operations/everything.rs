@@ -6,16 +6,12 @@
 //! not find is not there. All pages show one snapshot; each has what its own
 //! resources refer to.
 
-use std::collections::{BTreeMap, HashSet};
+mod outside;
+mod page;
+mod wanted;
 
 use salus_auth::{Action, Grant, Target};
-use salus_fhir::definitions;
-use salus_fhir::issue::{Issue, IssueType, operation_outcome};
-use salus_fhir::reference::Local;
-use salus_fhir::search::Span;
-use salus_store::{
-    At, Comparison, Content, Filter, Kind, Position, Query, Record, SealKey, Snapshot, Test,
-};
+use salus_store::{At, Content, Filter, Query, Record, Snapshot};
 
 use super::parameters::Arguments;
 use super::{Asked, Code, Level, Operation, Parameter, reply};
@@ -25,10 +21,13 @@ use crate::context::Context;
 use crate::cursor::{self, Beside, Cursor};
 use crate::error::{Error, Kind as ErrorKind};
 use crate::fhir::reply::Reply;
-use crate::fhir::rows;
 use crate::fhir::search::{self, compartment};
 use crate::fhir::types::ResourceType;
-use crate::fhir::writer::BundleWriter;
+
+use outside::Outside;
+pub(super) use outside::each_local;
+use page::{Page, Place};
+use wanted::Wanted;
 
 pub(super) static PATIENT: Operation = Operation {
     name: "everything",
@@ -78,35 +77,10 @@ const REFERRED_MAX: usize = 1000;
 const ROUNDS: usize = 3;
 const PURPOSE: &str = "everything";
 
-/// What is asked for.
-struct Wanted {
-    start: Option<(String, Span)>,
-    end: Option<(String, Span)>,
-    since: Option<(String, Span)>,
-    types: Option<Vec<ResourceType>>,
-    count: Option<usize>,
-}
-
 /// The resources of a compartment of one type.
 struct Range {
     ty: ResourceType,
     filter: Filter,
-}
-
-/// Where a page begins: in which type, and where there.
-#[derive(Clone, Copy)]
-struct Place {
-    range: usize,
-    after: Option<Position>,
-}
-
-/// What a page shows.
-struct Page {
-    members: Vec<Record>,
-    referred: Vec<Record>,
-    /// There was more to refer to than a page may have.
-    cut: bool,
-    next: Option<Place>,
 }
 
 impl Service {
@@ -303,297 +277,5 @@ fn referred(
         sort: Vec::new(),
         after: None,
         rows: Vec::new(),
-    }
-}
-
-impl Wanted {
-    fn of(arguments: &Arguments<'_>) -> Result<Self, Error> {
-        let span = |name| -> Result<_, Error> {
-            let span = arguments.span(name)?;
-            Ok(span.map(|(text, span)| (text.into_owned(), span)))
-        };
-        Ok(Self {
-            start: span("start")?,
-            end: span("end")?,
-            since: span("_since")?,
-            types: arguments.types("_type")?,
-            count: arguments.number("_count", (1, COUNT_MAX))?,
-        })
-    }
-
-    /// As the part of a URL behind the `?`.
-    fn text(&self) -> String {
-        let mut text = form_urlencoded::Serializer::new(String::new());
-        let times = [
-            ("start", &self.start),
-            ("end", &self.end),
-            ("_since", &self.since),
-        ];
-        for (name, time) in times {
-            if let Some((time, _)) = time {
-                text.append_pair(name, time);
-            }
-        }
-        if let Some(types) = &self.types {
-            let names: Vec<&str> = types.iter().map(|ty| ty.name).collect();
-            text.append_pair("_type", &names.join(","));
-        }
-        if let Some(count) = self.count {
-            text.append_pair("_count", &count.to_string());
-        }
-        text.finish()
-    }
-
-    /// What is wanted of a type within a compartment.
-    fn filter(&self, ty: ResourceType, within: Filter, grant: &Grant) -> Filter {
-        let mut filters = vec![within];
-        if *grant.filter() != Filter::Everything {
-            filters.push(grant.filter().clone());
-        }
-        filters.extend(self.happened(ty));
-        self.changed(filters)
-    }
-
-    /// All of these, of versions that are new enough.
-    fn changed(&self, mut filters: Vec<Filter>) -> Filter {
-        if let Some((_, since)) = &self.since {
-            let from_ms = since.from_ms;
-            filters.push(Filter::Updated(
-                Comparison::GreaterOrEqual,
-                from_ms,
-                from_ms,
-            ));
-        }
-        filters.retain(|filter| *filter != Filter::Everything);
-        match filters.len() {
-            1 => filters.remove(0),
-            _ => Filter::All(filters),
-        }
-    }
-
-    /// What happened in the days asked for, or tells no day.
-    fn happened(&self, ty: ResourceType) -> Option<Filter> {
-        if self.start.is_none() && self.end.is_none() {
-            return None;
-        }
-        let from_ms = self
-            .start
-            .as_ref()
-            .map_or(i64::MIN, |(_, span)| span.from_ms);
-        let to_ms = self.end.as_ref().map_or(i64::MAX, |(_, span)| span.to_ms);
-        let codes = salus_fhir::search::main_dates(ty.name).iter();
-        let known = codes.filter_map(|code| definitions::r4().search_parameter(ty.name, code));
-        let dates: Vec<_> = known
-            .map(|parameter| rows::param(ty.name, parameter))
-            .collect();
-        if dates.is_empty() {
-            return None;
-        }
-        let overlaps = Test::Date(Comparison::Overlaps, from_ms, to_ms);
-        let within = dates
-            .iter()
-            .map(|param| Filter::Value(*param, overlaps.clone()));
-        let undated = dates
-            .iter()
-            .map(|param| Filter::Not(Filter::Value(*param, Test::Present).into()));
-        let undated = Filter::All(undated.collect());
-        Some(Filter::Any(within.chain([undated]).collect()))
-    }
-}
-
-impl Place {
-    fn first() -> Self {
-        Self {
-            range: 0,
-            after: None,
-        }
-    }
-
-    fn is_first(self) -> bool {
-        self.range == 0 && self.after.is_none()
-    }
-
-    /// As a cursor holds it: the range in two bytes, the position behind it.
-    fn write(self) -> Vec<u8> {
-        let mut bytes = (self.range as u16).to_be_bytes().to_vec();
-        bytes.extend(self.after.map(cursor::put).unwrap_or_default());
-        bytes
-    }
-
-    /// Reads what [`Self::write`] wrote; nothing is the first page.
-    fn read(bytes: &[u8]) -> Result<Self, Error> {
-        if bytes.is_empty() {
-            return Ok(Self::first());
-        }
-        let (range, rest) = bytes.split_first_chunk().ok_or_else(cursor::unfit)?;
-        Ok(Self {
-            range: usize::from(u16::from_be_bytes(*range)),
-            after: cursor::take(rest)?,
-        })
-    }
-}
-
-/// What the resources of a compartment refer to outside of it.
-struct Outside<'c> {
-    base: &'c str,
-    /// The types of which a patient's records are.
-    of_patients: HashSet<Kind>,
-    /// The key of the patient whose records are shown.
-    patient: Option<SealKey>,
-    seen: HashSet<(Kind, Box<str>)>,
-}
-
-impl<'c> Outside<'c> {
-    fn of(cx: &'c Context, ty: ResourceType, id: &str, members: &[Record]) -> Self {
-        let of_patients = ResourceType::all().into_iter().filter(|ty| {
-            let codes = definitions::r4().compartment("Patient", ty.name);
-            ty.name == "Patient" || !codes.is_empty()
-        });
-        let patient = match ty.name {
-            "Patient" => Some(SealKey::Patient(id.into())),
-            _ => {
-                let mut own = members.iter().filter(|record| record.kind == ty.kind);
-                own.next().map(|record| record.seal.clone())
-            }
-        };
-        Self {
-            base: &cx.base,
-            of_patients: of_patients.map(|ty| ty.kind).collect(),
-            patient: patient.filter(|seal| *seal != SealKey::Scope),
-            seen: members
-                .iter()
-                .map(|record| (record.kind, record.id.clone()))
-                .collect(),
-        }
-    }
-
-    /// What these refer to and was not seen before, by type.
-    fn steps<'r>(
-        &mut self,
-        sources: impl IntoIterator<Item = &'r Record>,
-    ) -> Vec<(ResourceType, Vec<Box<str>>)> {
-        let mut steps: BTreeMap<&'static str, Vec<Box<str>>> = BTreeMap::new();
-        for source in sources {
-            let Content::Body(body) = &source.content else {
-                continue;
-            };
-            each_local(body, self.base, |ty, id| {
-                if self.seen.insert((ty.kind, id.into())) {
-                    steps.entry(ty.name).or_default().push(id.into());
-                }
-            });
-        }
-        let typed = |(name, ids)| Some((ResourceType::named(name)?, ids));
-        steps.into_iter().filter_map(typed).collect()
-    }
-
-    /// Records of other patients are not shown, whoever refers to them.
-    fn admits(&self, record: &Record) -> bool {
-        !self.of_patients.contains(&record.kind) || Some(&record.seal) == self.patient.as_ref()
-    }
-}
-
-/// Visits what a resource refers to on this server, by type and id.
-pub(super) fn each_local(body: &[u8], base: &str, mut visit: impl FnMut(ResourceType, &str)) {
-    each_reference(body, |text| {
-        let own = text.strip_prefix(base);
-        let text = own.map_or(text, |rest| rest.trim_start_matches('/'));
-        if let Some(local) = Local::parse(text)
-            && let Some(ty) = ResourceType::named(local.ty)
-        {
-            visit(ty, local.id);
-        }
-    });
-}
-
-/// Visits the texts of all references in a resource. What is stored is valid
-/// JSON, so a member is found without reading the rest; one whose name or
-/// value has escapes is passed over.
-fn each_reference(body: &[u8], mut visit: impl FnMut(&str)) {
-    const NAME: &[u8] = b"\"reference\"";
-    let mut rest = body;
-    while let Some(at) = memchr::memmem::find(rest, NAME) {
-        rest = &rest[at + NAME.len()..];
-        let value = rest.trim_ascii_start();
-        let Some(value) = value.strip_prefix(b":") else {
-            continue;
-        };
-        let Some(value) = value.trim_ascii_start().strip_prefix(b"\"") else {
-            continue;
-        };
-        let end = memchr::memchr(b'"', value).unwrap_or(value.len());
-        if let Ok(text) = std::str::from_utf8(&value[..end]) {
-            visit(text);
-        }
-    }
-}
-
-impl Page {
-    /// The page as a Bundle; `whole` if there is no other.
-    fn bundle(&self, cx: &Context, whole: bool, links: &[(&str, String)]) -> bytes::Bytes {
-        let records = || {
-            let members = self.members.iter().map(|record| (record, "match"));
-            members.chain(self.referred.iter().map(|record| (record, "include")))
-        };
-        let bytes = records().map(|(record, _)| match &record.content {
-            Content::Body(body) => body.len() + 160,
-            Content::Deleted => 0,
-        });
-        let mut bundle = BundleWriter::new("searchset", bytes.sum());
-        if whole {
-            bundle.total(self.members.len() as u64);
-        }
-        bundle.links(links);
-        for (record, mode) in records() {
-            let (Some(ty), Content::Body(body)) = (ResourceType::of(record.kind), &record.content)
-            else {
-                continue;
-            };
-            let mut entry = bundle.begin_entry();
-            entry.text("fullUrl", &format!("{}/{}/{}", cx.base, ty.name, record.id));
-            entry.json("resource", body);
-            entry.object("search", &[("mode", mode)]);
-            entry.end();
-        }
-        if self.cut {
-            let details =
-                "there is more to refer to than one page may have; ask for less with _count";
-            let issue = Issue::warning(IssueType::Incomplete, "", details);
-            let mut entry = bundle.begin_entry();
-            entry.json("resource", operation_outcome(&[issue]).as_bytes());
-            entry.object("search", &[("mode", "outcome")]);
-            entry.end();
-        }
-        bundle.finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::each_reference;
-
-    #[track_caller]
-    fn check(body: &str, expect: &[&str]) {
-        let mut found = Vec::new();
-        each_reference(body.as_bytes(), |text| found.push(text.to_owned()));
-        assert_eq!(found, expect, "{body}");
-    }
-
-    #[test]
-    fn references_are_found_wherever_they_stand() {
-        check(r#"{"subject":{"reference":"Patient/1"}}"#, &["Patient/1"]);
-        check(
-            "{\"a\":[{\"reference\" :\n \"A/1\"},{\"b\":{\"reference\":\"B/2\"}}]}",
-            &["A/1", "B/2"],
-        );
-    }
-
-    #[test]
-    fn texts_and_other_values_are_no_references() {
-        check(r#"{"code":"reference"}"#, &[]);
-        check(r#"{"text":"\"reference\":\"Patient/1\""}"#, &[]);
-        check(r#"{"reference":{"reference":"A/1"}}"#, &["A/1"]);
-        check(r#"{"reference"#, &[]);
-        check(r#"{"reference":"A/1"#, &["A/1"]);
     }
 }

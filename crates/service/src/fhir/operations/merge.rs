@@ -10,6 +10,7 @@
 //! References are found by search parameters; those that none knows, such as
 //! in extensions, and those to a version stay as they are.
 
+mod texts;
 mod undo;
 
 use salus_auth::{Action, Grant, Target};
@@ -32,6 +33,7 @@ use crate::fhir::stored::Stored;
 use crate::fhir::types::ResourceType;
 use crate::fhir::{check_id, incoming, read, rows};
 use crate::pipeline::Write;
+use texts::{continued, ended, turn};
 
 pub(super) use undo::UNDO;
 
@@ -75,6 +77,13 @@ struct Changed {
     after: Stored,
 }
 
+/// What a merge changes: the source, the target, and what refers to the source.
+struct Plan {
+    changed: Vec<Changed>,
+    /// That nothing else refers to it when the merge is committed.
+    preconditions: Vec<Precondition>,
+}
+
 impl Service {
     pub(super) async fn merge(&self, cx: &Context, asked: &Asked<'_>) -> Result<Reply, Error> {
         let ty = asked.ty()?;
@@ -90,46 +99,76 @@ impl Service {
             Some("true") => true,
             Some(_) => return Err(invalid("preview", "it must be true or false")),
         };
-        let what = What::Operation;
-        let read = self.authorize_on(cx, what, Action::Read, Target::Type(ty.name), &source);
+        let (what, of) = (What::Operation, Target::Type(ty.name));
+        let read = self.authorize_on(cx, what, Action::Read, of, &source);
         let read = read.await?;
         let decide = || async {
-            let snapshot = self.snapshot(cx).await?;
-            let mut preconditions = Vec::new();
-            let source = self.patient(&*snapshot, &read, ty, &source).await?;
-            let target = self.patient(&*snapshot, &read, ty, &target).await?;
-            let mut all = self.joined(cx, ty, source, target)?;
-            let ids = (all[0].before.id.clone(), all[1].before.id.clone());
-            for (of, referring) in self
-                .referring(cx, &*snapshot, ty, &ids, &mut preconditions)
-                .await?
-            {
-                all.extend(self.turned(cx, of, referring, &ids)?);
-            }
-            let provenance = self.provenance(cx, &all)?;
-            let answer = answer(&all, (!preview).then_some(&*provenance.id));
-            let entry = asked.entry(cx, if preview { "preview=true" } else { "" });
-            if preview {
-                let mut entry = entry;
-                entry.shows(all.iter().map(|changed| &changed.before));
-                self.record(cx, entry).await?;
-                return Ok(Decision::Answer(answer));
-            }
-            let all = all
-                .into_iter()
-                .map(|changed| changed.after)
-                .chain([provenance]);
-            Ok(Decision::Commit {
-                entry,
-                preconditions,
-                writes: all
-                    .map(|stored| Write::store(&asked.grant, stored))
-                    .collect(),
-                answer,
-            })
+            let plan = self.plan_merge(cx, &read, ty, (&source, &target)).await?;
+            self.merged(cx, asked, plan, preview).await
         };
         self.settle(cx, (what, &asked.grant), None, false, decide)
             .await
+    }
+
+    /// What a merge changes, as things are now.
+    async fn plan_merge(
+        &self,
+        cx: &Context,
+        read: &Grant,
+        ty: ResourceType,
+        (source, target): (&str, &str),
+    ) -> Result<Plan, Error> {
+        let snapshot = self.snapshot(cx).await?;
+        let old = self.patient(&*snapshot, read, ty, source).await?;
+        let new = self.patient(&*snapshot, read, ty, target).await?;
+        let mut plan = Plan {
+            changed: self.joined(cx, ty, old, new)?,
+            preconditions: Vec::new(),
+        };
+        let mut room = REFERRING_MAX;
+        for of in ResourceType::all() {
+            let query = refers(ty, source, of).map(|filter| visible(cx, of, filter));
+            let Some(query) = query else { continue };
+            let records = referring(&*snapshot, query, &mut room, &mut plan).await?;
+            let others = |one: &Record| of != ty || (*one.id != *source && *one.id != *target);
+            let records: Vec<Record> = records.into_iter().filter(others).collect();
+            if !records.is_empty() {
+                let (what, action) = (What::Operation, Action::Update);
+                self.authorize(cx, what, action, Target::Type(of.name))
+                    .await?;
+                let turned = self.turned(cx, of, records, (source, target))?;
+                plan.changed.extend(turned);
+            }
+        }
+        Ok(plan)
+    }
+
+    /// What is decided: to do it, or only to say what would be done.
+    async fn merged(
+        &self,
+        cx: &Context,
+        asked: &Asked<'_>,
+        plan: Plan,
+        preview: bool,
+    ) -> Result<Decision<Reply>, Error> {
+        let provenance = self.provenance(cx, &plan.changed)?;
+        let answer = answer(&plan.changed, (!preview).then_some(&*provenance.id));
+        if preview {
+            let mut entry = asked.entry(cx, "preview=true");
+            entry.shows(plan.changed.iter().map(|changed| &changed.before));
+            self.record(cx, entry).await?;
+            return Ok(Decision::Answer(answer));
+        }
+        let after = plan.changed.into_iter().map(|changed| changed.after);
+        let stored = after.chain([provenance]);
+        Ok(Decision::Commit {
+            entry: asked.entry(cx, ""),
+            preconditions: plan.preconditions,
+            writes: stored
+                .map(|stored| Write::store(&asked.grant, stored))
+                .collect(),
+            answer,
+        })
     }
 
     async fn patient(
@@ -172,60 +211,13 @@ impl Service {
         ])
     }
 
-    /// What refers to the source, by type. The commit is to see the same.
-    async fn referring(
-        &self,
-        cx: &Context,
-        snapshot: &dyn Snapshot,
-        patient: ResourceType,
-        (source, target): &(Box<str>, Box<str>),
-        preconditions: &mut Vec<Precondition>,
-    ) -> Result<Vec<(ResourceType, Vec<Record>)>, Error> {
-        let mut all = Vec::new();
-        let mut count = 0;
-        for ty in ResourceType::all() {
-            let Some(refers) = refers(ty, patient, source) else {
-                continue;
-            };
-            let mut query = Query {
-                kind: ty.kind,
-                filter: refers.clone(),
-                sort: Vec::new(),
-                limit: REFERRING_MAX + 1 - count,
-                after: None,
-                rows: Vec::new(),
-            };
-            let hits = snapshot.find(&query).await?.hits;
-            count += hits.len();
-            if count > REFERRING_MAX {
-                let details = format!("more than {REFERRING_MAX} resources refer to the source");
-                return Err(Error::new(Kind::Unprocessable, details));
-            }
-            let ids = hits.iter().map(|hit| hit.record.id.clone()).collect();
-            let others = Filter::Not(Filter::Ids(ids).into());
-            query.filter = Filter::All(vec![refers, others]);
-            preconditions.push(Precondition::NoneMatch(query));
-            let records = hits.into_iter().map(|hit| hit.record);
-            let records = records
-                .filter(|record| ty != patient || (record.id != *source && record.id != *target));
-            let records: Vec<Record> = records.collect();
-            if !records.is_empty() {
-                let of = Target::Type(ty.name);
-                self.authorize(cx, What::Operation, Action::Update, of)
-                    .await?;
-                all.push((ty, records));
-            }
-        }
-        Ok(all)
-    }
-
     /// Resources with their references to the source turned to the target.
     fn turned(
         &self,
         cx: &Context,
         ty: ResourceType,
         records: Vec<Record>,
-        (source, target): &(Box<str>, Box<str>),
+        (source, target): (&str, &str),
     ) -> Result<Vec<Changed>, Error> {
         let mut all = Vec::with_capacity(records.len());
         for record in records {
@@ -300,8 +292,49 @@ fn named(cx: &Context, asked: &Asked<'_>, name: &'static str) -> Result<Box<str>
     Ok(local.id.into())
 }
 
+/// The records that a query finds. The commit is to see the same.
+async fn referring(
+    snapshot: &dyn Snapshot,
+    mut query: Query,
+    room: &mut usize,
+    plan: &mut Plan,
+) -> Result<Vec<Record>, Error> {
+    query.limit = *room + 1;
+    let hits = snapshot.find(&query).await?.hits;
+    let Some(rest) = room.checked_sub(hits.len()) else {
+        let details = format!("more than {REFERRING_MAX} resources refer to the source");
+        return Err(Error::new(Kind::Unprocessable, details));
+    };
+    *room = rest;
+    let records: Vec<Record> = hits.into_iter().map(|hit| hit.record).collect();
+    let ids = records.iter().map(|record| record.id.clone()).collect();
+    let others = Filter::Not(Filter::Ids(ids).into());
+    query.filter = Filter::All(vec![query.filter, others]);
+    plan.preconditions.push(Precondition::NoneMatch(query));
+    Ok(records)
+}
+
+/// The query for what the caller may see of a type. What is hidden stays as it
+/// is, and is not told of.
+fn visible(cx: &Context, ty: ResourceType, filter: Filter) -> Query {
+    let target = Target::Type(ty.name);
+    let filter = match salus_auth::authorize(&cx.subject, cx.scope, Action::Update, target) {
+        Ok(grant) => Filter::All(vec![filter, grant.filter().clone()]),
+        // Refused where there is any.
+        Err(_) => filter,
+    };
+    Query {
+        kind: ty.kind,
+        filter,
+        sort: Vec::new(),
+        limit: 0,
+        after: None,
+        rows: Vec::new(),
+    }
+}
+
 /// What a resource of a type satisfies that refers to a patient.
-fn refers(ty: ResourceType, patient: ResourceType, id: &str) -> Option<Filter> {
+fn refers(patient: ResourceType, id: &str, ty: ResourceType) -> Option<Filter> {
     if ty.name == ResourceType::AUDIT_EVENT {
         return None;
     }
@@ -325,93 +358,6 @@ fn refers(ty: ResourceType, patient: ResourceType, id: &str) -> Option<Filter> {
     (!filters.is_empty()).then_some(Filter::Any(filters))
 }
 
-/// Collects the edits that turn the references to one patient to another.
-fn turn(node: Node<'_>, base: &str, (source, target): (&str, &str), splices: &mut Splices<'_>) {
-    for child in node.children() {
-        if let (Some("reference"), Some(text)) = (child.key(), child.str()) {
-            let local = Reference::parse(&text, &[base]).and_then(Reference::local);
-            let is_source = local.is_some_and(|local| {
-                local.ty == "Patient" && local.id == source && local.version.is_none()
-            });
-            if is_source {
-                splices.replace(child.span(), format!(r#""Patient/{target}""#));
-            }
-        }
-        turn(child, base, (source, target), splices);
-    }
-}
-
-/// The source: inactive, and replaced.
-fn ended(source: Node<'_>, target: &str) -> String {
-    let mut splices = Splices::new();
-    put(source, "active", "false".to_owned(), &mut splices);
-    let link = format!(r#"{{"other":{{"reference":"Patient/{target}"}},"type":"replaced-by"}}"#);
-    append(source, "link", vec![link], &mut splices);
-    splices.apply(source)
-}
-
-/// The target: with the identifiers of the source, which it replaces.
-fn continued(target: Node<'_>, source: Node<'_>, id: &str) -> String {
-    let mut splices = Splices::new();
-    let part = |identifier: Node<'_>, name| {
-        let part = identifier.get(name).and_then(|part| part.str());
-        part.map(String::from)
-    };
-    let is_known = |one: &Node<'_>| {
-        let mut known = items(target, "identifier");
-        known.any(|other| {
-            ["system", "value"]
-                .iter()
-                .all(|name| part(*one, name) == part(other, name))
-        })
-    };
-    let identifiers = items(source, "identifier").filter(|one| !is_known(one));
-    append(
-        target,
-        "identifier",
-        identifiers.map(old).collect(),
-        &mut splices,
-    );
-    let link = format!(r#"{{"other":{{"reference":"Patient/{id}"}},"type":"replaces"}}"#);
-    append(target, "link", vec![link], &mut splices);
-    splices.apply(target)
-}
-
-/// An identifier that is not to be used any more.
-fn old(identifier: Node<'_>) -> String {
-    let mut splices = Splices::new();
-    put(identifier, "use", r#""old""#.to_owned(), &mut splices);
-    splices.apply(identifier)
-}
-
-/// Sets a member of an object.
-fn put(object: Node<'_>, name: &str, json: String, splices: &mut Splices<'_>) {
-    match object.get(name) {
-        Some(member) => splices.replace(member.span(), json),
-        None => {
-            let end = object.span().end - 1;
-            let comma = if object.is_empty() { "" } else { "," };
-            splices.replace(end..end, format!(r#"{comma}"{name}":{json}"#));
-        }
-    }
-}
-
-/// Adds to a list that is a member of an object.
-fn append(object: Node<'_>, name: &str, values: Vec<String>, splices: &mut Splices<'_>) {
-    if values.is_empty() {
-        return;
-    }
-    let values = values.join(",");
-    match object.get(name) {
-        Some(list) => {
-            let end = list.span().end - 1;
-            let comma = if list.is_empty() { "" } else { "," };
-            splices.replace(end..end, format!("{comma}{values}"));
-        }
-        None => put(object, name, format!("[{values}]"), splices),
-    }
-}
-
 /// What was done, or would be.
 fn answer(all: &[Changed], provenance: Option<&str>) -> Reply {
     let mut answer = Writer::new();
@@ -433,43 +379,4 @@ fn answer(all: &[Changed], provenance: Option<&str>) -> Reply {
         answer.value("provenance", "Reference", &reference);
     }
     reply(answer.finish())
-}
-
-#[cfg(test)]
-mod tests {
-    use salus_fhir::json::{Document, Limits};
-
-    use super::*;
-
-    fn document(text: &str) -> Document {
-        Document::parse(text.to_owned().into(), &Limits::default()).unwrap()
-    }
-
-    #[test]
-    fn the_source_ends_and_the_target_goes_on() {
-        let source = document(
-            r#"{"active":true,"identifier":[{"system":"s","value":"1","use":"usual"},{"value":"2"}]}"#,
-        );
-        let target = document(r#"{"identifier":[{"value":"2"}],"link":[]}"#);
-        assert_eq!(
-            ended(source.root(), "t"),
-            r#"{"active":false,"identifier":[{"system":"s","value":"1","use":"usual"},{"value":"2"}],"link":[{"other":{"reference":"Patient/t"},"type":"replaced-by"}]}"#
-        );
-        assert_eq!(
-            continued(target.root(), source.root(), "s"),
-            r#"{"identifier":[{"value":"2"},{"system":"s","value":"1","use":"old"}],"link":[{"other":{"reference":"Patient/s"},"type":"replaces"}]}"#
-        );
-    }
-
-    #[test]
-    fn references_are_turned_wherever_they_stand() {
-        let text = r#"{"a":{"reference":"Patient/s"},"b":[{"c":{"reference":"http://x/Patient/s"}},
-            {"reference":"Patient/s/_history/1"},{"reference":"Patient/ss"},{"d":"Patient/s"}]}"#;
-        let document = document(text);
-        let mut splices = Splices::new();
-        turn(document.root(), "http://x", ("s", "t"), &mut splices);
-        let expect = text.replacen("\"Patient/s\"", "\"Patient/t\"", 1);
-        let expect = expect.replace("http://x/Patient/s", "Patient/t");
-        assert_eq!(splices.apply(document.root()), expect);
-    }
 }

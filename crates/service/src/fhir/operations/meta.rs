@@ -1,9 +1,10 @@
-//! `$meta`, `$meta-add` and `$meta-delete`:
+//! `$meta` of a resource (`metas.rs` has it of many), `$meta-add` and `$meta-delete`:
 //! <https://hl7.org/fhir/R4/resource-operation-meta.html>.
 //!
 //! Profiles, security labels and tags are added and taken away as sets. What
 //! changes the set makes a new version, since stored versions never change;
-//! what does not makes none.
+//! what does not makes none. The operations on `_history/{vid}` are not there:
+//! they would have to change a version that is past.
 
 use salus_auth::{Action, Target};
 use salus_fhir::json::Node;
@@ -25,7 +26,7 @@ pub(super) static META: Operation = Operation {
     name: "meta",
     definition: "http://hl7.org/fhir/OperationDefinition/Resource-meta",
     types: &[],
-    level: &[Level::Instance],
+    level: &[Level::System, Level::Type, Level::Instance],
     affects_state: false,
     parameters: &[RETURN],
     searches: false,

@@ -14,6 +14,7 @@ mod lastn;
 mod matching;
 mod merge;
 mod meta;
+mod metas;
 mod parameters;
 mod process_message;
 mod purge_history;
@@ -202,6 +203,11 @@ impl Service {
             "" => None,
             name => Some(resource_type(name)?),
         };
+        let level = match (ty, call.id) {
+            (None, _) => Level::System,
+            (Some(_), "") => Level::Type,
+            (Some(_), _) => Level::Instance,
+        };
         let named = || OPERATIONS.iter().filter(|known| known.name == call.name);
         let fits = |operation: &&&Operation| operation.is_of(ty);
         let operation = named().find(fits).or_else(|| named().next());
@@ -211,7 +217,7 @@ impl Service {
         // Failures and refusals tell which operation it was; only what is done tells more.
         let asks = format!("${}", operation.name);
         let grant = self
-            .authorize_asking(cx, what, operation.action, target, (call.id, &asks))
+            .authorize_asking(cx, what, operation.action(level), target, (call.id, &asks))
             .await?;
         let work = self.operate_granted(cx, &grant, operation, ty, &call);
         self.attempt_asking(cx, &grant, what, (name, call.id, &asks), work)
@@ -261,6 +267,7 @@ impl Service {
             Code::Match => self.match_patients(cx, &asked).await,
             Code::Merge => self.merge(cx, &asked).await,
             Code::MergeUndo => self.undo_merge(cx, &asked).await,
+            Code::Meta if asked.id.is_empty() => self.metas(cx, &asked).await,
             Code::Meta => self.meta(cx, &asked).await,
             Code::MetaAdd => self.change_meta(cx, &asked, Change::Add).await,
             Code::MetaDelete => self.change_meta(cx, &asked, Change::Delete).await,
@@ -325,6 +332,16 @@ impl Operation {
     pub(crate) fn takes(&self, name: &str) -> bool {
         let mut parameters = self.parameters.iter();
         parameters.any(|parameter| !parameter.out && parameter.name == name)
+    }
+
+    /// What the caller must be allowed to do, where it is called.
+    fn action(&self, level: Level) -> Action {
+        match (self.code, level) {
+            // Of all resources, not of one.
+            (Code::Meta, Level::Type) => Action::Search,
+            (Code::Meta, Level::System) => Action::HistorySystem,
+            (_, _) => self.action,
+        }
     }
 
     fn check(&self, ty: Option<ResourceType>) -> Result<(), Error> {

@@ -8,6 +8,7 @@
 //! `SALUS_ACCESS_SEED` and `SALUS_ACCESS_SEEDS` are the first seed and how many
 //! there are; a failure prints the seed it had.
 
+mod operations;
 mod questions;
 mod world;
 

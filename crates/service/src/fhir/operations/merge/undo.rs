@@ -90,8 +90,10 @@ impl Service {
     ) -> Result<Stored, Error> {
         let ty = ResourceType::named(before.ty).ok_or_else(no_merge)?;
         let target = Target::Type(ty.name);
-        self.authorize_on(cx, What::Operation, Action::Update, target, before.id)
+        let grant = self
+            .authorize_on(cx, What::Operation, Action::Update, target, before.id)
             .await?;
+        self.check_visible(snapshot, &grant, ty, before.id).await?;
         let number = |local: Local<'_>| local.version.and_then(|version| version.parse().ok());
         let (before_version, after_version): (Option<u64>, Option<u64>) =
             (number(before), number(after));
