@@ -117,7 +117,8 @@ pub(super) fn body(route: &Route) -> Option<Value> {
             return Some(patch());
         }
         (_, Mount::Fhir, "create" | "update") => {
-            let content = with_raw(content(FHIR_JSON, named("Resource")));
+            let mut content = with_raw(content(FHIR_JSON, named("Resource")));
+            content[FHIR_JSON]["example"] = json!(examples::body(route));
             return Some(json!({"required": true, "content": content}));
         }
         (_, Mount::Fhir, name) => {
