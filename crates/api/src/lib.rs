@@ -347,15 +347,16 @@ async fn handle(
     answer
 }
 
-/// Whether the client does not want to wait for this. What is about jobs is never one.
+/// Whether the client does not want to wait for this. What is about jobs is never deferred.
 fn is_deferred(route: &Route, headers: &http::HeaderMap) -> bool {
+    may_be_deferred(route) && fhir::is_asynchronous(headers)
+}
+
+fn may_be_deferred(route: &Route) -> bool {
     let is_of_jobs = route.name.starts_with("job")
         || route.name.starts_with("$export")
         || route.name == "$import";
-    route.mount == Mount::Fhir
-        && route.access != Access::Public
-        && !is_of_jobs
-        && fhir::is_asynchronous(headers)
+    route.mount == Mount::Fhir && route.access != Access::Public && !is_of_jobs
 }
 
 /// The token of an Authorization header (RFC 6750, 2.1).

@@ -131,6 +131,9 @@ fn answers(route: &Route) -> BTreeMap<String, Value> {
     for status in parts::successes(route) {
         answers.insert(status.to_string(), parts::success(route, *status));
     }
+    if crate::may_be_deferred(route) {
+        answers.insert("202".to_owned(), parts::success(route, 202));
+    }
     for status in refusals(route) {
         let name = match route.name {
             "token" => "OAuthError",

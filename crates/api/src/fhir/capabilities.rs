@@ -86,6 +86,7 @@ fn statement(base: &str, known: &Parameters) -> Value {
         "status": "active",
         "date": "2026-11-22",
         "kind": "instance",
+        "instantiates": ["http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data"],
         "software": {"name": "Salus", "version": env!("CARGO_PKG_VERSION")},
         "implementation": {"description": "Salus", "url": base},
         "fhirVersion": "4.0.1",

@@ -222,7 +222,10 @@ pub(super) fn successes(route: &Route) -> &'static [u16] {
 
 /// What stands in the answer if all is well.
 pub(super) fn success(route: &Route, status: u16) -> Value {
-    if matches!(status, 202 | 204 | 304) {
+    if status == 202 {
+        return json!({"description": "It is done later: Content-Location says where to ask"});
+    }
+    if matches!(status, 204 | 304) {
         return json!({"description": "Nothing but headers"});
     }
     let (ty, schema) = match (route.mount, route.name) {

@@ -290,6 +290,30 @@ fn provenance_comes_with_what_it_is_about() {
 }
 
 #[test]
+fn a_record_of_two_members_comes_once() {
+    let project = filled("bulk-few");
+    let entries: Vec<Value> = (0..100)
+        .map(|number| {
+            let patient = format!("Patient/{}", number % 3 + 1);
+            let appointment = json!({"resourceType": "Appointment", "id": format!("a{number}"),
+                "status": "booked", "participant": [
+                    {"actor": {"reference": patient}, "status": "accepted"},
+                    {"actor": {"reference": "Patient/2"}, "status": "accepted"}]});
+            json!({"resource": appointment,
+                "request": {"method": "PUT", "url": format!("Appointment/a{number}")}})
+        })
+        .collect();
+    let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": entries});
+    project.post("", &bundle).expect(200);
+    assert_eq!(
+        exported(&project, "Group/g/$export?_type=Appointment").len(),
+        100
+    );
+    let filter = "Group/g/$export?_type=Appointment&_typeFilter=Appointment%3Factor%3DPatient/3";
+    assert_eq!(exported(&project, filter).len(), 33);
+}
+
+#[test]
 fn resources_of_several_lines_become_one() {
     let project = project("bulk-lines");
     let text = "{\n  \"resourceType\": \"Basic\",\r\n  \"code\": {\"text\": \"a\\nb\"}\n}";

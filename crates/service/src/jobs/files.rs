@@ -21,7 +21,7 @@ const LISTED: usize = 256;
 /// Bytes of a file at most, about.
 const FILE_BYTES_MAX: u64 = 1 << 30;
 /// Files that one attempt may have under way beside those that are kept.
-pub(super) const UNDER_WAY_MAX: u32 = 4;
+pub(super) const UNDER_WAY_MAX: u32 = 16;
 
 /// A file that is being written.
 pub(super) struct Lines {

@@ -59,6 +59,8 @@ impl Choice {
         if about.is_some() {
             // Old ones may be about what is new.
             (choice.since_ms, choice.until_ms) = (None, None);
+            // What it is about is of a member.
+            choice.members = None;
         }
         choice.about = about.map(Box::new);
         Ok(choice)
