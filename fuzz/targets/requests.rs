@@ -15,7 +15,7 @@ use salus_fhir::json::{Document, Limits};
 use salus_fhir::validate;
 use salus_service::context::World;
 
-use salus_service::fhir::{BundleOptions, Handling};
+use salus_service::fhir::{BundleOptions, Handling, Returns};
 use salus_service::{Service, Settings};
 use salus_store::memory::Memory;
 
@@ -56,7 +56,7 @@ async fn answered(searches: &[&str], body: String) {
         .expect("the default project");
     let cx = service.operator_context(scope);
     let options = BundleOptions {
-        representation: true,
+        returns: Returns::Representation,
         handling: Handling::Lenient,
         idempotency_key: None,
     };

@@ -59,6 +59,7 @@ pub use text::{Piece, TextQuery};
 /// - 2: words of resources, members of lists, places, contained resources.
 /// - 3: ranges of numbers and quantities.
 /// - 4: `:text` by words.
-pub const REVISION: u32 = 4;
+/// - 5: security contexts of Binaries.
+pub const REVISION: u32 = 5;
 
 pub use value::{CODE_BYTES_MAX, STRING_BYTES_MAX, VALUES_MAX, Value, clip};

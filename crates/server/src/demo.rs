@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use salus_service::fhir::{BundleOptions, Handling};
+use salus_service::fhir::{BundleOptions, Handling, Returns};
 use salus_service::{Secret, Service};
 use salus_synthetic::Population;
 
@@ -95,7 +95,7 @@ async fn populate(
     }
     let population = Population::new(SEED, patients, TODAY);
     let options = BundleOptions {
-        representation: false,
+        returns: Returns::Minimal,
         handling: Handling::Strict,
         idempotency_key: None,
     };

@@ -2,7 +2,7 @@
 //! <https://hl7.org/fhir/R4/http.html#ops>
 
 use http::StatusCode;
-use salus_service::fhir::{BundleOptions, Handling};
+use salus_service::fhir::{BundleOptions, Handling, Returns};
 
 use crate::call::{Call, decoded};
 use crate::failure::Failure;
@@ -111,7 +111,11 @@ impl Preferences {
     /// The same for the entries of a bundle.
     pub(crate) fn bundle_options(&self, idempotency_key: Option<String>) -> BundleOptions {
         BundleOptions {
-            representation: self.returns == Some(Return::Representation),
+            returns: match self.returns {
+                None | Some(Return::Minimal) => Returns::Minimal,
+                Some(Return::Representation) => Returns::Representation,
+                Some(Return::OperationOutcome) => Returns::OperationOutcome,
+            },
             handling: self.handling,
             idempotency_key,
         }

@@ -2,9 +2,8 @@
 
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
-use salus_fhir::issue::{Issue, operation_outcome};
 use salus_service::context::Context;
-use salus_service::fhir::reply::{Reply, Status};
+use salus_service::fhir::reply::{Reply, Status, done};
 use salus_service::fhir::{WriteCondition, WriteOptions, etag_version};
 
 use super::content;
@@ -33,7 +32,7 @@ pub(crate) fn response(
         wanted.returns.unwrap_or(Return::Representation),
     ) {
         (true, Return::Minimal) => None,
-        (true, Return::OperationOutcome) => Some(done()),
+        (true, Return::OperationOutcome) => Some(done().into()),
         (true, Return::Representation) | (false, _) => reply.body,
     };
     let mut response = Response::new(axum::body::Body::empty());
@@ -82,11 +81,6 @@ pub(super) fn insert(headers: &mut http::HeaderMap, name: header::HeaderName, va
     if let Ok(value) = HeaderValue::try_from(value) {
         headers.insert(name, value);
     }
-}
-
-fn done() -> bytes::Bytes {
-    let issue = Issue::information("done");
-    operation_outcome(&[issue]).into()
 }
 
 /// What a client asks of an update or a delete.

@@ -162,6 +162,36 @@ fn prefer_says_what_a_write_answers() {
     assert_eq!(create("what=ever").json()["resourceType"], "Patient");
 }
 
+#[test]
+fn prefer_says_what_the_entries_of_a_bundle_answer() {
+    let project = project("rest-prefer-bundle");
+    for ty in ["batch", "transaction"] {
+        let bundle = json!({"resourceType": "Bundle", "type": ty, "entry": [
+            {"resource": patient("P"), "request": {"method": "POST", "url": "Patient"}},
+            {"request": {"method": "GET", "url": "Patient?_summary=count"}},
+        ]});
+        let send = |prefer: &str| {
+            let request = project.request("POST", "").header("Prefer", prefer);
+            let answer = project.send(request.body(bundle.to_string())).expect(200);
+            assert_eq!(
+                answer.json()["entry"][1]["resource"]["resourceType"],
+                "Bundle"
+            );
+            answer.json()["entry"][0].clone()
+        };
+        let written = send("return=minimal");
+        assert_eq!(written.get("resource"), None);
+        assert_eq!(written["response"].get("outcome"), None);
+        let written = send("return=representation");
+        assert_eq!(written["resource"]["name"][0]["family"], "P");
+        let written = send("return=OperationOutcome");
+        assert_eq!(written.get("resource"), None);
+        let outcome = &written["response"]["outcome"];
+        assert_eq!(outcome["resourceType"], "OperationOutcome");
+        assert_eq!(outcome["issue"][0]["severity"], "information");
+    }
+}
+
 /// What a write of each kind answers, by its status and what it prefers.
 #[track_caller]
 fn check_preferred(project: &Project, (method, path): (&str, &str), body: &str, status: u16) {

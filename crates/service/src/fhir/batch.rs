@@ -10,11 +10,11 @@ use salus_auth::Grant;
 use salus_fhir::issue::operation_outcome;
 
 use super::WriteOptions;
-use super::bundle::{Asks, BundleOptions, Request};
+use super::bundle::{Asks, BundleOptions, Request, Returns};
 use super::create::CreateOptions;
 use super::operations::Invocation;
 use super::read::ReadConditions;
-use super::reply::{Reply, Status};
+use super::reply::{Reply, Status, done};
 use super::search;
 use super::writer::BundleWriter;
 use crate::Service;
@@ -48,7 +48,10 @@ impl Service {
             let key = options.idempotency_key.as_ref();
             let key = key.map(|key| format!("{key}\0{index}"));
             let is_get = matches!(&request, Ok(request) if matches!(request.asks, Asks::Get));
-            let shown = options.representation || is_get;
+            let shown = match is_get {
+                true => Returns::Representation,
+                false => options.returns,
+            };
             let reply = match request {
                 Ok(request) => self.batch_entry(cx, request, options, key),
                 Err(fault) => {
@@ -177,11 +180,15 @@ impl Service {
 }
 
 /// Writes one entry of the answer.
-pub(super) fn write_answer(bundle: &mut BundleWriter, reply: Result<Reply, Error>, shown: bool) {
+pub(super) fn write_answer(
+    bundle: &mut BundleWriter,
+    reply: Result<Reply, Error>,
+    returns: Returns,
+) {
     let mut entry = bundle.begin_entry();
     match reply {
         Ok(reply) => {
-            if let (true, Some(body)) = (shown, &reply.body) {
+            if let (Returns::Representation, Some(body)) = (returns, &reply.body) {
                 entry.json("resource", body);
             }
             let status = match reply.status {
@@ -197,7 +204,8 @@ pub(super) fn write_answer(bundle: &mut BundleWriter, reply: Result<Reply, Error
             members.extend(location.as_deref().map(|text| ("location", text)));
             members.extend(etag.as_deref().map(|text| ("etag", text)));
             members.extend(modified.as_deref().map(|text| ("lastModified", text)));
-            entry.object("response", &members);
+            let outcome = (returns == Returns::OperationOutcome).then(done);
+            entry.response(&members, outcome.as_deref());
         }
         Err(error) => {
             let (code, reason) = error.kind().status();

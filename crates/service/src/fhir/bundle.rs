@@ -21,11 +21,22 @@ use crate::audit::entry::What;
 use crate::context::Context;
 use crate::error::Error;
 
+/// What is answered to a write among the entries (`Prefer: return`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Returns {
+    /// How it went, and where it is.
+    Minimal,
+    /// The resource too.
+    Representation,
+    /// An OperationOutcome too.
+    OperationOutcome,
+}
+
 /// What a client may ask of a bundle.
 #[derive(Clone, Debug)]
 pub struct BundleOptions {
-    /// Answer with the resources written.
-    pub representation: bool,
+    /// What the entries of the answer hold of what was written.
+    pub returns: Returns,
     /// How searches among the entries treat what they do not understand.
     pub handling: Handling,
     /// Names this request, so that sending it again does nothing again

@@ -26,7 +26,7 @@ mod update;
 mod which;
 pub(crate) mod writer;
 
-pub use bundle::BundleOptions;
+pub use bundle::{BundleOptions, Returns};
 pub use create::CreateOptions;
 pub use patch::PatchFormat;
 pub(crate) use read::part_of;

@@ -1,6 +1,7 @@
 //! What a use case answers, before a protocol gives it a form.
 
 use bytes::Bytes;
+use salus_fhir::issue::{Issue, operation_outcome};
 
 use super::binary::Content;
 use super::types::ResourceType;
@@ -44,6 +45,12 @@ pub struct Reply {
     pub body: Option<Bytes>,
     /// The content of a Binary that is not in the body.
     pub content: Option<Content>,
+}
+
+/// What is told of a write that succeeded, if a client wants an OperationOutcome.
+#[must_use]
+pub fn done() -> String {
+    operation_outcome(&[Issue::information("done")])
 }
 
 impl Reply {

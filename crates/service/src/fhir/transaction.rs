@@ -16,7 +16,7 @@ use salus_fhir::validate;
 use salus_store::Record;
 
 use super::batch::{ANSWER_BYTES, write_answer};
-use super::bundle::{Asks, BundleOptions, Request};
+use super::bundle::{Asks, BundleOptions, Request, Returns};
 use super::check_writable;
 use super::delete::deleted;
 use super::patch::may_read;
@@ -49,7 +49,7 @@ impl Service {
     ) -> Result<Reply, Error> {
         let grants = self.grants(cx, requests).await?;
         let grant = grants.iter().flatten().next().unwrap_or(grant);
-        let shown = options.representation && may_see_all(cx, requests);
+        let shown = options.returns == Returns::Representation && may_see_all(cx, requests);
         let decide = || async {
             let snapshot = self.snapshot(cx).await?;
             let decided = self.decide(cx, &*snapshot, requests, &grants).await?;
@@ -184,12 +184,16 @@ impl Service {
         (shown, options): (bool, &BundleOptions),
     ) -> Result<Reply, Error> {
         let mut bundle = BundleWriter::new("transaction-response", requests.len() * ANSWER_BYTES);
+        let returns = match options.returns {
+            Returns::Representation if !shown => Returns::Minimal,
+            returns => returns,
+        };
         for (request, answer) in requests.iter().zip(answers) {
             match answer {
-                Some(reply) => write_answer(&mut bundle, Ok(reply), shown),
+                Some(reply) => write_answer(&mut bundle, Ok(reply), returns),
                 None => {
                     let reply = Box::pin(self.entry_get(cx, request.url, options)).await;
-                    write_answer(&mut bundle, reply, true);
+                    write_answer(&mut bundle, reply, Returns::Representation);
                 }
             }
         }

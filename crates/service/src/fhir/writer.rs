@@ -109,6 +109,17 @@ impl Entry<'_> {
         self
     }
 
+    /// The `response`: texts, and the `outcome` if there is one.
+    pub(crate) fn response(&mut self, members: &[(&str, &str)], outcome: Option<&str>) {
+        self.object("response", members);
+        if let Some(outcome) = outcome {
+            self.writer.text.pop();
+            self.writer.raw(",\"outcome\":");
+            self.writer.raw(outcome);
+            self.writer.raw("}");
+        }
+    }
+
     /// Ends the entry.
     pub(crate) fn end(self) {
         self.writer.raw("}");

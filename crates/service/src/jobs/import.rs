@@ -21,7 +21,7 @@ use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::fhir::types::ResourceType;
-use crate::fhir::{BundleOptions, Handling};
+use crate::fhir::{BundleOptions, Handling, Returns};
 
 /// Lines of one transaction, and their bytes.
 const LINES_MAX: usize = 500;
@@ -231,7 +231,7 @@ impl Running<'_> {
             ..self.context().await?
         };
         let options = BundleOptions {
-            representation: false,
+            returns: Returns::Minimal,
             handling: Handling::Strict,
             idempotency_key: Some(key),
         };

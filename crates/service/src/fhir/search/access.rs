@@ -31,8 +31,8 @@ use crate::error::{Error, Kind as ErrorKind};
 use crate::fhir::terms::Terms;
 use crate::fhir::types::ResourceType;
 use crate::fhir::{
-    BundleOptions, CreateOptions, Handling, PatchFormat, ReadConditions, Which, WriteCondition,
-    WriteOptions,
+    BundleOptions, CreateOptions, Handling, PatchFormat, ReadConditions, Returns, Which,
+    WriteCondition, WriteOptions,
 };
 
 const QUESTIONS: usize = 15;
@@ -147,7 +147,7 @@ impl<'h> Worlds<'h> {
         let mut answers = Vec::new();
         for (host, cx) in self.both() {
             let options = BundleOptions {
-                representation: true,
+                returns: Returns::Representation,
                 handling: Handling::Strict,
                 idempotency_key: None,
             };

@@ -17,7 +17,9 @@ use serde_json::{Value, json};
 use crate::context::{Context, World};
 use crate::error::{Error, Kind};
 use crate::fhir::reply::{Reply, Status};
-use crate::fhir::{BundleOptions, CreateOptions, Handling, Which, WriteCondition, WriteOptions};
+use crate::fhir::{
+    BundleOptions, CreateOptions, Handling, Returns, Which, WriteCondition, WriteOptions,
+};
 use crate::projects::DEFAULT;
 use crate::{Service, Settings};
 
@@ -159,7 +161,7 @@ async fn ask(service: &Service, asked: Asked, value: u64, mark: &str) -> Result<
         Asked::Delete => service.delete(cx, "Patient", which, &options).await,
         Asked::Transaction(method) => {
             let options = BundleOptions {
-                representation: false,
+                returns: Returns::Minimal,
                 handling: Handling::Strict,
                 idempotency_key: None,
             };
