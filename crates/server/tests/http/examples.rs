@@ -102,6 +102,7 @@ fn batches() -> Option<Vec<Vec<Example>>> {
 }
 
 /// Published examples by their names, with their texts; nothing if they are not here.
+#[allow(clippy::print_stderr)] // says why it skips
 pub(crate) fn published(is_wanted: impl Fn(&str) -> bool) -> Option<Vec<(String, Vec<u8>)>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
     let folder = std::env::var_os("SALUS_SHARED").map_or(folder, PathBuf::from);

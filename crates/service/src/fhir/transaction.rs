@@ -186,7 +186,9 @@ impl Service {
         let mut bundle = BundleWriter::new("transaction-response", requests.len() * ANSWER_BYTES);
         let returns = match options.returns {
             Returns::Representation if !shown => Returns::Minimal,
-            returns => returns,
+            Returns::Minimal | Returns::Representation | Returns::OperationOutcome => {
+                options.returns
+            }
         };
         for (request, answer) in requests.iter().zip(answers) {
             match answer {

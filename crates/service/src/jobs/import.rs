@@ -152,7 +152,6 @@ impl Running<'_> {
             }
         }
         self.finish_import().await?;
-        self.service.blobs.remove(self.scope, &id).await?;
         let import = self.imported()?;
         let (loaded, failed) = (import.loaded, import.failed);
         Ok(format!("$import done: {loaded} loaded, {failed} refused"))

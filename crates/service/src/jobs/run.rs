@@ -208,6 +208,9 @@ impl Service {
         running
             .complete(State::Done, Outcome::Success, &done)
             .await?;
+        // Not before: whoever goes on after a stop needs it.
+        let sent = files::id(&running.job.id, 0, 0);
+        self.blobs.remove(*scope, &sent).await?;
         Ok(())
     }
 

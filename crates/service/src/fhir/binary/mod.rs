@@ -1,7 +1,7 @@
 //! Binary: content of any type and any length
 //! (<https://hl7.org/fhir/R4/binary.html>).
 //!
-//! Up to 64 KiB, content stays in the record as `data`. What is longer is a
+//! Up to 256 KiB, content stays in the record as `data`. What is longer is a
 //! blob of the store, and the record's text has no `data`. Which blob it is
 //! says a record beside each such version, a [`Link`], committed with it: so
 //! no text that a client sends can name a blob. A version never changes its
@@ -34,7 +34,7 @@ pub use upload::{Interrupted, Sent, Source};
 pub const BINARY: &str = "Binary";
 
 /// Content up to this many bytes stays in the record.
-pub const INLINE_BYTES_MAX: usize = 64 << 10;
+pub const INLINE_BYTES_MAX: usize = 256 << 10;
 
 /// Ids of blobs of Binaries begin so; others may keep blobs too.
 const BLOB_PREFIX: &str = "binary-";

@@ -54,7 +54,7 @@ impl Source for Given {
 }
 
 fn pieces(whole: bool) -> Given {
-    Given(vec![Bytes::from(vec![b'x'; 50_000]); 3], whole)
+    Given(vec![Bytes::from(vec![b'x'; 100_000]); 3], whole)
 }
 
 struct Room {
@@ -139,7 +139,7 @@ fn what_no_version_names_is_removed_after_an_hour() {
     room.swept_after(HOUR_MS - 1, 0);
     room.swept_after(1, 1);
     assert_eq!(room.blobs(), 2, "the one that is named and that of others");
-    room.holds(&id, 150_000);
+    room.holds(&id, 300_000);
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn content_moves_to_the_key_of_what_it_belongs_to() {
     assert_eq!(room.blobs(), 1, "versions share a blob");
     patch(r#"[{"op": "add", "path": "/securityContext", "value": {"reference": "Patient/p"}}]"#);
     assert_eq!(room.blobs(), 2, "it is sealed with another key");
-    room.holds(&id, 150_000);
+    room.holds(&id, 300_000);
     room.swept_after(2 * HOUR_MS, 0);
 }
 
