@@ -296,7 +296,7 @@ fn a_record_of_two_members_comes_once() {
         .map(|number| {
             let patient = format!("Patient/{}", number % 3 + 1);
             let appointment = json!({"resourceType": "Appointment", "id": format!("a{number}"),
-                "status": "booked", "participant": [
+                "status": "proposed", "participant": [
                     {"actor": {"reference": patient}, "status": "accepted"},
                     {"actor": {"reference": "Patient/2"}, "status": "accepted"}]});
             json!({"resource": appointment,
