@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use salus_crypto::{Founding, Keyring};
@@ -33,8 +33,7 @@ impl Room {
     }
 
     pub(crate) fn options(&self) -> Options {
-        // A store that was just dropped may hold its keys a moment longer.
-        let keyring = Keyring::open(&self.dir.join("keys"), Founding::New, 0).unwrap();
+        let keyring = self.keyring();
         Options {
             disk_bytes_min: 0,
             retention: Retention {
@@ -43,6 +42,21 @@ impl Room {
                 versions_max: usize::MAX,
             },
             ..Options::new(self.dir.join("store"), keyring)
+        }
+    }
+
+    /// A store that was just dropped may hold its keys a moment longer, as
+    /// whoever still closes a blob of it does.
+    fn keyring(&self) -> Arc<Keyring> {
+        let keys = self.dir.join("keys");
+        let until = Instant::now() + Duration::from_secs(10);
+        loop {
+            match Keyring::open(&keys, Founding::New, 0) {
+                Err(salus_crypto::Error::Locked(_)) if Instant::now() < until => {
+                    std::thread::yield_now();
+                }
+                opened => return opened.unwrap(),
+            }
         }
     }
 
