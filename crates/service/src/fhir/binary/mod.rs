@@ -3,7 +3,7 @@
 //!
 //! Up to 256 KiB, content stays in the record as `data`. What is longer is a
 //! blob of the store, and the record's text has no `data`. Which blob it is
-//! says a record beside each such version, a [`Link`], committed with it: so
+//! says a record beside each such version, a `Link`, committed with it: so
 //! no text that a client sends can name a blob. A version never changes its
 //! blob, and versions may share one.
 
