@@ -14,6 +14,7 @@ mod fhirpath_patch;
 mod json_patch;
 mod list;
 mod merge_patch;
+mod operations;
 mod pointer;
 mod selector;
 mod value;

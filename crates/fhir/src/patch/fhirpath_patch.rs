@@ -1,10 +1,9 @@
 //! FHIRPath Patch: <https://hl7.org/fhir/R4/fhirpatch.html>.
 
 use super::Error;
-use super::OPERATIONS_MAX;
 use super::draft::{Draft, Edit};
-use super::json_patch::too_many;
 use super::list::{List, Repetition, Spot, object_with};
+use super::operations;
 use super::value;
 use crate::definitions::r4;
 use crate::fhirpath::{Context, Element, Expression, Item, Options, Shape};
@@ -47,29 +46,14 @@ impl FhirPathPatch {
             ));
         }
         let parameters = root.get("parameter").map(Node::children);
-        let operations = parameters
-            .into_iter()
-            .flatten()
-            .enumerate()
-            .map(|(n, node)| {
-                if n >= OPERATIONS_MAX {
-                    return Err(too_many());
-                }
-                read(node).map_err(|error| error.of(n))
-            });
-        let operations = operations.collect::<Result<_, _>>()?;
         Ok(FhirPathPatch {
-            operations,
+            operations: operations::read_all(parameters.into_iter().flatten(), read)?,
             document,
         })
     }
 
     pub(super) fn apply(&self, draft: &mut Draft<'_>) -> Result<(), Error> {
-        for (n, operation) in self.operations.iter().enumerate() {
-            self.carry_out(operation, draft)
-                .map_err(|error| error.of(n))?;
-        }
-        Ok(())
+        operations::carry_out_all(&self.operations, |one| self.carry_out(one, draft))
     }
 
     fn carry_out(&self, operation: &Operation, draft: &mut Draft<'_>) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 use super::draft::{Draft, Edit};
 use super::equal::equal;
 use super::pointer::{self, Pointer};
-use super::{Error, OPERATIONS_MAX};
+use super::{Error, operations};
 use crate::json::{Document, Kind, Node};
 
 /// A JSON Patch whose operations are complete.
@@ -36,25 +36,14 @@ impl JsonPatch {
         if !root.is_array() {
             return Err(Error::malformed("a JSON Patch is an array of operations"));
         }
-        let operations = root.children().enumerate().map(|(n, operation)| {
-            if n >= OPERATIONS_MAX {
-                return Err(too_many());
-            }
-            read(operation).map_err(|error| error.of(n))
-        });
-        let operations = operations.collect::<Result<_, _>>()?;
         Ok(JsonPatch {
-            operations,
+            operations: operations::read_all(root.children(), read)?,
             document,
         })
     }
 
     pub(super) fn apply(&self, draft: &mut Draft<'_>) -> Result<(), Error> {
-        for (n, operation) in self.operations.iter().enumerate() {
-            self.carry_out(operation, draft)
-                .map_err(|error| error.of(n))?;
-        }
-        Ok(())
+        operations::carry_out_all(&self.operations, |one| self.carry_out(one, draft))
     }
 
     fn carry_out(&self, operation: &Operation, draft: &mut Draft<'_>) -> Result<(), Error> {
@@ -89,10 +78,6 @@ impl JsonPatch {
         let node = self.document.node(index);
         node.ok_or_else(|| Error::malformed("the operation has no value"))
     }
-}
-
-pub(super) fn too_many() -> Error {
-    Error::costly(format!("a patch has {OPERATIONS_MAX} operations at most"))
 }
 
 fn read(operation: Node<'_>) -> Result<Operation, Error> {

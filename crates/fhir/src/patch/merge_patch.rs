@@ -2,7 +2,7 @@
 //! everything else, arrays too, takes the place of what was there.
 
 use super::draft::Draft;
-use super::json_patch::too_many;
+use super::operations::too_many;
 use super::pointer::Pointer;
 use super::{Error, OPERATIONS_MAX};
 use crate::json::{Document, Kind, Node, write};

@@ -4,9 +4,9 @@
 //! declaration. Namespaces cannot be replaced or removed, nor selected by `id()`: FHIR has no
 //! use for them.
 
-use super::json_patch::too_many;
+use super::Error;
+use super::operations::read_all;
 use super::selector::{Found, Selector};
-use super::{Error, OPERATIONS_MAX};
 use crate::xml::{FHIR, XHTML};
 use roxmltree::{Document, Node, ParsingOptions};
 use std::ops::Range;
@@ -66,13 +66,7 @@ impl XmlPatch {
         let document = parse(text)
             .map_err(|position| Error::malformed(format!("the patch is no XML {position}")))?;
         let elements = document.root_element().children().filter(Node::is_element);
-        let operations = elements.enumerate().map(|(n, node)| {
-            if n >= OPERATIONS_MAX {
-                return Err(too_many());
-            }
-            operation(node).map_err(|error| error.of(n))
-        });
-        let operations = operations.collect::<Result<Vec<_>, _>>()?;
+        let operations = read_all(elements, operation)?;
         match operations.is_empty() {
             false => Ok(XmlPatch(operations)),
             true => Err(Error::malformed(

@@ -200,14 +200,32 @@ fn no_route_answers_a_token_of_another_project() {
     check_audited(&project, requests);
 }
 
+/// What the right to search allows on a type.
+const SEARCHES: &[&str] = &[
+    "search-type",
+    "search-type-post",
+    "search-system",
+    "search-system-post",
+    "search-compartment",
+    "search-compartment-post",
+    "history-type",
+    "$lastn",
+    "$lastn-post",
+    "$meta-type",
+    "$meta-type-post",
+    "$stats",
+    "$stats-post",
+    "$match",
+];
+
 #[test]
 fn a_client_may_do_what_its_scopes_say_and_no_more() {
     let project = furnished("routes-scopes");
     for (scopes, allowed) in [
-        ("system/Patient.c", &["create"][..]),
+        ("system/Patient.c", vec!["create"]),
         (
             "system/Patient.r",
-            &[
+            vec![
                 "read",
                 "vread",
                 "history-instance",
@@ -226,103 +244,44 @@ fn a_client_may_do_what_its_scopes_say_and_no_more() {
         ),
         (
             "system/Patient.u",
-            &["update", "patch", "$merge", "$merge-undo"],
+            vec!["update", "patch", "$merge", "$merge-undo"],
         ),
-        (
-            "system/Patient.s",
-            &[
-                "search-type",
-                "search-type-post",
-                "search-system",
-                "search-system-post",
-                "search-compartment",
-                "search-compartment-post",
-                "history-type",
-                "$lastn",
-                "$lastn-post",
-                "$meta-type",
-                "$meta-type-post",
-                "$stats",
-                "$stats-post",
-                "$match",
-            ],
-        ),
+        ("system/Patient.s", SEARCHES.to_vec()),
         (
             "system/*.s",
-            &[
-                "search-type",
-                "search-type-post",
-                "search-system",
-                "search-system-post",
-                "search-compartment",
-                "search-compartment-post",
-                "history-type",
-                "$lastn",
-                "$lastn-post",
-                "$meta-type",
-                "$meta-type-post",
-                "$stats",
-                "$stats-post",
-                "$match",
-                "history-system",
-                "$meta-system",
-                "$meta-system-post",
-            ],
+            [
+                SEARCHES,
+                &["history-system", "$meta-system", "$meta-system-post"],
+            ]
+            .concat(),
         ),
         // Of all types they find those that they may search.
         (
             "system/Observation.cruds",
-            &["search-system", "search-system-post"],
+            vec!["search-system", "search-system-post"],
         ),
-        ("system/AuditEvent.rs", &[]),
+        ("system/AuditEvent.rs", Vec::new()),
         // A condition tells what is there, so it takes the right to search.
         (
             "system/Patient.us",
-            &[
-                "update",
-                "$merge",
-                "$merge-undo",
-                "conditional-update",
-                "patch",
-                "conditional-patch",
-                "search-type",
-                "search-type-post",
-                "search-system",
-                "search-system-post",
-                "search-compartment",
-                "search-compartment-post",
-                "history-type",
-                "$lastn",
-                "$lastn-post",
-                "$meta-type",
-                "$meta-type-post",
-                "$stats",
-                "$stats-post",
-                "$match",
-            ],
+            [
+                SEARCHES,
+                &[
+                    "update",
+                    "$merge",
+                    "$merge-undo",
+                    "conditional-update",
+                    "patch",
+                    "conditional-patch",
+                ],
+            ]
+            .concat(),
         ),
         (
             "system/Patient.ds",
-            &[
-                "delete",
-                "conditional-delete",
-                "search-type",
-                "search-type-post",
-                "search-system",
-                "search-system-post",
-                "search-compartment",
-                "search-compartment-post",
-                "history-type",
-                "$lastn",
-                "$lastn-post",
-                "$meta-type",
-                "$meta-type-post",
-                "$stats",
-                "$stats-post",
-                "$match",
-            ],
+            [SEARCHES, &["delete", "conditional-delete"]].concat(),
         ),
-        ("system/Patient.d", &["delete"]),
+        ("system/Patient.d", vec!["delete"]),
     ] {
         let id = scopes.replace(['/', '*', '.'], "-").to_lowercase();
         let token = project.client(&id, scopes);

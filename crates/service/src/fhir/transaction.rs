@@ -49,7 +49,13 @@ impl Service {
     ) -> Result<Reply, Error> {
         let grants = self.grants(cx, requests).await?;
         let grant = grants.iter().flatten().next().unwrap_or(grant);
-        let shown = options.returns == Returns::Representation && may_see_all(cx, requests);
+        let returns = match options.returns {
+            Returns::Representation if !may_see_all(cx, requests) => Returns::Minimal,
+            Returns::Minimal | Returns::Representation | Returns::OperationOutcome => {
+                options.returns
+            }
+        };
+        let shown = returns == Returns::Representation;
         let decide = || async {
             let snapshot = self.snapshot(cx).await?;
             let decided = self.decide(cx, &*snapshot, requests, &grants).await?;
@@ -66,7 +72,7 @@ impl Service {
         };
         let whole = (What::Transaction, grant);
         let answers = self.settle(cx, whole, named, shown, decide).await?;
-        self.answer(cx, requests, answers, (shown, options)).await
+        self.answer(cx, requests, answers, (returns, options)).await
     }
 
     /// A grant for each entry that changes something; one refusal refuses all.
@@ -181,15 +187,9 @@ impl Service {
         cx: &Context,
         requests: &[Request<'_>],
         answers: Vec<Option<Reply>>,
-        (shown, options): (bool, &BundleOptions),
+        (returns, options): (Returns, &BundleOptions),
     ) -> Result<Reply, Error> {
         let mut bundle = BundleWriter::new("transaction-response", requests.len() * ANSWER_BYTES);
-        let returns = match options.returns {
-            Returns::Representation if !shown => Returns::Minimal,
-            Returns::Minimal | Returns::Representation | Returns::OperationOutcome => {
-                options.returns
-            }
-        };
         for (request, answer) in requests.iter().zip(answers) {
             match answer {
                 Some(reply) => write_answer(&mut bundle, Ok(reply), returns),
