@@ -1,12 +1,13 @@
 //! Administration: projects and clients, in JSON.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use axum::response::Response;
 use http::StatusCode;
 use salus_service::parameters::{IndexView, ParameterView};
 use salus_service::projects::ClientView;
-use salus_service::{Cors, History};
+use salus_service::{Cors, History, Purged};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -50,11 +51,32 @@ struct NewHistory {
 }
 
 /// What becomes of superseded versions.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(untagged)]
+enum Keeping {
+    Word(Word),
+    Some(Kept),
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Keeping {
+enum Word {
     Keep,
     Purge,
+}
+
+/// So many of each resource, and those that were superseded so many days ago at most.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    #[serde(default = "one")]
+    keep: NonZeroU32,
+    #[serde(default)]
+    days: u32,
+}
+
+fn one() -> NonZeroU32 {
+    NonZeroU32::MIN
 }
 
 fn ten_minutes() -> u32 {
@@ -144,20 +166,34 @@ pub(crate) async fn read_history(call: &mut Call) -> Result<Response, Failure> {
     Ok(answer(StatusCode::OK, &view_history(&setting)))
 }
 
-/// `PUT /admin/history` with `{"types": {"Observation": "purge"}}`
+/// `PUT /admin/history` with `{"types": {"Observation": "purge", "Patient": {"keep": 3, "days": 30}}}`
 pub(crate) async fn write_history(call: &mut Call) -> Result<Response, Failure> {
     let new: NewHistory = body(call).await?;
     let purged = new.types.into_iter();
-    let purged = purged.filter(|(_, keeping)| *keeping == Keeping::Purge);
-    let purged = purged.map(|(ty, _)| ty).collect();
+    let purged = purged.filter_map(|(ty, keeping)| match keeping {
+        Keeping::Word(Word::Keep) => None,
+        Keeping::Word(Word::Purge) => Some(Purged::all_of(ty)),
+        Keeping::Some(Kept { keep, days }) => Some(Purged {
+            ty,
+            keep: keep.get(),
+            days,
+        }),
+    });
+    let purged = purged.collect();
     let written = call.service().write_history_setting(&call.cx, purged);
     let setting = written.await?;
     Ok(answer(StatusCode::OK, &view_history(&setting)))
 }
 
 fn view_history(setting: &History) -> Value {
-    let purged = setting.purged.iter();
-    let types: serde_json::Map<_, _> = purged.map(|ty| (ty.clone(), json!("purge"))).collect();
+    let purged = setting.purged.iter().map(|rule| {
+        let keeping = match (rule.keep, rule.days) {
+            (1, 0) => json!("purge"),
+            (keep, days) => json!({"keep": keep, "days": days}),
+        };
+        (rule.ty.clone(), keeping)
+    });
+    let types: serde_json::Map<_, _> = purged.collect();
     json!({"default": "keep", "types": types})
 }
 

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use client::Client;
 pub use cors::Cors;
-pub use history::History;
+pub use history::{History, Purged};
 pub use index::{Goal, Index, Step};
 pub use project::Project;
 pub use session::{Owner, Session};

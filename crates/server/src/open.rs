@@ -159,7 +159,9 @@ impl Server {
         let jobs = tokio::spawn(Arc::clone(&service).run_jobs(salus_api::deferred(router.clone())));
         let sweeping = tokio::spawn({
             let service = Arc::clone(&service);
-            async move { service.keep_blobs().await }
+            async move {
+                tokio::join!(service.keep_blobs(), service.keep_histories());
+            }
         });
         let address = network
             .as_ref()

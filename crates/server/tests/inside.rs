@@ -93,6 +93,7 @@ impl Store for Interrupted {
 struct Host {
     store: Arc<Interrupted>,
     world: Arc<Staged>,
+    service: Arc<Service>,
     router: Router,
 }
 
@@ -103,17 +104,18 @@ impl Host {
             now_ms: AtomicI64::new(START_MS),
             random: AtomicU64::new(0),
         });
-        let router = open(&store, &world).await;
+        let (service, router) = open(&store, &world).await;
         Self {
             store,
             world,
+            service,
             router,
         }
     }
 
     /// The same store and time, with nothing remembered.
     async fn restart(&mut self) {
-        self.router = open(&self.store, &self.world).await;
+        (self.service, self.router) = open(&self.store, &self.world).await;
     }
 
     /// A request of the operator.
@@ -135,7 +137,7 @@ impl Host {
     }
 }
 
-async fn open(store: &Arc<Interrupted>, world: &Arc<Staged>) -> Router {
+async fn open(store: &Arc<Interrupted>, world: &Arc<Staged>) -> (Arc<Service>, Router) {
     let (store, world) = (Arc::clone(store), Arc::clone(world));
     let key = SecretKey::from_bytes([7; 32]);
     let blobs = Arc::new(Memory::new());
@@ -147,7 +149,9 @@ async fn open(store: &Arc<Interrupted>, world: &Arc<Staged>) -> Router {
         base_url: None,
         https: false,
     };
-    salus_api::router(Arc::new(service.await.unwrap()), settings)
+    let service = Arc::new(service.await.unwrap());
+    let router = salus_api::router(Arc::clone(&service), settings);
+    (service, router)
 }
 
 async fn exchange(
@@ -206,6 +210,65 @@ async fn a_token_ends_with_its_hour() {
 fn patient(id: &str, identifier: &str) -> Value {
     let identifier = json!([{"system": "urn:s", "value": identifier}]);
     json!({"resourceType": "Patient", "id": id, "identifier": identifier})
+}
+
+/// Lets time pass, purges what no setting keeps, and says which versions of a
+/// patient can be read then.
+async fn kept_after(host: &Host, ms: i64) -> Vec<usize> {
+    host.world.now_ms.fetch_add(ms, Ordering::SeqCst);
+    host.service.sweep_histories().await.unwrap();
+    let mut kept = Vec::new();
+    for version in 1..=4 {
+        let path = format!("/fhir/Patient/p/_history/{version}");
+        let (status, _) = host.send("GET", &path, &Value::Null).await;
+        kept.extend((status == StatusCode::OK).then_some(version));
+    }
+    kept
+}
+
+#[tokio::test]
+async fn what_a_setting_no_longer_keeps_goes_with_an_audit_entry() {
+    const MINUTE_MS: i64 = 60_000;
+    let mut host = Host::start().await;
+    for version in 1..=4 {
+        let text = format!("v{version}");
+        let (status, _) = host
+            .send("PUT", "/fhir/Patient/p", &patient("p", &text))
+            .await;
+        assert!(status.is_success());
+        host.world.now_ms.fetch_add(MINUTE_MS, Ordering::SeqCst);
+    }
+    let set = async |host: &Host, rule: Value| {
+        let setting = json!({"types": {"Patient": rule}});
+        let (status, set) = host.send("PUT", "/admin/history", &setting).await;
+        assert_eq!(
+            (status, set["types"].clone()),
+            (StatusCode::OK, setting["types"].clone())
+        );
+    };
+    assert_eq!(kept_after(&host, HOUR_MS).await, [1, 2, 3, 4]);
+    set(&host, json!({"keep": 3, "days": 1})).await;
+    assert_eq!(kept_after(&host, 22 * HOUR_MS).await, [1, 2, 3, 4]);
+    host.restart().await;
+    assert_eq!(kept_after(&host, HOUR_MS).await, [2, 3, 4]);
+    assert_eq!(kept_after(&host, 240 * HOUR_MS).await, [2, 3, 4]);
+    let (status, _) = host
+        .send("PUT", "/fhir/Patient/p", &patient("p", "v5"))
+        .await;
+    assert_eq!(status, StatusCode::OK);
+    set(&host, json!("purge")).await;
+    assert_eq!(kept_after(&host, 10 * MINUTE_MS - 1).await, [4]);
+    assert_eq!(kept_after(&host, 1).await, [0; 0]);
+    let path = "/fhir/AuditEvent?entity=Patient/p&action=E";
+    let (_, found) = host.send("GET", path, &Value::Null).await;
+    let entries = found["entry"].as_array().unwrap().iter();
+    let mut purged: Vec<_> = entries
+        .flat_map(|entry| entry["resource"]["entity"].as_array().unwrap())
+        .filter_map(|entity| entity["what"]["reference"].as_str())
+        .filter_map(|what| what.strip_prefix("Patient/p/_history/"))
+        .collect();
+    purged.sort_unstable();
+    assert_eq!(purged, ["1", "2", "3", "4"], "{found}");
 }
 
 /// An entry that refers to a patient.

@@ -1,10 +1,10 @@
 //! Of which types superseded versions are not kept: the setting of a project.
 //!
-//! The store purges them itself, with the rows that search for them, when no
-//! page can need them any more; it has the kinds from the commit that changes
-//! the setting, and keeps them.
+//! [`sweep`] purges what it names, when no page can need it any more.
 
-use salus_auth::record::{History, Saved, SystemRecord};
+mod sweep;
+
+use salus_auth::record::{History, Purged, Saved, SystemRecord};
 use salus_auth::{Action, Grant};
 
 use crate::Service;
@@ -35,7 +35,7 @@ impl Service {
     pub async fn write_history_setting(
         &self,
         cx: &Context,
-        purged: Vec<String>,
+        purged: Vec<Purged>,
     ) -> Result<History, Error> {
         let (what, action) = (What::AdminWrite, Action::WriteSettings);
         let grant = self.allow(cx, what, action).await?;
@@ -47,24 +47,18 @@ impl Service {
         &self,
         cx: &Context,
         grant: &Grant,
-        mut purged: Vec<String>,
+        purged: Vec<Purged>,
     ) -> Result<History, Error> {
-        purged.sort_unstable();
-        purged.dedup();
-        let types = purged.iter().map(|name| {
-            let ty = ResourceType::named(name);
-            ty.filter(|ty| ty.name != ResourceType::AUDIT_EVENT)
-        });
-        let types: Option<Vec<_>> = types.collect();
-        let types = types.ok_or_else(|| {
-            Error::invalid("types must be names of types of resource other than AuditEvent")
-        })?;
+        if !purged.iter().all(|rule| purgeable(rule).is_some()) {
+            let details = "types must be names of types of resource other than AuditEvent";
+            return Err(Error::invalid(details));
+        }
         let mut next = self.saved_history(cx).await?;
         next.value.purged = purged;
-        let kinds = types.iter().map(|ty| ty.kind).collect();
-        let write = Write::system(grant, "History", next.put()?).with_purging(kinds);
+        let write = Write::system(grant, "History", next.put()?);
         let entry = Entry::new(cx, What::AdminWrite, Outcome::Success, grant.rule());
         self.commit(cx, entry, Vec::new(), vec![write]).await?;
+        self.kept_otherwise.notify_one();
         Ok(next.value)
     }
 
@@ -76,4 +70,10 @@ impl Service {
             .flatten()
             .unwrap_or_else(|| Saved::new(ID, History::default())))
     }
+}
+
+/// The type whose versions may be purged.
+fn purgeable(rule: &Purged) -> Option<ResourceType> {
+    let ty = ResourceType::named(&rule.ty)?;
+    (ty.name != ResourceType::AUDIT_EVENT).then_some(ty)
 }

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use salus_auth::Action;
 pub use salus_auth::Secret;
 pub use salus_auth::Subject;
-pub use salus_auth::record::{Cors, History};
+pub use salus_auth::record::{Cors, History, Purged};
 use salus_crypto::SecretKey;
 use salus_fhir::json;
 use salus_store::{At, Blobs, Scope, Snapshot, Store};
@@ -69,6 +69,8 @@ pub struct Service {
     pub(crate) terms: fhir::terms::Cache,
     pub(crate) jobs: jobs::Jobs,
     pub(crate) fresh_blobs: fhir::binary::FreshBlobs,
+    /// Told when a project keeps its history otherwise.
+    kept_otherwise: tokio::sync::Notify,
     request_ids: RequestIds,
 }
 
@@ -110,6 +112,7 @@ impl Service {
             terms: fhir::terms::Cache::new(),
             jobs: jobs::Jobs::new(),
             fresh_blobs: fhir::binary::FreshBlobs::default(),
+            kept_otherwise: tokio::sync::Notify::new(),
             request_ids,
         };
         service.ensure_default_project().await?;

@@ -6,12 +6,15 @@
 //! [`Service::record`] has made its audit entry durable. So no use case can
 //! change or show anything past policy and audit.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use salus_auth::{Action, Grant, Target};
 use salus_fhir::reference::is_id;
-use salus_store::{At, Batch, Content, Held, Kind, Precondition, Purge, Put, Scope, SealKey};
+use salus_store::{
+    At, Batch, Content, Held, Kind, Precondition, Purge, Put, Scope, SealKey, SupersededVersion,
+};
 
 use crate::Service;
 use crate::audit::entry::{Entity, Entry, Outcome, What};
@@ -32,8 +35,6 @@ pub(crate) struct Write {
     entity: Option<Entity>,
     /// What is kept of what it contains, and beside it.
     contained: Vec<Put>,
-    /// Kinds whose past is purged from now on, if they change with it.
-    purging: Option<Vec<Kind>>,
     /// The content of a Binary, if it is a blob already.
     placed: Option<Placed>,
 }
@@ -81,21 +82,12 @@ impl Write {
         Self::of(ty, put)
     }
 
-    /// The same, with the kinds whose past is purged from now on.
-    pub(crate) fn with_purging(self, kinds: Vec<Kind>) -> Self {
-        Self {
-            purging: Some(kinds),
-            ..self
-        }
-    }
-
     /// A record beside others that nobody asks about, in the audit neither.
     pub(crate) fn aside(_grant: &Grant, put: Put) -> Self {
         Self {
             put,
             entity: None,
             contained: Vec::new(),
-            purging: None,
             placed: None,
         }
     }
@@ -110,7 +102,6 @@ impl Write {
             put,
             entity: Some(entity),
             contained: Vec::new(),
-            purging: None,
             placed: None,
         }
     }
@@ -293,9 +284,7 @@ impl Service {
     ) -> Result<(), salus_store::Error> {
         let mut puts = self.removals(cx, &writes, &mut preconditions).await?;
         puts.reserve(writes.len());
-        let mut purging = None;
         for write in writes {
-            purging = write.purging.or(purging);
             if let Some(entity) = write.entity {
                 entry.concerns(entity, write.put.kind, &write.put.seal);
             }
@@ -304,7 +293,6 @@ impl Service {
         }
         let batch = Batch {
             preconditions,
-            purging,
             audit: vec![entry.seal()],
             // Whoever changes the set waits until this is done.
             held: Some(Held::new(Arc::clone(&cx.parameters))),
@@ -317,20 +305,38 @@ impl Service {
         self.store.commit(batch).await.map(|_| ())
     }
 
-    /// Commits purges and their audit entry together.
-    pub(crate) async fn commit_purges(
+    /// Purges superseded versions of a type; the audit entry names them.
+    pub(crate) async fn purge(
         &self,
         cx: &Context,
         _grant: &Grant,
-        entry: Entry,
-        purged: Vec<Purge>,
-    ) -> Result<(), salus_store::Error> {
+        mut entry: Entry,
+        ty: ResourceType,
+        versions: Vec<SupersededVersion>,
+    ) -> Result<(), Error> {
+        let mut below: BTreeMap<Box<str>, u64> = BTreeMap::new();
+        for one in versions {
+            let entity = Entity {
+                ty: ty.name.into(),
+                id: one.id.clone(),
+                version: one.version,
+            };
+            entry.concerns(entity, ty.kind, &one.seal);
+            let below = below.entry(one.id).or_default();
+            *below = (*below).max(one.version + 1);
+        }
+        let purged = below.into_iter().map(|(id, below)| Purge {
+            kind: ty.kind,
+            id,
+            below,
+        });
         let batch = Batch {
-            purged,
+            purged: purged.collect(),
             audit: vec![entry.seal()],
             ..Batch::of(cx.scope, cx.now_ms, Vec::new())
         };
-        self.store.commit(batch).await.map(|_| ())
+        self.store.commit(batch).await?;
+        Ok(())
     }
 
     /// What was kept of what replaced and deleted resources contained.

@@ -5,28 +5,23 @@
 //! meanwhile. First the oldest kept point is moved, then rows go, in bounded
 //! batches; nothing here needs a durable write of its own, since a batch that
 //! a crash loses is done again.
-//!
-//! Of the kinds that are so set, it purges the versions themselves, too.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use salus_store::{Error, Kind, Scope, ordered};
+use salus_store::{Error, ordered};
 
 use crate::core::{Core, META_FLOOR, kind_of_key, set};
 use crate::keys;
 use crate::kv::{When, Write, wait_for};
-use crate::purge::{self, PreparedPurge};
 use crate::row::Entry;
 use crate::sample;
 use crate::text::Edits;
 
 /// Versions whose rows go in one batch.
 const BATCH: usize = 256;
-/// Versions of a record from before its kind was so set that are purged with one.
-const PURGED_AT_ONCE: usize = 1_000;
 /// How often the collector looks, as a part of the time that points are kept.
 const LOOKS: u32 = 60;
 
@@ -106,7 +101,7 @@ pub(crate) fn collect(core: &Core, floor: u64, stop: &Stop) -> Result<(), Error>
     while !*stop.stopped.lock() {
         core.ready()?;
         let _texts = wait_for(core.texts.lock());
-        let (mut writes, seqs, purged) = batch(core, floor)?;
+        let (mut writes, seqs) = batch(core, floor)?;
         if seqs.is_empty() {
             return Ok(());
         }
@@ -114,24 +109,17 @@ pub(crate) fn collect(core: &Core, floor: u64, stop: &Stop) -> Result<(), Error>
         writes.push(set(keys::meta(META_FLOOR), floor.into()));
         core.kv.write_here(writes, When::Later)?;
         core.superseded.removed(seqs);
-        if !purged.is_empty() {
-            let purged = purged.iter().flat_map(|(_, purge)| purge.seqs());
-            core.cache.purge(purged);
-        }
     }
     Ok(())
 }
 
-/// The writes, the versions whose rows go, and those that go themselves.
-type Collected = (Vec<Write>, Vec<u64>, Vec<(Scope, PreparedPurge)>);
-
-fn batch(core: &Core, floor: u64) -> Result<Collected, Error> {
+/// The writes, and the versions whose rows go.
+fn batch(core: &Core, floor: u64) -> Result<(Vec<Write>, Vec<u64>), Error> {
     let view = core.kv.view()?;
     let end = keys::at(keys::GARBAGE, floor.saturating_add(1));
     let mut cursor = view.forward(&[keys::GARBAGE], &end)?;
     let (mut writes, mut seqs) = (Vec::new(), Vec::new());
     let mut texts = Edits::default();
-    let mut purged = Vec::new();
     while seqs.len() < BATCH
         && let Some((key, current)) = cursor.next()?
     {
@@ -156,20 +144,8 @@ fn batch(core: &Core, floor: u64) -> Result<Collected, Error> {
             }
         }
         writes.push((current, None));
-        if is_purging(core, of) {
-            let purge = PreparedPurge::until(&view, seq, PURGED_AT_ONCE)?;
-            purged.extend(purge.map(|purge| (of.0, purge)));
-        }
         seqs.push(seq);
     }
     writes.extend(texts.into_writes(&view)?);
-    writes.extend(purge::writes(&view, &purged)?);
-    Ok((writes, seqs, purged))
-}
-
-fn is_purging(core: &Core, (scope, kind): (Scope, Kind)) -> bool {
-    let purging = core.purging.read();
-    purging
-        .get(&scope)
-        .is_some_and(|kinds| kinds.contains(&kind))
+    Ok((writes, seqs))
 }

@@ -84,8 +84,6 @@ struct Group {
     /// Of what the texts of those were, and are now.
     texts: Option<Edits>,
     purged: Vec<(Scope, PreparedPurge)>,
-    /// Kinds that are purged from now on.
-    purging: Vec<(Scope, Vec<Kind>)>,
     /// Let go when the group is shown.
     held: Vec<Held>,
     counted: Vec<(Scope, Kind)>,
@@ -273,10 +271,6 @@ impl Committer {
         group.held.extend(batch.held);
         let purged = batch.purged.into_iter().map(|purge| (scope, purge));
         group.purged.extend(purged);
-        if let Some(kinds) = batch.purging {
-            group.writes.push(purge::kinds_of(scope, &kinds));
-            group.purging.push((scope, kinds));
-        }
         for new in batch.reindexed {
             self.apply_rows(group, scope, new);
         }
@@ -462,9 +456,6 @@ impl Committer {
         }
         if !group.reindexed.is_empty() {
             self.core.cache.replace(&group.reindexed);
-        }
-        for (scope, kinds) in group.purging {
-            self.core.purging.write().insert(scope, kinds);
         }
         if !group.purged.is_empty() {
             let purged = group.purged.iter().flat_map(|(_, purge)| purge.seqs());

@@ -23,7 +23,7 @@ use crate::main_date::MainDate;
 use crate::sample::Samples;
 use crate::space::Space;
 use crate::superseded::Superseded;
-use crate::{Options, ahead, format, keys, purge};
+use crate::{Options, ahead, format, keys};
 
 pub(crate) const META_STATE: &str = "state";
 pub(crate) const META_FLOOR: &str = "floor";
@@ -46,8 +46,6 @@ pub(crate) struct Core {
     pub(crate) samples: Samples,
     /// Held while blocks of postings are changed, or versions purged.
     pub(crate) texts: tokio::sync::Mutex<()>,
-    /// Kinds whose superseded versions are purged with their rows.
-    pub(crate) purging: RwLock<HashMap<Scope, Vec<Kind>>>,
     pub(crate) counted: Counted,
     /// The last point that readers may see.
     visible: AtomicU64,
@@ -106,7 +104,6 @@ impl Core {
         };
         let superseded = load_superseded(&view)?;
         let main_dates = load_main_dates(&view)?;
-        let purging = purge::load_kinds(&view)?;
         drop(view);
         let hash_key = keyring.derive("storage-index").map_err(sealing)?;
         let [low @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = hash_key.as_bytes();
@@ -125,7 +122,6 @@ impl Core {
             main_dates: RwLock::new(main_dates),
             samples: Samples::new(),
             texts: tokio::sync::Mutex::new(()),
-            purging: RwLock::new(purging),
             counted: Counted::new(),
             visible: AtomicU64::new(state.seq),
             lag_ms: AtomicI64::new(state.lag_ms),

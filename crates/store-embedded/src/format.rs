@@ -5,8 +5,7 @@
 //!   searches make it, now lies behind the index, and searches need not look
 //!   into it.
 //! - 3: what large groups write ahead, under `p` until they are whole.
-//! - 4: versions may be purged: another form of body, marks under `e`, kinds
-//!   under `m` `purging/`.
+//! - 4: versions may be purged: another form of body, marks under `e`.
 //!
 //! A store of format 2 or 3 has nothing of what came later, and needs no change.
 

@@ -26,7 +26,6 @@ pub(crate) struct Prepared {
     pub(crate) texts: Vec<text::Block>,
     pub(crate) reindexed: Vec<PreparedRows>,
     pub(crate) purged: Vec<PreparedPurge>,
-    pub(crate) purging: Option<Vec<Kind>>,
     pub(crate) audit: Vec<PreparedAudit>,
     /// Given back when it is decided.
     pub(crate) turn: Option<Turn>,
@@ -79,7 +78,6 @@ impl Prepared {
             puts,
             reindexed,
             purged,
-            purging,
             audit,
             held,
         } = batch;
@@ -111,7 +109,6 @@ impl Prepared {
             texts,
             reindexed: prepare_rows(core, scope, reindexed)?,
             purged: prepare_purges(core, scope, purged)?,
-            purging,
             audit: audit.collect::<Result<_, _>>()?,
             turn: None,
             held,

@@ -9,9 +9,9 @@
 //! old bytes are in the engine's sealed files until it merges the tables that
 //! have them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use salus_store::{Error, Kind, Purge, Scope, Seq, Superseded, SupersededVersion, ordered};
+use salus_store::{Error, Kind, Purge, Scope, Seq, Superseded, SupersededVersion};
 
 use crate::body;
 use crate::core::set;
@@ -19,8 +19,6 @@ use crate::keys;
 use crate::kv::{View, Write};
 use crate::newest::Newest;
 use crate::reader::Reader;
-
-const META_PURGING: &str = "purging/";
 
 /// What a purge of one record does, ready to be written.
 pub(crate) struct PreparedPurge {
@@ -65,23 +63,6 @@ impl PreparedPurge {
         Ok(Self { kind, id, versions })
     }
 
-    /// A superseded version with all before it; `None` if it was purged already.
-    pub(crate) fn until(view: &View, seq: u64, limit: usize) -> Result<Option<Self>, Error> {
-        let missing = || Error::Damaged(format!("version {seq} is missing"));
-        let bytes = view.get(&keys::at(keys::BODY, seq))?;
-        let bytes = bytes.ok_or_else(missing)?;
-        let stored = body::Stored::read(&bytes)?;
-        if stored.purged().is_some() {
-            return Ok(None);
-        }
-        let purge = Purge {
-            kind: stored.kind,
-            id: stored.id.into(),
-            below: stored.version.saturating_add(1),
-        };
-        Self::of(view, stored.scope, purge, limit).map(Some)
-    }
-
     pub(crate) fn seqs(&self) -> impl Iterator<Item = u64> {
         self.versions.iter().map(|left| left.seq)
     }
@@ -113,32 +94,6 @@ pub(crate) fn writes(view: &View, purged: &[(Scope, PreparedPurge)]) -> Result<V
     let marks = marks.into_iter();
     writes.extend(marks.map(|(key, below)| set(key, below.to_be_bytes().into())));
     Ok(writes)
-}
-
-/// The kinds of a scope that are purged from now on.
-pub(crate) fn kinds_of(scope: Scope, kinds: &[Kind]) -> Write {
-    let mut key = keys::meta(META_PURGING);
-    ordered::put_u32(&mut key, scope.0);
-    let kinds = kinds.iter().flat_map(|kind| kind.0.to_be_bytes());
-    set(key, kinds.collect())
-}
-
-/// The kinds of all scopes that are purged.
-pub(crate) fn load_kinds(view: &View) -> Result<HashMap<Scope, Vec<Kind>>, Error> {
-    let start = keys::meta(META_PURGING);
-    let mut cursor = view.forward(&start, &keys::after_prefix(&start))?;
-    let mut purging = HashMap::new();
-    while let Some((key, kinds)) = cursor.next()? {
-        let (kinds, []) = kinds.as_chunks() else {
-            return Err(Error::Damaged("the kinds that are purged".into()));
-        };
-        let mut scope = key.get(start.len()..).unwrap_or_default();
-        let scope = ordered::take_u32(&mut scope);
-        let scope = scope.ok_or_else(|| Error::Damaged("the kinds that are purged".into()))?;
-        let kinds = kinds.iter().map(|kind| Kind(u32::from_be_bytes(*kind)));
-        purging.insert(Scope(scope), kinds.collect());
-    }
-    Ok(purging)
 }
 
 /// The first version of a record that was not purged, as far as is known.
@@ -218,13 +173,17 @@ impl Reader {
             return Ok(None);
         }
         let key = keys::record(keys::NEWEST, self.scope, stored.kind, stored.id);
-        let missing = || Error::Damaged("the newest version of a record".into());
+        let missing = || Error::Damaged("the next or newest version of a record".into());
         let newest = self.view.get(&key)?.ok_or_else(missing)?;
+        let next = stored.version.saturating_add(1);
         Ok(Some(SupersededVersion {
             id: stored.id.into(),
             version: stored.version,
             newest: Newest::read(&newest)?.version,
             time_ms: stored.time_ms,
+            superseded_ms: self
+                .time_of(stored.kind, stored.id, next)?
+                .ok_or_else(missing)?,
             seal: stored.seal(),
         }))
     }

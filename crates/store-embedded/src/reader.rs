@@ -167,7 +167,7 @@ impl Reader {
     }
 
     /// When a version was written.
-    fn time_of(&self, kind: Kind, id: &str, version: u64) -> Result<Option<i64>, Error> {
+    pub(crate) fn time_of(&self, kind: Kind, id: &str, version: u64) -> Result<Option<i64>, Error> {
         let Some(seq) = self.seq_of(kind, id, version)? else {
             return Ok(None);
         };

@@ -25,10 +25,6 @@ pub struct Batch {
     pub reindexed: Vec<Reindexed>,
     /// Superseded versions whose content goes, at most once per record.
     pub purged: Vec<Purge>,
-    /// From now on, the kinds of the scope whose versions are purged without
-    /// being asked, when no point that shows them is kept any more. They come
-    /// in the place of those that were named before; `None` leaves those.
-    pub purging: Option<Vec<Kind>>,
     /// Audit entries.
     pub audit: Vec<AuditEntry>,
     /// Let go when the batch is decided and, if it happened, every new
@@ -47,7 +43,6 @@ impl Batch {
             puts,
             reindexed: Vec::new(),
             purged: Vec::new(),
-            purging: None,
             audit: Vec::new(),
             held: None,
         }

@@ -202,19 +202,19 @@ impl State {
         (scope, kind, id): (Scope, Kind, Option<&str>),
         after: Seq,
         until: Seq,
-    ) -> Vec<&Version> {
+    ) -> Vec<(&Version, i64)> {
         let records = self.records.range((scope, kind, "".into())..);
         let records = records.take_while(|((s, k, _), _)| (*s, *k) == (scope, kind));
         let records = records.filter(|((.., of), _)| id.is_none_or(|id| **of == *id));
         let pairs = records.flat_map(|(_, versions)| versions.windows(2));
-        let mut all: Vec<&Version> = pairs
+        let mut all: Vec<_> = pairs
             .filter_map(|pair| match pair {
-                [old, newer] if newer.record.seq <= until => Some(old),
+                [old, newer] if newer.record.seq <= until => Some((old, newer.record.time_ms)),
                 _ => None,
             })
-            .filter(|version| version.record.seq > after)
+            .filter(|(version, _)| version.record.seq > after)
             .collect();
-        all.sort_by_key(|version| version.record.seq);
+        all.sort_by_key(|(version, _)| version.record.seq);
         all
     }
 
@@ -341,18 +341,21 @@ impl Snapshot for View {
             let mut all = state.superseded((self.scope, kind, id), after, self.seq);
             let more = all.len() > limit;
             all.truncate(limit);
-            let next = all.last().map(|version| version.record.seq);
+            let next = all.last().map(|(version, _)| version.record.seq);
             let newest = |id: &str| state.newest_version(self.scope, kind, id).unwrap_or(0);
-            let kept = all
-                .into_iter()
-                .filter(|version| !version.purged && version.record.content != Content::Deleted);
-            let versions = kept.map(|Version { record, .. }| SupersededVersion {
-                id: record.id.clone(),
-                version: record.version,
-                newest: newest(&record.id),
-                time_ms: record.time_ms,
-                seal: record.seal.clone(),
+            let kept = all.into_iter().filter(|(version, _)| {
+                !version.purged && version.record.content != Content::Deleted
             });
+            let versions = kept.map(
+                |(Version { record, .. }, superseded_ms)| SupersededVersion {
+                    id: record.id.clone(),
+                    version: record.version,
+                    newest: newest(&record.id),
+                    time_ms: record.time_ms,
+                    superseded_ms,
+                    seal: record.seal.clone(),
+                },
+            );
             Superseded {
                 versions: versions.collect(),
                 next: next.filter(|_| more),

@@ -91,6 +91,8 @@ pub struct SupersededVersion {
     pub newest: u64,
     /// When it was written, in milliseconds since 1970 UTC.
     pub time_ms: i64,
+    /// When the one after it was written, in the same unit.
+    pub superseded_ms: i64,
     /// Whose key seals it.
     pub seal: SealKey,
 }

@@ -190,7 +190,13 @@ fn object(name: &str) -> Value {
             &["types"],
             json!({"types": {
                 "type": "object",
-                "additionalProperties": {"enum": ["keep", "purge"]},
+                "additionalProperties": {"oneOf": [
+                    {"enum": ["keep", "purge"]},
+                    {"type": "object", "additionalProperties": false, "properties": {
+                        "keep": {"type": "integer", "minimum": 1, "maximum": u32::MAX},
+                        "days": {"type": "integer", "minimum": 0, "maximum": u32::MAX},
+                    }},
+                ]},
             }}),
         ),
         "cors-write" => of(

@@ -1,77 +1,11 @@
-//! Kinds whose superseded versions are purged unasked, and faults of what was purged.
+//! Faults of what was purged.
 
-use salus_store::{At, Batch, Error, Kind, Purge, Seq, Store};
+use salus_store::{Batch, Purge, Store};
 use tempfile::TempDir;
 
-use super::room::{KIND, PATIENT, Room, SCOPE, batch, observation, put};
+use super::room::{KIND, Room, SCOPE, batch, put};
+use crate::keys;
 use crate::kv::{Kv, Memory, When};
-use crate::{Embedded, keys};
-
-fn purging(kinds: &[Kind]) -> Batch {
-    Batch {
-        purging: Some(kinds.to_vec()),
-        ..Batch::of(SCOPE, 1_000, Vec::new())
-    }
-}
-
-/// Which of the first versions of a record are read, purged, or not there.
-fn reads(room: &Room, store: &Embedded, kind: Kind, id: &str) -> String {
-    let snapshot = room.snapshot(store, At::Now).unwrap();
-    let versions =
-        (1..=4).map(
-            |version| match room.runtime.block_on(snapshot.version(kind, id, version)) {
-                Ok(Some(_)) => 'k',
-                Ok(None) => '-',
-                Err(Error::Purged) => 'p',
-                Err(error) => panic!("{error:?}"),
-            },
-        );
-    versions.collect()
-}
-
-#[test]
-fn kinds_so_set_lose_their_past_with_its_rows() {
-    let dir = TempDir::new().unwrap();
-    let room = Room::new(dir.path());
-    let mut store = room.open();
-    let patient = |version| {
-        let put = observation("p", version, "1");
-        batch(vec![salus_store::Put {
-            kind: PATIENT,
-            ..put
-        }])
-    };
-    for version in 1..=2 {
-        room.commit(&store, put("a", version, "1")).unwrap();
-        room.commit(&store, patient(version)).unwrap();
-    }
-    room.commit(&store, purging(&[KIND])).unwrap();
-    let open = room.snapshot(&store, At::Now).unwrap();
-    let point = room.commit(&store, put("a", 3, "1")).unwrap();
-    // Points that show them are kept.
-    assert_eq!(reads(&room, &store, KIND, "a"), "kkk-");
-    store.forget_before(point).unwrap();
-    assert_eq!(reads(&room, &store, KIND, "a"), "ppk-");
-    assert_eq!(reads(&room, &store, PATIENT, "p"), "kk--");
-    // Who looks since before sees what there was.
-    let seen = room.runtime.block_on(open.version(KIND, "a", 2)).unwrap();
-    assert_eq!(seen.unwrap().version, 2);
-    drop(open);
-    room.check(&store);
-    drop(store);
-    store = room.open();
-    let point = room.commit(&store, put("a", 4, "1")).unwrap();
-    store.forget_before(point).unwrap();
-    assert_eq!(reads(&room, &store, KIND, "a"), "pppk");
-    room.commit(&store, purging(&[])).unwrap();
-    let point = room.commit(&store, put("a", 5, "1")).unwrap();
-    store.forget_before(point).unwrap();
-    assert_eq!(reads(&room, &store, KIND, "a"), "pppk");
-    let changes = room.runtime.block_on(store.changes(Seq(0), 100)).unwrap();
-    let purged = changes.iter().filter(|change| change.purged).count();
-    assert_eq!((changes.len(), purged), (7, 3));
-    room.check(&store);
-}
 
 /// Purges two of three versions, changes keys behind the store's back, and
 /// says what a check finds.

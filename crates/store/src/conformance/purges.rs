@@ -134,10 +134,8 @@ pub(super) fn older_points_refuse_what_was_purged(subject: &Subject<'_>) {
 
 pub(super) fn superseded_versions_are_walked_in_steps(subject: &Subject<'_>) {
     for version in 1..=3 {
-        subject.must(batch(
-            10,
-            vec![patient("a", version), patient("b", version)],
-        ));
+        let both = vec![patient("a", version), patient("b", version)];
+        subject.must(batch(10 + version as i64, both));
     }
     subject.must(batch(20, vec![deletion("b", 4)]));
     let walk = |id: Option<&str>, limit: usize| {
@@ -145,21 +143,33 @@ pub(super) fn superseded_versions_are_walked_in_steps(subject: &Subject<'_>) {
         loop {
             let found = subject.now(ONE).superseded(PATIENT, id, after, limit);
             let seen = found.versions.iter();
-            all.extend(seen.map(|one| format!("{} {} of {}", one.id, one.version, one.newest)));
+            all.extend(seen.map(|one| {
+                let (from, until) = (one.time_ms, one.superseded_ms);
+                format!(
+                    "{} {} of {}, {from}-{until}",
+                    one.id, one.version, one.newest
+                )
+            }));
             match found.next {
                 Some(next) => after = next,
                 None => return all,
             }
         }
     };
-    let all = ["a 1 of 3", "b 1 of 4", "a 2 of 3", "b 2 of 4", "b 3 of 4"];
+    let all = [
+        "a 1 of 3, 11-12",
+        "b 1 of 4, 11-12",
+        "a 2 of 3, 12-13",
+        "b 2 of 4, 12-13",
+        "b 3 of 4, 13-20",
+    ];
     assert_eq!(walk(None, 100), all);
     assert_eq!(walk(None, 2), all);
     assert_eq!(walk(None, 1), all);
-    assert_eq!(walk(Some("b"), 2), ["b 1 of 4", "b 2 of 4", "b 3 of 4"]);
+    assert_eq!(walk(Some("b"), 2), [all[1], all[3], all[4]]);
     assert_eq!(walk(Some("c"), 2), [""; 0]);
     subject.must(purge("b", 3));
-    assert_eq!(walk(None, 2), ["a 1 of 3", "a 2 of 3", "b 3 of 4"]);
+    assert_eq!(walk(None, 2), [all[0], all[2], all[4]]);
 }
 
 pub(super) fn what_is_refused_purges_nothing(subject: &Subject<'_>) {

@@ -148,7 +148,6 @@ impl Pair<'_> {
             puts,
             reindexed,
             purged,
-            purging: None,
             audit,
             held: None,
         }

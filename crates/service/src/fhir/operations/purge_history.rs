@@ -5,15 +5,12 @@
 //! with the audit entry that names its versions, and for a bounded time: what
 //! remains then is left to the next call.
 
-use std::collections::BTreeMap;
-
 use salus_auth::Action;
-use salus_store::{Filter, Purge, Seq, Superseded, SupersededVersion};
+use salus_store::{Filter, Seq, Superseded, SupersededVersion};
 
 use super::parameters::{Writer, invalid};
 use super::{Asked, Code, Level, Operation, Parameter, reply};
 use crate::Service;
-use crate::audit::entry::Entity;
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::fhir::read::absent;
@@ -152,8 +149,8 @@ impl Service {
                 tokio::task::yield_now().await;
             } else {
                 progress.purged += versions.len();
-                self.purge_step(cx, asked, (&wanted.query, ty), versions)
-                    .await?;
+                let entry = asked.entry(cx, &wanted.query);
+                self.purge(cx, &asked.grant, entry, ty, versions).await?;
             }
             match next {
                 Some(next) => after = next,
@@ -162,34 +159,6 @@ impl Service {
         }
         progress.complete = false;
         Ok(())
-    }
-
-    async fn purge_step(
-        &self,
-        cx: &Context,
-        asked: &Asked<'_>,
-        (query, ty): (&str, ResourceType),
-        versions: Vec<SupersededVersion>,
-    ) -> Result<(), Error> {
-        let mut entry = asked.entry(cx, query);
-        let mut below: BTreeMap<Box<str>, u64> = BTreeMap::new();
-        for one in versions {
-            let entity = Entity {
-                ty: ty.name.into(),
-                id: one.id.clone(),
-                version: one.version,
-            };
-            entry.concerns(entity, ty.kind, &one.seal);
-            let below = below.entry(one.id).or_default();
-            *below = (*below).max(one.version + 1);
-        }
-        let purged = below.into_iter().map(|(id, below)| Purge {
-            kind: ty.kind,
-            id,
-            below,
-        });
-        let purged = purged.collect();
-        Ok(self.commit_purges(cx, &asked.grant, entry, purged).await?)
     }
 }
 
