@@ -143,6 +143,8 @@ pub static ROUTES: &[Route] = {
         GET    Fhir    "/{type}/{id}/_history"          "history-instance"  Token(HistoryInstance)  fhir::history_instance;
         GET    Fhir    "/{type}/{id}/_history/{vid}"    "vread"             Token(Vread)            fhir::vread;
 
+        GET    Fhir    "/{type}/$everything"            "$everything-type"  Token(Operation)        fhir::operation;
+        POST   Fhir    "/{type}/$everything"            "$everything-type-post" Token(Operation)    fhir::operation_post;
         GET    Fhir    "/{type}/{id}/$everything"       "$everything"       Token(Operation)        fhir::operation;
         POST   Fhir    "/{type}/{id}/$everything"       "$everything-post"  Token(Operation)        fhir::operation_post;
         GET    Fhir    "/{type}/{id}/$diff"             "$diff"             Token(Operation)        fhir::operation;

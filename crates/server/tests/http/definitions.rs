@@ -21,7 +21,6 @@ const DEVIATIONS: &[(&str, &str)] = &[
         "MessageHeader-process-message: less: out return 0..1 Bundle",
         "nothing handles messages yet, so no message is answered",
     ),
-    ("Patient-everything: less: on a type", "of one patient only"),
 ];
 
 #[test]

@@ -119,6 +119,11 @@ fn a_patient_comes_with_all_that_is_theirs_and_those_it_names() {
         .expect(200)
         .json();
     assert_eq!(names(&page), ["+Practitioner/doctor", "Encounter/e-p"]);
+    check(
+        &project,
+        "Patient/p/$everything?_type=Practitioner,Organization",
+        &OF_P[..3],
+    );
     // Nobody else's, whoever refers to it.
     let other = project.get("Patient/q/$everything").expect(200).body;
     assert!(other.contains("Observation/o-p-2021") && !other.contains("\"id\":\"o-p-2021\""));
@@ -145,30 +150,129 @@ fn an_encounter_comes_with_what_happened_in_it() {
         .expect(400);
 }
 
-#[test]
-fn pages_show_one_state_and_each_resource_of_the_compartment_once() {
-    let project = ward("everything-pages");
-    let mut next = Some("Patient/p/$everything?_count=2".to_owned());
-    let (mut seen, mut pages) = (Vec::new(), 0);
-    while let Some(path) = next {
-        let page = project.get(&path).expect(200);
-        assert!(page.json().get("total").is_none());
-        let own = page.link("self").unwrap();
-        assert!(own.ends_with("Patient/p/$everything?_count=2"), "{own}");
-        let mut found = names(&page.json());
-        found.retain(|name| !name.starts_with('+'));
-        assert!(!found.is_empty() && found.len() <= 2, "{found:?}");
-        seen.extend(found);
-        next = page.link("next");
-        pages += 1;
-        project.put(
-            &json!({"resourceType": "Observation", "id": "new", "status": "final",
-            "code": {"text": "x"}, "subject": {"reference": "Patient/p"}}),
-        );
+/// The names on each page from this one to the last, and turned back from
+/// there to the first the same.
+fn pages(project: &Project, first: &str) -> Vec<Vec<String>> {
+    let (mut pages, mut back) = (Vec::new(), Vec::new());
+    let mut answer = project.get(first).expect(200);
+    loop {
+        pages.push(names(&answer.json()));
+        let own = answer.link("self").unwrap();
+        assert!(own.ends_with(first), "{own}");
+        let Some(next) = answer.link("next") else {
+            break;
+        };
+        assert!(answer.json().get("total").is_none());
+        assert!(answer.link("first").is_some());
+        answer = project.get(&next).expect(200);
     }
-    seen.sort();
-    assert_eq!(pages, 3);
-    assert_eq!(seen, OF_P[3..]);
+    loop {
+        back.insert(0, names(&answer.json()));
+        let Some(previous) = answer.link("previous") else {
+            break;
+        };
+        answer = project.get(&previous).expect(200);
+    }
+    assert_eq!(back, pages, "{first}");
+    pages
+}
+
+#[test]
+fn pages_show_one_state_and_each_resource_once() {
+    let project = ward("everything-pages");
+    let first = "Patient/p/$everything?_count=2";
+    let link = project.get(first).link("next").unwrap();
+    project.put(
+        &json!({"resourceType": "Observation", "id": "new", "status": "final",
+        "code": {"text": "x"}, "subject": {"reference": "Patient/p"}}),
+    );
+    let rest = project.get(&link).expect(200);
+    assert!(!rest.body.contains("Observation/new"));
+    project.delete("Observation/new").expect(204);
+    for count in 1..8 {
+        let pages = pages(&project, &format!("Patient/p/$everything?_count={count}"));
+        assert_eq!(pages.len(), 5_usize.div_ceil(count), "{pages:?}");
+        // What is referred to stands on the last page.
+        let (last, others) = pages.split_last().unwrap();
+        assert_eq!(last[..3], OF_P[..3]);
+        assert!(others.iter().all(|page| page.len() == count), "{others:?}");
+        let mut all = pages.concat();
+        all.sort();
+        assert_eq!(all, OF_P, "{count}");
+    }
+}
+
+#[test]
+fn what_is_referred_to_has_pages_of_its_own_when_there_is_much() {
+    let project = ward("everything-much");
+    let practitioners = (0..1500).map(|number| {
+        json!({"resource": {"resourceType": "Practitioner", "id": format!("n{number}")},
+            "request": {"method": "PUT", "url": format!("Practitioner/n{number}")}})
+    });
+    let members =
+        (0..1500).map(|number| json!({"member": {"reference": format!("Practitioner/n{number}")}}));
+    let mut entries: Vec<Value> = practitioners.collect();
+    entries.push(
+        json!({"request": {"method": "PUT", "url": "CareTeam/t"}, "resource": {
+        "resourceType": "CareTeam", "id": "t", "subject": {"reference": "Patient/p"},
+        "participant": members.collect::<Vec<_>>()}}),
+    );
+    let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": entries});
+    project.post("", &bundle).expect(200);
+    for (query, lengths) in [
+        ("", vec![1006, 503]),
+        ("?_count=4", vec![4, 1002, 503]),
+        ("?_type=Practitioner", vec![1000, 501]),
+    ] {
+        let pages = pages(&project, &format!("Patient/p/$everything{query}"));
+        let found: Vec<usize> = pages.iter().map(Vec::len).collect();
+        assert_eq!(found, lengths, "{query}");
+        let mut all = pages.concat();
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), lengths.iter().sum::<usize>(), "{query}");
+    }
+}
+
+#[test]
+fn all_patients_come_with_all_that_is_theirs() {
+    let project = ward("everything-all");
+    project.put(
+        &json!({"resourceType": "Observation", "id": "nobodys", "status": "final",
+        "code": {"text": "x"}, "subject": {"reference": "Device/d"}}),
+    );
+    let mut expect: Vec<String> = OF_P.iter().map(|name| (*name).to_owned()).collect();
+    expect.extend(
+        OF_P[3..]
+            .iter()
+            .map(|name| name.replace("-p", "-q").replace("/p", "/q")),
+    );
+    expect.sort();
+    for count in [1, 2, 3, 10, 100] {
+        let pages = pages(&project, &format!("Patient/$everything?_count={count}"));
+        assert_eq!(pages.len(), 10_usize.div_ceil(count), "{pages:?}");
+        let mut all = pages.concat();
+        all.sort();
+        assert_eq!(all, expect, "{count}");
+    }
+    check(
+        &project,
+        "Patient/$everything?_type=Encounter,Practitioner&start=2020-01-01",
+        &["+Practitioner/doctor", "Encounter/e-p", "Encounter/e-q"],
+    );
+    let weak = project.with(&project.client("weak", "system/Patient.r system/Encounter.s"));
+    weak.get("Patient/$everything").expect(403);
+    let some = project.with(&project.client("some", "system/Patient.s"));
+    check(&some, "Patient/$everything", &["Patient/p", "Patient/q"]);
+    // R4 has it of all patients only.
+    let answer = project.get("Encounter/$everything").expect(404);
+    assert!(answer.body.contains("an instance"), "{}", answer.body);
+    project.get("Observation/$everything").expect(404);
+}
+
+#[test]
+fn a_place_is_good_for_its_own_request() {
+    let project = ward("everything-places");
     let link = project
         .get("Patient/p/$everything?_count=2")
         .link("next")
@@ -195,6 +299,8 @@ fn what_the_caller_may_not_find_is_not_there() {
         &["Observation/o-p-2019", "Observation/o-p-2021", "Patient/p"],
     );
     weak.get("Patient/p/$everything?_type=Encounter")
+        .expect(403);
+    weak.get("Patient/p/$everything?_type=Practitioner")
         .expect(403);
     weak.get("Encounter/e-p/$everything").expect(403);
     let none = project.with(&project.client("none", "system/Observation.rs"));

@@ -209,6 +209,8 @@ const SEARCHES: &[&str] = &[
     "search-compartment",
     "search-compartment-post",
     "history-type",
+    "$everything-type",
+    "$everything-type-post",
     "$lastn",
     "$lastn-post",
     "$meta-type",

@@ -1,17 +1,21 @@
 //! `$everything`: <https://hl7.org/fhir/R4/patient-operation-everything.html>,
 //! <https://hl7.org/fhir/R4/encounter-operation-everything.html>.
 //!
-//! The resources of the compartment, type by type, and what they refer to
-//! outside of it. Each type is within the grant for it, so what the caller may
-//! not find is not there. All pages show one snapshot; each has what its own
-//! resources refer to.
+//! The resources of the compartment, or of those of all patients, type by
+//! type, and then what they refer to outside of it, each resource once. Each
+//! type is within the grant for it, so what the caller may not find is not
+//! there. All pages show one snapshot. What is referred to stands on the last
+//! page of the compartment and behind it; where that is not the only page, the
+//! compartment is walked through once more for it, since nothing is kept
+//! between requests.
 
 mod outside;
 mod page;
+mod walk;
 mod wanted;
 
 use salus_auth::{Action, Grant, Target};
-use salus_store::{At, Content, Filter, Query, Record, Snapshot};
+use salus_store::{At, Content, Filter, Query, Record, SealKey, Snapshot};
 
 use super::parameters::Arguments;
 use super::{Asked, Code, Level, Operation, Parameter, reply};
@@ -21,19 +25,20 @@ use crate::context::Context;
 use crate::cursor::{self, Beside, Cursor};
 use crate::error::{Error, Kind as ErrorKind};
 use crate::fhir::reply::Reply;
-use crate::fhir::search::{self, compartment};
+use crate::fhir::search::{self, compartment, compartments_of};
 use crate::fhir::types::ResourceType;
 
 use outside::Outside;
 pub(super) use outside::each_local;
 use page::{Page, Place};
+use walk::Range;
 use wanted::Wanted;
 
 pub(super) static PATIENT: Operation = Operation {
     name: "everything",
     definition: "http://hl7.org/fhir/OperationDefinition/Patient-everything",
     types: &["Patient"],
-    level: &[Level::Instance],
+    level: &[Level::Type, Level::Instance],
     affects_state: false,
     parameters: &[
         Parameter::given("start", "date", "Of events, those on this day or later"),
@@ -72,25 +77,34 @@ const COUNT: Parameter = Parameter::given("_count", "integer", "So many of the c
 /// Resources of a compartment on a page, unless the client wants less.
 const COUNT_MAX: usize = 1000;
 /// Resources beside them on a page at most.
-const REFERRED_MAX: usize = 1000;
+const REFERRED_ON_PAGE: usize = 1000;
+/// Resources beside them on all pages at most.
+const REFERRED_MAX: usize = 10_000;
+/// Resources of compartments that are looked through for what they refer to.
+const LOOKED_THROUGH_MAX: usize = 100_000;
 /// How far references are followed out of the compartment.
 const ROUNDS: usize = 3;
 const PURPOSE: &str = "everything";
 
-/// The resources of a compartment of one type.
-struct Range {
-    ty: ResourceType,
-    filter: Filter,
+/// The types of a compartment.
+#[derive(Default)]
+struct Ranges {
+    shown: Vec<Range>,
+    /// Those that are not wanted, where what they refer to is.
+    others: Vec<Range>,
 }
 
 impl Service {
     pub(super) async fn everything(&self, cx: &Context, asked: &Asked<'_>) -> Result<Reply, Error> {
         let ty = asked.ty()?;
-        let path = format!("{}/{}/$everything", ty.name, asked.id);
+        let path = match asked.id {
+            "" => format!("{}/$everything", ty.name),
+            id => format!("{}/{id}/$everything", ty.name),
+        };
         let (wanted, at, place) = match asked.arguments.cursor {
             None => {
                 let wanted = Wanted::of(&asked.arguments)?;
-                (wanted, At::Now, Place::first())
+                (wanted, At::Now, Place::read(&[])?)
             }
             Some(text) => {
                 let cursor = Cursor::open(&self.cursor_key, cx, PURPOSE, text)?;
@@ -103,8 +117,13 @@ impl Service {
             }
         };
         let snapshot = self.store.snapshot(cx.scope, at).await?;
-        self.check_there(&*snapshot, asked, ty).await?;
-        let page = self.gather(cx, &*snapshot, asked, &wanted, place).await?;
+        let patient = match asked.id {
+            "" => None,
+            _ => self.whose(&*snapshot, asked, ty).await?,
+        };
+        let ranges = self.ranges(cx, asked, ty, &wanted).await?;
+        let outside = Outside::of(cx, patient);
+        let page = gather(cx, &*snapshot, (&ranges, outside), &wanted, place).await?;
         let query = wanted.text();
         let mut entry = asked.entry(cx, &query);
         entry.shows(page.members.iter().chain(&page.referred));
@@ -113,8 +132,9 @@ impl Service {
         let question = if query.is_empty() { "" } else { "?" };
         let mut links = vec![("self", format!("{url}{question}{query}"))];
         let beside = Beside {
+            previous: page.previous.map(Place::write),
             next: page.next.map(Place::write),
-            ..Beside::default()
+            last: None,
         };
         let of = Cursor {
             seq: snapshot.seq(),
@@ -123,62 +143,30 @@ impl Service {
         };
         let others = cursor::links(&self.cursor_key, cx, PURPOSE, &of, (&url, &beside))?;
         links.extend(others);
-        let whole = place.is_first() && page.next.is_none();
-        Ok(reply(page.bundle(cx, whole, &links)))
+        Ok(reply(page.bundle(cx, beside.is_none(), &links)))
     }
 
     /// The one whose compartment it is must be there, for the one asking.
-    async fn check_there(
+    /// Gives the key of the patient whose records are shown.
+    async fn whose(
         &self,
         snapshot: &dyn Snapshot,
         asked: &Asked<'_>,
         ty: ResourceType,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<SealKey>, Error> {
         self.check_visible(snapshot, &asked.grant, ty, asked.id)
             .await?;
         let record = snapshot.get(ty.kind, asked.id).await?;
-        match record.map(|record| record.content) {
-            Some(Content::Body(_)) => Ok(()),
-            Some(Content::Deleted) => Err(Error::new(
-                ErrorKind::Gone,
-                "this resource has been deleted",
-            )),
-            None => Err(crate::fhir::read::absent()),
-        }
-    }
-
-    async fn gather(
-        &self,
-        cx: &Context,
-        snapshot: &dyn Snapshot,
-        asked: &Asked<'_>,
-        wanted: &Wanted,
-        place: Place,
-    ) -> Result<Page, Error> {
-        let ty = asked.ty()?;
-        let ranges = self.ranges(cx, asked, ty, wanted).await?;
-        let mut page = members(snapshot, &ranges, wanted, place).await?;
-        let mut outside = Outside::of(cx, ty, asked.id, &page.members);
-        let mut steps = outside.steps(&page.members);
-        for _ in 0..ROUNDS {
-            let before = page.referred.len();
-            for (ty, ids) in steps {
-                let Ok(grant) = granted(cx, ty) else { continue };
-                let room = REFERRED_MAX - page.referred.len().min(REFERRED_MAX);
-                page.cut |= ids.len() > room;
-                let query = referred(ty, ids, &grant, wanted, room);
-                let found = snapshot.find(&query).await?;
-                let records = found.hits.into_iter().map(|hit| hit.record);
-                page.referred
-                    .extend(records.filter(|record| outside.admits(record)));
+        let record = record.ok_or_else(crate::fhir::read::absent)?;
+        let seal = match (&record.content, ty.name) {
+            (Content::Deleted, _) => {
+                let details = "this resource has been deleted";
+                return Err(Error::new(ErrorKind::Gone, details));
             }
-            steps = outside.steps(page.referred.iter().skip(before));
-        }
-        if let Some(types) = &wanted.types {
-            let is_wanted = |record: &Record| types.iter().any(|ty| ty.kind == record.kind);
-            page.referred.retain(is_wanted);
-        }
-        Ok(page)
+            (Content::Body(_), "Patient") => SealKey::Patient(asked.id.into()),
+            (Content::Body(_), _) => record.seal,
+        };
+        Ok(Some(seal).filter(|seal| *seal != SealKey::Scope))
     }
 
     /// The types of the compartment, its own first. A type that was named and
@@ -189,29 +177,49 @@ impl Service {
         asked: &Asked<'_>,
         ty: ResourceType,
         wanted: &Wanted,
-    ) -> Result<Vec<Range>, Error> {
-        let mut ranges = Vec::new();
-        for (member, within) in compartment(ty.name, asked.id)? {
-            let types = wanted.types.as_ref();
-            if types.is_some_and(|types| !types.contains(&member)) {
-                continue;
-            }
+    ) -> Result<Ranges, Error> {
+        for named in wanted.types.iter().flatten().filter(|named| **named != ty) {
+            let target = Target::Type(named.name);
+            self.authorize(cx, What::Operation, Action::Search, target)
+                .await?;
+        }
+        let mut ranges = Ranges::default();
+        let all = match asked.id {
+            "" => compartments_of(ty, asked.grant.filter()),
+            id => compartment(ty.name, id)?,
+        };
+        for (member, within) in all {
             let (within, grant) = match granted(cx, member) {
                 Ok(grant) => (within, grant),
                 // Who may read it sees at least the one whose compartment it is.
                 Err(_) if member == ty => (Filter::Ids(vec![asked.id.into()]), asked.grant.clone()),
-                Err(_) if types.is_none() => continue,
-                Err(_) => {
-                    let target = Target::Type(member.name);
-                    let grant = self.authorize(cx, What::Operation, Action::Search, target);
-                    (within, grant.await?)
-                }
+                Err(_) => continue,
             };
             let filter = wanted.filter(member, within, &grant);
-            ranges.push(Range { ty: member, filter });
+            let range = Range { ty: member, filter };
+            match wanted.names(member) {
+                true => ranges.shown.push(range),
+                false => ranges.others.push(range),
+            }
         }
-        ranges.sort_by_key(|range| (range.ty != ty, range.ty.name));
+        ranges
+            .shown
+            .sort_by_key(|range| (range.ty != ty, range.ty.name));
+        if wanted
+            .types
+            .iter()
+            .flatten()
+            .all(|named| ranges.has(*named))
+        {
+            ranges.others.clear();
+        }
         Ok(ranges)
+    }
+}
+
+impl Ranges {
+    fn has(&self, ty: ResourceType) -> bool {
+        self.shown.iter().any(|range| range.ty == ty)
     }
 }
 
@@ -219,63 +227,110 @@ fn granted(cx: &Context, ty: ResourceType) -> Result<Grant, salus_auth::Denied> 
     salus_auth::authorize(&cx.subject, cx.scope, Action::Search, Target::Type(ty.name))
 }
 
-/// The resources of the compartment on a page, and where the next begins.
-async fn members(
+/// What a page shows.
+async fn gather(
+    cx: &Context,
     snapshot: &dyn Snapshot,
-    ranges: &[Range],
+    (ranges, mut outside): (&Ranges, Outside<'_>),
     wanted: &Wanted,
     place: Place,
 ) -> Result<Page, Error> {
     let limit = wanted.count.unwrap_or(COUNT_MAX);
-    let mut page = Page {
-        members: Vec::new(),
-        referred: Vec::new(),
-        cut: false,
-        next: None,
-    };
-    for (at, range) in ranges.iter().enumerate().skip(place.range) {
-        let room = limit - page.members.len();
-        let query = Query {
-            kind: range.ty.kind,
-            filter: range.filter.clone(),
-            sort: Vec::new(),
-            // Where the page is full, one says that there is another.
-            limit: room.max(1),
-            after: place.after.filter(|_| at == place.range),
-            rows: Vec::new(),
-        };
-        let found = snapshot.find(&query).await?;
-        let next = match room {
-            0 if found.hits.is_empty() => continue,
-            0 => Some(None),
-            _ => found.next.map(Some),
-        };
-        if room > 0 {
-            page.members
-                .extend(found.hits.into_iter().map(|hit| hit.record));
+    let (start, part) = match place {
+        Place::UpTo(end) => {
+            let (members, start) = walk::backward(snapshot, &ranges.shown, end, limit).await?;
+            return Ok(Page {
+                members,
+                previous: start.map(Place::UpTo),
+                next: Some(Place::From(end, 0)),
+                ..Page::default()
+            });
         }
-        if let Some(after) = next {
-            page.next = Some(Place { range: at, after });
-            break;
+        Place::From(start, part) => (start, part),
+    };
+    let mut page = Page::default();
+    if part == 0 {
+        let (members, next) = walk::forward(snapshot, &ranges.shown, start, limit).await?;
+        page.members = members;
+        page.previous = (!start.is_first()).then_some(Place::UpTo(start));
+        page.next = next.map(|next| Place::From(next, 0));
+        if page.next.is_some() {
+            return Ok(page);
         }
     }
+    if part == 0 && start.is_first() {
+        outside.take(&page.members);
+    } else {
+        page.cut = look_through(snapshot, &ranges.shown, &mut outside).await?;
+    }
+    page.cut |= look_through(snapshot, &ranges.others, &mut outside).await?;
+    let (mut all, cut) = referred(cx, snapshot, wanted, &mut outside).await?;
+    page.cut |= cut;
+    let before = (part as usize).saturating_mul(REFERRED_ON_PAGE);
+    all.drain(..before.min(all.len()));
+    if all.len() > REFERRED_ON_PAGE {
+        page.next = Some(Place::From(start, part + 1));
+    }
+    if let Some(part) = part.checked_sub(1) {
+        page.previous = Some(Place::From(start, part));
+    }
+    all.truncate(REFERRED_ON_PAGE);
+    page.referred = all;
     Ok(page)
 }
 
-fn referred(
-    ty: ResourceType,
-    mut ids: Vec<Box<str>>,
-    grant: &Grant,
-    wanted: &Wanted,
-    room: usize,
-) -> Query {
-    ids.truncate(room);
-    Query {
-        kind: ty.kind,
-        limit: ids.len(),
-        filter: wanted.changed(vec![Filter::Ids(ids), grant.filter().clone()]),
-        sort: Vec::new(),
-        after: None,
-        rows: Vec::new(),
+/// Takes note of all in these ranges, and says whether it was too much.
+async fn look_through(
+    snapshot: &dyn Snapshot,
+    ranges: &[Range],
+    outside: &mut Outside<'_>,
+) -> Result<bool, Error> {
+    let (mut place, mut looked_through) = (Some(walk::Start::FIRST), 0);
+    while let Some(start) = place {
+        if looked_through >= LOOKED_THROUGH_MAX {
+            return Ok(true);
+        }
+        let (members, next) = walk::forward(snapshot, ranges, start, COUNT_MAX).await?;
+        outside.take(&members);
+        looked_through += members.len();
+        place = next;
     }
+    Ok(false)
+}
+
+/// What was referred to, what that refers to and so on, in an order that is
+/// the same each time; and whether there was more.
+async fn referred(
+    cx: &Context,
+    snapshot: &dyn Snapshot,
+    wanted: &Wanted,
+    outside: &mut Outside<'_>,
+) -> Result<(Vec<Record>, bool), Error> {
+    let (mut all, mut cut) = (Vec::new(), false);
+    for _ in 0..ROUNDS {
+        let before = all.len();
+        for (ty, mut ids) in outside.steps() {
+            let Ok(grant) = granted(cx, ty) else { continue };
+            let room = REFERRED_MAX - all.len();
+            cut |= ids.len() > room;
+            ids.truncate(room);
+            let query = Query {
+                kind: ty.kind,
+                limit: ids.len(),
+                filter: wanted.changed(vec![Filter::Ids(ids), grant.filter().clone()]),
+                sort: Vec::new(),
+                after: None,
+                rows: Vec::new(),
+            };
+            let hits = snapshot.find(&query).await?.hits.into_iter();
+            let records = hits.map(|hit| hit.record);
+            all.extend(records.filter(|record| outside.admits(record)));
+        }
+        outside.take(&all[before..]);
+    }
+    if let Some(types) = &wanted.types {
+        let is_wanted = |record: &Record| types.iter().any(|ty| ty.kind == record.kind);
+        all.retain(is_wanted);
+    }
+    Ok((all, cut))
 }

@@ -74,6 +74,24 @@ pub enum Level {
     Instance,
 }
 
+impl Level {
+    fn of(ty: Option<ResourceType>, id: &str) -> Self {
+        match (ty, id) {
+            (None, _) => Self::System,
+            (Some(_), "") => Self::Type,
+            (Some(_), _) => Self::Instance,
+        }
+    }
+
+    fn described(&self) -> &'static str {
+        match self {
+            Self::System => "the endpoint",
+            Self::Type => "a type",
+            Self::Instance => "an instance",
+        }
+    }
+}
+
 /// A parameter of an operation.
 #[derive(Debug)]
 pub struct Parameter {
@@ -203,11 +221,7 @@ impl Service {
             "" => None,
             name => Some(resource_type(name)?),
         };
-        let level = match (ty, call.id) {
-            (None, _) => Level::System,
-            (Some(_), "") => Level::Type,
-            (Some(_), _) => Level::Instance,
-        };
+        let level = Level::of(ty, call.id);
         let named = || OPERATIONS.iter().filter(|known| known.name == call.name);
         let fits = |operation: &&&Operation| operation.is_of(ty);
         let operation = named().find(fits).or_else(|| named().next());
@@ -232,7 +246,7 @@ impl Service {
         ty: Option<ResourceType>,
         call: &Invocation<'_>,
     ) -> Result<Reply, Error> {
-        operation.check(ty)?;
+        operation.check(ty, call.id)?;
         // A document may be kept, but need not be.
         if operation.affects_state && !call.posted && operation.code != Code::Document {
             return Err(Error::invalid(
@@ -338,20 +352,25 @@ impl Operation {
     fn action(&self, level: Level) -> Action {
         match (self.code, level) {
             // Of all resources, not of one.
-            (Code::Meta, Level::Type) => Action::Search,
+            (Code::Meta | Code::Everything, Level::Type) => Action::Search,
             (Code::Meta, Level::System) => Action::HistorySystem,
             (_, _) => self.action,
         }
     }
 
-    fn check(&self, ty: Option<ResourceType>) -> Result<(), Error> {
-        if self.is_of(ty) {
-            return Ok(());
-        }
+    fn check(&self, ty: Option<ResourceType>, id: &str) -> Result<(), Error> {
         let (name, types) = (self.name, self.types.join(", "));
-        Err(Error::not_found(format!(
-            "${name} is an operation of {types} only"
-        )))
+        if !self.is_of(ty) {
+            return Err(Error::not_found(format!(
+                "${name} is an operation of {types} only"
+            )));
+        }
+        if !self.level.contains(&Level::of(ty, id)) {
+            let on: Vec<&str> = self.level.iter().map(Level::described).collect();
+            let on = on.join(" or ");
+            return Err(Error::not_found(format!("${name} is called on {on}")));
+        }
+        Ok(())
     }
 }
 

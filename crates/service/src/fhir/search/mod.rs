@@ -34,8 +34,8 @@ pub(crate) use asked::{Asked, part, part_among};
 pub(crate) use links::Link;
 use page::Match;
 pub(crate) use page::{outcome, shown};
-pub(crate) use range::compartment;
 pub use range::compartments;
+pub(crate) use range::{compartment, compartments_of};
 
 use asked::{lenient, read};
 use range::Range;

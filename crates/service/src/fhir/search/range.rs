@@ -2,7 +2,7 @@
 //! (<https://hl7.org/fhir/R4/search.html#context>).
 
 use salus_fhir::definitions;
-use salus_store::{Filter, Test};
+use salus_store::{Filter, Param, Test};
 
 use crate::error::Error;
 use crate::fhir::types::ResourceType;
@@ -57,6 +57,42 @@ pub(crate) fn compartment(name: &str, id: &str) -> Result<Vec<(ResourceType, Fil
         .collect())
 }
 
+/// The same of the compartments of all resources of a type that satisfy a
+/// filter; all of these are in one.
+pub(crate) fn compartments_of(owner: ResourceType, owners: &Filter) -> Vec<(ResourceType, Filter)> {
+    let refers = |param| Filter::Refers {
+        param,
+        kind: owner.kind,
+        filter: Box::new(owners.clone()),
+    };
+    let all = Range::everything()
+        .into_iter()
+        .filter_map(|Range { ty, .. }| {
+            let filters: Vec<Filter> = params(owner.name, ty).map(refers).collect();
+            match ty == owner {
+                true => Some((ty, owners.clone())),
+                false => Some((ty, any(filters)?)),
+            }
+        });
+    all.collect()
+}
+
+/// The parameters whose references put a resource of a type into a compartment.
+fn params(compartment: &str, ty: ResourceType) -> impl Iterator<Item = Param> + use<> {
+    let definitions = definitions::r4();
+    let codes = definitions.compartment(compartment, ty.name).iter();
+    let parameters = codes.filter_map(move |code| definitions.search_parameter(ty.name, code));
+    parameters.map(move |parameter| rows::param(ty.name, parameter))
+}
+
+fn any(mut filters: Vec<Filter>) -> Option<Filter> {
+    match filters.len() {
+        0 => None,
+        1 => filters.pop(),
+        _ => Some(Filter::Any(filters)),
+    }
+}
+
 /// The resources of a compartment: <https://hl7.org/fhir/R4/compartmentdefinition.html>.
 pub(super) struct Compartment<'a> {
     /// Such as `Patient`.
@@ -107,26 +143,17 @@ impl<'a> Compartment<'a> {
 
     /// One is in its own compartment. `None` if the type is never in it.
     fn filter(&self, ty: ResourceType) -> Option<Filter> {
-        let definitions = definitions::r4();
-        let codes = definitions.compartment(self.name, ty.name);
-        let mut filters: Vec<Filter> = Vec::with_capacity(codes.len());
+        let mut filters = Vec::new();
         if ty.name == self.name {
             filters.push(Filter::Ids(vec![self.id.into()]));
         }
-        let parameters = codes
-            .iter()
-            .filter_map(|code| definitions.search_parameter(ty.name, code));
-        for parameter in parameters {
+        filters.extend(params(self.name, ty).map(|param| {
             let test = Test::Reference {
                 kind: ResourceType::named(self.name).map(|ty| ty.kind),
                 id: self.id.into(),
             };
-            filters.push(Filter::Value(rows::param(ty.name, parameter), test));
-        }
-        match filters.len() {
-            0 => None,
-            1 => filters.pop(),
-            _ => Some(Filter::Any(filters)),
-        }
+            Filter::Value(param, test)
+        }));
+        any(filters)
     }
 }

@@ -1,6 +1,6 @@
 //! What the resources of a compartment refer to outside of it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use salus_fhir::definitions;
 use salus_fhir::reference::Local;
@@ -16,51 +16,66 @@ pub(super) struct Outside<'c> {
     of_patients: HashSet<Kind>,
     /// The key of the patient whose records are shown.
     patient: Option<SealKey>,
-    seen: HashSet<(Kind, Box<str>)>,
+    /// What is shown, or was asked for.
+    known: HashMap<Kind, HashSet<Box<str>>>,
+    /// What was referred to and not known then.
+    named: BTreeMap<&'static str, HashSet<Box<str>>>,
 }
 
 impl<'c> Outside<'c> {
-    pub(super) fn of(cx: &'c Context, ty: ResourceType, id: &str, members: &[Record]) -> Self {
+    /// What the records of this patient refer to; of no patient, those of all.
+    pub(super) fn of(cx: &'c Context, patient: Option<SealKey>) -> Self {
         let of_patients = ResourceType::all().into_iter().filter(|ty| {
             let codes = definitions::r4().compartment("Patient", ty.name);
             ty.name == "Patient" || !codes.is_empty()
         });
-        let patient = match ty.name {
-            "Patient" => Some(SealKey::Patient(id.into())),
-            _ => {
-                let mut own = members.iter().filter(|record| record.kind == ty.kind);
-                own.next().map(|record| record.seal.clone())
-            }
-        };
         Self {
             base: &cx.base,
             of_patients: of_patients.map(|ty| ty.kind).collect(),
-            patient: patient.filter(|seal| *seal != SealKey::Scope),
-            seen: members
-                .iter()
-                .map(|record| (record.kind, record.id.clone()))
-                .collect(),
+            patient,
+            known: HashMap::new(),
+            named: BTreeMap::new(),
         }
     }
 
-    /// What these refer to and was not seen before, by type.
-    pub(super) fn steps<'r>(
-        &mut self,
-        sources: impl IntoIterator<Item = &'r Record>,
-    ) -> Vec<(ResourceType, Vec<Box<str>>)> {
-        let mut steps: BTreeMap<&'static str, Vec<Box<str>>> = BTreeMap::new();
-        for source in sources {
-            let Content::Body(body) = &source.content else {
+    /// Takes note of resources that are shown, and of what they refer to.
+    pub(super) fn take(&mut self, shown: &[Record]) {
+        for record in shown {
+            let of_kind = self.known.entry(record.kind).or_default();
+            of_kind.insert(record.id.clone());
+        }
+        for record in shown {
+            let Content::Body(body) = &record.content else {
                 continue;
             };
             each_local(body, self.base, |ty, id| {
-                if self.seen.insert((ty.kind, id.into())) {
-                    steps.entry(ty.name).or_default().push(id.into());
+                let is_known = |ids: &HashSet<Box<str>>| ids.contains(id);
+                if !self.known.get(&ty.kind).is_some_and(is_known) {
+                    let named = self.named.entry(ty.name).or_default();
+                    if !named.contains(id) {
+                        named.insert(id.into());
+                    }
                 }
             });
         }
-        let typed = |(name, ids)| Some((ResourceType::named(name)?, ids));
-        steps.into_iter().filter_map(typed).collect()
+    }
+
+    /// What these refer to and is not known yet, by type, in order. It is known then.
+    pub(super) fn steps(&mut self) -> Vec<(ResourceType, Vec<Box<str>>)> {
+        let mut steps = Vec::new();
+        for (name, named) in std::mem::take(&mut self.named) {
+            let Some(ty) = ResourceType::named(name) else {
+                continue;
+            };
+            let known = self.known.entry(ty.kind).or_default();
+            let new = named.into_iter().filter(|id| known.insert(id.clone()));
+            let mut ids: Vec<Box<str>> = new.collect();
+            ids.sort_unstable();
+            if !ids.is_empty() {
+                steps.push((ty, ids));
+            }
+        }
+        steps
     }
 
     /// Records of other patients are not shown, whoever refers to them.

@@ -58,6 +58,11 @@ impl Wanted {
         text.finish()
     }
 
+    /// Whether a type is wanted.
+    pub(super) fn names(&self, ty: ResourceType) -> bool {
+        self.types.as_ref().is_none_or(|types| types.contains(&ty))
+    }
+
     /// What is wanted of a type within a compartment.
     pub(super) fn filter(&self, ty: ResourceType, within: Filter, grant: &Grant) -> Filter {
         let mut filters = vec![within];
@@ -80,6 +85,7 @@ impl Wanted {
         }
         filters.retain(|filter| *filter != Filter::Everything);
         match filters.len() {
+            0 => Filter::Everything,
             1 => filters.remove(0),
             _ => Filter::All(filters),
         }
