@@ -3,6 +3,8 @@
 //!
 //! Whoever does not ask for a coding gets the bytes as they are, at no cost.
 
+mod stream;
+
 use std::cell::RefCell;
 use std::io::{Read, Write};
 
@@ -24,6 +26,9 @@ pub(crate) enum Coding {
 
 /// In the order of what they cost us for what they save.
 const CODINGS: [Coding; 3] = [Coding::Zstd, Coding::Brotli, Coding::Gzip];
+
+/// As files of exports are.
+pub(crate) const NDJSON: HeaderValue = HeaderValue::from_static("application/fhir+ndjson");
 
 /// Smaller bodies fit into one packet anyway.
 const BYTES_MIN: u64 = 1024;
@@ -192,7 +197,9 @@ fn weight(parameters: &str) -> u16 {
 
 /// The answer in a coding, where that is worth it. Caches hear that it depends on the request.
 pub(crate) async fn encode(wanted: Option<Coding>, mut response: Response) -> Response {
-    let varies = response.status() == StatusCode::NOT_MODIFIED || is_worth_it(&response);
+    let streamed = is_streamed(&response);
+    let varies =
+        response.status() == StatusCode::NOT_MODIFIED || streamed || is_worth_it(&response);
     if !varies {
         return response;
     }
@@ -200,11 +207,28 @@ pub(crate) async fn encode(wanted: Option<Coding>, mut response: Response) -> Re
         .headers_mut()
         .append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     match wanted {
+        Some(coding) if streamed => piecewise(coding, response),
         Some(coding) if response.status() != StatusCode::NOT_MODIFIED => {
             encoded(coding, response).await
         }
         Some(_) | None => response,
     }
+}
+
+fn piecewise(coding: Coding, response: Response) -> Response {
+    // Without memory for an encoder it goes as it is.
+    let Ok(encoder) = stream::Encoder::new(coding) else {
+        return response;
+    };
+    let (mut parts, body) = response.into_parts();
+    is_now(coding, &mut parts.headers);
+    Response::from_parts(parts, encoder.over(body))
+}
+
+fn is_now(coding: Coding, headers: &mut HeaderMap) {
+    headers.remove(header::CONTENT_LENGTH);
+    let name = HeaderValue::from_static(coding.name());
+    headers.insert(header::CONTENT_ENCODING, name);
 }
 
 async fn encoded(coding: Coding, response: Response) -> Response {
@@ -227,10 +251,14 @@ async fn encoded(coding: Coding, response: Response) -> Response {
     let Some(body) = written.filter(|written| written.len() < text.len()) else {
         return Response::from_parts(parts, text.into());
     };
-    parts.headers.remove(header::CONTENT_LENGTH);
-    let name = HeaderValue::from_static(coding.name());
-    parts.headers.insert(header::CONTENT_ENCODING, name);
+    is_now(coding, &mut parts.headers);
     Response::from_parts(parts, body.into())
+}
+
+/// Files of resources, one a line, which can be of any length.
+fn is_streamed(response: &Response) -> bool {
+    let lines = response.headers().get(header::CONTENT_TYPE);
+    lines.is_some_and(|ty| ty == NDJSON)
 }
 
 /// Whole bodies of text, in no coding yet, that are neither tiny nor huge. What must not be

@@ -20,13 +20,13 @@ use super::preferences::Preferences;
 use super::reply::{http_date, http_date_ms};
 use crate::Resumed;
 use crate::call::Call;
+use crate::coding::NDJSON;
 use crate::failure::Failure;
 use crate::media;
 
 const PROGRESS: HeaderName = HeaderName::from_static("x-progress");
 /// How long a client should wait before it asks again, in seconds.
 const RETRY: HeaderValue = HeaderValue::from_static("1");
-const NDJSON: HeaderValue = HeaderValue::from_static("application/fhir+ndjson");
 const NOT_ASYNC: Failure = Failure::Http(
     StatusCode::BAD_REQUEST,
     "this takes its time; send Prefer: respond-async, and ask at the Content-Location of the answer",

@@ -24,13 +24,15 @@ pub(crate) fn response(
         Status::NotModified => StatusCode::NOT_MODIFIED,
     };
     let location = reply.location();
-    // RFC 7240, 3. A deletion has nothing to represent.
-    let applies = reply.written && status != StatusCode::NO_CONTENT;
-    let shows = !reply.written && status != StatusCode::NO_CONTENT;
-    let body = match (
-        reply.written,
-        wanted.returns.unwrap_or(Return::Representation),
-    ) {
+    let returns = wanted.returns.unwrap_or(Return::Representation);
+    let deleted = status == StatusCode::NO_CONTENT;
+    // http.html#delete: 200 with a payload, 204 without.
+    let told = deleted && returns == Return::OperationOutcome;
+    let status = if told { StatusCode::OK } else { status };
+    // RFC 7240, 3. A deletion has nothing else to represent.
+    let applies = told || (reply.written && !deleted);
+    let shows = !reply.written && !deleted;
+    let body = match (reply.written || told, returns) {
         (true, Return::Minimal) => None,
         (true, Return::OperationOutcome) => Some(done().into()),
         (true, Return::Representation) | (false, _) => reply.body,

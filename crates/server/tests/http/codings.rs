@@ -7,6 +7,7 @@ use http::Request;
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 
+use crate::bulk;
 use crate::host::{Project, project};
 use crate::http2::{connect, run};
 
@@ -146,6 +147,25 @@ fn answers_come_in_the_coding_that_was_asked_for() {
             (short.header("content-encoding"), short.varies()),
             (None, vec!["Accept"])
         );
+    }
+}
+
+#[test]
+fn files_of_an_export_come_in_the_coding_that_was_asked_for() {
+    let project = project("codings-files");
+    project.put(&long_patient()).expect(201);
+    let manifest = bulk::export(&project, "$export?_type=Patient");
+    let file = manifest["output"][0]["url"].as_str().unwrap();
+    let (_, path) = file.split_once(&format!("{}/", project.base())).unwrap();
+    let whole = send(&project, "GET", path, &[], Vec::new());
+    assert_eq!(whole.header("content-encoding"), None);
+    for coding in CODINGS {
+        let asked = [("Accept-Encoding", coding)];
+        let coded = send(&project, "GET", path, &asked, Vec::new());
+        assert_eq!(coded.header("content-encoding"), Some(coding));
+        assert!(coded.varies().contains(&"Accept-Encoding"));
+        assert!(coded.body.len() < whole.body.len() / 2, "{coding}");
+        assert_eq!(decode(coding, &coded.body), whole.body);
     }
 }
 

@@ -160,6 +160,18 @@ fn prefer_says_what_a_write_answers() {
     );
     assert_eq!(create("wait=10, return=minimal").body, "");
     assert_eq!(create("what=ever").json()["resourceType"], "Patient");
+    let delete = |prefer: &str| {
+        let id = create("").json()["id"].as_str().unwrap().to_owned();
+        let path = format!("Patient/{id}");
+        project.send(project.request("DELETE", &path).header("Prefer", prefer))
+    };
+    for prefer in ["return=minimal", "return=representation"] {
+        assert_eq!(delete(prefer).expect(204).body, "");
+    }
+    let told = delete("return=OperationOutcome").expect(200);
+    assert_eq!(told.json()["resourceType"], "OperationOutcome");
+    let applied = told.header("preference-applied");
+    assert_eq!(applied, Some("return=OperationOutcome"));
 }
 
 #[test]
