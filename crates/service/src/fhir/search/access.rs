@@ -8,6 +8,7 @@
 //! `SALUS_ACCESS_SEED` and `SALUS_ACCESS_SEEDS` are the first seed and how many
 //! there are; a failure prints the seed it had.
 
+mod everything;
 mod operations;
 mod questions;
 mod world;
@@ -56,6 +57,9 @@ struct Tally {
     refused: usize,
     /// Answers that everybody's would not have been.
     narrowed: usize,
+    /// The same of `$everything`: with what is referred to, on several pages.
+    everything: usize,
+    everything_narrowed: usize,
 }
 
 impl<'h> Worlds<'h> {
@@ -69,7 +73,10 @@ impl<'h> Worlds<'h> {
         for writing in &writings {
             let kind = ResourceType::named(writing.ty).unwrap().kind;
             // Where nothing is hidden, what was deleted is known to be.
-            let all = !visible.contains_key(&kind);
+            let all = match writing.ty {
+                "Binary" => visible.is_empty(),
+                _ => !visible.contains_key(&kind),
+            };
             if all || there.contains(&(writing.ty, writing.id.clone())) {
                 write(rest, scope, writing).await;
             }
@@ -160,7 +167,8 @@ impl<'h> Worlds<'h> {
     }
 
     /// Creates under a condition; the one who asks learns nothing by it either.
-    async fn create(&self, choice: &mut Choice, seed: u64) {
+    /// Gives the type of what may be there now.
+    async fn create(&self, choice: &mut Choice, seed: u64) -> &'static str {
         let ty = choice.of(&TYPES);
         let condition = [questions::clause(choice, ty, 2)];
         let mut text = form_urlencoded::Serializer::new(String::new());
@@ -182,11 +190,15 @@ impl<'h> Worlds<'h> {
         let (have, want) = (&answers[0], &answers[1]);
         let policy = &self.policy;
         assert_eq!(have, want, "seed {seed}: {ty} unless {text} under {policy}");
+        ty
     }
 
     /// Patches by id and by a condition, for one who may do both but not see all.
-    async fn patch(&self, choice: &mut Choice, seed: u64) {
-        let (ty, id) = (choice.of(&TYPES), choice.below(6).to_string());
+    /// Of the type that was created, the one who made it may see none.
+    async fn patch(&self, choice: &mut Choice, seed: u64, created: &str) {
+        let types = TYPES.iter().filter(|ty| **ty != created);
+        let types: Vec<&str> = types.copied().collect();
+        let (ty, id) = (choice.of(&types), choice.below(6).to_string());
         let condition = [questions::clause(choice, ty, 2)];
         let mut text = form_urlencoded::Serializer::new(String::new());
         let text = text.extend_pairs(&condition).finish();
@@ -280,7 +292,16 @@ async fn there(
         let found = snapshot.find(&query).await.unwrap();
         there.extend(found.hits.iter().map(|hit| (ty, hit.record.id.to_string())));
     }
-    there
+    // A Binary is seen with what it stands for.
+    let hidden = |context: &(&'static str, String)| {
+        let kind = ResourceType::named(context.0).unwrap().kind;
+        visible.contains_key(&kind) && !there.contains(context)
+    };
+    let of_hidden = |(ty, id): &(&'static str, String)| {
+        *ty == "Binary" && world::context_of(id).is_some_and(|context| hidden(&context))
+    };
+    let there = there.iter().filter(|name| !of_hidden(name));
+    there.cloned().collect()
 }
 
 fn number_from(variable: &str) -> Option<u64> {
@@ -299,9 +320,12 @@ async fn one(seed: u64, hosts: [&Host; 2], tally: &mut Tally) {
         let (ty, id) = (choice.of(&TYPES), choice.below(6).to_string());
         worlds.read(seed, ty, &id).await;
     }
+    for _ in 0..4 {
+        worlds.everything(choice, seed, tally).await;
+    }
     worlds.refer(choice, seed).await;
-    worlds.create(choice, seed).await;
-    worlds.patch(choice, seed).await;
+    let created = worlds.create(choice, seed).await;
+    worlds.patch(choice, seed, created).await;
 }
 
 /// Tries so many seeds, or as many as was asked for, over two stores that are
@@ -323,7 +347,8 @@ fn check(seeds: u64, lasts: usize, store: impl Fn() -> Arc<dyn Store>) {
     }
     // The questions are neither trivial nor vain, and the policies hide something.
     let asked = all.len() * QUESTIONS;
-    let enough = tally.found.min(tally.none).min(tally.narrowed) * 5 > asked;
+    let enough = tally.found.min(tally.none).min(tally.narrowed) * 6 > asked;
+    let enough = enough && tally.everything.min(tally.everything_narrowed) > all.len() / 4;
     assert!(seeds < 20 || enough, "{tally:?}");
 }
 

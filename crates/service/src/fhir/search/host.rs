@@ -184,7 +184,7 @@ pub(super) fn context(subject: Subject, scope: Scope, now_ms: i64) -> Context {
 }
 
 impl Page {
-    fn of(bundle: &Value) -> Self {
+    pub(super) fn of(bundle: &Value) -> Self {
         let mut page = Self {
             total: bundle["total"].as_u64(),
             ..Self::default()
@@ -211,14 +211,14 @@ impl Page {
 }
 
 /// The parameters of a link, which leads to the same path.
-fn same_search(path: &str, link: &str) -> String {
+pub(super) fn same_search(path: &str, link: &str) -> String {
     let link = link.strip_prefix(BASE).unwrap().trim_start_matches('/');
     let (same, query) = link.split_once('?').unwrap();
     assert_eq!(same, path, "the page is of the same search");
     query.to_owned()
 }
 
-fn link(bundle: &Value, relation: &str) -> Option<String> {
+pub(super) fn link(bundle: &Value, relation: &str) -> Option<String> {
     let links = bundle["link"].as_array()?;
     let link = links.iter().find(|link| link["relation"] == relation)?;
     link["url"].as_str().map(str::to_owned)

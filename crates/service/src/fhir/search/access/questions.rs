@@ -72,7 +72,7 @@ const PARAMETERS: &[(&str, &str, Form)] = &[
     (
         "List",
         "item",
-        Reference(&["Patient", "Observation", "Encounter"]),
+        Reference(&["Patient", "Observation", "Encounter", "Binary"]),
     ),
     ("Provenance", "target", Reference(&TYPES)),
     (
@@ -114,6 +114,9 @@ pub(super) fn clause(choice: &mut Choice, ty: &str, depth: u64) -> (String, Stri
             0 => return common(choice),
             1..10 => {
                 let own: Vec<_> = PARAMETERS.iter().filter(|(of, ..)| *of == ty).collect();
+                if own.is_empty() {
+                    continue;
+                }
                 let (_, name, form) = choice.of(&own);
                 let (modifier, value) = operand(choice, *form);
                 return (format!("{name}{modifier}"), value);
@@ -387,6 +390,9 @@ fn filter(choice: &mut Choice, ty: &str, depth: u64) -> String {
         };
     }
     let own: Vec<_> = PARAMETERS.iter().filter(|(of, ..)| *of == ty).collect();
+    if own.is_empty() {
+        return format!("_id eq {}", choice.below(6));
+    }
     let (_, name, form) = choice.of(&own);
     if choice.below(8) == 0 && !matches!(form, Pair | Near) {
         return format!("{name} pr {}", boolean(choice));

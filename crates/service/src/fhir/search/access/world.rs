@@ -7,7 +7,7 @@ use crate::fhir::search::named::EXTENSION as NAMED_QUERY;
 use crate::fhir::search::oracle::Choice;
 
 /// The types of resources, each with so many ids.
-pub(super) const TYPES: [&str; 12] = [
+pub(super) const TYPES: [&str; 13] = [
     "Organization",
     "Patient",
     "Encounter",
@@ -20,6 +20,7 @@ pub(super) const TYPES: [&str; 12] = [
     "CodeSystem",
     "Location",
     "OperationDefinition",
+    "Binary",
 ];
 const IDS: u64 = 5;
 /// References go to these ids; the last are of nothing.
@@ -101,7 +102,7 @@ pub(super) fn resource(choice: &mut Choice, ty: &'static str, id: u64) -> Value 
     made.set("resourceType", ty);
     made.set("id", id.to_string());
     made.maybe("meta", |choice| json!({"tag": [coding(choice)]}));
-    if made.choice.below(3) == 0 {
+    if ty != "Binary" && made.choice.below(3) == 0 {
         let words = choice_of_words(made.choice);
         let div = format!(r#"<div xmlns="http://www.w3.org/1999/xhtml">{words}</div>"#);
         made.set("text", json!({"status": "generated", "div": div}));
@@ -118,6 +119,7 @@ pub(super) fn resource(choice: &mut Choice, ty: &'static str, id: u64) -> Value 
         "CodeSystem" => made.code_system(),
         "Location" => made.location(),
         "OperationDefinition" => made.named_query(id),
+        "Binary" => made.binary(id),
         _ => made.response(),
     }
     made.members.into()
@@ -292,7 +294,8 @@ impl Made<'_> {
         self.maybe("code", concept);
         self.maybe("subject", |choice| reference(choice, &["Patient"]));
         let entries = (0..=self.choice.below(4)).map(|_| {
-            let item = reference(self.choice, &["Patient", "Observation", "Encounter"]);
+            let types = ["Patient", "Observation", "Encounter", "Binary"];
+            let item = reference(self.choice, &types);
             json!({"item": item})
         });
         let entries: Vec<Value> = entries.collect();
@@ -307,6 +310,15 @@ impl Made<'_> {
         self.set("recorded", "2013-02-11T08:00:00Z");
         let who = reference(self.choice, &["Organization", "Patient"]);
         self.set("agent", json!([{"who": who}]));
+    }
+
+    fn binary(&mut self, id: u64) {
+        self.set("contentType", "text/plain");
+        self.set("data", "YW1iZXI=");
+        if let Some((ty, id)) = context_of(&id.to_string()) {
+            let context = json!({"reference": format!("{ty}/{id}")});
+            self.set("securityContext", context);
+        }
     }
 
     fn questionnaire(&mut self) {
@@ -386,6 +398,16 @@ fn period(choice: &mut Choice) -> Value {
         0 => json!({"start": "2013-02-10"}),
         1 => json!({"end": "2013-03-01"}),
         _ => json!({"start": "2013-02", "end": "2014-01-01"}),
+    }
+}
+
+/// The security context of a Binary, in all its versions.
+pub(super) fn context_of(binary: &str) -> Option<(&'static str, String)> {
+    let id: u64 = binary.parse().unwrap();
+    match id % 3 {
+        0 => None,
+        1 => Some(("Patient", id.to_string())),
+        _ => Some(("Organization", id.to_string())),
     }
 }
 
