@@ -18,7 +18,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Start the server
     #[command(after_help = SERVE_EXAMPLES)]
-    Serve(ServeArguments),
+    Serve(Box<ServeArguments>),
     /// Load resources from files into a data folder
     #[command(after_help = IMPORT_EXAMPLES)]
     Import(ImportArguments),
@@ -42,7 +42,7 @@ Examples:
 Every option can also be given in salus.toml (see --config) or as a variable:
   SALUS_DATA, SALUS_LISTEN, SALUS_BASE_URL, SALUS_TLS_CERTIFICATE, SALUS_TLS_KEY,
   SALUS_TLS_ELSEWHERE, SALUS_BODY_BYTES_MAX, SALUS_SEARCH_SECONDS_MAX, SALUS_JOB_HOURS,
-  SALUS_LOG, SALUS_LOG_FORMAT";
+  SALUS_IMPORT_ORIGINS, SALUS_IMPORT_ROOTS, SALUS_IMPORT_BYTES_MAX, SALUS_LOG, SALUS_LOG_FORMAT";
 
 const IMPORT_EXAMPLES: &str = "\
 Examples:
@@ -120,6 +120,23 @@ pub(crate) struct ServeArguments {
     /// How long jobs and their files are kept when they are over, in hours
     #[arg(long, env = "SALUS_JOB_HOURS", value_name = "HOURS")]
     pub(crate) job_hours: Option<u32>,
+
+    /// From where $import may fetch files, as https://files.example.org, with commas between them
+    #[arg(
+        long,
+        env = "SALUS_IMPORT_ORIGINS",
+        value_name = "ORIGINS",
+        value_delimiter = ','
+    )]
+    pub(crate) import_origins: Option<Vec<String>>,
+
+    /// Certificates of the authorities that those servers may be trusted by, PEM
+    #[arg(long, env = "SALUS_IMPORT_ROOTS", value_name = "FILE")]
+    pub(crate) import_roots: Option<PathBuf>,
+
+    /// Longest file of $import, uploaded or fetched, in bytes
+    #[arg(long, env = "SALUS_IMPORT_BYTES_MAX", value_name = "BYTES")]
+    pub(crate) import_bytes_max: Option<u64>,
 
     /// What to log: error, warn, info or debug
     #[arg(long, env = "SALUS_LOG", value_name = "LEVEL")]

@@ -5,6 +5,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use salus_service::jobs::Origin;
 use serde::Deserialize;
 
 use crate::cli::{Place, ServeArguments};
@@ -21,6 +22,9 @@ pub(crate) struct Config {
     pub(crate) binary_bytes_max: u64,
     pub(crate) search_seconds_max: u32,
     pub(crate) job_hours: u32,
+    pub(crate) import_origins: Vec<Origin>,
+    pub(crate) import_roots: Option<PathBuf>,
+    pub(crate) import_bytes_max: u64,
     pub(crate) log: String,
     pub(crate) log_json: bool,
 }
@@ -41,6 +45,7 @@ struct File {
     base_url: Option<String>,
     tls: Tls,
     limits: Limits,
+    import: Import,
     log: Log,
 }
 
@@ -63,6 +68,14 @@ struct Limits {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+struct Import {
+    origins: Option<Vec<String>>,
+    roots: Option<PathBuf>,
+    bytes_max: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct Log {
     level: Option<String>,
     format: Option<String>,
@@ -75,6 +88,7 @@ const BODY_BYTES_MAX_DEFAULT: usize = 64 << 20;
 const BINARY_BYTES_MAX_DEFAULT: u64 = 1 << 30;
 const SEARCH_SECONDS_MAX_DEFAULT: u32 = 10;
 const JOB_HOURS_DEFAULT: u32 = 24;
+const IMPORT_BYTES_MAX_DEFAULT: u64 = 64 << 30;
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +104,8 @@ pub(crate) enum Error {
          --tls-elsewhere if a proxy in front ends TLS"
     )]
     Plain(SocketAddr),
+    #[error("imports fetch from origins as https://files.example.org, and {0:?} is none")]
+    ImportOrigin(String),
     #[error("the log format is text or json, not {0}")]
     LogFormat(String),
 }
@@ -129,6 +145,18 @@ impl Config {
                 .job_hours
                 .or(file.limits.job_hours)
                 .unwrap_or(JOB_HOURS_DEFAULT),
+            import_origins: origins(
+                arguments
+                    .import_origins
+                    .clone()
+                    .or(file.import.origins)
+                    .unwrap_or_default(),
+            )?,
+            import_roots: arguments.import_roots.clone().or(file.import.roots),
+            import_bytes_max: arguments
+                .import_bytes_max
+                .or(file.import.bytes_max)
+                .unwrap_or(IMPORT_BYTES_MAX_DEFAULT),
             log: arguments
                 .log
                 .clone()
@@ -161,6 +189,9 @@ impl Config {
                 .search_seconds_max
                 .unwrap_or(SEARCH_SECONDS_MAX_DEFAULT),
             job_hours: file.limits.job_hours.unwrap_or(JOB_HOURS_DEFAULT),
+            import_origins: origins(file.import.origins.unwrap_or_default())?,
+            import_roots: file.import.roots,
+            import_bytes_max: file.import.bytes_max.unwrap_or(IMPORT_BYTES_MAX_DEFAULT),
             log: "warn".to_owned(),
             log_json: false,
         })
@@ -170,6 +201,11 @@ impl Config {
 fn place(arguments: &Place, file: Option<PathBuf>) -> PathBuf {
     let data = arguments.data.clone().or(file);
     data.unwrap_or_else(|| PathBuf::from(DATA_DEFAULT))
+}
+
+fn origins(texts: Vec<String>) -> Result<Vec<Origin>, Error> {
+    let origin = |text: String| Origin::parse(&text).ok_or(Error::ImportOrigin(text));
+    texts.into_iter().map(origin).collect()
 }
 
 fn read(arguments: &Place) -> Result<File, Error> {

@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod control;
 mod demo;
+mod fetch;
 mod generate;
 mod import;
 mod listen;
@@ -26,7 +27,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let done = match cli.command {
-        cli::Command::Serve(arguments) => serve::run(arguments),
+        cli::Command::Serve(arguments) => serve::run(&arguments),
         cli::Command::Import(arguments) => import::run(&arguments),
         cli::Command::Generate(arguments) => generate::run(&arguments),
         cli::Command::Check(arguments) => check::run(&arguments),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use salus_crypto::{Founding, Keyring};
 use salus_service::context::World;
+use salus_service::jobs::Outside;
 use salus_service::{Service, Settings};
 use salus_store::Store;
 use salus_store_embedded::{Embedded, Options};
@@ -17,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::cli::Place;
 use crate::config::Config;
-use crate::{control, listen, tls};
+use crate::{control, fetch, listen, tls};
 
 /// Trained on synthetic resources by `cargo xtask dictionary`.
 static DICTIONARY: &[u8] = include_bytes!("../dictionaries/resource-1.zdict");
@@ -37,6 +38,8 @@ pub(crate) enum Error {
     Listen(String, std::io::Error),
     #[error(transparent)]
     Tls(#[from] tls::Error),
+    #[error(transparent)]
+    Fetch(#[from] fetch::Error),
 }
 
 /// Time and randomness of this machine.
@@ -124,6 +127,7 @@ impl Server {
         listen: Option<std::net::SocketAddr>,
     ) -> Result<Self, Error> {
         let acceptor = config.tls.as_ref().map(tls::acceptor).transpose()?;
+        let web = fetch::Web::new(&config.import_origins, config.import_roots.as_deref())?;
         let network = match listen {
             Some(address) => {
                 let failed = |error| Error::Listen(address.to_string(), error);
@@ -156,7 +160,11 @@ impl Server {
             let service = Arc::clone(&service);
             async move { service.keep_indexes().await }
         });
-        let jobs = tokio::spawn(Arc::clone(&service).run_jobs(salus_api::deferred(router.clone())));
+        let outside = Outside {
+            perform: salus_api::deferred(router.clone()),
+            fetch: Arc::new(web),
+        };
+        let jobs = tokio::spawn(Arc::clone(&service).run_jobs(outside));
         let sweeping = tokio::spawn({
             let service = Arc::clone(&service);
             async move {
@@ -214,6 +222,8 @@ async fn service(
         .map_err(|error| failed(error.to_string()))?;
     let mut settings = Settings::default();
     settings.json.bytes_max = config.body_bytes_max;
+    settings.jobs.import_origins = config.import_origins.clone();
+    settings.jobs.import_bytes_max = config.import_bytes_max;
     settings.jobs.kept_ms = i64::from(config.job_hours) * 60 * 60 * 1000;
     let service = Service::open(
         engine.clone(),

@@ -15,10 +15,10 @@ use crate::open::{self, Server};
 use crate::telemetry;
 
 /// Runs the server.
-pub(crate) fn run(arguments: ServeArguments) -> Result<(), Box<dyn std::error::Error>> {
-    let config = Config::of(&arguments)?;
+pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Box<dyn std::error::Error>> {
+    let config = Config::of(arguments)?;
     telemetry::start(&config.log, config.log_json)?;
-    open::runtime()?.block_on(serve(&arguments, &config))
+    open::runtime()?.block_on(serve(arguments, &config))
 }
 
 async fn serve(

@@ -33,7 +33,8 @@ const NOT_ASYNC: Failure = Failure::Http(
 );
 const NOT_NDJSON: Failure = Failure::Http(
     StatusCode::UNSUPPORTED_MEDIA_TYPE,
-    "send one resource a line as application/fhir+ndjson; this server fetches nothing from elsewhere",
+    "send one resource a line as application/fhir+ndjson, or a list of files as application/fhir+json, \
+     application/fhir+xml or application/json",
 );
 const CODED: Failure = Failure::Http(
     StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -41,6 +42,10 @@ const CODED: Failure = Failure::Http(
 );
 const NO_SUCH_PARAMETER: Failure =
     Failure::Http(StatusCode::BAD_REQUEST, "$import takes type only");
+const TYPE_OF_LIST: Failure = Failure::Http(
+    StatusCode::BAD_REQUEST,
+    "in a list of files each has a type of its own; type is for lines in the body",
+);
 /// The headers that say what a request wants.
 const HEADERS: [&str; 8] = [
     "content-type",
@@ -110,7 +115,8 @@ pub(crate) fn accepted(call: &Call, id: &str) -> Result<Response, Failure> {
     Ok(response)
 }
 
-/// `POST [base]/$import?type=`, with a resource on each line of the body
+/// `POST [base]/$import?type=`, with a resource on each line of the body; or
+/// `POST [base]/$import`, with a list of files
 pub(crate) async fn import(call: &mut Call) -> Result<Response, Failure> {
     let wanted = Preferences::of(call)?;
     if !wanted.asynchronous {
@@ -123,6 +129,12 @@ pub(crate) async fn import(call: &mut Call) -> Result<Response, Failure> {
             "_format" | "_pretty" => {}
             _ => return Err(NO_SUCH_PARAMETER),
         }
+    }
+    if media::check_sent(&call.headers).is_ok() {
+        return match ty {
+            None => import_files(call).await,
+            Some(_) => Err(TYPE_OF_LIST),
+        };
     }
     let sent = call.header(header::CONTENT_TYPE).unwrap_or_default();
     let sent = sent.split(';').next().unwrap_or_default().trim();
@@ -141,6 +153,13 @@ pub(crate) async fn import(call: &mut Call) -> Result<Response, Failure> {
         .service()
         .import(&call.cx, upload, (ty.as_deref(), url))
         .await?;
+    accepted(call, &id)
+}
+
+async fn import_files(call: &mut Call) -> Result<Response, Failure> {
+    let body = call.take_body().await?;
+    let began = call.service().import_files(&call.cx, body, url(call));
+    let id = began.await?;
     accepted(call, &id)
 }
 

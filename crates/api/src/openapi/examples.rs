@@ -67,11 +67,10 @@ fn operation(name: &str) -> Option<Value> {
         "$everything" => json!([{"name": "_count", "valueInteger": 10}]),
         "$reindex" => json!([{"name": "type", "valueCode": "Basic"}]),
         "$document" => json!([{"name": "persist", "valueBoolean": false}]),
-        "$import" => {
-            return Some(json!(
-                "{\"resourceType\":\"Basic\",\"code\":{\"text\":\"x\"}}\n"
-            ));
-        }
+        "$import" => json!([{"name": "input", "part": [
+            {"name": "type", "valueCode": "Basic"},
+            {"name": "url", "valueUrl": "https://files.example.org/Basic.ndjson"},
+        ]}]),
         _ => return Some(json!({"resourceType": "Parameters"})),
     };
     Some(parameters(given))

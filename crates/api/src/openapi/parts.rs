@@ -111,11 +111,11 @@ pub(super) fn body(route: &Route) -> Option<Value> {
         (_, Mount::Fhir, name) if name.starts_with("search-") => {
             (false, form, json!({"type": "object"}))
         }
-        (_, Mount::Fhir, "$import") => (true, "application/fhir+ndjson", json!({"type": "string"})),
         (_, Mount::Fhir, "transaction") => (true, FHIR_JSON, named("Bundle")),
         (_, Mount::Fhir, "patch" | "conditional-patch") => {
             return Some(patch());
         }
+        (_, Mount::Fhir, "$import") => return Some(import(route)),
         (_, Mount::Fhir, "create" | "update") => {
             let mut content = with_raw(content(FHIR_JSON, named("Resource")));
             content[FHIR_JSON]["example"] = json!(examples::body(route));
@@ -132,6 +132,16 @@ pub(super) fn body(route: &Route) -> Option<Value> {
         content[ty]["example"] = example;
     }
     Some(json!({"required": required, "content": content}))
+}
+
+/// Lines, or a list of files as Parameters or as an object of its own.
+fn import(route: &Route) -> Value {
+    let mut forms = content(FHIR_JSON, named("Resource"));
+    forms[FHIR_JSON]["example"] = json!(examples::body(route));
+    forms["application/json"] = json!({"schema": {"type": "object"}});
+    let lines = "{\"resourceType\":\"Basic\",\"code\":{\"text\":\"x\"}}\n";
+    forms["application/fhir+ndjson"] = json!({"schema": {"type": "string"}, "example": lines});
+    json!({"required": true, "content": forms})
 }
 
 /// What is FHIR comes and goes in XML, too.

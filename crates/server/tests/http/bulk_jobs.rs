@@ -190,7 +190,9 @@ fn an_import_needs_lines_and_rights() {
     signed(&project, upload(&project, "?type=Nothing", &line)).expect(400);
     signed(&project, upload(&project, "?kind=Patient", &line)).expect(400);
     let json = upload(&project, "", &line).header("Content-Type", "application/json");
-    signed(&project, json).expect(415);
+    signed(&project, json).expect(400);
+    let other = upload(&project, "", &line).header("Content-Type", "text/csv");
+    signed(&project, other).expect(415);
     signed(&project, upload(&project, "", &line).header("Prefer", "x")).expect(400);
     let reader = project.with(&project.client("reader", "system/*.rs"));
     let job = place(&signed(&reader, upload(&project, "", &line)).expect(202));

@@ -26,6 +26,7 @@ mod host;
 mod http2;
 mod idempotency;
 mod import;
+mod import_files;
 mod import_killed;
 mod matching;
 mod methods;

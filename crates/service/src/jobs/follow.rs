@@ -70,8 +70,19 @@ impl Service {
                 let id = files::id(&job.id, file.attempt, file.number);
                 Followed::Answer(self.blob(cx.scope, &id).await?, expires_ms)
             }
-            State::Done => Followed::Manifest(manifest(job).to_string().into(), expires_ms),
+            State::Done => {
+                let manifest = self.manifest(cx, job).await?;
+                Followed::Manifest(manifest.to_string().into(), expires_ms)
+            }
         })
+    }
+
+    async fn manifest(&self, cx: &Context, job: &Saved<Job>) -> Result<Value, Error> {
+        let mut manifest = manifest(job);
+        if let Work::Import(import) = &job.value.work {
+            manifest["output"] = self.import_report(cx.scope, job, import).await?.into();
+        }
+        Ok(manifest)
     }
 
     fn expires_ms(&self, job: &Job) -> i64 {
@@ -186,21 +197,11 @@ fn manifest(job: &Saved<Job>) -> Value {
         Work::Export(export) => export.time_ms(),
         Work::Import(_) | Work::Request(_) => value.ended_ms,
     };
-    let mut output = list(Role::Output);
-    if let Work::Import(import) = &value.work {
-        // <https://github.com/smart-on-fhir/bulk-import>
-        output.push(json!({
-            "type": import.ty,
-            "inputUrl": value.request,
-            "count": import.loaded,
-            "failed": import.failed,
-        }));
-    }
     json!({
         "transactionTime": crate::time::instant(time_ms.unwrap_or(value.created_ms)),
         "request": value.request,
         "requiresAccessToken": true,
-        "output": output,
+        "output": list(Role::Output),
         "deleted": list(Role::Deleted),
         "error": list(Role::Error),
     })

@@ -16,7 +16,7 @@ mod request;
 mod run;
 
 pub use follow::{Contents, Followed};
-pub use import::Upload;
+pub use import::{Fetch, Fetched, Fetching, Location, Origin, Unfetched, Upload};
 pub use request::{Answered, Packed, Perform};
 
 use std::collections::{BTreeMap, VecDeque};
@@ -54,6 +54,10 @@ pub struct Settings {
     pub kept_ms: i64,
     /// Records in one file of an export at most.
     pub file_records_max: u64,
+    /// From where imports may fetch files.
+    pub import_origins: Vec<Origin>,
+    /// How long one file of an import may be, in bytes, uploaded or fetched.
+    pub import_bytes_max: u64,
 }
 
 impl Default for Settings {
@@ -61,8 +65,18 @@ impl Default for Settings {
         Self {
             kept_ms: 24 * 60 * 60 * 1000,
             file_records_max: 100_000,
+            import_origins: Vec::new(),
+            import_bytes_max: 64 << 30,
         }
     }
+}
+
+/// What jobs need that is not in this room.
+pub struct Outside {
+    /// Carries out deferred requests.
+    pub perform: Arc<dyn Perform>,
+    /// Fetches files of other servers.
+    pub fetch: Arc<dyn Fetch>,
 }
 
 type Key = (Scope, Box<str>);

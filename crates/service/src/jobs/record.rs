@@ -47,6 +47,16 @@ pub(crate) enum Work {
     Request(Packed),
 }
 
+impl Work {
+    /// Whether what came with the request is needed when the job is done.
+    pub(crate) fn shows_what_was_sent(&self) -> bool {
+        match self {
+            Self::Import(import) => import.is_listed(),
+            Self::Export(_) | Self::Request(_) => false,
+        }
+    }
+}
+
 /// How far a job is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

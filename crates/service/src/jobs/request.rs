@@ -139,7 +139,10 @@ impl Running<'_> {
         };
         let told = format!("$job {} done", request.method);
         let base = self.job.value.base.clone();
-        let work = self.perform.perform(cx.subject, &base, request, body);
+        let work = self
+            .outside
+            .perform
+            .perform(cx.subject, &base, request, body);
         let mut stop = self.active.stop.subscribe();
         let answered = tokio::select! {
             answered = work => answered,

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::record::{Job, State, Work};
-use super::{Active, Halt, JOB, Key, Perform, RUNNING_MAX, Stop, files};
+use super::{Active, Halt, JOB, Key, Outside, RUNNING_MAX, Stop, files};
 use crate::Service;
 use crate::audit::entry::{Entity, Entry, Outcome, What};
 use crate::context::Context;
@@ -31,17 +31,17 @@ pub(super) struct Running<'a> {
     pub(super) job: Saved<Job>,
     pub(super) grant: Grant,
     pub(super) active: &'a Active,
-    pub(super) perform: &'a dyn Perform,
+    pub(super) outside: &'a Outside,
 }
 
 impl Service {
     /// Does the jobs, for ever. Those that an earlier run has left come first.
-    pub async fn run_jobs(self: Arc<Self>, perform: Arc<dyn Perform>) {
+    pub async fn run_jobs(self: Arc<Self>, outside: Outside) {
         if let Err(error) = self.resume_jobs().await {
             let cause = error.cause();
             tracing::error!(cause, "jobs of an earlier run cannot be read");
         }
-        let turns = Arc::new(Semaphore::new(RUNNING_MAX));
+        let (outside, turns) = (Arc::new(outside), Arc::new(Semaphore::new(RUNNING_MAX)));
         let mut sweep = tokio::time::interval(SWEEP);
         loop {
             tokio::select! {
@@ -52,9 +52,9 @@ impl Service {
                 let Some((key, active)) = self.jobs.pop() else {
                     break;
                 };
-                let (service, perform) = (Arc::clone(&self), Arc::clone(&perform));
+                let (service, outside) = (Arc::clone(&self), Arc::clone(&outside));
                 tokio::spawn(async move {
-                    service.run_aside(&key, active, perform).await;
+                    service.run_aside(&key, active, outside).await;
                     drop(turn);
                     service.jobs.end(&key);
                 });
@@ -140,14 +140,9 @@ impl Service {
     }
 
     /// Runs a job on a thread that answers no requests.
-    async fn run_aside(
-        self: &Arc<Self>,
-        key: &Key,
-        active: Arc<Active>,
-        perform: Arc<dyn Perform>,
-    ) {
+    async fn run_aside(self: &Arc<Self>, key: &Key, active: Arc<Active>, outside: Arc<Outside>) {
         let (service, at, runtime) = (Arc::clone(self), key.clone(), Handle::current());
-        let work = move || runtime.block_on(service.run_job(&at, &active, &*perform));
+        let work = move || runtime.block_on(service.run_job(&at, &active, &outside));
         if tokio::task::spawn_blocking(work).await.is_err() {
             tracing::error!("a job ended by a fault of ours");
             let failed = Error::new(Kind::Internal, "the server failed on this job");
@@ -155,10 +150,10 @@ impl Service {
         }
     }
 
-    async fn run_job(&self, key: &Key, active: &Active, perform: &dyn Perform) {
+    async fn run_job(&self, key: &Key, active: &Active, outside: &Outside) {
         for attempt in 0..ATTEMPTS_MAX {
             let last = attempt + 1 == ATTEMPTS_MAX;
-            match self.carry_on(key, active, perform).await {
+            match self.carry_on(key, active, outside).await {
                 Ok(()) | Err(Halt::Stopped) => return,
                 Err(Halt::Failed(error)) if error.kind() == Kind::Unavailable && !last => {
                     let mut stop = active.stop.subscribe();
@@ -180,7 +175,7 @@ impl Service {
         &self,
         (scope, id): &Key,
         active: &Active,
-        perform: &dyn Perform,
+        outside: &Outside,
     ) -> Result<(), Halt> {
         let Some(job) = self.job(*scope, id).await? else {
             return Ok(());
@@ -194,7 +189,7 @@ impl Service {
             grant: grant.await?,
             job,
             active,
-            perform,
+            outside,
         };
         active.tell("started".to_owned());
         running.job.value.attempts += 1;
@@ -209,8 +204,10 @@ impl Service {
             .complete(State::Done, Outcome::Success, &done)
             .await?;
         // Not before: whoever goes on after a stop needs it.
-        let sent = files::id(&running.job.id, 0, 0);
-        self.blobs.remove(*scope, &sent).await?;
+        if !running.job.value.work.shows_what_was_sent() {
+            let sent = files::id(&running.job.id, 0, 0);
+            self.blobs.remove(*scope, &sent).await?;
+        }
         Ok(())
     }
 

@@ -93,14 +93,19 @@ fn described(
 }
 
 fn parameter(parameter: &Parameter) -> Value {
-    json!({
+    let mut definition = json!({
         "name": parameter.name,
         "use": if parameter.out { "out" } else { "in" },
         "min": parameter.min,
         "max": parameter.max.map_or("*".to_owned(), |max| max.to_string()),
         "documentation": parameter.documentation,
-        "type": parameter.ty,
-    })
+    });
+    // It has one of the two (invariant opd-1).
+    match parameter.parts {
+        [] => definition["type"] = json!(parameter.ty),
+        parts => definition["part"] = parts.iter().map(self::parameter).collect(),
+    }
+    definition
 }
 
 fn capitalised(word: &str) -> String {

@@ -107,6 +107,8 @@ pub struct Parameter {
     pub ty: &'static str,
     /// What it means.
     pub documentation: &'static str,
+    /// What it is made of, if it has no type.
+    pub parts: &'static [Parameter],
 }
 
 impl Parameter {
@@ -118,6 +120,18 @@ impl Parameter {
             max: Some(1),
             ty,
             documentation,
+            parts: &[],
+        }
+    }
+
+    const fn of_parts(
+        name: &'static str,
+        parts: &'static [Self],
+        documentation: &'static str,
+    ) -> Self {
+        Self {
+            parts,
+            ..Self::given(name, "", documentation)
         }
     }
 

@@ -1,20 +1,31 @@
-//! `$import`: resources, one a line, that were uploaded before.
+//! `$import`: resources, one a line, that were uploaded before, or that are
+//! fetched from files of other servers (`listed.rs`, `fetch.rs`).
 //!
 //! Each line becomes an entry of a transaction like those that clients send,
 //! up to 500 of them together; one that is refused is halved until the faulty
 //! lines stand alone. A transaction has a name made of the job and its place,
 //! so that one which was carried out before a stop is not carried out again.
+//! So where one ends must depend on nothing but the lines.
+
+mod faults;
+mod fetch;
+mod listed;
+mod location;
+mod reading;
+mod remote;
+
+pub use fetch::{Fetch, Fetched, Fetching, Unfetched};
+pub use location::{Location, Origin};
 
 use bytes::Bytes;
 use salus_auth::{Action, Target};
-use salus_fhir::issue::{Issue, operation_outcome};
 use salus_fhir::json::{Document, Limits, Node, write};
-use salus_store::{BlobReader, BlobWriter};
+use salus_store::BlobWriter;
 use serde::{Deserialize, Serialize};
 
 use super::Halt;
-use super::files::{self, Lines};
-use super::record::{Role, Work};
+use super::files;
+use super::record::Work;
 use super::run::Running;
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
@@ -22,40 +33,60 @@ use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::fhir::types::ResourceType;
 use crate::fhir::{BundleOptions, Handling, Returns};
+use faults::{Counts, Faults};
+use reading::{Broken, Line, Place, Reading, Source};
 
 /// Lines of one transaction, and their bytes.
 const LINES_MAX: usize = 500;
 const LINES_BYTES_MAX: usize = 4 << 20;
-/// The longest line.
-const LINE_BYTES_MAX: usize = 32 << 20;
-/// Bytes that are read at a time.
-const PIECE_BYTES: usize = 1 << 20;
-/// How many faults are told; more are only counted.
-const FAULTS_MAX: usize = 1000;
 /// Transactions after which the place is kept.
 const KEPT: usize = 8;
-/// The largest upload.
-const UPLOAD_BYTES_MAX: u64 = 64 << 30;
-
 /// An import: what was asked, and how far it is.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Import {
-    /// The type of all resources, if that was said.
+    /// The type of all resources of an upload, if that was said.
     pub(crate) ty: Option<String>,
+    /// How long the upload is.
     pub(crate) bytes: u64,
+    /// How many files are to be fetched; they are listed in what was sent.
+    #[serde(default)]
+    listed: Option<usize>,
     at: Place,
-    pub(crate) loaded: u64,
-    pub(crate) failed: u64,
-    /// OperationOutcomes, each of a line.
-    faults: Vec<String>,
+    /// What came of each file, of an upload as of the only one.
+    #[serde(default)]
+    counts: Vec<Counts>,
+    /// What tells the file under way from a later one at its URL.
+    #[serde(default)]
+    version: Option<String>,
+    #[serde(default)]
+    untold: Faults,
+    /// Transactions since the place was kept.
+    #[serde(skip)]
+    unkept: usize,
 }
 
-/// A place in the upload.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-struct Place {
-    offset: u64,
-    /// Lines before it.
-    lines: u64,
+impl Import {
+    /// Whether what was sent is a list of files, which is shown again when all is done.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.listed.is_some()
+    }
+
+    /// What came of the file under way.
+    fn counted(&mut self) -> &mut Counts {
+        let at = self.at.file;
+        if self.counts.len() <= at {
+            self.counts.resize(at + 1, Counts::default());
+        }
+        &mut self.counts[at]
+    }
+
+    fn loaded(&self) -> u64 {
+        self.counts.iter().map(|file| file.loaded).sum()
+    }
+
+    fn failed(&self) -> u64 {
+        self.counts.iter().map(|file| file.failed).sum()
+    }
 }
 
 /// What is being uploaded, before it is a job.
@@ -63,14 +94,16 @@ pub struct Upload {
     id: Box<str>,
     writer: Box<dyn BlobWriter>,
     bytes: u64,
+    bytes_max: u64,
 }
 
 impl Upload {
     /// Appends some of it.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
         self.bytes += bytes.len() as u64;
-        if self.bytes > UPLOAD_BYTES_MAX {
-            let details = "the upload is larger than 64 GiB; send it in parts";
+        if self.bytes > self.bytes_max {
+            let bytes_max = self.bytes_max;
+            let details = format!("the upload is longer than {bytes_max} bytes; send it in parts");
             return Err(Error::new(Kind::Unprocessable, details));
         }
         Ok(self.writer.write(bytes).await?)
@@ -91,6 +124,7 @@ impl Service {
                 id,
                 writer,
                 bytes: 0,
+                bytes_max: self.settings.jobs.import_bytes_max,
             })
         };
         self.attempt(cx, &grant, what, "", work).await
@@ -129,32 +163,44 @@ impl Service {
 /// Lines that go into one transaction, each with its number.
 type Entries = [(u64, String)];
 
+/// What is read at once.
+struct Piece {
+    entries: Vec<(u64, String)>,
+    /// Lines that cannot be sent, and why.
+    faults: Vec<(u64, Error)>,
+    /// Where the next one begins.
+    end: Place,
+}
+
 impl Running<'_> {
     /// Imports what is left to be imported; what the audit is told.
     pub(super) async fn import(&mut self) -> Result<String, Halt> {
-        let id = files::id(&self.job.id, 0, 0);
-        let reader = self.service.blobs.open(self.scope, &id).await?;
-        let reader = reader.ok_or_else(|| Error::not_found("the upload is gone"))?;
-        let mut from = Reading::new(&*reader, self.imported()?.at);
-        let mut steps = 0;
-        while let Some(entries) = self.piece(&mut from).await? {
-            self.active.check()?;
-            let place = self.imported()?.at;
-            self.send(place, &entries).await?;
-            let import = self.imported_mut()?;
-            import.at = from.at;
-            let (percent, loaded) = (100 * from.at.offset / import.bytes.max(1), import.loaded);
-            self.active
-                .tell(format!("{percent}% read, {loaded} loaded"));
-            steps += 1;
-            if steps % KEPT == 0 {
-                self.keep().await?;
-            }
+        match self.imported()?.listed {
+            None => self.import_upload().await?,
+            Some(_) => self.import_listed().await?,
         }
-        self.finish_import().await?;
+        self.write_faults().await?;
         let import = self.imported()?;
-        let (loaded, failed) = (import.loaded, import.failed);
+        let (loaded, failed) = (import.loaded(), import.failed());
         Ok(format!("$import done: {loaded} loaded, {failed} refused"))
+    }
+
+    async fn import_upload(&mut self) -> Result<(), Halt> {
+        let id = files::id(&self.job.id, 0, 0);
+        let blob = self.service.blobs.open(self.scope, &id).await?;
+        let blob = blob.ok_or_else(|| Error::not_found("the upload is gone"))?;
+        let import = self.imported()?;
+        let (at, ty) = (import.at, import.ty.clone());
+        let loaded = match Reading::begin(Source::Blob(blob), at, u64::MAX).await {
+            Ok(mut reading) => self.load(&mut reading, ty.as_deref()).await,
+            Err(broken) => Err(broken),
+        };
+        match loaded {
+            Ok(()) => Ok(()),
+            Err(Broken::Halted(halt)) => Err(halt),
+            // A blob is not fetched.
+            Err(Broken::Unfetched(_)) => Err(Error::not_found("the upload is gone").into()),
+        }
     }
 
     fn imported(&self) -> Result<&Import, Error> {
@@ -171,29 +217,44 @@ impl Running<'_> {
         }
     }
 
-    /// The next lines; `None` behind the last. Faulty ones are told.
-    async fn piece(&mut self, from: &mut Reading<'_>) -> Result<Option<Vec<(u64, String)>>, Error> {
-        let (mut entries, mut bytes, mut any) = (Vec::new(), 0, false);
-        while entries.len() < LINES_MAX && bytes < LINES_BYTES_MAX {
-            let Some(line) = from.line().await? else {
-                break;
-            };
-            any = true;
-            let number = from.at.lines;
-            let entry = match &line {
-                Line::TooLong => Err(Error::invalid("the line is too long")),
-                Line::Text(text) if text.is_empty() => continue,
-                Line::Text(text) => entry(text, self.imported()?.ty.as_deref()),
-            };
-            match entry {
-                Ok(entry) => {
-                    bytes += entry.len();
-                    entries.push((number, entry));
-                }
-                Err(error) => self.fault(number, &error)?,
+    /// Loads what a file holds, from where the reading is to its end.
+    async fn load(&mut self, from: &mut Reading<'_>, ty: Option<&str>) -> Result<(), Broken> {
+        while let Some(piece) = piece(from, ty).await? {
+            self.active.check()?;
+            let place = self.imported()?.at;
+            for (line, error) in &piece.faults {
+                self.fault(*line, error)?;
             }
+            self.send(place, &piece.entries).await?;
+            self.imported_mut()?.at = piece.end;
+            self.tell_import()?;
+            self.keep_now_and_then().await?;
         }
-        Ok(any.then_some(entries))
+        Ok(())
+    }
+
+    fn tell_import(&self) -> Result<(), Error> {
+        let import = self.imported()?;
+        let far = match import.listed {
+            None => format!("{}% read", 100 * import.at.offset / import.bytes.max(1)),
+            Some(files) => format!("file {} of {files}", import.at.file + 1),
+        };
+        self.active
+            .tell(format!("{far}, {} loaded", import.loaded()));
+        Ok(())
+    }
+
+    async fn keep_now_and_then(&mut self) -> Result<(), Error> {
+        let import = self.imported_mut()?;
+        import.unkept += 1;
+        if import.unkept < KEPT {
+            return Ok(());
+        }
+        import.unkept = 0;
+        if import.untold.are_many() {
+            self.write_faults().await?;
+        }
+        self.keep().await
     }
 
     /// All in one transaction; if it is refused, each half by itself.
@@ -204,18 +265,15 @@ impl Running<'_> {
                 continue;
             };
             self.active.check()?;
-            let key = format!(
-                "job {} {} {first} {}",
-                self.job.id,
-                place.offset,
-                part.len()
-            );
+            let (id, length) = (&self.job.id, part.len());
+            let Place { file, offset, .. } = place;
+            let key = format!("job {id} {file} {offset} {first} {length}");
             match self.transact(key, part).await {
-                Ok(()) => self.imported_mut()?.loaded += part.len() as u64,
+                Ok(()) => self.imported_mut()?.counted().loaded += length as u64,
                 Err(error) if error.kind() == Kind::Unavailable => return Err(error.into()),
                 Err(error) if rest.is_empty() => self.fault(*line, &error)?,
                 Err(_) => {
-                    let middle = part.len() / 2;
+                    let middle = length / 2;
                     let (before, after) = part.split_at(middle);
                     parts.extend([(first + middle, after), (first, before)]);
                 }
@@ -237,89 +295,37 @@ impl Running<'_> {
         self.service.bundle(&cx, bundle(entries), options).await?;
         Ok(())
     }
-
-    /// Notes why a line was not loaded, without what stands in it.
-    fn fault(&mut self, line: u64, error: &Error) -> Result<(), Error> {
-        let import = self.imported_mut()?;
-        import.failed += 1;
-        if import.faults.len() < FAULTS_MAX {
-            let issues = error.issues().iter().cloned().map(|issue| Issue {
-                details: format!("line {line}: {}", issue.details).into(),
-                ..issue
-            });
-            let outcome = operation_outcome(&issues.collect::<Vec<Issue>>());
-            import.faults.push(outcome);
-        }
-        Ok(())
-    }
-
-    /// Writes the file of faults.
-    async fn finish_import(&mut self) -> Result<(), Error> {
-        let faults = std::mem::take(&mut self.imported_mut()?.faults);
-        if faults.is_empty() {
-            return Ok(());
-        }
-        let file = (self.next_number(), "OperationOutcome", Role::Error);
-        let mut lines = Lines::begin(self.service, self.scope, &self.job, file).await?;
-        for fault in &faults {
-            lines.line(fault.as_bytes()).await?;
-        }
-        let file = lines.finish().await?;
-        self.job.value.files.push(file);
-        Ok(())
-    }
 }
 
-/// An upload that is read line by line.
-struct Reading<'r> {
-    reader: &'r dyn BlobReader,
-    /// Behind the last line.
-    at: Place,
-    piece: Bytes,
-}
-
-enum Line {
-    Text(Vec<u8>),
-    TooLong,
-}
-
-impl<'r> Reading<'r> {
-    fn new(reader: &'r dyn BlobReader, at: Place) -> Self {
-        Self {
-            reader,
-            at,
-            piece: Bytes::new(),
+/// The next lines; `None` behind the last.
+async fn piece(from: &mut Reading<'_>, ty: Option<&str>) -> Result<Option<Piece>, Broken> {
+    let (mut entries, mut faults) = (Vec::new(), Vec::new());
+    let (mut lines, mut bytes) = (0, 0);
+    while lines < LINES_MAX && bytes < LINES_BYTES_MAX {
+        let Some(line) = from.line().await? else {
+            break;
+        };
+        lines += 1;
+        let number = from.at.lines;
+        let entry = match &line {
+            Line::TooLong => Err(Error::invalid("the line is too long")),
+            Line::Text(text) if text.is_empty() => continue,
+            Line::Text(text) => entry(text, ty),
+        };
+        match entry {
+            Ok(entry) => {
+                bytes += entry.len();
+                entries.push((number, entry));
+            }
+            Err(error) => faults.push((number, error)),
         }
     }
-
-    /// The next line, without its end and white space around it.
-    async fn line(&mut self) -> Result<Option<Line>, Error> {
-        let (mut line, mut read, mut too_long) = (Vec::new(), 0, false);
-        loop {
-            if self.piece.is_empty() {
-                let at = self.at.offset + read;
-                self.piece = self.reader.read(at, PIECE_BYTES).await?;
-            }
-            let last = self.piece.is_empty();
-            let end = memchr::memchr(b'\n', &self.piece);
-            let length = end.map_or(self.piece.len(), |end| end + 1);
-            let part = self.piece.split_to(length);
-            read += length as u64;
-            too_long |= line.len() + part.len() > LINE_BYTES_MAX;
-            if !too_long {
-                line.extend_from_slice(&part);
-            }
-            if end.is_some() || last {
-                self.at.offset += read;
-                self.at.lines += 1;
-                return Ok(match (too_long, read) {
-                    (_, 0) => None,
-                    (true, _) => Some(Line::TooLong),
-                    (false, _) => Some(Line::Text(line.trim_ascii().to_vec())),
-                });
-            }
-        }
-    }
+    let end = from.at;
+    Ok((lines > 0).then_some(Piece {
+        entries,
+        faults,
+        end,
+    }))
 }
 
 /// A resource as an entry of a transaction: `PUT` when it has an id, `POST` otherwise.
