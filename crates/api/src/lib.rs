@@ -289,12 +289,14 @@ async fn handle(
     };
     let peer = parts.extensions.get::<Peer>().copied();
     let scope_or_none = scope.unwrap_or(Service::NO_SCOPE);
+    let (now_ms, era) = app.service.enter();
     let mut cx = Context {
         subject: app.service.anonymous(),
         scope: scope_or_none,
         base: base(&app.settings, host(&parts), slug),
         request_id,
-        now_ms: app.service.now_ms(),
+        now_ms,
+        era,
         parameters: app.service.parameters(scope_or_none),
         format: wanted.format,
         remote: match peer {

@@ -8,6 +8,8 @@ use salus_auth::Subject;
 use salus_fhir::search::Parameters;
 use salus_store::Scope;
 
+use crate::eras::Era;
+
 /// The circumstances of one request.
 #[derive(Clone, Debug)]
 pub struct Context {
@@ -21,6 +23,8 @@ pub struct Context {
     pub request_id: RequestId,
     /// When it came, in milliseconds since 1970 UTC.
     pub now_ms: i64,
+    /// Held while something may be written with this time.
+    pub era: Arc<Era>,
     /// The search parameters of the project, as they were when it came.
     pub parameters: Arc<Parameters>,
     /// The `_format` that was asked for, which links to other pages keep.

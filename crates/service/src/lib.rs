@@ -8,6 +8,7 @@ pub mod audit;
 pub mod context;
 mod cors;
 mod cursor;
+pub mod eras;
 pub mod error;
 pub mod fhir;
 mod ids;
@@ -59,6 +60,7 @@ pub struct Service {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) blobs: Arc<dyn Blobs>,
     pub(crate) world: Arc<dyn World>,
+    pub(crate) eras: eras::Eras,
     pub(crate) settings: Settings,
     pub(crate) cursor_key: SecretKey,
     pub(crate) projects: projects::Projects,
@@ -91,6 +93,7 @@ impl Service {
     ) -> Result<Self, Error> {
         let projects = projects::Projects::load(&*store).await?;
         let request_ids = RequestIds::new(&*world);
+        let eras = eras::Eras::new(&*world);
         let parameters = parameters::Sets::default();
         let cors = cors::Policies::default();
         cors.load(&*store, Scope::SYSTEM).await?;
@@ -102,6 +105,7 @@ impl Service {
             store,
             blobs,
             world,
+            eras,
             settings,
             cursor_key,
             projects,
@@ -123,6 +127,12 @@ impl Service {
     #[must_use]
     pub fn now_ms(&self) -> i64 {
         self.world.now_ms()
+    }
+
+    /// The time of a request that comes now, and what it holds while it may write.
+    #[must_use]
+    pub fn enter(&self) -> (i64, Arc<eras::Era>) {
+        self.eras.enter(&*self.world)
     }
 
     /// A name for a request.

@@ -294,8 +294,9 @@ impl Service {
         let batch = Batch {
             preconditions,
             audit: vec![entry.seal()],
-            // Whoever changes the set waits until this is done.
-            held: Some(Held::new(Arc::clone(&cx.parameters))),
+            // Whoever changes the set waits until this is done, and nobody
+            // says before that all was written until then.
+            held: Some(Held::new(Arc::clone(&cx.parameters)).and(Arc::clone(&cx.era))),
             ..Batch::of(cx.scope, cx.now_ms, puts)
         };
         let defines = batch.puts.iter().any(|put| put.kind == DEFINITIONS);

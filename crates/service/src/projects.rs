@@ -99,12 +99,14 @@ impl Service {
     /// What the operator does outside requests.
     #[must_use]
     pub fn operator_context(&self, scope: Scope) -> Context {
+        let (now_ms, era) = self.enter();
         Context {
             subject: Arc::new(Subject::operator()),
             scope,
             base: "http://localhost/fhir".into(),
             request_id: RequestId(0),
-            now_ms: self.now_ms(),
+            now_ms,
+            era,
             parameters: self.parameters(scope),
             format: None,
             remote: None,

@@ -113,15 +113,20 @@ pub struct Purge {
 /// Something that a batch keeps alive until it is decided, whether or not its
 /// caller waits so long.
 #[derive(Clone)]
-pub struct Held(
-    #[expect(dead_code, reason = "it is only there to be dropped")] Arc<dyn Any + Send + Sync>,
-);
+#[expect(dead_code, reason = "they are only there to be dropped")]
+pub struct Held(Arc<dyn Any + Send + Sync>, Option<Arc<dyn Any + Send + Sync>>);
 
 impl Held {
     /// Keeps this alive.
     #[must_use]
     pub fn new<T: Any + Send + Sync>(held: Arc<T>) -> Self {
-        Self(held)
+        Self(held, None)
+    }
+
+    /// Keeps this alive, too, in the place of another that came second.
+    #[must_use]
+    pub fn and<T: Any + Send + Sync>(self, held: Arc<T>) -> Self {
+        Self(self.0, Some(held))
     }
 }
 

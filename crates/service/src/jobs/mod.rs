@@ -14,6 +14,10 @@ mod import;
 mod record;
 mod request;
 mod run;
+#[cfg(test)]
+mod stage;
+#[cfg(test)]
+mod tests;
 
 pub use follow::{Contents, Followed};
 pub use import::{Fetch, Fetched, Fetching, Location, Origin, Unfetched, Upload};

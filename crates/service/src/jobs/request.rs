@@ -129,7 +129,7 @@ impl Service {
 impl Running<'_> {
     /// Carries out the request and keeps the answer; what the audit is told.
     pub(super) async fn request(&mut self, request: Packed) -> Result<String, Halt> {
-        let cx = self.context().await?;
+        let subject = self.context().await?.subject;
         let body = match request.body_bytes {
             0 => Bytes::new(),
             _ => {
@@ -139,10 +139,7 @@ impl Running<'_> {
         };
         let told = format!("$job {} done", request.method);
         let base = self.job.value.base.clone();
-        let work = self
-            .outside
-            .perform
-            .perform(cx.subject, &base, request, body);
+        let work = self.outside.perform.perform(subject, &base, request, body);
         let mut stop = self.active.stop.subscribe();
         let answered = tokio::select! {
             answered = work => answered,

@@ -180,13 +180,11 @@ impl Service {
         let Some(job) = self.job(*scope, id).await? else {
             return Ok(());
         };
-        let cx = self.job_context(*scope, &job.value).await?;
-        let target = Target::System;
-        let grant = self.authorize(&cx, What::Operation, Action::Job, target);
+        let grant = self.job_grant(*scope, &job.value).await?;
         let mut running = Running {
             service: self,
             scope: *scope,
-            grant: grant.await?,
+            grant,
             job,
             active,
             outside,
@@ -211,14 +209,25 @@ impl Service {
         Ok(())
     }
 
+    /// Nothing of the context stays: no job holds an [`crate::eras::Era`] for long.
+    async fn job_grant(&self, scope: Scope, job: &Job) -> Result<Grant, Error> {
+        let cx = self.job_context(scope, job).await?;
+        let target = Target::System;
+        self.authorize(&cx, What::Operation, Action::Job, target)
+            .await
+    }
+
     /// The circumstances of a job, as if its owner asked just now.
     pub(super) async fn job_context(&self, scope: Scope, job: &Job) -> Result<Context, Error> {
+        let subject = self.job_subject(job).await?;
+        let (now_ms, era) = self.enter();
         Ok(Context {
-            subject: self.job_subject(job).await?,
+            subject,
             scope,
             base: job.base.as_str().into(),
             request_id: self.new_request_id(),
-            now_ms: self.now_ms(),
+            now_ms,
+            era,
             // A job must not hold up a change of the parameters.
             parameters: self.parameters_of_r4(),
             format: None,

@@ -110,8 +110,10 @@ impl Service {
         // It may take long to come.
         drop(snapshot);
         let received = self.receive(cx, &seal, source).await?;
+        let (now_ms, era) = self.enter();
         let cx = &Context {
-            now_ms: self.now_ms(),
+            now_ms,
+            era,
             parameters: self.parameters(cx.scope),
             ..cx.clone()
         };

@@ -178,6 +178,7 @@ pub(super) fn context(subject: Subject, scope: Scope, now_ms: i64) -> Context {
         parameters: Arc::default(),
         request_id: RequestId(1),
         now_ms,
+        era: Arc::default(),
         format: None,
         remote: None,
     }

@@ -259,6 +259,7 @@ fn one_who_sees(visible: &[&str]) -> Context {
         base: "http://localhost/fhir".into(),
         request_id: RequestId(1),
         now_ms: 1,
+        era: Arc::default(),
         format: None,
         remote: None,
     }

@@ -97,9 +97,6 @@ struct View {
 
 /// Where a walk begins.
 const TOP: u64 = u64::MAX;
-/// A write has the time at which it was asked for and is there a little later:
-/// the next export, since the time of this one, must find it.
-const SETTLE_MS: i64 = 1000;
 /// Patients named in one entry of the audit.
 const NOTED_MAX: usize = 1000;
 /// Patients that are remembered to have been named.
@@ -136,13 +133,12 @@ impl Noted {
 impl Running<'_> {
     /// Writes every file that is not written yet; what the audit is told.
     pub(super) async fn export(&mut self) -> Result<String, Halt> {
-        let cx = self.context().await?;
         if self.asked()?.point.is_none() {
-            let point = self.begin_export(&cx).await?;
+            let point = self.begin_export().await?;
             self.asked_mut()?.point = Some(point);
             self.keep().await?;
         }
-        let members = self.members(&cx).await?;
+        let members = self.members().await?;
         let mut noted = Noted::default();
         loop {
             let point = self.point()?;
@@ -179,8 +175,11 @@ impl Running<'_> {
     }
 
     /// Decides what is written: of which point, and which types.
-    async fn begin_export(&self, cx: &Context) -> Result<Point, Error> {
-        let snapshot = self.service.snapshot(cx).await?;
+    async fn begin_export(&self) -> Result<Point, Error> {
+        // In this order, and before there is a context that may be written with.
+        let time_ms = self.service.eras.settled_ms(&*self.service.world);
+        let snapshot = self.service.store.snapshot(self.scope, At::Now).await?;
+        let cx = &self.context().await?;
         let asked = self.asked()?;
         let group = match &asked.level {
             Level::System | Level::Patient => None,
@@ -189,7 +188,7 @@ impl Running<'_> {
         let types = self.service.export_types(cx, asked).await?;
         Ok(Point {
             seq: snapshot.seq().0,
-            time_ms: cx.now_ms - SETTLE_MS,
+            time_ms,
             group,
             types: types.into_iter().map(|ty| ty.name.to_owned()).collect(),
             at: 0,
@@ -201,7 +200,7 @@ impl Running<'_> {
     }
 
     /// Whose records are wanted; `None` is all records.
-    async fn members(&self, cx: &Context) -> Result<Option<Arc<Members>>, Error> {
+    async fn members(&self) -> Result<Option<Arc<Members>>, Error> {
         let (asked, point) = (self.asked()?, self.point()?);
         let named = asked.patients.as_ref();
         let named: Option<HashSet<Box<str>>> =
@@ -215,7 +214,7 @@ impl Running<'_> {
                 let (kind, version) = (super::export::group_kind(), point.group.unwrap_or(1));
                 let record = snapshot.version(kind, id, version).await?;
                 let mut all = match record.map(|record| record.content) {
-                    Some(Content::Body(body)) => patients_of_group(&body, &cx.base),
+                    Some(Content::Body(body)) => patients_of_group(&body, &self.job.value.base),
                     Some(Content::Deleted) | None => HashSet::new(),
                 };
                 if let Some(named) = named {

@@ -38,8 +38,10 @@ impl Running<'_> {
         members: Option<Arc<Members>>,
         noted: &mut Noted,
     ) -> Result<(), Halt> {
-        let cx = self.context().await?;
-        let choice = Choice::of(self.service, &cx, self.asked()?, (ty, members)).await?;
+        let choice = {
+            let cx = self.context().await?;
+            Choice::of(self.service, &cx, self.asked()?, (ty, members)).await?
+        };
         let files = self.job.value.files.len();
         let mut output = Output {
             choice,
