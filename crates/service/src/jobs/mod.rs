@@ -183,9 +183,13 @@ impl Jobs {
         self.open.lock().active.get(key).cloned()
     }
 
-    /// Lets a job wait for its turn.
+    /// Lets a job wait for its turn, once: one that begins while those of an
+    /// earlier run are read is found among them.
     fn push(&self, key: Key, owner: &str) {
         let mut open = self.open.lock();
+        if open.active.contains_key(&key) {
+            return;
+        }
         open.active
             .insert(key.clone(), Arc::new(Active::new(owner)));
         open.waiting.push_back(key);

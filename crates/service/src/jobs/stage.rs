@@ -13,7 +13,9 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
-use super::{Answered, Followed, Packed, Perform, Settings};
+use super::{
+    Answered, Fetch, Fetched, Fetching, Followed, Location, Outside, Packed, Perform, Settings,
+};
 use crate::context::{Context, World};
 use crate::error::Error;
 use crate::fhir::operations::Invocation;
@@ -65,7 +67,7 @@ impl Blobs for Gate {
     }
 }
 
-/// Carries out nothing.
+/// Carries out nothing and fetches nothing.
 struct Nobody;
 
 impl Perform for Nobody {
@@ -76,6 +78,12 @@ impl Perform for Nobody {
         _request: Packed,
         _body: Bytes,
     ) -> BoxFuture<'static, Answered> {
+        Box::pin(std::future::pending())
+    }
+}
+
+impl Fetch for Nobody {
+    fn fetch<'a>(&'a self, _location: &'a Location) -> BoxFuture<'a, Fetching<Box<dyn Fetched>>> {
         Box::pin(std::future::pending())
     }
 }
@@ -132,7 +140,11 @@ impl Stage {
     /// Does the jobs from now on.
     pub(super) fn run(&mut self) {
         let service = Arc::clone(&self.service);
-        self.running = Some(tokio::spawn(service.run_jobs(Arc::new(Nobody))));
+        let outside = Outside {
+            perform: Arc::new(Nobody),
+            fetch: Arc::new(Nobody),
+        };
+        self.running = Some(tokio::spawn(service.run_jobs(outside)));
     }
 
     /// From now on so many blobs may begin, and no more.
@@ -210,13 +222,19 @@ impl Stage {
 
     /// Waits until a job is over: its manifest.
     pub(super) async fn manifest(&self, id: &str) -> Value {
-        let active = self.service.jobs.active(&(self.scope(), id.into()));
-        if let Some(active) = active {
-            active.ended().await;
-        }
-        match self.service.follow_job(&self.cx(), id).await.unwrap() {
-            Followed::Manifest(manifest, _) => serde_json::from_slice(&manifest).unwrap(),
-            other => panic!("{other:?}"),
+        loop {
+            let active = self.service.jobs.active(&(self.scope(), id.into()));
+            if let Some(active) = active {
+                active.ended().await;
+            }
+            match self.service.follow_job(&self.cx(), id).await.unwrap() {
+                Followed::Manifest(manifest, _) => {
+                    return serde_json::from_slice(&manifest).unwrap();
+                }
+                // After a restart it is not taken up at once.
+                Followed::Open(_) => tokio::task::yield_now().await,
+                other @ (Followed::Answer(..) | Followed::Failed(..)) => panic!("{other:?}"),
+            }
         }
     }
 

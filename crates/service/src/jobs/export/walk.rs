@@ -30,6 +30,15 @@ pub(super) struct Output<'n> {
     pub(super) noted: &'n mut Noted,
 }
 
+impl Output<'_> {
+    /// How many records to read, so that the file does not become longer than it may.
+    pub(super) fn page(&self, records_max: u64) -> usize {
+        let count = self.lines.as_ref().map_or(0, Lines::count);
+        let room = usize::try_from(records_max.saturating_sub(count));
+        room.unwrap_or(PAGE).clamp(1, PAGE)
+    }
+}
+
 impl Running<'_> {
     /// Writes the files of one type.
     pub(super) async fn export_type(
@@ -69,6 +78,7 @@ impl Running<'_> {
     async fn walk(&mut self, output: &mut Output<'_>) -> Result<(), Halt> {
         let kind = output.choice.ty.kind;
         let mut before = self.point()?.before;
+        let records_max = self.service.settings.jobs.file_records_max;
         let mut opened_ms = self.service.now_ms();
         let mut snapshot = self.view(before).await?;
         loop {
@@ -78,7 +88,8 @@ impl Running<'_> {
                 opened_ms = now_ms;
                 snapshot = self.view(before).await?;
             }
-            let hits = snapshot.walk(kind, Seq(before), PAGE, &[]).await?;
+            let page = output.page(records_max);
+            let hits = snapshot.walk(kind, Seq(before), page, &[]).await?;
             let Some(last) = hits.last() else {
                 return Ok(());
             };
@@ -87,7 +98,6 @@ impl Running<'_> {
             if output.choice.is_behind(&last.record) {
                 return Ok(());
             }
-            let records_max = self.service.settings.jobs.file_records_max;
             let full = |lines: &Lines| lines.is_full(records_max);
             if output.lines.as_ref().is_some_and(full) {
                 self.finish_file(output).await?;
