@@ -90,6 +90,12 @@ pub(crate) struct Jobs {
     open: Mutex<Open>,
     /// Says that there is one more to do, or room for one.
     work: Notify,
+    /// Whether exports of few patients walk over all records, too.
+    #[cfg(test)]
+    walks: std::sync::atomic::AtomicBool,
+    /// How often they did not.
+    #[cfg(test)]
+    few: std::sync::atomic::AtomicUsize,
 }
 
 #[derive(Default)]
@@ -176,6 +182,10 @@ impl Jobs {
         Self {
             open: Mutex::default(),
             work: Notify::new(),
+            #[cfg(test)]
+            walks: Default::default(),
+            #[cfg(test)]
+            few: Default::default(),
         }
     }
 

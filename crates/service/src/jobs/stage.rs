@@ -19,7 +19,7 @@ use super::{
 use crate::context::{Context, World};
 use crate::error::Error;
 use crate::fhir::operations::Invocation;
-use crate::fhir::{BundleOptions, Handling, Returns};
+use crate::fhir::{BundleOptions, Handling, Returns, Which, WriteCondition, WriteOptions};
 use crate::projects::DEFAULT;
 use crate::{Service, Subject};
 
@@ -197,6 +197,20 @@ impl Stage {
         };
         let written = self.service.bundle(cx, bundle.to_string().into(), options);
         written.await.unwrap();
+    }
+
+    /// Deletes a resource, there or not.
+    pub(super) async fn delete(&self, resource: &Value) {
+        let text = |key: &str| resource[key].as_str().unwrap();
+        let options = WriteOptions {
+            condition: WriteCondition::None,
+            idempotency_key: None,
+        };
+        let (cx, which) = (self.cx(), Which::Id(text("id")));
+        let deleted = self
+            .service
+            .delete(&cx, text("resourceType"), which, &options);
+        deleted.await.unwrap();
     }
 
     /// Begins an export, as `Group/g?_type=Patient`; the id of its job.

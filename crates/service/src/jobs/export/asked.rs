@@ -90,7 +90,7 @@ impl Service {
     /// Refuses now what would fail later.
     async fn check_export(&self, cx: &Context, asked: &Export) -> Result<(), Error> {
         if let Level::Group(id) = &asked.level {
-            self.group(cx, id).await?;
+            self.groups(cx, id).await?;
         }
         let types = self.export_types(cx, asked).await?;
         for (ty, text) in &asked.filters {

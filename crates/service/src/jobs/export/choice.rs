@@ -41,6 +41,8 @@ pub(super) struct Choice {
     base: Arc<str>,
 }
 
+/// So many patients are few.
+const FEW_MAX: usize = 1000;
 /// Times are nearly in the order of commits: this far at most they are not.
 const ORDER_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -118,20 +120,48 @@ impl Choice {
         };
         match (&record.seal, &record.content) {
             (SealKey::Patient(patient), _) => members.has(patient),
-            (SealKey::Scope, Content::Body(body)) => self.patients(body).is_some_and(|patients| {
-                let mut patients = patients.iter();
-                patients.any(|patient| members.has(patient))
-            }),
+            (SealKey::Scope, Content::Body(body)) => {
+                self.patients(&record.id, body).is_some_and(|patients| {
+                    let mut patients = patients.iter();
+                    patients.any(|patient| members.has(patient))
+                })
+            }
+            (SealKey::Scope, Content::Deleted) => false,
+        }
+    }
+
+    /// The patients that are wanted, if they are few.
+    pub(super) fn few(&self) -> Vec<Box<str>> {
+        match self.members.as_deref() {
+            Some(Members::These(ids)) if ids.len() <= FEW_MAX => {
+                let mut ids: Vec<Box<str>> = ids.iter().cloned().collect();
+                ids.sort_unstable();
+                ids
+            }
+            Some(Members::These(_) | Members::Any) | None => Vec::new(),
+        }
+    }
+
+    /// Whether this patient comes before all others that are wanted and have the record, too.
+    pub(super) fn is_first(&self, record: &Record, patient: &str) -> bool {
+        match (&record.seal, &record.content) {
+            (SealKey::Patient(own), _) => **own == *patient,
+            (SealKey::Scope, Content::Body(body)) => {
+                let patients = self.patients(&record.id, body).unwrap_or_default();
+                let wanted = |id: &&String| self.members.as_ref().is_some_and(|all| all.has(id));
+                let first = patients.iter().filter(wanted).min();
+                first.is_some_and(|first| first == patient)
+            }
             (SealKey::Scope, Content::Deleted) => false,
         }
     }
 
     /// Of a record of several patients or none: which.
-    fn patients(&self, body: &[u8]) -> Option<Vec<String>> {
+    fn patients(&self, id: &str, body: &[u8]) -> Option<Vec<String>> {
         let document = Document::parse(body.to_vec(), &Limits::default()).ok()?;
         let extractor = Parameters::r4().extractor(self.ty.name)?;
         let entries = extractor.extract(document.root(), &[&*self.base]).ok()?;
-        let patients = compartment::patients(self.ty.name, "", &entries);
+        let patients = compartment::patients(self.ty.name, id, &entries);
         Some(patients.into_iter().map(str::to_owned).collect())
     }
 

@@ -9,15 +9,17 @@ mod asked;
 mod associated;
 mod changes;
 mod choice;
+mod few;
+mod group;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use salus_auth::{Action, Target};
-use salus_fhir::json::{Document, Limits, Node};
-use salus_fhir::reference::Reference;
-use salus_store::{At, Content, SealKey};
+use salus_store::{At, SealKey};
 use serde::{Deserialize, Serialize};
 
 use super::Halt;
@@ -73,8 +75,9 @@ struct Point {
     seq: u64,
     /// The `transactionTime`.
     time_ms: i64,
-    /// The version of the group that counts.
-    group: Option<u64>,
+    /// The groups whose members are given out, in the versions that count.
+    #[serde(default)]
+    groups: Vec<group::Version>,
     /// The types, in the order in which they are written.
     types: Vec<String>,
     /// Which of them is being written.
@@ -181,15 +184,15 @@ impl Running<'_> {
         let snapshot = self.service.store.snapshot(self.scope, At::Now).await?;
         let cx = &self.context().await?;
         let asked = self.asked()?;
-        let group = match &asked.level {
-            Level::System | Level::Patient => None,
-            Level::Group(id) => Some(self.service.group(cx, id).await?.version),
+        let groups = match &asked.level {
+            Level::System | Level::Patient => Vec::new(),
+            Level::Group(id) => self.service.groups(cx, id).await?,
         };
         let types = self.service.export_types(cx, asked).await?;
         Ok(Point {
             seq: snapshot.seq().0,
             time_ms,
-            group,
+            groups,
             types: types.into_iter().map(|ty| ty.name.to_owned()).collect(),
             at: 0,
             before: TOP,
@@ -209,14 +212,12 @@ impl Running<'_> {
             (Level::System, _) => return Ok(None),
             (Level::Patient, None) => Members::Any,
             (Level::Patient, Some(named)) => Members::These(named),
-            (Level::Group(id), named) => {
-                let snapshot = self.service.store.snapshot(self.scope, At::Now).await?;
-                let (kind, version) = (super::export::group_kind(), point.group.unwrap_or(1));
-                let record = snapshot.version(kind, id, version).await?;
-                let mut all = match record.map(|record| record.content) {
-                    Some(Content::Body(body)) => patients_of_group(&body, &self.job.value.base),
-                    Some(Content::Deleted) | None => HashSet::new(),
-                };
+            // One that was begun before it was known of which groups.
+            (Level::Group(_), _) if point.groups.is_empty() => return Err(fault()),
+            (Level::Group(_), named) => {
+                let when = (&*self.job.value.base, point.time_ms);
+                let all = self.service.patients_of(self.scope, &point.groups, when);
+                let mut all = all.await?;
                 if let Some(named) = named {
                     all.retain(|id| named.contains(id));
                 }
@@ -283,23 +284,6 @@ impl crate::Service {
         types.dedup();
         Ok(types)
     }
-
-    /// The group, for who may read it.
-    async fn group(&self, cx: &Context, id: &str) -> Result<salus_store::Record, Error> {
-        let ty = ResourceType::named("Group").ok_or_else(fault)?;
-        let (what, target) = (What::Operation, Target::Type(ty.name));
-        let grant = self
-            .authorize_on(cx, what, Action::Read, target, id)
-            .await?;
-        let snapshot = self.snapshot(cx).await?;
-        self.check_visible(&*snapshot, &grant, ty, id).await?;
-        let record = snapshot.get(ty.kind, id).await?;
-        let record = record.ok_or_else(crate::fhir::read::absent)?;
-        match record.content {
-            Content::Body(_) => Ok(record),
-            Content::Deleted => Err(Error::new(Kind::Gone, "this group has been deleted")),
-        }
-    }
 }
 
 impl Level {
@@ -316,29 +300,6 @@ impl Level {
         }
         types
     }
-}
-
-fn group_kind() -> salus_store::Kind {
-    salus_store::Kind::named("Group")
-}
-
-/// The patients among the members of a group that have not left it.
-fn patients_of_group(body: &[u8], base: &str) -> HashSet<Box<str>> {
-    let Ok(document) = Document::parse(body.to_vec(), &Limits::default()) else {
-        return HashSet::new();
-    };
-    let members = document.root().get("member").map(Node::children);
-    let active = members.into_iter().flatten().filter_map(|member| {
-        let inactive = member.get("inactive").and_then(Node::bool) == Some(true);
-        let reference = member.get("entity")?.get("reference").and_then(Node::str)?;
-        match Reference::parse(&reference, &[base]) {
-            Some(Reference::Local(local)) if local.ty == "Patient" && !inactive => {
-                Some(local.id.into())
-            }
-            _ => None,
-        }
-    });
-    active.collect()
 }
 
 pub(super) fn fault() -> Error {

@@ -57,7 +57,9 @@ impl Running<'_> {
             lines: None,
             noted,
         };
-        self.walk(&mut output).await?;
+        if !self.few(&mut output).await? {
+            self.walk(&mut output).await?;
+        }
         self.add_changed(&mut output).await?;
         self.finish_file(&mut output).await?;
         self.add_deleted(&output.choice).await?;
@@ -109,14 +111,14 @@ impl Running<'_> {
     }
 
     /// A new view; what is before this point is seen in it.
-    async fn view(&mut self, before: u64) -> Result<Box<dyn Snapshot>, Error> {
+    pub(super) async fn view(&mut self, before: u64) -> Result<Box<dyn Snapshot>, Error> {
         let snapshot = self.service.store.snapshot(self.scope, At::Now).await?;
         let seen = snapshot.seq().0;
         self.point_mut()?.views.push(View { before, seen });
         Ok(snapshot)
     }
 
-    async fn add_page(
+    pub(super) async fn add_page(
         &mut self,
         output: &mut Output<'_>,
         snapshot: &dyn Snapshot,
@@ -183,7 +185,7 @@ impl Running<'_> {
     }
 
     /// Says how far it is.
-    fn tell(&self, output: &Output<'_>) -> Result<(), Error> {
+    pub(super) fn tell(&self, output: &Output<'_>) -> Result<(), Error> {
         let point = self.point()?;
         let lines = output.lines.as_ref().map_or(0, Lines::count) + point.lines;
         let (at, all, ty) = (point.at + 1, point.types.len(), output.choice.ty.name);
