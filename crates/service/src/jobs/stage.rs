@@ -215,6 +215,16 @@ impl Stage {
 
     /// Begins an export, as `Group/g?_type=Patient`; the id of its job.
     pub(super) async fn export(&self, path: &str) -> Result<Box<str>, Error> {
+        self.export_as(path, Bytes::new(), Handling::Strict).await
+    }
+
+    /// The same with a body, and unknown parameters treated so.
+    pub(super) async fn export_as(
+        &self,
+        path: &str,
+        body: Bytes,
+        handling: Handling,
+    ) -> Result<Box<str>, Error> {
         let (place, query) = path.split_once('?').unwrap_or((path, ""));
         let (ty, id) = place.split_once('/').unwrap_or((place, ""));
         let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
@@ -226,12 +236,10 @@ impl Stage {
             query: pairs
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect(),
-            body: Bytes::new(),
+            body,
         };
         let url = format!("http://localhost/fhir/{path}");
-        self.service
-            .export(&self.cx(), call, (Handling::Strict, url))
-            .await
+        self.service.export(&self.cx(), call, (handling, url)).await
     }
 
     /// Waits until a job is over: its manifest.

@@ -45,6 +45,24 @@ impl<'a> Arguments<'a> {
         query: &'a [(String, String)],
         body: Option<Node<'a>>,
     ) -> Result<Self, Error> {
+        Self::read_if(operation, query, body, |_| true)
+    }
+
+    /// The same, but that what the operation does not take is left out.
+    pub(crate) fn read_known(
+        operation: &'static Operation,
+        query: &'a [(String, String)],
+        body: Option<Node<'a>>,
+    ) -> Result<Self, Error> {
+        Self::read_if(operation, query, body, |name| operation.takes(name))
+    }
+
+    fn read_if(
+        operation: &'static Operation,
+        query: &'a [(String, String)],
+        body: Option<Node<'a>>,
+        is_read: impl Fn(&str) -> bool,
+    ) -> Result<Self, Error> {
         let mut arguments = Self {
             given: Vec::new(),
             search: Vec::new(),
@@ -54,14 +72,17 @@ impl<'a> Arguments<'a> {
             match name.as_str() {
                 CURSOR => arguments.cursor = Some(value),
                 "_format" | "_pretty" => {}
-                name => arguments.add(operation, name, Given::Text(value))?,
+                name if is_read(name) => arguments.add(operation, name, Given::Text(value))?,
+                _ => {}
             }
         }
         match body {
             Some(body) if is_parameters(body) => {
                 for parameter in items(body, "parameter") {
                     let (name, value) = named(parameter)?;
-                    arguments.add(operation, &name, Given::Node(value))?;
+                    if is_read(&name) {
+                        arguments.add(operation, &name, Given::Node(value))?;
+                    }
                 }
             }
             Some(body) => {

@@ -62,9 +62,10 @@ impl Service {
         };
         let body = document.as_ref().map(|document| document.root());
         let lenient = handling == Handling::Lenient;
-        let known = |(name, _): &&(String, String)| !lenient || operation.takes(name);
-        let query: Vec<_> = call.query.iter().filter(known).cloned().collect();
-        let arguments = Arguments::read(operation, &query, body)?;
+        let arguments = match lenient {
+            true => Arguments::read_known(operation, &call.query, body)?,
+            false => Arguments::read(operation, &call.query, body)?,
+        };
         let level = match (ty, call.id) {
             (None, _) => Level::System,
             (Some(_), "") => Level::Patient,

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use serde_json::{Value, json};
 
 use crate::error::Kind;
+use crate::fhir::Handling;
 use crate::jobs::stage::{Exported, Stage};
 
 /// Numbers that look random, and are the same in each run (xorshift64).
@@ -162,4 +163,24 @@ async fn members_of_groups_that_are_members_are_members() {
     let refused = stage.export("Group/d0").await.unwrap_err();
     assert_eq!(refused.kind(), Kind::Unprocessable);
     stage.export("Group/d15").await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_not_known_is_refused_or_left_out() {
+    let stage = Stage::new(7).await;
+    let body = json!({"resourceType": "Parameters", "parameter": [
+        {"name": "_type", "valueString": "Patient"},
+        {"name": "organizeOutputBy", "valueString": "Patient"}]});
+    let in_url = "?_type=Patient&organizeOutputBy=Patient";
+    for (path, body) in [(in_url, String::new()), ("", body.to_string())] {
+        let strict = stage.export_as(path, body.clone().into(), Handling::Strict);
+        assert_eq!(strict.await.unwrap_err().kind(), Kind::Invalid, "{path}");
+        let lenient = stage.export_as(path, body.into(), Handling::Lenient);
+        lenient.await.unwrap();
+    }
+    // What is known is never left out.
+    let body = json!({"resourceType": "Parameters", "parameter": [
+        {"name": "_type", "valueString": "Nothing"}]});
+    let refused = stage.export_as("", body.to_string().into(), Handling::Lenient);
+    assert_eq!(refused.await.unwrap_err().kind(), Kind::Invalid);
 }
