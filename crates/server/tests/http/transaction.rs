@@ -323,3 +323,103 @@ fn only_batches_and_transactions_are_taken() {
         .expect(200);
     assert_eq!(empty.json()["type"], "transaction-response");
 }
+
+/// Parameters that give a patient to be matched, and others.
+fn parameters(of: Value) -> Value {
+    json!({"resourceType": "Parameters", "parameter": of})
+}
+
+#[test]
+fn a_batch_has_operations_by_post() {
+    let project = project("batch-operations");
+    project.put(&patient("a")).expect(201);
+    let meta = parameters(json!([{"name": "meta", "valueMeta": {"tag": [{"code": "x"}]}}]));
+    let entries = json!([
+        {"resource": meta, "request": request("POST", "Patient/a/$meta-add")},
+        {"resource": parameters(json!([{"name": "resource", "resource": patient("a")}])),
+            "request": request("POST", "Patient/$match")},
+        {"resource": patient("a"), "request": request("POST", "Patient/$validate?mode=create")},
+        {"request": request("POST", "Patient/a/$everything?_count=1")},
+        {"request": request("POST", "Patient/none/$everything")},
+        {"request": request("POST", "Observation/$match")},
+        {"request": request("POST", "$nothing")},
+        {"request": request("POST", "$export")},
+        {"request": request("POST", "a/b/c/$meta")},
+        {"resource": patient("a"), "request": request("POST", "Patient/a/$meta-add")},
+    ]);
+    let answer = project
+        .post("", &bundle("batch", entries.clone()))
+        .expect(200);
+    let expect = [
+        "200", "200", "200", "200", "404", "404", "404", "400", "400", "400",
+    ];
+    assert_eq!(statuses(&answer), expect);
+    let shown = |entry: usize| answer.json()["entry"][entry]["resource"]["resourceType"].clone();
+    let types = [0, 1, 2, 3].map(shown);
+    assert_eq!(
+        types,
+        ["Parameters", "Bundle", "OperationOutcome", "Bundle"]
+    );
+    assert_eq!(project.get("Patient?_tag=x").json()["total"], 1);
+    // As it is with each alone: refused, and in the audit by name.
+    let weak = project.with(&project.client("weak", "system/Patient.s"));
+    let answer = weak.post("", &bundle("batch", entries)).expect(200);
+    let expect = [
+        "403", "200", "200", "403", "403", "403", "404", "400", "400", "403",
+    ];
+    assert_eq!(statuses(&answer), expect);
+    let refused =
+        project.get("AuditEvent?outcome=4&agent:identifier=urn:salus:subject|Client/weak");
+    // As Base64 of its name.
+    assert!(refused.expect(200).body.contains("JG1ldGEtYWRk"));
+}
+
+#[test]
+fn a_transaction_has_operations_that_write_nothing() {
+    let project = project("transaction-operations");
+    let put = json!({"resource": patient("a"), "request": request("PUT", "Patient/a")});
+    let entries = json!([
+        {"request": request("POST", "Patient/a/$everything")},
+        put,
+        {"resource": parameters(json!([{"name": "resource", "resource": patient("a")}])),
+            "request": request("POST", "Patient/$match")},
+        {"request": request("POST", "Patient/none/$everything")},
+    ]);
+    let answer = project
+        .post("", &bundle("transaction", entries))
+        .expect(200);
+    assert_eq!(statuses(&answer), ["200", "201", "200", "404"]);
+    // They see what was committed.
+    assert_eq!(answer.json()["entry"][0]["resource"]["total"], 1);
+    for url in [
+        "Patient/b/$meta-add",
+        "Patient/$merge",
+        "$purge-history",
+        "$reindex",
+        "$export",
+        "$import",
+    ] {
+        let put = json!({"resource": patient("b"), "request": request("PUT", "Patient/b")});
+        let entries = json!([put, {"request": request("POST", url)}]);
+        let answer = project
+            .post("", &bundle("transaction", entries))
+            .expect(400);
+        assert!(
+            answer.body.contains("Bundle.entry[1]: an operation"),
+            "{url}"
+        );
+        project.get("Patient/b").expect(404);
+    }
+    let composition = json!({"resourceType": "Composition", "id": "c", "status": "final",
+        "type": {"text": "x"}, "date": "2020", "author": [{"reference": "Patient/a"}], "title": "x"});
+    project.put(&composition).expect(201);
+    let entries = json!([
+        {"request": request("POST", "Composition/c/$document")},
+        {"request": request("POST", "Composition/c/$document?persist=true")},
+    ]);
+    let answer = project
+        .post("", &bundle("transaction", entries))
+        .expect(200);
+    assert_eq!(statuses(&answer), ["200", "400"]);
+    assert_eq!(project.count("Bundle"), 0);
+}

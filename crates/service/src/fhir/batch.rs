@@ -8,9 +8,10 @@ use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use salus_auth::Grant;
 use salus_fhir::issue::operation_outcome;
+use salus_fhir::json::Node;
 
 use super::WriteOptions;
-use super::bundle::{Asks, BundleOptions, Request, Returns};
+use super::bundle::{self, Asks, BundleOptions, Request, Returns};
 use super::create::CreateOptions;
 use super::operations::Invocation;
 use super::read::ReadConditions;
@@ -47,10 +48,9 @@ impl Service {
             // No client can send such a key: a header has no zero byte.
             let key = options.idempotency_key.as_ref();
             let key = key.map(|key| format!("{key}\0{index}"));
-            let is_get = matches!(&request, Ok(request) if matches!(request.asks, Asks::Get));
-            let shown = match is_get {
-                true => Returns::Representation,
-                false => options.returns,
+            let shown = match &request {
+                Ok(request) => request.shown(options.returns),
+                Err(_) => options.returns,
             };
             let reply = match request {
                 Ok(request) => self.batch_entry(cx, request, options, key),
@@ -80,6 +80,9 @@ impl Service {
     ) -> BoxFuture<'a, Result<Reply, Error>> {
         match request.asks {
             Asks::Get => Box::pin(self.entry_get(cx, request.url, options)),
+            Asks::Operate { resource } => {
+                Box::pin(self.entry_operate(cx, request.url, (true, resource)))
+            }
             Asks::Create {
                 ty,
                 resource,
@@ -141,19 +144,11 @@ impl Service {
     ) -> Result<Reply, Error> {
         let (path, query) = url.split_once('?').unwrap_or((url, ""));
         let parameters = search::pairs(query);
+        if bundle::operation(url).is_some() {
+            return self.entry_operate(cx, url, (false, None)).await;
+        }
         let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
         match segments.as_slice() {
-            [on @ .., last] if last.starts_with('$') && on.len() <= 2 => {
-                let call = Invocation {
-                    name: &last[1..],
-                    ty: on.first().copied().unwrap_or_default(),
-                    id: on.get(1).copied().unwrap_or_default(),
-                    posted: false,
-                    query: parameters,
-                    body: Bytes::new(),
-                };
-                self.operate(cx, call).await
-            }
             ["_history"] => self.history_system(cx, parameters).await,
             [ty] if !ty.is_empty() => self.search(cx, ty, parameters, options.handling).await,
             [ty, "_history"] => self.history_type(cx, ty, parameters).await,
@@ -172,9 +167,48 @@ impl Service {
                 self.search_compartment(cx, of, member, parameters, options.handling)
                     .await
             }
-            _ => Err(Error::invalid(
-                "the url of the entry is not one served here",
-            )),
+            _ => Err(Error::invalid(NOT_SERVED)),
+        }
+    }
+
+    /// An operation among the entries, with what it is given; `posted` if it
+    /// may change something.
+    pub(super) async fn entry_operate(
+        &self,
+        cx: &Context,
+        url: &str,
+        (posted, resource): (bool, Option<Node<'_>>),
+    ) -> Result<Reply, Error> {
+        let (path, query) = url.split_once('?').unwrap_or((url, ""));
+        let path = path.trim_start_matches('/');
+        let (on, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let (ty, id) = on.split_once('/').unwrap_or((on, ""));
+        let name = name.strip_prefix('$').filter(|_| !id.contains('/'));
+        let body = resource.map(|resource| Bytes::copy_from_slice(resource.raw().as_bytes()));
+        let call = Invocation {
+            name: name.ok_or_else(|| Error::invalid(NOT_SERVED))?,
+            ty,
+            id,
+            posted,
+            query: search::pairs(query),
+            body: body.unwrap_or_default(),
+        };
+        self.operate(cx, call).await
+    }
+}
+
+const NOT_SERVED: &str = "the url of the entry is not one served here";
+
+impl Request<'_> {
+    /// What is shown of its answer: all that it asked for, or of a write what
+    /// the client wants.
+    pub(super) fn shown(&self, of_writes: Returns) -> Returns {
+        match self.asks {
+            Asks::Get | Asks::Operate { .. } => Returns::Representation,
+            Asks::Create { .. }
+            | Asks::Update { .. }
+            | Asks::Patch { .. }
+            | Asks::Delete { .. } => of_writes,
         }
     }
 }

@@ -58,6 +58,11 @@ pub(super) struct Request<'a> {
 pub(super) enum Asks<'a> {
     /// `GET` or `HEAD` of anything.
     Get,
+    /// `POST …/$name`
+    Operate {
+        /// Its Parameters, or the one resource that it takes.
+        resource: Option<Node<'a>>,
+    },
     /// `POST [type]`
     Create {
         ty: ResourceType,
@@ -171,6 +176,9 @@ fn request<'a>(index: usize, entry: Node<'a>, base: &str) -> Result<Request<'a>,
     };
     let asks = match method {
         "GET" | "HEAD" => Asks::Get,
+        "POST" if operation(url).is_some() => Asks::Operate {
+            resource: entry.get("resource"),
+        },
         "POST" => Asks::Create {
             ty: ty(url).ok_or_else(|| fault("its url is not a resource type"))?,
             resource: resource()?,
@@ -224,7 +232,9 @@ fn request<'a>(index: usize, entry: Node<'a>, base: &str) -> Result<Request<'a>,
 fn check_resource_type(asks: &Asks<'_>) -> Result<(), &'static str> {
     let (ty, resource) = match asks {
         Asks::Create { ty, resource, .. } | Asks::Update { ty, resource, .. } => (ty, resource),
-        Asks::Get | Asks::Patch { .. } | Asks::Delete { .. } => return Ok(()),
+        Asks::Get | Asks::Operate { .. } | Asks::Patch { .. } | Asks::Delete { .. } => {
+            return Ok(());
+        }
     };
     let named = resource.get("resourceType").and_then(Node::plain_str);
     if named == Some(ty.name) {
@@ -232,6 +242,12 @@ fn check_resource_type(asks: &Asks<'_>) -> Result<(), &'static str> {
     } else {
         Err("its resource is not of the type in its url")
     }
+}
+
+/// The name of the operation that a url calls, without the `$`.
+pub(super) fn operation(url: &str) -> Option<&str> {
+    let path = url.split('?').next().unwrap_or_default();
+    path.rsplit('/').next()?.strip_prefix('$')
 }
 
 fn ty(url: &str) -> Option<ResourceType> {

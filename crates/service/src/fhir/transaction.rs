@@ -16,9 +16,10 @@ use salus_fhir::validate;
 use salus_store::Record;
 
 use super::batch::{ANSWER_BYTES, write_answer};
-use super::bundle::{Asks, BundleOptions, Request, Returns};
+use super::bundle::{self, Asks, BundleOptions, Request, Returns};
 use super::check_writable;
 use super::delete::deleted;
+use super::operations;
 use super::patch::may_read;
 use super::receipt::Named;
 use super::reply::{Place, Reply, Status};
@@ -47,6 +48,7 @@ impl Service {
         named: Option<&Named>,
         options: &BundleOptions,
     ) -> Result<Reply, Error> {
+        requests.iter().try_for_each(check_operation)?;
         let grants = self.grants(cx, requests).await?;
         let grant = grants.iter().flatten().next().unwrap_or(grant);
         let returns = match options.returns {
@@ -84,7 +86,7 @@ impl Service {
         let mut grants = Vec::with_capacity(requests.len());
         for request in requests {
             let (what, action, ty, id) = match request.asks {
-                Asks::Get => {
+                Asks::Get | Asks::Operate { .. } => {
                     grants.push(None);
                     continue;
                 }
@@ -194,7 +196,20 @@ impl Service {
             match answer {
                 Some(reply) => write_answer(&mut bundle, Ok(reply), returns),
                 None => {
-                    let reply = Box::pin(self.entry_get(cx, request.url, options)).await;
+                    let reply = match request.asks {
+                        // Not as one that may change something.
+                        Asks::Operate { resource } => {
+                            let given = (false, resource);
+                            Box::pin(self.entry_operate(cx, request.url, given)).await
+                        }
+                        Asks::Get
+                        | Asks::Create { .. }
+                        | Asks::Update { .. }
+                        | Asks::Patch { .. }
+                        | Asks::Delete { .. } => {
+                            Box::pin(self.entry_get(cx, request.url, options)).await
+                        }
+                    };
                     write_answer(&mut bundle, reply, Returns::Representation);
                 }
             }
@@ -210,8 +225,29 @@ impl Service {
 fn may_see_all(cx: &Context, requests: &[Request<'_>]) -> bool {
     requests.iter().all(|request| match request.asks {
         Asks::Patch { ty, .. } => may_read(cx, ty),
-        Asks::Get | Asks::Create { .. } | Asks::Update { .. } | Asks::Delete { .. } => true,
+        Asks::Get
+        | Asks::Operate { .. }
+        | Asks::Create { .. }
+        | Asks::Update { .. }
+        | Asks::Delete { .. } => true,
     })
+}
+
+/// Operations are carried out behind the commit, so that what they changed
+/// would not be all or nothing with the rest.
+fn check_operation(request: &Request<'_>) -> Result<(), Error> {
+    let Asks::Operate { .. } = request.asks else {
+        return Ok(());
+    };
+    let name = bundle::operation(request.url).unwrap_or_default();
+    if !operations::only_writes(name) {
+        return Ok(());
+    }
+    let index = request.index;
+    Err(Error::invalid(format!(
+        "Bundle.entry[{index}]: an operation that changes something cannot be part of a \
+         transaction; send it by itself or in a batch"
+    )))
 }
 
 /// A fault of an entry's resource, with its place in the bundle.

@@ -228,6 +228,12 @@ struct Asked<'a> {
     arguments: Arguments<'a>,
 }
 
+/// Whether what an operation of this name is for changes something, now or later.
+pub(crate) fn only_writes(name: &str) -> bool {
+    let mut named = OPERATIONS.iter().filter(|known| known.name == name);
+    named.any(|operation| operation.only_writes() || operation.code == Code::Aside)
+}
+
 impl Service {
     /// Carries out an operation.
     pub async fn operate(&self, cx: &Context, call: Invocation<'_>) -> Result<Reply, Error> {
@@ -261,8 +267,7 @@ impl Service {
         call: &Invocation<'_>,
     ) -> Result<Reply, Error> {
         operation.check(ty, call.id)?;
-        // A document may be kept, but need not be.
-        if operation.affects_state && !call.posted && operation.code != Code::Document {
+        if operation.only_writes() && !call.posted {
             return Err(Error::invalid(
                 "this operation changes something; send it by POST",
             ));
@@ -354,6 +359,11 @@ impl Operation {
             Some(_) if self.level == [Level::System] => false,
             Some(ty) => self.types.is_empty() || self.types.contains(&ty.name),
         }
+    }
+
+    fn only_writes(&self) -> bool {
+        // A document may be kept, but need not be.
+        self.affects_state && self.code != Code::Document
     }
 
     /// Whether it has a parameter of this name.
