@@ -25,7 +25,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::rejection::RawPathParamsRejection;
-use axum::extract::{RawPathParams, Request};
+use axum::extract::{MatchedPath, RawPathParams, Request};
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter};
 use futures_util::FutureExt;
@@ -186,7 +186,7 @@ impl App {
         if !cors::is_preflight(request.method(), request.headers()) {
             return match *request.method() {
                 // The router tells the methods, here and where it refuses one.
-                Method::OPTIONS => self.answer_at_once("options", Ok(nothing()), request),
+                Method::OPTIONS => self.answer_at_once("options", Ok(options(request)), request),
                 _ => self.refuse("no-such-method", NO_SUCH_METHOD, request),
             };
         }
@@ -236,6 +236,18 @@ impl App {
         log(name, status, request_id, elapsed, cause.as_deref());
         response
     }
+}
+
+/// What a path takes: the router tells the methods, this the patches.
+fn options(request: &Request) -> Response {
+    let mut response = nothing();
+    let path = request.extensions().get::<MatchedPath>();
+    if path.is_some_and(|path| route::takes_patches(path.as_str())) {
+        // RFC 5789, 3.1
+        let headers = response.headers_mut();
+        headers.extend(media::patches().map(|types| (ACCEPT_PATCH, types)));
+    }
+    response
 }
 
 /// An answer of nothing but headers.

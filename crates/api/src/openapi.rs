@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderValue, Method, header};
-use salus_service::fhir::operations::OPERATIONS;
+use salus_service::fhir::operations::{Level, OPERATIONS};
 use salus_service::fhir::types::ResourceType;
 use serde_json::{Map, Value, json};
 
@@ -119,8 +119,14 @@ fn parameters(route: &Route, path: &str) -> Vec<Value> {
 /// The types that have the operation of a route; none is all of them.
 fn operation_types(route: &Route) -> Vec<&'static str> {
     let name = route.operation().trim_start_matches('$');
+    let level = match route.path {
+        path if path.contains("{id}") => Level::Instance,
+        path if path.contains("{type}") => Level::Type,
+        _ => Level::System,
+    };
     let named = OPERATIONS.iter().filter(|operation| operation.name == name);
     named
+        .filter(|operation| operation.level.contains(&level))
         .flat_map(|operation| operation.types.iter().copied())
         .collect()
 }

@@ -65,6 +65,18 @@ impl Mount {
     }
 }
 
+/// Whether a route of this path, as the router has it, takes a patch.
+pub(crate) fn takes_patches(path: &str) -> bool {
+    let mut patched = ROUTES.iter().filter(|route| route.method == Method::PATCH);
+    patched.any(|route| {
+        route
+            .mount
+            .paths(route.path)
+            .iter()
+            .any(|known| known == path)
+    })
+}
+
 fn below_endpoints(path: &str) -> [String; 2] {
     [format!("/fhir{path}"), format!("/p/{{project}}/fhir{path}")]
 }

@@ -213,6 +213,12 @@ impl Definitions {
         self.codes.get(url)
     }
 
+    /// Those code systems of which all concepts are known, by their URLs.
+    pub fn code_systems(&self) -> impl Iterator<Item = &CodeSystem> {
+        let all = self.codes.all();
+        all.filter(|system| system.content == Content::Complete)
+    }
+
     /// A value set by its canonical URL; a version after `|` is not looked at.
     #[must_use]
     pub fn value_set(&self, canonical: &str) -> Option<ValueSet<'_>> {

@@ -3,6 +3,8 @@
 //! <https://hl7.org/fhir/R4/capabilitystatement.html>
 
 use axum::response::Response;
+use http::StatusCode;
+use salus_fhir::definitions;
 use salus_fhir::search::Parameters;
 use salus_service::fhir::PatchFormat;
 use salus_service::fhir::binary::BINARY;
@@ -16,6 +18,9 @@ use super::preferences::Preferences;
 use crate::call::Call;
 use crate::failure::Failure;
 use crate::route::{Mount, ROUTES};
+
+/// When what is stated here changed.
+const DATE: &str = "2026-11-23";
 
 /// Interactions with one type, in the order in which the statement lists them.
 const OF_TYPE: [&str; 9] = [
@@ -34,6 +39,46 @@ const OF_SYSTEM: [&str; 4] = ["transaction", "batch", "history-system", "search-
 /// `GET [base]/metadata`
 pub(crate) async fn capabilities(call: &mut Call) -> Result<Response, Failure> {
     let wanted = Preferences::of(call)?;
+    let statement = match mode(call)? {
+        Mode::Full => full(call),
+        Mode::Normative => normative(full(call)),
+        Mode::Terminology => terminology(&call.cx.base),
+    };
+    let reply = Reply {
+        body: Some(statement.to_string().into()),
+        ..Reply::with(Status::Ok)
+    };
+    super::finish(call, &wanted, reply)
+}
+
+/// What is asked for: <https://hl7.org/fhir/R4/http.html#capabilities>.
+#[derive(Clone, Copy)]
+enum Mode {
+    Full,
+    Normative,
+    Terminology,
+}
+
+fn mode(call: &Call) -> Result<Mode, Failure> {
+    let mut mode = Mode::Full;
+    for (name, value) in call.query_pairs()? {
+        mode = match (&*name, &*value) {
+            ("mode", "full") => Mode::Full,
+            ("mode", "normative") => Mode::Normative,
+            ("mode", "terminology") => Mode::Terminology,
+            ("mode", _) => return Err(NO_SUCH_MODE),
+            (_, _) => mode,
+        };
+    }
+    Ok(mode)
+}
+
+const NO_SUCH_MODE: Failure = Failure::Http(
+    StatusCode::BAD_REQUEST,
+    "mode must be full, normative or terminology",
+);
+
+fn full(call: &Call) -> Value {
     let policy = call.service().cors(call.cx.scope);
     let pages = policy.is_some_and(|policy| !policy.origins.is_empty());
     let mut statement = statement(&call.cx.base, &call.cx.parameters);
@@ -41,11 +86,65 @@ pub(crate) async fn capabilities(call: &mut Call) -> Result<Response, Failure> {
     let settings = &call.app.settings;
     let limits = limits(settings.body_bytes_max, settings.binary_bytes_max);
     statement["rest"][0]["documentation"] = json!(limits);
-    let reply = Reply {
-        body: Some(statement.to_string().into()),
-        ..Reply::with(Status::Ok)
-    };
-    super::finish(call, &wanted, reply)
+    statement
+}
+
+/// The same without the elements that R4 marks as for trial use.
+fn normative(mut statement: Value) -> Value {
+    let rest = &mut statement["rest"][0];
+    without(rest, &["security"]);
+    for resource in rest["resource"].as_array_mut().into_iter().flatten() {
+        without(resource, &OF_TRIAL_USE);
+    }
+    statement
+}
+
+/// The elements of `CapabilityStatement.rest.resource` whose standards status is trial use.
+const OF_TRIAL_USE: [&str; 11] = [
+    "supportedProfile",
+    "versioning",
+    "readHistory",
+    "updateCreate",
+    "conditionalCreate",
+    "conditionalRead",
+    "conditionalUpdate",
+    "conditionalDelete",
+    "referencePolicy",
+    "searchInclude",
+    "searchRevInclude",
+];
+
+fn without(object: &mut Value, names: &[&str]) {
+    if let Some(members) = object.as_object_mut() {
+        members.retain(|name, _| !names.contains(&name.as_str()));
+    }
+}
+
+/// <https://hl7.org/fhir/R4/terminologycapabilities.html>: no operation of
+/// terminology is served, so it is about searches, and the code systems that
+/// every project knows.
+fn terminology(base: &str) -> Value {
+    let systems = definitions::r4().code_systems().map(|system| {
+        let mut listed = json!({"uri": system.url, "subsumption": true});
+        if !system.version.is_empty() {
+            listed["version"] = json!([{"code": system.version, "isDefault": true}]);
+        }
+        listed
+    });
+    json!({
+        "resourceType": "TerminologyCapabilities",
+        "status": "active",
+        "date": DATE,
+        "kind": "instance",
+        "description": "Searches know codes by value set and by subsumption (:in, :not-in, :above, \
+            :below), in the code systems listed here and those of the project. There are no \
+            operations of terminology.",
+        "software": {"name": "Salus", "version": env!("CARGO_PKG_VERSION")},
+        "implementation": {"description": "Salus", "url": base},
+        "codeSystem": systems.collect::<Vec<Value>>(),
+        // ValueSet?code= finds what a set names, not what it means.
+        "codeSearch": "explicit",
+    })
 }
 
 /// `GET [base]/$versions`
@@ -84,7 +183,7 @@ fn statement(base: &str, known: &Parameters) -> Value {
     let mut statement = json!({
         "resourceType": "CapabilityStatement",
         "status": "active",
-        "date": "2026-11-22",
+        "date": DATE,
         "kind": "instance",
         "instantiates": ["http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data"],
         "software": {"name": "Salus", "version": env!("CARGO_PKG_VERSION")},

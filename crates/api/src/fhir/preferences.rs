@@ -35,6 +35,12 @@ const NOT_ACCEPTABLE: Failure = Failure::Http(
     "this server answers in application/fhir+json and application/fhir+xml",
 );
 
+const UNKNOWN_PREFERENCE: Failure = Failure::Http(
+    StatusCode::BAD_REQUEST,
+    "Prefer may have return=minimal, return=representation, return=OperationOutcome, handling=strict, \
+     handling=lenient and respond-async; with handling=strict, nothing else",
+);
+
 const NOT_PRETTY: Failure = Failure::Http(StatusCode::BAD_REQUEST, "_pretty must be true or false");
 
 impl Return {
@@ -72,10 +78,7 @@ impl Preferences {
             media: call.wanted.media.ok_or(NOT_ACCEPTABLE)?,
             pretty: call.wanted.pretty,
         };
-        for value in call.headers.get_all("prefer") {
-            let tokens = value.to_str().unwrap_or_default().split([',', ';']);
-            tokens.for_each(|token| preferences.prefer(token.trim()));
-        }
+        preferences.prefer(&call.headers)?;
         Ok(preferences)
     }
 
@@ -90,22 +93,34 @@ impl Preferences {
         }
     }
 
-    /// Preferences and values that we do not know are ignored, and of those
-    /// that are there twice the first counts (RFC 7240, 2).
-    fn prefer(&mut self, token: &str) {
-        let returns = match token {
-            "return=minimal" => Some(Return::Minimal),
-            "return=representation" => Some(Return::Representation),
-            "return=OperationOutcome" => Some(Return::OperationOutcome),
-            _ => None,
-        };
-        self.returns = self.returns.or(returns);
-        match token {
-            "respond-async" => self.asynchronous = true,
-            "handling=strict" => self.handling = Handling::Strict,
-            "handling=lenient" => self.handling = Handling::Lenient,
-            _ => {}
+    /// Of those that are there twice the first counts (RFC 7240, 2). Those that
+    /// we do not know are ignored, unless the client asks us to be strict.
+    fn prefer(&mut self, headers: &http::HeaderMap) -> Result<(), Failure> {
+        let (mut handling, mut unknown) = (None, false);
+        for value in headers.get_all("prefer") {
+            // What is no text is nothing that we know.
+            let tokens = value.to_str().unwrap_or("?").split([',', ';']);
+            for token in tokens.map(str::trim).filter(|token| !token.is_empty()) {
+                match token {
+                    "return=minimal" => self.prefer_return(Return::Minimal),
+                    "return=representation" => self.prefer_return(Return::Representation),
+                    "return=OperationOutcome" => self.prefer_return(Return::OperationOutcome),
+                    "respond-async" => self.asynchronous = true,
+                    "handling=strict" => handling = handling.or(Some(Handling::Strict)),
+                    "handling=lenient" => handling = handling.or(Some(Handling::Lenient)),
+                    _ => unknown = true,
+                }
+            }
         }
+        if unknown && handling == Some(Handling::Strict) {
+            return Err(UNKNOWN_PREFERENCE);
+        }
+        self.handling = handling.unwrap_or(self.handling);
+        Ok(())
+    }
+
+    fn prefer_return(&mut self, returns: Return) {
+        self.returns = self.returns.or(Some(returns));
     }
 
     /// The same for the entries of a bundle.

@@ -35,6 +35,7 @@ pub(super) fn parameters() -> Value {
         "_pretty": query("_pretty", json!({"type": "boolean"})),
         "_count": query("_count", json!({"type": "integer", "minimum": 0})),
         "_since": query("_since", json!({"type": "string"})),
+        "mode": query("mode", json!({"enum": ["full", "normative", "terminology"]})),
         "_summary": query("_summary", json!({"enum": ["true", "text", "data", "count", "false"]})),
         "_elements": query("_elements", json!({"type": "string"})),
         // Whatever the type of resource, or the operation, has.
@@ -89,7 +90,8 @@ pub(super) fn taken(route: &Route) -> &'static [&'static str] {
         ],
         "patch" | "delete" => &["Prefer", "If-Match", "If-None-Match", "Idempotency-Key"],
         "transaction" => &["Prefer", "Idempotency-Key"],
-        "capabilities" | "$versions" | "job" | "job-cancel" | "job-file" => &[],
+        "capabilities" => &["mode"],
+        "$versions" | "job" | "job-cancel" | "job-file" => &[],
         name if name.starts_with("history-") => &["_count", "_since", "search"],
         name if name.starts_with("conditional-") => &[
             "search",
@@ -247,7 +249,10 @@ pub(super) fn success(route: &Route, status: u16) -> Value {
     let (ty, schema) = match (route.mount, route.name) {
         (_, "metrics") => ("application/openmetrics-text", json!({"type": "string"})),
         (_, "setup" | "setup-page") => ("text/html", json!({"type": "string"})),
-        (Mount::Fhir, "capabilities") => (FHIR_JSON, named("CapabilityStatement")),
+        (Mount::Fhir, "capabilities") => {
+            let modes = ["CapabilityStatement", "TerminologyCapabilities"].map(named);
+            (FHIR_JSON, json!({"anyOf": modes}))
+        }
         (Mount::Fhir, "job") => ("application/json", json!({"type": "object"})),
         (Mount::Fhir, "job-file") => ("application/fhir+ndjson", json!({"type": "string"})),
         (Mount::Fhir, "$versions") => (FHIR_JSON, named("Parameters")),

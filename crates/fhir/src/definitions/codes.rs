@@ -142,6 +142,10 @@ impl CodeSystems {
         }
     }
 
+    pub(super) fn all(&self) -> impl Iterator<Item = &CodeSystem> {
+        self.systems.iter()
+    }
+
     pub(super) fn get(&self, url: &str) -> Option<&CodeSystem> {
         let is = |at: usize| self.systems.get(at).is_some_and(|s| s.url == url);
         self.systems.get(self.by_url.find(url, is)?)

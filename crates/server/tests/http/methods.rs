@@ -112,6 +112,63 @@ fn a_patch_of_another_type_is_told_which_there_are() {
     );
 }
 
+#[test]
+fn options_tell_which_patches_there_are() {
+    let project = project("methods-patches");
+    let listed = project.get("metadata").expect(200).json()["patchFormat"].clone();
+    for (path, patched) in [
+        ("Patient/a", true),
+        ("Patient", true),
+        ("Patient/a/_history", false),
+        ("Patient/_search", false),
+        ("metadata", false),
+        ("Patient/a/$everything", false),
+        ("", false),
+    ] {
+        let answer = project.send(project.request("OPTIONS", path)).expect(204);
+        let types = answer.header("accept-patch").map(|types| types.split(", "));
+        let types: Option<Vec<&str>> = types.map(Iterator::collect);
+        assert_eq!(
+            json!(types),
+            if patched { listed.clone() } else { Value::Null },
+            "{path}"
+        );
+        let allow = answer.header("allow").unwrap();
+        assert_eq!(allow.contains("PATCH"), patched, "{path}");
+    }
+}
+
+#[test]
+fn who_asks_to_be_strict_hears_of_preferences_that_are_not_known() {
+    let project = project("methods-prefer");
+    for (prefer, status) in [
+        ("return=everything", 201),
+        ("handling=strict", 201),
+        ("handling=strict, return=minimal", 201),
+        ("handling=lenient; return=everything", 201),
+        ("handling=lenient, handling=strict, return=everything", 201),
+        ("handling=strict, return=everything", 400),
+        ("wait=10; handling=strict", 400),
+        ("handling=sometimes, handling=strict", 400),
+    ] {
+        let request = project
+            .request("POST", "Patient")
+            .header("Content-Type", "application/fhir+json")
+            .header("Prefer", prefer);
+        let request = request.body(r#"{"resourceType":"Patient"}"#);
+        let answer = project.send(request).expect(status);
+        assert_eq!(
+            answer.body.contains("return=OperationOutcome"),
+            status == 400,
+            "{prefer}"
+        );
+    }
+    assert_eq!(project.count("Patient"), 5);
+    let search = project.request("GET", "Patient?what=1");
+    let search = search.header("Prefer", "handling=lenient, handling=strict");
+    project.send(search).expect(200);
+}
+
 /// What a read shows by these parameters and `Accept`: its members but for `meta`.
 #[track_caller]
 fn check_read(project: &Project, query: &str, accept: &str, members: &[&str]) {

@@ -419,6 +419,57 @@ fn the_capability_statement_is_valid_and_true() {
         .for_each(|resource| check_taken(&project, resource));
 }
 
+#[test]
+fn capabilities_come_in_three_modes() {
+    let project = project("rest-modes");
+    let get = |mode: &str| {
+        let request = project.request("GET", &format!("metadata?mode={mode}"));
+        project.send(request.without("Authorization"))
+    };
+    let full = project.get("metadata").expect(200).json();
+    assert_eq!(get("full").expect(200).json(), full);
+    let normative = get("normative").expect(200).json();
+    let patient = |statement: &Value| statement["rest"][0]["resource"][0].clone();
+    assert!(full["rest"][0]["security"].is_object());
+    assert!(normative["rest"][0].get("security").is_none());
+    assert!(patient(&full).get("searchInclude").is_some());
+    let kept: Vec<String> = patient(&normative)
+        .as_object()
+        .unwrap()
+        .keys()
+        .cloned()
+        .collect();
+    for name in ["type", "interaction", "searchParam"] {
+        assert!(kept.iter().any(|key| key == name), "{name}");
+        assert_eq!(patient(&normative)[name], patient(&full)[name]);
+    }
+    assert!(
+        !kept
+            .iter()
+            .any(|key| key == "versioning" || key == "searchInclude")
+    );
+    let terminology = get("terminology").expect(200);
+    for answer in [&get("normative"), &terminology] {
+        let limits = salus_fhir::json::Limits::default();
+        let text = answer.body.clone().into_bytes();
+        let document = salus_fhir::json::Document::parse(text, &limits).unwrap();
+        salus_fhir::validate::resource(document.root()).unwrap();
+    }
+    let terminology = terminology.json();
+    assert_eq!(terminology["resourceType"], "TerminologyCapabilities");
+    // What is listed is known to searches.
+    let systems = terminology["codeSystem"].as_array().unwrap();
+    let has = |url: &str| systems.iter().any(|system| system["uri"] == url);
+    assert!(has("http://hl7.org/fhir/administrative-gender"));
+    assert!(!has("http://snomed.info/sct"));
+    let below = "Patient?gender:below=http://hl7.org/fhir/administrative-gender|male";
+    project.get(below).expect(200);
+    for mode in ["", "Full", "all"] {
+        let answer = get(mode).expect(400);
+        assert!(answer.body.contains("full, normative or terminology"));
+    }
+}
+
 /// Every operation that the statement names has a definition where it says.
 #[track_caller]
 fn check_defined(project: &Project, statement: &Value) {
