@@ -44,6 +44,8 @@ pub(crate) struct Call {
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Body,
+    /// Why a body that was taken could not be read.
+    pub(crate) unreadable: Option<Failure>,
 }
 
 impl Call {
@@ -75,9 +77,23 @@ impl Call {
     pub(crate) async fn take_body(&mut self) -> Result<Bytes, Failure> {
         let body = self.take_text().await?;
         match format::sent(&self.headers) {
-            Some(sent) if sent.is_xml() => json_of(body, self.app.settings.body_bytes_max).await,
+            Some(sent) if sent.is_xml() => {
+                let read = json_of(body, self.app.settings.body_bytes_max).await;
+                read.or_else(|failure| self.set_aside(failure))
+            }
             Some(_) | None => Ok(body),
         }
+    }
+
+    /// That a body cannot be read is told when policy has decided, as of JSON:
+    /// the use case gets a text that is no JSON, and what it says of that
+    /// becomes this.
+    fn set_aside(&mut self, failure: Failure) -> Result<Bytes, Failure> {
+        if !matches!(failure, Failure::Unreadable(_)) {
+            return Err(failure);
+        }
+        self.unreadable = Some(failure);
+        Ok(Bytes::from_static(b"<"))
     }
 
     /// The whole body as it was sent, but for its coding.

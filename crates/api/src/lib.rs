@@ -345,10 +345,17 @@ async fn handle(
         method: parts.method,
         headers: parts.headers,
         body,
+        unreadable: None,
     };
     let answer = match asynchronous {
         true => fhir::defer(&mut call, &route.method).await,
         false => (route.handler)(&mut call).await,
+    };
+    let answer = match (call.unreadable.take(), answer) {
+        (Some(unreadable), Err(Failure::Service(error))) if error.kind().status().0 == 400 => {
+            Err(Failure::Told(Box::new(unreadable)))
+        }
+        (_, answer) => answer,
     };
     let unread = matches!(answer, Err(Failure::Http(..) | Failure::Unreadable(_)));
     if let (true, Access::Token(what)) = (unread, route.access) {

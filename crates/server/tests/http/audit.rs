@@ -240,11 +240,6 @@ fn what_could_not_be_read_is_told_too() {
         "create C 4",
     );
     check(
-        with("POST", "Patient", ty, "application/fhir+xml"),
-        400,
-        "create C 4",
-    );
-    check(
         with("DELETE", "Patient/p", "If-Match", "two"),
         400,
         "delete D 4 Patient/p",

@@ -277,3 +277,37 @@ fn xml_that_fhir_forbids_is_refused_with_its_place() {
         .expect(400);
     assert_eq!(project.count("Patient"), 0);
 }
+
+#[test]
+fn policy_decides_before_a_body_is_read_in_either_format() {
+    let project = project("xml-policy");
+    let weak = project.with(&project.client("weak", "system/Observation.cruds"));
+    let json = "application/fhir+json";
+    for (method, path) in [
+        ("POST", "Patient"),
+        ("PUT", "Patient/a"),
+        ("PATCH", "Patient/a"),
+        ("POST", "Patient/$match"),
+        ("POST", "Patient/a/$meta-add"),
+        ("POST", "$purge-history"),
+    ] {
+        for (ty, body) in [(XML, "<Patient"), (json, "{")] {
+            let send = |project: &Project| {
+                let request = project.request(method, path).header("Content-Type", ty);
+                project.send(request.body(body))
+            };
+            send(&weak).expect(403);
+            let answer = match path {
+                "$purge-history" => continue,
+                _ => send(&project).expect(400),
+            };
+            let told = if ty == XML { "FHIR XML" } else { "JSON" };
+            assert!(answer.body.contains(told), "{path}: {}", answer.body);
+        }
+    }
+    // What cannot be read is in the audit once, as what it was to be.
+    let refused =
+        "AuditEvent?outcome=4&subtype=create&_count=100&agent:identifier=urn:salus:subject|";
+    let of_weak = project.get(&format!("{refused}Client/weak")).expect(200);
+    assert_eq!(of_weak.json()["entry"].as_array().unwrap().len(), 2);
+}
