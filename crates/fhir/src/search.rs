@@ -46,7 +46,7 @@ pub use operand::{ALTERNATIVES_MAX, Amount, Asking, Operand, Prefix};
 pub use parameters::{Behind, Building, Parameters};
 pub use query::{PARAMETERS_MAX, Problem, Search};
 pub use span::Span;
-pub use subset::Subset;
+pub use subset::{SUBSETTED, Subset};
 pub use text::{Piece, TextQuery};
 
 /// Which version of extraction made the rows of a record. Whoever changes what

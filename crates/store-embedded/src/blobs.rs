@@ -17,6 +17,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use salus_crypto::frames::{FRAME_BYTES, HEADER_BYTES_MAX, Header};
 use salus_store::{Blob, BlobReader, BlobWriter, Blobs, Error, Kind, NewBlob, Reply, Scope};
@@ -25,6 +26,7 @@ use tokio::task;
 pub(crate) use self::check::check;
 use self::read::Reader;
 use self::write::Writer;
+use crate::kv::folder_bytes;
 use crate::{Embedded, closed};
 
 /// So much is sealed or opened at once.
@@ -32,14 +34,14 @@ const PIECE_BYTES: usize = 4 * FRAME_BYTES;
 
 const NEW: &str = "new";
 
-/// Where the files are.
-pub(crate) struct Folder(PathBuf);
+/// Where the files are, and how long those of finished blobs are together.
+pub(crate) struct Folder(PathBuf, AtomicU64);
 
 impl Folder {
     /// Opens the folder of blobs of a store, or makes it, and removes what was
     /// never finished. Only who holds the store's lock may.
     pub(crate) fn open(store: &Path) -> Result<Self, Error> {
-        let folder = Self(store.join("blobs"));
+        let folder = Self(store.join("blobs"), AtomicU64::new(0));
         let new = folder.0.join(NEW);
         match std::fs::remove_dir_all(&new) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(trouble(error)),
@@ -47,7 +49,19 @@ impl Folder {
         }
         make_durable(store, &folder.0)?;
         make_durable(&folder.0, &new)?;
+        // Scope, shard, file.
+        let bytes = folder_bytes(&folder.0, 2);
+        folder.1.store(bytes, Ordering::Relaxed);
         Ok(folder)
+    }
+
+    /// Bytes of the files of all finished blobs.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.1.load(Ordering::Relaxed)
+    }
+
+    fn added(&self, bytes: u64) {
+        self.1.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Where a blob is written.
@@ -134,8 +148,16 @@ impl Folder {
     }
 
     fn remove(&self, scope: Scope, id: &str) -> Result<(), Error> {
-        match std::fs::remove_file(self.finished(scope, id)) {
-            Ok(()) => sync_folder(&self.shard(scope, shard(id))),
+        let path = self.finished(scope, id);
+        let bytes = path.metadata().map_or(0, |about| about.len());
+        match std::fs::remove_file(path) {
+            Ok(()) => {
+                let less = |all: u64| Some(all.saturating_sub(bytes));
+                let _ = self
+                    .1
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+                sync_folder(&self.shard(scope, shard(id)))
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(error) => Err(trouble(error)),
         }

@@ -361,7 +361,7 @@ pub(crate) fn wait_for<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-fn folder_bytes(dir: &Path, depth: u8) -> u64 {
+pub(crate) fn folder_bytes(dir: &Path, depth: u8) -> u64 {
     let Ok(entries) = std::fs::read_dir(dir) else {
         return 0;
     };

@@ -251,7 +251,7 @@ impl Store for Embedded {
     }
 
     fn disk_bytes(&self) -> u64 {
-        self.core.kv.disk_bytes()
+        self.core.kv.disk_bytes() + self.core.blobs.disk_bytes()
     }
 
     fn close(&self) -> Reply<'_, ()> {

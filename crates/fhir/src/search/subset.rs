@@ -22,8 +22,8 @@ pub enum Subset {
     Elements(Vec<&'static str>),
 }
 
-/// <https://hl7.org/fhir/R4/search.html#summary>
-const TAG: &str =
+/// The tag of a resource that is not whole: <https://hl7.org/fhir/R4/search.html#summary>
+pub const SUBSETTED: &str =
     r#"{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"}"#;
 
 impl Subset {
@@ -35,7 +35,7 @@ impl Subset {
         let id = ty.and_then(|ty| definitions.resource_named(&ty));
         let mut writing = Writing {
             definitions,
-            out: String::with_capacity(resource.raw().len() + TAG.len() + 16),
+            out: String::with_capacity(resource.raw().len() + SUBSETTED.len() + 16),
         };
         let mut members = Members::default();
         let mut has_meta = false;
@@ -65,7 +65,7 @@ impl Subset {
         }
         if !has_meta {
             members.begin(&mut writing.out, "meta");
-            writing.out.push_str(&format!(r#"{{"tag":[{TAG}]}}"#));
+            writing.out.push_str(&format!(r#"{{"tag":[{SUBSETTED}]}}"#));
         }
         writing.out.push('}');
         writing.out
@@ -148,7 +148,7 @@ impl Writing {
                 self.out.push(',');
             }
         }
-        self.out.push_str(TAG);
+        self.out.push_str(SUBSETTED);
         self.out.push_str("]}");
     }
 
@@ -203,12 +203,12 @@ mod tests {
 
     const TAGGED: &str = r#""tag":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"}]"#;
 
-    /// `TAG` in what is expected stands for the tags of a part.
+    /// `SUBSETTED` in what is expected stands for the tags of a part.
     #[track_caller]
     fn check(subset: &Subset, resource: &str, expected: &str) {
         let document = Document::parse(resource.into(), &Limits::default()).unwrap();
         let found = subset.of(document.root());
-        assert_eq!(found, expected.replace("TAG", TAGGED));
+        assert_eq!(found, expected.replace("SUBSETTED", TAGGED));
         // A part of a part of the same kind is the same.
         let again = Document::parse(found.clone().into(), &Limits::default()).unwrap();
         assert_eq!(subset.of(again.root()), found);
@@ -221,7 +221,7 @@ mod tests {
         check(
             &Subset::Summary,
             HEART,
-            r#"{"resourceType":"Observation","id":"1","meta":{"versionId":"2",TAG},"status":"final","_status":{"id":"s"},"code":{"text":"x"},"valueQuantity":{"value":1.50},"component":[{"code":{"text":"y"},"valueString":"z"}]}"#,
+            r#"{"resourceType":"Observation","id":"1","meta":{"versionId":"2",SUBSETTED},"status":"final","_status":{"id":"s"},"code":{"text":"x"},"valueQuantity":{"value":1.50},"component":[{"code":{"text":"y"},"valueString":"z"}]}"#,
         );
     }
 
@@ -230,7 +230,7 @@ mod tests {
         check(
             &Subset::Text,
             HEART,
-            r#"{"resourceType":"Observation","id":"1","meta":{"versionId":"2",TAG},"text":{"status":"empty","div":"d"},"status":"final","_status":{"id":"s"},"code":{"text":"x"}}"#,
+            r#"{"resourceType":"Observation","id":"1","meta":{"versionId":"2",SUBSETTED},"text":{"status":"empty","div":"d"},"status":"final","_status":{"id":"s"},"code":{"text":"x"}}"#,
         );
         check(
             &Subset::Data,
@@ -240,12 +240,12 @@ mod tests {
         check(
             &Subset::Elements(vec!["value"]),
             HEART,
-            r#"{"resourceType":"Observation","id":"1","meta":{"versionId":"2",TAG},"status":"final","_status":{"id":"s"},"code":{"text":"x"},"valueQuantity":{"value":1.50}}"#,
+            r#"{"resourceType":"Observation","id":"1","meta":{"versionId":"2",SUBSETTED},"status":"final","_status":{"id":"s"},"code":{"text":"x"},"valueQuantity":{"value":1.50}}"#,
         );
         check(
             &Subset::Elements(Vec::new()),
             r#"{"resourceType":"Patient","meta":7,"name":[]}"#,
-            r#"{"resourceType":"Patient","meta":{TAG}}"#,
+            r#"{"resourceType":"Patient","meta":{SUBSETTED}}"#,
         );
     }
 

@@ -384,3 +384,75 @@ fn nobody_gives_a_binary_to_what_they_may_not_read() {
     assert_eq!(not.get(&own).expect(200).body, "x");
     assert_eq!(not.get("Binary").expect(200).found(), [own]);
 }
+
+/// Whether a resource says that it is not whole.
+fn is_part(resource: &Value) -> bool {
+    let tags = resource["meta"]["tag"].as_array().into_iter().flatten();
+    tags.filter(|tag| tag["code"] == "SUBSETTED").count() == 1
+}
+
+#[test]
+fn what_is_shown_without_its_content_says_so() {
+    let project = project("binary-part");
+    for (id, length) in [("long", 300_000), ("short", 10)] {
+        let is_long = length > 1000;
+        let path = format!("Binary/{id}");
+        let text = content(length);
+        let made = project
+            .send(project.upload("PUT", &path, "text/plain", &text))
+            .expect(201);
+        assert_eq!(is_part(&made.json()), is_long);
+        assert_eq!(made.json().get("data").is_none(), is_long);
+        let list = json!({"resourceType": "List", "id": format!("of-{id}"), "status": "current",
+            "mode": "working", "subject": {"reference": "Patient/p"},
+            "entry": [{"item": {"reference": path}}]});
+        project.put(&list).expect(201);
+        project.put(&json!({"resourceType": "Patient", "id": "p"}));
+        let of_list = format!("List?_id=of-{id}&_include=List:item");
+        let entries = [
+            json!({"request": {"method": "GET", "url": path}}),
+            json!({"request": {"method": "GET", "url": format!("{path}/_history/1")}}),
+        ];
+        let batch = json!({"resourceType": "Bundle", "type": "batch", "entry": entries});
+        let shown = [
+            project.get(&format!("Binary?_id={id}")),
+            project.get(&format!("{path}/_history")),
+            project.get("Binary/_history"),
+            project.get(&of_list),
+            project.get("Patient/p/$everything"),
+            project.post("", &batch),
+        ];
+        for answer in shown {
+            let bundle = answer.expect(200).json();
+            let entries = bundle["entry"].as_array().unwrap().iter();
+            let of_it = |entry: &&Value| {
+                entry["resource"]["resourceType"] == "Binary" && entry["resource"]["id"] == id
+            };
+            let found: Vec<&Value> = entries.filter(of_it).collect();
+            assert!(!found.is_empty(), "{bundle}");
+            for entry in found {
+                assert_eq!(entry["resource"].get("data").is_none(), is_long);
+                assert_eq!(is_part(&entry["resource"]), is_long, "{bundle}");
+            }
+        }
+        // Whole where its content is, and after it was stored as it was shown.
+        let whole = project.as_resource(&path);
+        assert!(!is_part(&whole) && whole["data"].is_string());
+        let shown = project.get(&format!("Binary?_id={id}")).json();
+        project.put(&shown["entry"][0]["resource"]).expect(200);
+        let again = project.as_resource(&path);
+        assert!(!is_part(&again));
+        assert_eq!(again["data"], whole["data"]);
+        let part = project.request("GET", &format!("{path}?_elements=data"));
+        assert!(is_part(&project.send(part).expect(200).json()));
+    }
+    // What becomes short is whole.
+    let patch = json!([{"op": "add", "path": "/data", "value": "QUJD"}]);
+    let request = project
+        .request("PATCH", "Binary/long")
+        .header("Content-Type", "application/json-patch+json");
+    project.send(request.body(patch.to_string())).expect(200);
+    let shown = project.get("Binary?_id=long").json()["entry"][0]["resource"].clone();
+    assert_eq!(shown["data"], "QUJD");
+    assert!(!is_part(&shown));
+}

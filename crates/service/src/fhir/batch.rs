@@ -11,6 +11,7 @@ use salus_fhir::issue::operation_outcome;
 use salus_fhir::json::Node;
 
 use super::WriteOptions;
+use super::binary::marked;
 use super::bundle::{self, Asks, BundleOptions, Request, Returns};
 use super::create::CreateOptions;
 use super::operations::Invocation;
@@ -223,7 +224,11 @@ pub(super) fn write_answer(
     match reply {
         Ok(reply) => {
             if let (Returns::Representation, Some(body)) = (returns, &reply.body) {
-                entry.json("resource", body);
+                match reply.content {
+                    // It is not read into a bundle.
+                    Some(_) => entry.json("resource", &marked(body.clone())),
+                    None => entry.json("resource", body),
+                };
             }
             let status = match reply.status {
                 Status::Ok => "200 OK",

@@ -6,7 +6,7 @@ use salus_auth::{Action, Grant, Target};
 use salus_fhir::search::Subset;
 use salus_store::{Content, Filter, Query, Record, Snapshot};
 
-use super::binary::is_binary;
+use super::binary::{is_binary, whole};
 use super::reply::{Reply, Status};
 use super::types::ResourceType;
 use super::{check_id, operations, resource_type, search};
@@ -203,6 +203,9 @@ impl Service {
         let mut reply = part_of(reply, subset);
         if is_binary(ty.kind) && reply.body.is_some() && subset.is_none_or(asked) {
             reply.content = self.content(cx, snapshot, (id, version)).await?;
+            if reply.content.is_some() && subset.is_none() {
+                reply.body = reply.body.map(whole);
+            }
         }
         Ok(reply)
     }

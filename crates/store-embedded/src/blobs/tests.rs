@@ -144,6 +144,26 @@ fn nothing_is_readable_in_a_file() {
 }
 
 #[test]
+fn the_space_that_blobs_take_is_known() {
+    let dir = TempDir::new().unwrap();
+    let room = Room::new(dir.path());
+    let store = room.open();
+    assert_eq!(store.core.blobs.disk_bytes(), 0);
+    let length = |path: &PathBuf| path.metadata().unwrap().len();
+    let long = length(&write(&room, &store, "long", 3 * FRAME_BYTES));
+    let short = length(&write(&room, &store, "short", 1));
+    assert_eq!(store.core.blobs.disk_bytes(), long + short);
+    assert!(store.disk_bytes() >= long + short);
+    for _ in 0..2 {
+        room.runtime.block_on(store.remove(SCOPE, "long")).unwrap();
+        assert_eq!(store.core.blobs.disk_bytes(), short);
+    }
+    drop(store);
+    let store = room.open();
+    assert_eq!(store.core.blobs.disk_bytes(), short);
+}
+
+#[test]
 fn what_a_crash_left_unfinished_is_removed() {
     let dir = TempDir::new().unwrap();
     let room = Room::new(dir.path());

@@ -182,7 +182,9 @@ impl Unfinished {
         core.keyring.sync().map_err(sealing)?;
         core.blobs.make_for(self.scope, id)?;
         let place = core.blobs.finished(self.scope, id);
+        let bytes = self.file.metadata().map_err(trouble)?.len();
         std::fs::rename(&self.temporary.0, place).map_err(trouble)?;
+        core.blobs.added(bytes);
         sync_folder(&core.blobs.shard(self.scope, shard(id)))
     }
 }

@@ -2,12 +2,13 @@
 //! (<https://hl7.org/fhir/R4/binary.html>).
 //!
 //! Up to 256 KiB, content stays in the record as `data`. What is longer is a
-//! blob of the store, and the record's text has no `data`. Which blob it is
-//! says a record beside each such version, a `Link`, committed with it: so
-//! no text that a client sends can name a blob. A version never changes its
-//! blob, and versions may share one.
+//! blob of the store, and the record's text has no `data` and is tagged as a part
+//! (`mark`). Which blob it is says a record beside each such version, a `Link`,
+//! committed with it: so no text that a client sends can name a blob. A version
+//! never changes its blob, and versions may share one.
 
 pub(crate) mod context;
+mod mark;
 mod place;
 mod raw;
 mod sweep;
@@ -25,6 +26,7 @@ use crate::Service;
 use crate::context::Context;
 use crate::error::{Error, Kind};
 
+pub(crate) use mark::{marked, whole};
 pub(crate) use place::Placed;
 pub use raw::{Raw, RawContent};
 pub(crate) use sweep::{Fresh, FreshBlobs};

@@ -7,10 +7,10 @@ use base64ct::{Base64, Encoding};
 use bytes::Bytes;
 use salus_fhir::issue::{Issue, IssueType};
 use salus_fhir::json::{Document, Limits, Node};
-use salus_fhir::splice::Splices;
 use salus_store::{BlobWriter, Content as Body, NewBlob, Put, SealKey, Snapshot};
 
 use super::context::{Belongs, reference};
+use super::mark::{shortened, unmarked};
 use super::{BLOB_PREFIX, Content, Fresh, INLINE_BYTES_MAX, Link, is_binary, missing};
 use crate::Service;
 use crate::context::Context;
@@ -90,12 +90,18 @@ impl Service {
                 check_base64(data)?;
                 None
             }
-            (None, Some(data)) => {
-                let placed = self.decoded(cx, &seal, data).await?;
-                write.set_text(without_data(binary).into());
-                Some(placed)
-            }
+            (None, Some(data)) => Some(self.decoded(cx, &seal, data).await?),
         };
+        match &placed {
+            Some(placed) if placed.bytes > 0 => write.set_text(shortened(binary).into()),
+            // A patch put `data` to what was marked.
+            None if data.is_some() && self.kept(snapshot, write.put()).await?.is_some() => {
+                if let Some(text) = unmarked(binary) {
+                    write.set_text(text.into());
+                }
+            }
+            Some(_) | None => {}
+        }
         write.set_seal(seal.clone());
         match placed {
             Some(placed) if placed.seal != seal => {
@@ -220,44 +226,4 @@ fn not_base64() -> Error {
         details.to_owned(),
     );
     Error::with_issues(Kind::Unprocessable, vec![issue])
-}
-
-/// The text of a resource without its member `data`.
-fn without_data(binary: Node<'_>) -> String {
-    let mut splices = Splices::new();
-    let members: Vec<Node<'_>> = binary.children().collect();
-    let at = members.iter().position(|node| node.key() == Some("data"));
-    if let Some(at) = at {
-        let data = members[at];
-        let span = match (at.checked_sub(1), members.get(at + 1)) {
-            (Some(before), _) => members[before].span().end..data.span().end,
-            (None, Some(next)) => data.member_span().start..next.member_span().start,
-            (None, None) => data.member_span(),
-        };
-        splices.replace(span, "");
-    }
-    splices.apply(binary)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn cut(text: &str, expected: &str) {
-        let document = Document::parse(text.to_owned().into(), &Limits::default()).unwrap();
-        assert_eq!(without_data(document.root()), expected);
-    }
-
-    #[test]
-    fn data_is_cut_out_wherever_it_stands() {
-        cut(r#"{"a":"b", "data" : "AA=="}"#, r#"{"a":"b"}"#);
-        cut(r#"{ "data":"AA==" , "a":"b"}"#, r#"{ "a":"b"}"#);
-        cut(
-            r#"{"a":1,"data":"AA==","b":{"data":1}}"#,
-            r#"{"a":1,"b":{"data":1}}"#,
-        );
-        cut(r#"{"data":"AA=="}"#, "{}");
-        cut(r#"{"a":1}"#, r#"{"a":1}"#);
-    }
 }

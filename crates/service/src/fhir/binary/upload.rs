@@ -10,7 +10,7 @@ use salus_store::SealKey;
 use serde_json::json;
 
 use super::context::Belongs;
-use super::{BINARY, INLINE_BYTES_MAX, Placed};
+use super::{BINARY, INLINE_BYTES_MAX, Placed, marked};
 use crate::Service;
 use crate::audit::entry::What;
 use crate::context::Context;
@@ -118,6 +118,7 @@ impl Service {
             ..cx.clone()
         };
         let text = text(id, sent, received.whole());
+        let is_part = matches!(&received.kept, Kept::Blob(placed) if placed.bytes > 0);
         let (blob, placed) = match received.kept {
             Kept::Whole(_) => (None, None),
             Kept::Blob(placed) => (Some(placed.blob.clone()), Some((placed, received.hash))),
@@ -139,7 +140,12 @@ impl Service {
             // It is certain that nothing names it. If this fails, it is found later.
             drop(self.blobs.remove(cx.scope, &blob).await);
         }
-        stored
+        let mut reply = stored?;
+        reply.body = reply.body.map(|text| match is_part {
+            true => marked(text),
+            false => text,
+        });
+        Ok(reply)
     }
 
     async fn receive(
