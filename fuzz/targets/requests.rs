@@ -16,6 +16,7 @@ use salus_fhir::validate;
 use salus_service::context::World;
 
 use salus_service::fhir::{BundleOptions, Handling, Returns};
+use salus_service::jobs::Origin;
 use salus_service::{Service, Settings};
 use salus_store::memory::Memory;
 
@@ -47,7 +48,7 @@ async fn answered(searches: &[&str], body: String) {
         store.clone(),
         store,
         Arc::new(Counted(AtomicU64::new(1))),
-        Settings::default(),
+        settings(),
         SecretKey::from_bytes([7; 32]),
     );
     let service = service.await.expect("a service in memory");
@@ -61,6 +62,8 @@ async fn answered(searches: &[&str], body: String) {
         idempotency_key: None,
     };
     let text = Bytes::from(body);
+    // Nobody does the job that this may begin.
+    let _ = service.import_files(&cx, text.clone(), String::new()).await;
     if let Ok(reply) = service.bundle(&cx, text, options).await {
         check_valid(reply.body.map(|body| body.to_vec()));
     }
@@ -80,6 +83,13 @@ async fn answered(searches: &[&str], body: String) {
             check_valid(reply.body.map(|body| body.to_vec()));
         }
     }
+}
+
+/// Files may be listed from one origin.
+fn settings() -> Settings {
+    let mut settings = Settings::default();
+    settings.jobs.import_origins = Origin::parse("https://a.example").into_iter().collect();
+    settings
 }
 
 /// An answer is a resource as good as those we ask for.

@@ -265,6 +265,26 @@ mod tests {
     }
 
     #[test]
+    fn imports_fetch_from_whole_origins_only() {
+        let origins =
+            |text| config(&["--import-origins", text]).map(|config| config.import_origins);
+        assert_eq!(config(&[]).unwrap().import_origins, []);
+        let two = origins("https://a.example,http://127.0.0.1:81").unwrap();
+        assert_eq!(two.len(), 2);
+        for text in [
+            "*",
+            "a.example",
+            "https://a.example/x",
+            "https://a:b@c.example",
+        ] {
+            assert!(
+                matches!(origins(text), Err(Error::ImportOrigin(_))),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
     fn unknown_settings_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("salus.toml");

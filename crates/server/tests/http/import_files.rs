@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::bulk::{lines, place, signed, wait};
 use crate::host::{Project, Server};
+use crate::serving::certificate;
 use crate::wire::{Answer, Request};
 
 /// A server that has files.
@@ -312,6 +313,86 @@ fn held(asked: Asked<'_>, hold: &Mutex<Receiver<()>>) -> std::io::Result<()> {
     asked.to.write_all(after.as_bytes())
 }
 
+/// Begins an import of the file that is held, and waits until it is held.
+fn begin_held(server: &Server, files: &Files) -> String {
+    let request = Request::new("POST", "/fhir/$import")
+        .header("Authorization", format!("Bearer {}", server.token()))
+        .header("Prefer", "respond-async")
+        .header("Content-Type", "application/json")
+        .body(files.list(&["/first", "/held"]).to_string());
+    let job = place(&server.send(request).expect(202));
+    loop {
+        let answer = server.admin("GET", &job, &Value::Null);
+        if answer.status == 429 {
+            continue;
+        }
+        let progress = answer.expect(202).header("x-progress").unwrap().to_owned();
+        if progress == "file 2 of 2, 5001 loaded" {
+            return job;
+        }
+    }
+}
+
+#[test]
+fn nobody_waits_for_a_file_that_does_not_come() {
+    let (_release, hold): (Sender<()>, Receiver<()>) = channel();
+    let hold = Mutex::new(hold);
+    let files = Files::serve(move |asked| {
+        let asked = Asked { before: 0, ..asked };
+        held(asked, &hold)
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let server = server(&folder.path().join("data"), &files, &[]);
+    let job = begin_held(&server, &files);
+    server.admin("DELETE", &job, &Value::Null).expect(202);
+    server.admin("GET", &job, &Value::Null).expect(404);
+    let found = server.admin("GET", "/fhir/Basic?_summary=count", &Value::Null);
+    assert_eq!(found.expect(200).json()["total"], 5001);
+    let request = files.list(&["/held"]);
+    let request = Request::new("POST", "/fhir/$import")
+        .header("Authorization", format!("Bearer {}", server.token()))
+        .header("Prefer", "respond-async")
+        .header("Content-Type", "application/json")
+        .body(request.to_string());
+    server.send(request).expect(202);
+    while files.asked().len() < 3 {
+        std::thread::yield_now();
+    }
+    let server = Arc::into_inner(server).unwrap();
+    assert!(server.stop().success());
+}
+
+#[test]
+fn a_file_over_tls_comes_from_the_host_that_was_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (chain, key, _) = certificate(folder.path());
+    let arguments = ["--demo=0", "--tls-certificate", &chain, "--tls-key", &key];
+    // Its metadata is a resource on a line that anyone may read.
+    let other = Server::start_on(&folder.path().join("other"), &arguments);
+    let port = other.ready["base"].as_str().unwrap().rsplit(':').next();
+    let port = port.unwrap().to_owned();
+    let origins = format!("--import-origins=https://localhost:{port},https://127.0.0.1:{port}");
+    let arguments = ["--demo=0", &origins, "--import-roots", &chain];
+    let server = Server::start_on(&folder.path().join("data"), &arguments);
+    let project = Project::create(&Arc::new(server), "tls");
+    let url = |host| json!({"url": format!("https://{host}:{port}/fhir/metadata")});
+    let list = json!({"input": [url("127.0.0.1"), url("localhost")]});
+    let job = place(&import(&project, &list).expect(202));
+    let manifest = wait(&project, &job).expect(200).json();
+    let output = &manifest["output"];
+    assert_eq!(
+        (&output[0]["count"], &output[0]["failed"]),
+        (&json!(0), &json!(1))
+    );
+    assert_eq!(
+        (&output[1]["count"], &output[1]["failed"]),
+        (&json!(1), &json!(0))
+    );
+    let told = lines(&project, &manifest, "error")[0]["issue"][0]["details"]["text"].to_string();
+    assert!(told.contains("cannot be trusted"), "{told}");
+    assert_eq!(project.count("CapabilityStatement"), 1);
+}
+
 #[test]
 fn an_import_goes_on_in_the_middle_of_a_file_after_a_crash() {
     let (release, hold): (Sender<()>, Receiver<()>) = channel();
@@ -321,22 +402,7 @@ fn an_import_goes_on_in_the_middle_of_a_file_after_a_crash() {
     let data = folder.path().join("data");
     let job = {
         let server = server(&data, &files, &[]);
-        let request = Request::new("POST", "/fhir/$import")
-            .header("Authorization", format!("Bearer {}", server.token()))
-            .header("Prefer", "respond-async")
-            .header("Content-Type", "application/json")
-            .body(files.list(&["/first", "/held"]).to_string());
-        let job = place(&server.send(request).expect(202));
-        loop {
-            let answer = server.admin("GET", &job, &Value::Null);
-            if answer.status == 429 {
-                continue;
-            }
-            let progress = answer.expect(202).header("x-progress").unwrap().to_owned();
-            if progress == "file 2 of 2, 5001 loaded" {
-                break job;
-            }
-        }
+        begin_held(&server, &files)
     };
     // It was killed when it was dropped.
     drop(release);

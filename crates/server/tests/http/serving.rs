@@ -74,7 +74,7 @@ fn flags_come_before_variables_before_the_file() {
 }
 
 /// A certificate for localhost and its key, as files.
-fn certificate(folder: &Path) -> (String, String, CertificateDer<'static>) {
+pub(crate) fn certificate(folder: &Path) -> (String, String, CertificateDer<'static>) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let (chain, key) = (folder.join("chain.pem"), folder.join("key.pem"));
     std::fs::write(&chain, made.cert.pem()).unwrap();

@@ -58,6 +58,9 @@ pub(crate) struct Import {
     /// What tells the file under way from a later one at its URL.
     #[serde(default)]
     version: Option<String>,
+    /// Files before this one that could not be had, one after the other.
+    #[serde(default)]
+    in_vain: u32,
     #[serde(default)]
     untold: Faults,
     /// Transactions since the place was kept.

@@ -28,8 +28,11 @@ use crate::jobs::files;
 use crate::jobs::record::{Job, Work};
 use crate::jobs::run::Running;
 
-/// How often a file is asked for while nothing of it comes, and the first pause between.
+/// How often a file is asked for while nothing of it comes.
 const ATTEMPTS_MAX: u32 = 6;
+/// After so many files in vain, others are asked for once only until one comes.
+const IN_VAIN_MAX: u32 = 3;
+/// The first pause between; each is twice as long as the one before.
 const PAUSE: Duration = Duration::from_millis(500);
 
 impl Service {
@@ -139,14 +142,19 @@ impl Running<'_> {
         let (mut attempts, mut reached) = (0, self.imported()?.at);
         loop {
             let unfetched = match self.try_file(file).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.imported_mut()?.in_vain = 0;
+                    return Ok(());
+                }
                 Err(Broken::Halted(halt)) => return Err(halt),
                 Err(Broken::Unfetched(unfetched)) => unfetched,
             };
             let at = self.imported()?.at;
             attempts = if at == reached { attempts + 1 } else { 1 };
             reached = at;
-            if !unfetched.later || attempts >= ATTEMPTS_MAX {
+            let patient = self.imported()?.in_vain < IN_VAIN_MAX;
+            if !unfetched.later || attempts >= ATTEMPTS_MAX || !patient {
+                self.imported_mut()?.in_vain += u32::from(unfetched.later);
                 let (origin, reason) = (origin(&file.url), unfetched.reason);
                 tracing::warn!(
                     file = at.file + 1,
