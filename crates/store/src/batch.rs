@@ -114,7 +114,10 @@ pub struct Purge {
 /// caller waits so long.
 #[derive(Clone)]
 #[expect(dead_code, reason = "they are only there to be dropped")]
-pub struct Held(Arc<dyn Any + Send + Sync>, Option<Arc<dyn Any + Send + Sync>>);
+pub struct Held(
+    Arc<dyn Any + Send + Sync>,
+    Option<Arc<dyn Any + Send + Sync>>,
+);
 
 impl Held {
     /// Keeps this alive.

@@ -423,3 +423,40 @@ fn a_transaction_has_operations_that_write_nothing() {
     assert_eq!(statuses(&answer), ["200", "400"]);
     assert_eq!(project.count("Bundle"), 0);
 }
+
+#[test]
+fn what_the_client_has_is_not_shown_again() {
+    let project = project("transaction-conditional-read");
+    project.put(&json!({"resourceType": "Patient", "id": "p"}));
+    let get = |more: Value| {
+        let mut request = json!({"method": "GET", "url": "Patient/p"});
+        request
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        json!({"request": request})
+    };
+    for ty in ["batch", "transaction"] {
+        let entries = [
+            get(json!({"ifNoneMatch": "W/\"1\""})),
+            get(json!({"ifNoneMatch": "W/\"2\""})),
+            get(json!({"ifModifiedSince": "2100-01-01T00:00:00Z"})),
+            get(json!({"ifModifiedSince": "2000-01-01T00:00:00Z"})),
+            get(json!({"method": "HEAD"})),
+        ];
+        let bundle = json!({"resourceType": "Bundle", "type": ty, "entry": entries});
+        let answer = project.post("", &bundle).expect(200).json();
+        let answers = answer["entry"].as_array().unwrap().iter();
+        let shown: Vec<_> = answers
+            .map(|entry| {
+                let status = entry["response"]["status"].as_str().unwrap();
+                (status, entry.get("resource").is_some())
+            })
+            .collect();
+        let (seen, new) = (("304 Not Modified", false), ("200 OK", true));
+        assert_eq!(shown, [seen, new, seen, new, ("200 OK", false)], "{answer}");
+    }
+    let wrong = get(json!({"ifModifiedSince": "yesterday"}));
+    let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": [wrong]});
+    project.post("", &bundle).expect(422);
+}

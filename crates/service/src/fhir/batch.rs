@@ -12,10 +12,9 @@ use salus_fhir::json::Node;
 
 use super::WriteOptions;
 use super::binary::marked;
-use super::bundle::{self, Asks, BundleOptions, Request, Returns};
+use super::bundle::{self, Asks, BundleOptions, Known, Request, Returns};
 use super::create::CreateOptions;
 use super::operations::Invocation;
-use super::read::ReadConditions;
 use super::reply::{Reply, Status, done};
 use super::search;
 use super::writer::BundleWriter;
@@ -80,7 +79,9 @@ impl Service {
         idempotency_key: Option<String>,
     ) -> BoxFuture<'a, Result<Reply, Error>> {
         match request.asks {
-            Asks::Get => Box::pin(self.entry_get(cx, request.url, options)),
+            Asks::Get { known, .. } => {
+                Box::pin(async move { self.entry_get(cx, request.url, &known, options).await })
+            }
             Asks::Operate { resource } => {
                 Box::pin(self.entry_operate(cx, request.url, (true, resource)))
             }
@@ -141,6 +142,7 @@ impl Service {
         &self,
         cx: &Context,
         url: &str,
+        known: &Known<'_>,
         options: &BundleOptions,
     ) -> Result<Reply, Error> {
         let (path, query) = url.split_once('?').unwrap_or((url, ""));
@@ -154,13 +156,7 @@ impl Service {
             [ty] if !ty.is_empty() => self.search(cx, ty, parameters, options.handling).await,
             [ty, "_history"] => self.history_type(cx, ty, parameters).await,
             [""] => self.search_system(cx, parameters, options.handling).await,
-            [ty, id] => {
-                let conditions = ReadConditions {
-                    parameters,
-                    ..ReadConditions::default()
-                };
-                self.read(cx, ty, id, &conditions).await
-            }
+            [ty, id] => self.read(cx, ty, id, &known.with(parameters)).await,
             [ty, id, "_history"] => self.history_instance(cx, ty, id, parameters).await,
             [ty, id, "_history", version] => self.vread(cx, (ty, id, version), &parameters).await,
             [name, id, member] => {
@@ -205,7 +201,8 @@ impl Request<'_> {
     /// the client wants.
     pub(super) fn shown(&self, of_writes: Returns) -> Returns {
         match self.asks {
-            Asks::Get | Asks::Operate { .. } => Returns::Representation,
+            Asks::Get { head: true, .. } => Returns::Minimal,
+            Asks::Get { .. } | Asks::Operate { .. } => Returns::Representation,
             Asks::Create { .. }
             | Asks::Update { .. }
             | Asks::Patch { .. }

@@ -11,8 +11,10 @@ use salus_auth::{Action, Grant, Target};
 use salus_fhir::json::Node;
 
 use super::patch::PatchFormat;
+use super::read::{ReadConditions, Versions};
 use super::receipt::Named;
 use super::reply::Reply;
+use super::search::instant_ms;
 use super::types::ResourceType;
 use super::which::Which;
 use super::{Handling, WriteCondition, check_id, incoming};
@@ -57,7 +59,12 @@ pub(super) struct Request<'a> {
 #[derive(Clone)]
 pub(super) enum Asks<'a> {
     /// `GET` or `HEAD` of anything.
-    Get,
+    Get {
+        /// Without what would be shown.
+        head: bool,
+        /// What the client has of a resource already.
+        known: Known<'a>,
+    },
     /// `POST …/$name`
     Operate {
         /// Its Parameters, or the one resource that it takes.
@@ -89,6 +96,24 @@ pub(super) enum Asks<'a> {
         which: Which<'a>,
         condition: WriteCondition,
     },
+}
+
+/// The conditions of a read (<https://hl7.org/fhir/R4/http.html#cread>).
+#[derive(Clone)]
+pub(super) struct Known<'a> {
+    if_none_match: Option<Cow<'a, str>>,
+    if_modified_since_ms: Option<i64>,
+}
+
+impl Known<'_> {
+    /// The same, with the rest of what a read is given.
+    pub(super) fn with(&self, parameters: Vec<(String, String)>) -> ReadConditions {
+        ReadConditions {
+            if_none_match: self.if_none_match.as_deref().map(Versions::parse),
+            if_modified_since_ms: self.if_modified_since_ms,
+            parameters,
+        }
+    }
 }
 
 impl Service {
@@ -175,7 +200,19 @@ fn request<'a>(index: usize, entry: Node<'a>, base: &str) -> Result<Request<'a>,
             .ok_or_else(|| fault("has no resource"))
     };
     let asks = match method {
-        "GET" | "HEAD" => Asks::Get,
+        "GET" | "HEAD" => Asks::Get {
+            head: method == "HEAD",
+            known: Known {
+                if_none_match: escaped("ifNoneMatch"),
+                if_modified_since_ms: match text("ifModifiedSince") {
+                    None => None,
+                    Some(text) => Some(
+                        instant_ms(text)
+                            .ok_or_else(|| fault("its ifModifiedSince is no instant"))?,
+                    ),
+                },
+            },
+        },
         "POST" if operation(url).is_some() => Asks::Operate {
             resource: entry.get("resource"),
         },
@@ -232,7 +269,7 @@ fn request<'a>(index: usize, entry: Node<'a>, base: &str) -> Result<Request<'a>,
 fn check_resource_type(asks: &Asks<'_>) -> Result<(), &'static str> {
     let (ty, resource) = match asks {
         Asks::Create { ty, resource, .. } | Asks::Update { ty, resource, .. } => (ty, resource),
-        Asks::Get | Asks::Operate { .. } | Asks::Patch { .. } | Asks::Delete { .. } => {
+        Asks::Get { .. } | Asks::Operate { .. } | Asks::Patch { .. } | Asks::Delete { .. } => {
             return Ok(());
         }
     };

@@ -86,7 +86,7 @@ impl Service {
         let mut grants = Vec::with_capacity(requests.len());
         for request in requests {
             let (what, action, ty, id) = match request.asks {
-                Asks::Get | Asks::Operate { .. } => {
+                Asks::Get { .. } | Asks::Operate { .. } => {
                     grants.push(None);
                     continue;
                 }
@@ -196,21 +196,22 @@ impl Service {
             match answer {
                 Some(reply) => write_answer(&mut bundle, Ok(reply), returns),
                 None => {
-                    let reply = match request.asks {
+                    let reply = match &request.asks {
                         // Not as one that may change something.
                         Asks::Operate { resource } => {
-                            let given = (false, resource);
+                            let given = (false, *resource);
                             Box::pin(self.entry_operate(cx, request.url, given)).await
                         }
-                        Asks::Get
-                        | Asks::Create { .. }
+                        Asks::Get { known, .. } => {
+                            Box::pin(self.entry_get(cx, request.url, known, options)).await
+                        }
+                        // They have their answer from the commit.
+                        Asks::Create { .. }
                         | Asks::Update { .. }
                         | Asks::Patch { .. }
-                        | Asks::Delete { .. } => {
-                            Box::pin(self.entry_get(cx, request.url, options)).await
-                        }
+                        | Asks::Delete { .. } => Ok(Reply::with(Status::NoContent)),
                     };
-                    write_answer(&mut bundle, reply, Returns::Representation);
+                    write_answer(&mut bundle, reply, request.shown(returns));
                 }
             }
         }
@@ -225,7 +226,7 @@ impl Service {
 fn may_see_all(cx: &Context, requests: &[Request<'_>]) -> bool {
     requests.iter().all(|request| match request.asks {
         Asks::Patch { ty, .. } => may_read(cx, ty),
-        Asks::Get
+        Asks::Get { .. }
         | Asks::Operate { .. }
         | Asks::Create { .. }
         | Asks::Update { .. }

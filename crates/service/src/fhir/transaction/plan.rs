@@ -160,7 +160,7 @@ impl Service {
         decided: &mut Decided<'_>,
     ) -> Result<Plan<'a>, Error> {
         let planned = match request.asks {
-            Asks::Get | Asks::Operate { .. } | Asks::Delete { .. } => return Ok(Plan::Get),
+            Asks::Get { .. } | Asks::Operate { .. } | Asks::Delete { .. } => return Ok(Plan::Get),
             Asks::Create {
                 ty,
                 resource,

@@ -164,13 +164,22 @@ impl Service {
 }
 
 /// Lines that go into one transaction, each with its number.
-type Entries = [(u64, String)];
+type Entries = [(u64, Loaded)];
+
+/// Lines that were refused, and why.
+type Faulty = Vec<(u64, Error)>;
+
+/// A resource as an entry of a transaction.
+struct Loaded {
+    ty: Option<ResourceType>,
+    entry: String,
+}
 
 /// What is read at once.
 struct Piece {
-    entries: Vec<(u64, String)>,
-    /// Lines that cannot be sent, and why.
-    faults: Vec<(u64, Error)>,
+    entries: Vec<(u64, Loaded)>,
+    /// Those that cannot be sent.
+    faults: Faulty,
     /// Where the next one begins.
     end: Place,
 }
@@ -225,10 +234,12 @@ impl Running<'_> {
         while let Some(piece) = piece(from, ty).await? {
             self.active.check()?;
             let place = self.imported()?.at;
-            for (line, error) in &piece.faults {
+            let mut faults = piece.faults;
+            self.send(place, &piece.entries, &mut faults).await?;
+            faults.sort_by_key(|(line, _)| *line);
+            for (line, error) in &faults {
                 self.fault(*line, error)?;
             }
-            self.send(place, &piece.entries).await?;
             self.imported_mut()?.at = piece.end;
             self.tell_import()?;
             self.keep_now_and_then().await?;
@@ -261,10 +272,15 @@ impl Running<'_> {
     }
 
     /// All in one transaction; if it is refused, each half by itself.
-    async fn send(&mut self, place: Place, entries: &Entries) -> Result<(), Halt> {
+    async fn send(
+        &mut self,
+        place: Place,
+        entries: &Entries,
+        faults: &mut Faulty,
+    ) -> Result<(), Halt> {
         let mut parts = vec![(0, entries)];
         while let Some((first, part)) = parts.pop() {
-            let [(line, _), rest @ ..] = part else {
+            let [(line, only), rest @ ..] = part else {
                 continue;
             };
             self.active.check()?;
@@ -274,7 +290,7 @@ impl Running<'_> {
             match self.transact(key, part).await {
                 Ok(()) => self.imported_mut()?.counted().loaded += length as u64,
                 Err(error) if error.kind() == Kind::Unavailable => return Err(error.into()),
-                Err(error) if rest.is_empty() => self.fault(*line, &error)?,
+                Err(error) if rest.is_empty() => faults.push((*line, of_line(error, only))),
                 Err(_) => {
                     let middle = length / 2;
                     let (before, after) = part.split_at(middle);
@@ -317,7 +333,7 @@ async fn piece(from: &mut Reading<'_>, ty: Option<&str>) -> Result<Option<Piece>
         };
         match entry {
             Ok(entry) => {
-                bytes += entry.len();
+                bytes += entry.entry.len();
                 entries.push((number, entry));
             }
             Err(error) => faults.push((number, error)),
@@ -332,7 +348,7 @@ async fn piece(from: &mut Reading<'_>, ty: Option<&str>) -> Result<Option<Piece>
 }
 
 /// A resource as an entry of a transaction: `PUT` when it has an id, `POST` otherwise.
-fn entry(text: &[u8], wanted: Option<&str>) -> Result<String, Error> {
+fn entry(text: &[u8], wanted: Option<&str>) -> Result<Loaded, Error> {
     let document = Document::parse(text.to_vec(), &Limits::default())
         .map_err(|error| Error::invalid(error.to_string()))?;
     let resource = document.root();
@@ -354,16 +370,32 @@ fn entry(text: &[u8], wanted: Option<&str>) -> Result<String, Error> {
     entry.push_str("\",\"url\":");
     write::string(&mut entry, &url);
     entry.push_str("}}");
-    Ok(entry)
+    let ty = ResourceType::named(ty);
+    Ok(Loaded { ty, entry })
+}
+
+/// What a transaction of one entry says of it, as of the resource that stood in the line.
+fn of_line(error: Error, loaded: &Loaded) -> Error {
+    const ENTRY: &str = "Bundle.entry[0]";
+    let ty = loaded.ty.map_or("Resource", |ty| ty.name);
+    error.told(|issue| {
+        let below = issue.expression.strip_prefix(ENTRY);
+        if let Some(below) = below.and_then(|below| below.strip_prefix(".resource")) {
+            issue.expression = format!("{ty}{below}");
+        }
+        if let Some(details) = issue.details.strip_prefix(ENTRY) {
+            issue.details = details.trim_start_matches(": ").to_owned().into();
+        }
+    })
 }
 
 fn bundle(entries: &Entries) -> Bytes {
-    let bytes: usize = entries.iter().map(|(_, entry)| entry.len() + 1).sum();
+    let bytes: usize = entries.iter().map(|(_, one)| one.entry.len() + 1).sum();
     let mut text = String::with_capacity(bytes + 80);
     text.push_str("{\"resourceType\":\"Bundle\",\"type\":\"transaction\",\"entry\":[");
-    for (at, (_, entry)) in entries.iter().enumerate() {
+    for (at, (_, one)) in entries.iter().enumerate() {
         text.push_str(if at > 0 { "," } else { "" });
-        text.push_str(entry);
+        text.push_str(&one.entry);
     }
     text.push_str("]}");
     text.into()
