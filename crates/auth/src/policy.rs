@@ -12,6 +12,7 @@
 //! the audit. Nobody writes audit events: the server does. The system's own
 //! scope holds no resources.
 
+pub mod compartment;
 mod context;
 #[cfg(test)]
 mod tests;

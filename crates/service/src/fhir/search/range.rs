@@ -1,12 +1,13 @@
 //! What a search is over: a type, a compartment, several types
 //! (<https://hl7.org/fhir/R4/search.html#context>).
 
+use salus_auth::policy::compartment;
 use salus_fhir::definitions;
-use salus_store::{Filter, Param, Test};
+use salus_store::Filter;
 
 use crate::error::Error;
 use crate::fhir::types::ResourceType;
-use crate::fhir::{check_id, resource_type, rows};
+use crate::fhir::{check_id, resource_type};
 
 /// The resources of one type that a search is over.
 #[derive(Clone)]
@@ -68,21 +69,15 @@ pub(crate) fn compartments_of(owner: ResourceType, owners: &Filter) -> Vec<(Reso
     let all = Range::everything()
         .into_iter()
         .filter_map(|Range { ty, .. }| {
-            let filters: Vec<Filter> = params(owner.name, ty).map(refers).collect();
+            let filters: Vec<Filter> = compartment::params(owner.name, ty.name)
+                .map(refers)
+                .collect();
             match ty == owner {
                 true => Some((ty, owners.clone())),
                 false => Some((ty, any(filters)?)),
             }
         });
     all.collect()
-}
-
-/// The parameters whose references put a resource of a type into a compartment.
-fn params(compartment: &str, ty: ResourceType) -> impl Iterator<Item = Param> + use<> {
-    let definitions = definitions::r4();
-    let codes = definitions.compartment(compartment, ty.name).iter();
-    let parameters = codes.filter_map(move |code| definitions.search_parameter(ty.name, code));
-    parameters.map(move |parameter| rows::param(ty.name, parameter))
 }
 
 fn any(mut filters: Vec<Filter>) -> Option<Filter> {
@@ -143,17 +138,6 @@ impl<'a> Compartment<'a> {
 
     /// One is in its own compartment. `None` if the type is never in it.
     fn filter(&self, ty: ResourceType) -> Option<Filter> {
-        let mut filters = Vec::new();
-        if ty.name == self.name {
-            filters.push(Filter::Ids(vec![self.id.into()]));
-        }
-        filters.extend(params(self.name, ty).map(|param| {
-            let test = Test::Reference {
-                kind: ResourceType::named(self.name).map(|ty| ty.kind),
-                id: self.id.into(),
-            };
-            Filter::Value(param, test)
-        }));
-        any(filters)
+        compartment::of(self.name, ty.name, &[self.id])
     }
 }
