@@ -121,7 +121,7 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "SALUS_JOB_HOURS", value_name = "HOURS")]
     pub(crate) job_hours: Option<u32>,
 
-    /// From where $import may fetch files, as https://files.example.org, with commas between them
+    /// From where $import may fetch files, as `https://files.example.org`, with commas between them
     #[arg(
         long,
         env = "SALUS_IMPORT_ORIGINS",
