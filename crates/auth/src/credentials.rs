@@ -73,7 +73,8 @@ pub fn hash_password(password: &Secret, salt: &[u8; 16]) -> Result<PasswordHash,
 /// # Errors
 /// [`Error::Refused`] when there is no such user or the password is another.
 pub fn check_password(user: Option<&Saved<User>>, password: &Secret) -> Result<(), Error> {
-    let hash = user.map_or(NOBODY, |user| &user.value.password.0);
+    let hash = user.and_then(|user| user.value.password.as_ref());
+    let hash = hash.map_or(NOBODY, |hash| &hash.0);
     let bytes = password.expose().as_bytes();
     // Too long a password is not worth the time of anyone.
     let right = bytes.len() <= BYTES_MAX && argon2()?.verify_password(bytes, hash).is_ok();

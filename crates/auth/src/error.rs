@@ -32,6 +32,11 @@ pub enum Error {
     /// A record does not read as what it should be.
     #[error("a stored {0} cannot be read")]
     Record(&'static str),
+    /// Somebody is in more groups than can be looked at.
+    #[error(
+        "this is too many groups: a user is in 1000 at most, counting those that groups stand in"
+    )]
+    TooManyGroups,
     /// The password could not be hashed.
     #[error("the password could not be hashed")]
     Hashing,

@@ -3,6 +3,7 @@
 //! | who | may |
 //! |---|---|
 //! | anyone | read capabilities, sign in; once signed in, sign out |
+//! | a user | see and change their own account; the rest is for policies to allow |
 //! | a client | in its own project, what its scopes say (see [`crate::Scopes`]) |
 //! | an administrator | everything in the projects where they hold the role; with it on the system, projects, users of the system and metrics |
 //! | the operator | everything |
@@ -66,6 +67,10 @@ pub enum Action {
     SignIn,
     /// End one's own session.
     SignOut,
+    /// See one's own account.
+    ReadAccount,
+    /// Change one's own account.
+    WriteAccount,
     /// List projects.
     ReadProjects,
     /// Create or change projects.
@@ -96,7 +101,7 @@ pub enum Action {
 
 impl Action {
     /// Every action, for tables and tests.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 33] = [
         Self::Read,
         Self::VRead,
         Self::HistoryInstance,
@@ -115,6 +120,8 @@ impl Action {
         Self::Capabilities,
         Self::SignIn,
         Self::SignOut,
+        Self::ReadAccount,
+        Self::WriteAccount,
         Self::ReadProjects,
         Self::WriteProjects,
         Self::ReadUsers,
@@ -134,6 +141,7 @@ impl Action {
         match self {
             Self::Capabilities | Self::SignIn => Class::Open,
             Self::SignOut => Class::Own,
+            Self::ReadAccount | Self::WriteAccount => Class::OwnAccount,
             Self::Read | Self::VRead | Self::HistoryInstance => Class::Resource(Right::READ),
             Self::Search | Self::HistoryType => Class::Resource(Right::SEARCH),
             Self::Create => Class::Resource(Right::CREATE),
@@ -164,6 +172,8 @@ impl Action {
 enum Class {
     Open,
     Own,
+    /// For users only: nobody else has an account.
+    OwnAccount,
     Resource(Right),
     AllResources,
     /// For administrators only, since it cannot be undone.
@@ -303,13 +313,25 @@ fn decide(
     if let Rights::None = subject.rights() {
         return Err(Denied("not signed in"));
     }
-    let own = matches!(class, Class::Own);
+    let own = matches!(class, Class::Own | Class::OwnAccount);
     // Those without any role can still sign out where they signed in.
     if !(subject.reaches(scope) || own && subject.home() == scope) {
         return Err(Denied("of another project"));
     }
-    if own {
-        return Ok(Rule::Named("one's own session"));
+    match class {
+        Class::Own => return Ok(Rule::Named("one's own session")),
+        Class::OwnAccount if subject.user_id().is_some() => {
+            return Ok(Rule::Named("one's own account"));
+        }
+        Class::OwnAccount => return Err(Denied("no account")),
+        Class::Open
+        | Class::Resource(_)
+        | Class::AllResources
+        | Class::Past
+        | Class::Envelope
+        | Class::Accounts
+        | Class::Projects
+        | Class::Metrics => {}
     }
     fits(class, scope, target)?;
     match subject.rights() {
@@ -343,6 +365,7 @@ fn fits(class: Class, scope: Scope, target: Target<'_>) -> Result<(), Denied> {
         (
             Class::Open
             | Class::Own
+            | Class::OwnAccount
             | Class::Resource(_)
             | Class::AllResources
             | Class::Past
@@ -370,6 +393,7 @@ fn by_scopes(scopes: &Scopes, class: Class, target: Target<'_>) -> Result<Rule, 
         | Class::Past
         | Class::Open
         | Class::Own
+        | Class::OwnAccount
         | Class::Accounts
         | Class::Projects => None,
     };

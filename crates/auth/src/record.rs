@@ -1,13 +1,15 @@
-//! Records of our own kinds: users, clients, sessions, set-up links, projects.
+//! Records of our own kinds: users, groups, clients, sessions, set-up links, projects.
 //!
 //! Their stored form is one byte of version, 1, and a JSON object; the field
-//! names below are part of it. Users and clients are kept in the scope of
-//! their project, administrators of the server and projects in
+//! names below are part of it. Users, groups and clients are kept in the scope
+//! of their project, administrators of the server and projects in
 //! [`salus_store::Scope::SYSTEM`].
 
 mod client;
 mod cors;
+mod group;
 mod history;
+mod identity;
 mod index;
 mod project;
 mod session;
@@ -22,12 +24,14 @@ use serde::{Deserialize, Serialize};
 
 pub use client::Client;
 pub use cors::Cors;
+pub use group::{CLOSURE_MAX, Group, Membership, PARENTS_MAX, Walk, role_names};
 pub use history::{History, Purged};
+pub use identity::{Identity, LockOut, SignUp};
 pub use index::{Goal, Index, Step};
 pub use project::Project;
 pub use session::{Owner, Session};
 pub use setup::SetupLink;
-pub use user::{Email, User};
+pub use user::{Email, GROUPS_MAX, PROFILES_MAX, Profile, ProfileType, ROLES_MAX, User};
 
 use crate::Error;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use salus_store::{Kind, Scope};
 
-use crate::record::{Client, Owner, Saved, Session, Status, SystemRecord, User};
+use crate::record::{Client, Membership, Owner, Saved, Session, Status, SystemRecord, User};
 use crate::{Error, Refusal, Scopes, Secret, Subject, Token};
 
 /// How long a session lasts unless settings say otherwise.
@@ -30,13 +30,14 @@ pub struct Opened {
 pub fn open_for_user(
     home: Scope,
     user: &Saved<User>,
+    membership: &Membership,
     random: &[u8; 32],
     now_ms: i64,
     lifetime_ms: i64,
 ) -> Result<Opened, Error> {
     active(user.value.status)?;
     let owner = Owner::User(user.id.clone());
-    let subject = Subject::user(home, &user.id, &user.value);
+    let subject = Subject::user(home, &user.id, &user.value, membership);
     let end_ms = now_ms.saturating_add(lifetime_ms);
     Ok(open(home, owner, subject, random, now_ms, end_ms))
 }
@@ -84,6 +85,7 @@ fn open(
         scopes: subject.scopes().cloned().unwrap_or_default(),
         created_ms,
         expires_ms,
+        used_ms: 0,
     };
     Opened {
         token: text,
@@ -102,7 +104,8 @@ pub fn owner_key(session: &Session) -> (Kind, &str) {
 }
 
 /// Who a session speaks for, given its owner's record as [`owner_key`] finds
-/// it now: a suspended or deleted owner, or a scope taken away, counts at once.
+/// it now, and what the owner's groups come to: a suspended or deleted owner, a
+/// group left or a scope taken away counts at once.
 ///
 /// # Errors
 /// [`Error::Refused`] when session or owner no longer hold, [`Error::Record`]
@@ -111,6 +114,7 @@ pub fn resume(
     home: Scope,
     session: &Session,
     owner: Option<&salus_store::Record>,
+    membership: &Membership,
     now_ms: i64,
 ) -> Result<Arc<Subject>, Error> {
     if session.expires_ms <= now_ms {
@@ -122,7 +126,7 @@ pub fn resume(
         Owner::User(_) => {
             let user = Saved::<User>::read(record)?.ok_or(unknown)?;
             active(user.value.status)?;
-            Subject::user(home, &user.id, &user.value)
+            Subject::user(home, &user.id, &user.value, membership)
         }
         Owner::Client(_) => {
             let client = Saved::<Client>::read(record)?.ok_or(unknown)?;

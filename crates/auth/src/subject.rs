@@ -6,7 +6,7 @@ use salus_store::{Filter, Kind, Scope};
 use serde::{Deserialize, Serialize};
 
 use crate::Scopes;
-use crate::record::{Client, User};
+use crate::record::{Client, Membership, Profile, User};
 
 /// The one a request comes from. It carries what it may do, compiled, so that
 /// deciding looks nothing up.
@@ -18,6 +18,8 @@ pub struct Subject {
     rights: Rights,
     /// Of each kind named here only these records; of others all.
     visible: BTreeMap<Kind, Filter>,
+    membership: Membership,
+    profiles: Vec<Profile>,
 }
 
 /// What kind of subject.
@@ -25,6 +27,8 @@ pub struct Subject {
 pub enum Who {
     /// A person who administers.
     Administrator,
+    /// A person who does not: policy says what they may.
+    User,
     /// A program.
     Client,
     /// Whoever runs the command line on this machine, with the keys and the data folder.
@@ -60,6 +64,8 @@ impl Subject {
             label: "Anonymous".into(),
             rights: Rights::None,
             visible: BTreeMap::new(),
+            membership: Membership::default(),
+            profiles: Vec::new(),
         }
     }
 
@@ -72,26 +78,35 @@ impl Subject {
             label: "Operator/local".into(),
             rights: Rights::Everything,
             visible: BTreeMap::new(),
+            membership: Membership::default(),
+            profiles: Vec::new(),
         }
     }
 
-    /// A user whose record is kept in `home`.
+    /// A user whose record is kept in `home`, with what their groups come to.
     ///
     /// Roles in other projects count only for users of the system: a
     /// project's administrators cannot write themselves into another.
     #[must_use]
-    pub fn user(home: Scope, id: &str, user: &User) -> Self {
+    pub fn user(home: Scope, id: &str, user: &User, membership: &Membership) -> Self {
         let roles = user
             .roles
             .iter()
             .map(|(scope, role)| (Scope(*scope), *role));
         let roles = roles.filter(|(scope, _)| home == Scope::SYSTEM || *scope == home);
+        let roles: Vec<(Scope, Role)> = roles.collect();
+        let (who, kind) = match roles.is_empty() {
+            true => (Who::User, "User"),
+            false => (Who::Administrator, "Administrator"),
+        };
         Self {
             home,
-            who: Who::Administrator,
-            label: format!("Administrator/{id}").into(),
-            rights: Rights::Roles(roles.collect()),
+            who,
+            label: format!("{kind}/{id}").into(),
+            rights: Rights::Roles(roles),
             visible: BTreeMap::new(),
+            membership: membership.clone(),
+            profiles: user.profiles.clone(),
         }
     }
 
@@ -105,6 +120,8 @@ impl Subject {
             label: format!("Client/{id}").into(),
             rights: Rights::Scopes(client.scopes.intersect(given)),
             visible: BTreeMap::new(),
+            membership: Membership::default(),
+            profiles: Vec::new(),
         }
     }
 
@@ -140,9 +157,28 @@ impl Subject {
     #[must_use]
     pub fn user_id(&self) -> Option<&str> {
         match self.who {
-            Who::Administrator => self.label.split_once('/').map(|(_, id)| id),
+            Who::Administrator | Who::User => self.label.split_once('/').map(|(_, id)| id),
             Who::Anonymous | Who::Operator | Who::Client => None,
         }
+    }
+
+    /// The ids of all groups that the user is in, in order.
+    #[must_use]
+    pub fn groups(&self) -> &[Box<str>] {
+        &self.membership.groups
+    }
+
+    /// The names of all roles that the user holds, in order; the built-in one
+    /// of administrators is none of these.
+    #[must_use]
+    pub fn role_names(&self) -> &[String] {
+        &self.membership.roles
+    }
+
+    /// Who the user is among the resources of their project.
+    #[must_use]
+    pub fn profiles(&self) -> &[Profile] {
+        &self.profiles
     }
 
     /// The scopes of a client, as an answer to it shows them.

@@ -215,6 +215,7 @@ impl From<salus_auth::Error> for Error {
                 Kind::Invalid
             }
             Auth::Refused(_) => Kind::Unauthenticated,
+            Auth::TooManyGroups => Kind::Unprocessable,
             Auth::Record(_) | Auth::Hashing => Kind::Internal,
         };
         Self::new(kind, error.to_string()).caused_by(error)

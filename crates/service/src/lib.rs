@@ -4,6 +4,7 @@
 //! nothing here knows which engine keeps the records. All changes and all
 //! reads pass `pipeline`.
 
+pub mod accounts;
 pub mod audit;
 pub mod context;
 mod cors;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use salus_auth::Action;
 pub use salus_auth::Secret;
 pub use salus_auth::Subject;
-pub use salus_auth::record::{Cors, History, Purged};
+pub use salus_auth::record::{Cors, History, Identity, Purged};
 use salus_crypto::SecretKey;
 use salus_fhir::json;
 use salus_store::{At, Blobs, Scope, Snapshot, Store};
@@ -65,6 +66,7 @@ pub struct Service {
     pub(crate) cursor_key: SecretKey,
     pub(crate) projects: projects::Projects,
     pub(crate) cors: cors::Policies,
+    pub(crate) identities: accounts::Identities,
     pub(crate) parameters: parameters::Sets,
     pub(crate) sessions: sessions::Sessions,
     pub(crate) bundles: fhir::room::Room,
@@ -97,8 +99,11 @@ impl Service {
         let parameters = parameters::Sets::default();
         let cors = cors::Policies::default();
         cors.load(&*store, Scope::SYSTEM).await?;
+        let identities = accounts::Identities::default();
+        identities.load(&*store, Scope::SYSTEM).await?;
         for (scope, revision) in &projects.found {
             cors.load(&*store, *scope).await?;
+            identities.load(&*store, *scope).await?;
             parameters.insert(parameters::open(&*store, *scope, *revision).await?);
         }
         let service = Self {
@@ -110,6 +115,7 @@ impl Service {
             cursor_key,
             projects,
             cors,
+            identities,
             parameters,
             sessions: sessions::Sessions::new(),
             bundles: fhir::room::Room::new(),

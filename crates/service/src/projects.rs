@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use salus_auth::record::{self, Client, Project, Saved, SystemRecord, User};
+use salus_auth::record::{self, Client, Owner, Project, Saved, SystemRecord, User};
 use salus_auth::{Action, Grant, Scopes, Secret, Subject, Target, credentials};
 use salus_fhir::search::REVISION;
 use salus_store::{At, Precondition, Scope, Store};
@@ -267,7 +267,8 @@ impl Service {
         let write = Write::system(grant, "Client", client.delete());
         let entry = Entry::new(cx, What::AdminWrite, Outcome::Success, grant.rule());
         self.commit(cx, entry, Vec::new(), vec![write]).await?;
-        self.sessions.forget_all();
+        self.sessions
+            .forget_owner(cx.scope, &Owner::Client(id.into()));
         Ok(())
     }
 
@@ -289,7 +290,8 @@ impl Service {
         let write = Write::system(&grant, "Client", client.put()?);
         let entry = Entry::new(cx, What::AdminWrite, Outcome::Success, grant.rule());
         self.commit(cx, entry, Vec::new(), vec![write]).await?;
-        self.sessions.forget_all();
+        self.sessions
+            .forget_owner(cx.scope, &Owner::Client(id.into()));
         Ok(secret)
     }
 

@@ -1,15 +1,16 @@
 //! Signing in and out, and who a token belongs to.
 
+mod seen;
 mod setup;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use salus_auth::record::{Client, Email, Saved, Session, SystemRecord, User};
+use salus_auth::record::{
+    Client, Email, Group, Membership, Owner, Saved, Session, SystemRecord, User, Walk,
+};
 use salus_auth::session::{self, LIFETIME_DEFAULT_MS, Opened};
 use salus_auth::{Action, Scopes, Secret, Subject, Target, Token, credentials};
-use salus_store::{At, Content, Record, Scope};
-use tokio::sync::Semaphore;
+use salus_store::{At, Content, Record, Scope, Snapshot};
 
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
@@ -17,11 +18,8 @@ use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::pipeline::Write;
 use crate::projects::DEFAULT;
-
-/// Sessions kept in memory; others are read from the store.
-const SESSIONS_KEPT: usize = 10_000;
-/// Passwords hashed at once: each takes 19 MiB and a core.
-const HASHES_AT_ONCE: usize = 2;
+pub(crate) use seen::Sessions;
+use seen::{Seen, Use};
 
 /// What a request brings to say who it is from.
 #[derive(Clone, Copy, Debug)]
@@ -45,57 +43,6 @@ pub struct SignedIn {
     pub scopes: Option<String>,
 }
 
-/// Sessions seen lately.
-pub(crate) struct Sessions {
-    seen: quick_cache::sync::Cache<Box<str>, Seen>,
-    /// Counts what ended sessions, so that one read just before is not kept.
-    ended: AtomicU64,
-    hashing: Semaphore,
-    operator: Arc<Subject>,
-    anonymous: Arc<Subject>,
-}
-
-#[derive(Clone)]
-struct Seen {
-    subject: Arc<Subject>,
-    expires_ms: i64,
-}
-
-impl Sessions {
-    pub(crate) fn new() -> Self {
-        Self {
-            seen: quick_cache::sync::Cache::new(SESSIONS_KEPT),
-            ended: AtomicU64::new(0),
-            hashing: Semaphore::new(HASHES_AT_ONCE),
-            operator: Arc::new(Subject::operator()),
-            anonymous: Arc::new(Subject::anonymous()),
-        }
-    }
-
-    pub(crate) fn anonymous(&self) -> Arc<Subject> {
-        Arc::clone(&self.anonymous)
-    }
-
-    /// Reads everything anew: something that decides over sessions changed.
-    pub(crate) fn forget_all(&self) {
-        self.ended.fetch_add(1, Ordering::SeqCst);
-        self.seen.clear();
-    }
-
-    fn forget(&self, id: &str) {
-        self.ended.fetch_add(1, Ordering::SeqCst);
-        self.seen.remove(id);
-    }
-
-    /// Keeps what was read when `ended` was this; nothing if a session ended since.
-    fn keep(&self, id: &str, seen: Seen, ended: u64) {
-        self.seen.insert(id.into(), seen);
-        if self.ended.load(Ordering::SeqCst) != ended {
-            self.seen.remove(id);
-        }
-    }
-}
-
 impl Service {
     /// Who a request is from. A refusal is in the audit before it is returned.
     pub async fn authenticate(
@@ -105,8 +52,8 @@ impl Service {
     ) -> Result<Arc<Subject>, Error> {
         let known = match credential {
             Credential::None => None,
-            Credential::Operator => return Ok(Arc::clone(&self.sessions.operator)),
-            Credential::Token(text) => self.session(text, cx.now_ms).await?,
+            Credential::Operator => return Ok(self.sessions.operator()),
+            Credential::Token(text) => self.session(cx, text).await?,
         };
         if let Some(subject) = known {
             return Ok(subject);
@@ -139,33 +86,99 @@ impl Service {
         }
     }
 
-    async fn session(&self, text: &str, now_ms: i64) -> Result<Option<Arc<Subject>>, Error> {
+    async fn session(&self, cx: &Context, text: &str) -> Result<Option<Arc<Subject>>, Error> {
         let Some(token) = Token::parse(text) else {
             return Ok(None);
         };
-        if let Some(seen) = self.sessions.seen.get(token.session_id()) {
-            return Ok((seen.expires_ms > now_ms).then_some(seen.subject));
+        let seen = match self.sessions.seen(token.session_id()) {
+            Some(seen) => seen,
+            None => match self.see(&token, cx.now_ms).await? {
+                Some(seen) => seen,
+                None => return Ok(None),
+            },
+        };
+        match seen.used(cx.now_ms) {
+            Use::Over => return Ok(None),
+            Use::Noted => {}
+            Use::ToBeKept => self.keep_use(cx, &token, &seen.subject).await?,
         }
-        let ended = self.sessions.ended.load(Ordering::SeqCst);
-        let snapshot = self.store.snapshot(token.scope(), At::Now).await?;
+        Ok(Some(Arc::clone(&seen.subject)))
+    }
+
+    /// Reads a session and whom it speaks for, and keeps them in memory.
+    async fn see(&self, token: &Token, now_ms: i64) -> Result<Option<Arc<Seen>>, Error> {
+        let home = token.scope();
+        let ended = self.sessions.ended();
+        let snapshot = self.store.snapshot(home, At::Now).await?;
         let record = snapshot.get(Session::KIND, token.session_id()).await?;
         let Some(found) = read::<Session>(record.as_ref())? else {
             return Ok(None);
         };
-        let (kind, owner) = session::owner_key(&found.value);
-        let owner = snapshot.get(kind, owner).await?;
-        let resumed = session::resume(token.scope(), &found.value, owner.as_ref(), now_ms);
-        let subject = match resumed {
-            Ok(subject) => subject,
-            Err(salus_auth::Error::Refused(_)) => return Ok(None),
-            Err(error) => return Err(error.into()),
+        let resumed = self.resumed(&*snapshot, home, &found.value, now_ms);
+        let Some(subject) = resumed.await? else {
+            return Ok(None);
         };
-        let seen = Seen {
-            subject: Arc::clone(&subject),
-            expires_ms: found.value.expires_ms,
+        let idle_ms = match &found.value.owner {
+            Owner::User(_) => self.identity(home).idle_ms(),
+            Owner::Client(_) => None,
         };
-        self.sessions.keep(token.session_id(), seen, ended);
-        Ok(Some(subject))
+        let seen = Arc::new(Seen::new(subject, home, found.value, idle_ms));
+        self.sessions.keep(token.session_id(), &seen, ended);
+        Ok(Some(seen))
+    }
+
+    /// Keeps that a session is in use, for when it is no longer in memory.
+    async fn keep_use(
+        &self,
+        cx: &Context,
+        token: &Token,
+        subject: &Arc<Subject>,
+    ) -> Result<(), Error> {
+        let cx = &Context {
+            subject: Arc::clone(subject),
+            scope: token.scope(),
+            ..cx.clone()
+        };
+        let grant = self
+            .authorize(cx, What::SignIn, Action::SignIn, Target::System)
+            .await?;
+        let snapshot = self.snapshot(cx).await?;
+        let record = snapshot.get(Session::KIND, token.session_id()).await?;
+        // If it has just ended, the next request is told.
+        let Some(mut session) = read::<Session>(record.as_ref())? else {
+            return Ok(());
+        };
+        session.value.used_ms = cx.now_ms;
+        let write = Write::aside(&grant, session.put()?);
+        let entry = Entry::new(cx, What::SignIn, Outcome::Success, "session in use");
+        match self.commit(cx, entry, Vec::new(), vec![write]).await {
+            Ok(()) | Err(salus_store::Error::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Who a session speaks for now; `None` if it no longer does for anyone.
+    pub(crate) async fn resumed(
+        &self,
+        snapshot: &dyn Snapshot,
+        home: Scope,
+        session: &Session,
+        now_ms: i64,
+    ) -> Result<Option<Arc<Subject>>, Error> {
+        let (kind, id) = session::owner_key(session);
+        let owner = snapshot.get(kind, id).await?;
+        let membership = match &session.owner {
+            Owner::Client(_) => Membership::default(),
+            Owner::User(_) => match read::<User>(owner.as_ref())? {
+                Some(user) => membership(snapshot, Walk::of(&user.value)).await?,
+                None => return Ok(None),
+            },
+        };
+        match session::resume(home, session, owner.as_ref(), &membership, now_ms) {
+            Ok(subject) => Ok(Some(subject)),
+            Err(salus_auth::Error::Refused(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// A client's token for its id and secret (RFC 6749, 4.4).
@@ -218,9 +231,12 @@ impl Service {
             .await?;
         let opened = match (checked, user) {
             (Ok(()), Some(user)) => {
+                let snapshot = self.snapshot(&cx).await?;
+                let membership = membership(&*snapshot, Walk::of(&user.value)).await?;
                 let random = self.random();
-                let lifetime_ms = LIFETIME_DEFAULT_MS;
-                session::open_for_user(cx.scope, &user, &random, cx.now_ms, lifetime_ms)
+                let (now_ms, lifetime_ms) = (cx.now_ms, self.identity(cx.scope).session_ms());
+                let scope = cx.scope;
+                session::open_for_user(scope, &user, &membership, &random, now_ms, lifetime_ms)
             }
             (Err(error), _) => Err(error),
             (Ok(()), None) => Err(salus_auth::Error::Refused(salus_auth::Refusal::Unknown)),
@@ -267,7 +283,7 @@ impl Service {
         let failed = || Error::new(Kind::Unavailable, "the server is stopping");
         let _turn = self
             .sessions
-            .hashing
+            .hashing()
             .acquire()
             .await
             .map_err(|_| failed())?;
@@ -313,8 +329,22 @@ impl Service {
     }
 }
 
+/// What groups come to.
+pub(crate) async fn membership(
+    snapshot: &dyn Snapshot,
+    mut walk: Walk,
+) -> Result<Membership, Error> {
+    while let Some(id) = walk.next_id() {
+        let record = snapshot.get(Group::KIND, &id).await?;
+        if let Some(group) = read::<Group>(record.as_ref())? {
+            walk.found(id, group.value)?;
+        }
+    }
+    Ok(walk.end())
+}
+
 /// A record of ours, if there is one that is not deleted.
-fn read<T: SystemRecord>(record: Option<&Record>) -> Result<Option<Saved<T>>, Error> {
+pub(crate) fn read<T: SystemRecord>(record: Option<&Record>) -> Result<Option<Saved<T>>, Error> {
     match record {
         Some(record) if record.content != Content::Deleted => Ok(Saved::read(record)?),
         Some(_) | None => Ok(None),

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::record::{Email, Status, User};
+use crate::record::{Email, Membership, Profile, User};
 use crate::{Role, credentials};
 
 const PROJECT: Scope = Scope(1);
@@ -11,13 +11,25 @@ const OTHER: Scope = Scope(2);
 
 fn administrator(home: Scope, of: &[Scope]) -> Arc<Subject> {
     let user = User {
-        email: Email::parse("a@b").unwrap(),
-        password: serde_json::from_str("\"\"").unwrap(),
         roles: of.iter().map(|s| (s.0, Role::Administrator)).collect(),
-        status: Status::Active,
-        created_ms: 0,
+        ..User::new(Email::parse("a@b").unwrap(), 0)
     };
-    Arc::new(Subject::user(home, "u", &user))
+    Arc::new(Subject::user(home, "u", &user, &Membership::default()))
+}
+
+/// Somebody whom no policy speaks of, however many groups and roles they have.
+fn user(home: Scope) -> Arc<Subject> {
+    let profile = Profile::parse("Patient/7").unwrap();
+    let user = User {
+        profiles: vec![profile],
+        ..User::new(Email::parse("a@b").unwrap(), 0)
+    };
+    let membership = Membership {
+        groups: vec!["g".into()],
+        roles: vec!["administrator".into()],
+        mfa_required: false,
+    };
+    Arc::new(Subject::user(home, "u", &user, &membership))
 }
 
 fn client(home: Scope, scopes: &str) -> Arc<Subject> {
@@ -53,6 +65,7 @@ fn the_table_is_as_it_was_agreed() {
             administrator(Scope::SYSTEM, &[Scope::SYSTEM, PROJECT]),
         ),
         ("user without a role", administrator(PROJECT, &[])),
+        ("user with groups and roles", user(PROJECT)),
         ("client without scopes", client(PROJECT, "")),
         ("client system/*.cruds", client(PROJECT, "system/*.cruds")),
         ("client system/*.rs", client(PROJECT, "system/*.rs")),
@@ -177,7 +190,7 @@ fn a_project_cannot_give_roles_in_another() {
     let forged = administrator(PROJECT, &[OTHER, Scope::SYSTEM]);
     for scope in [Scope::SYSTEM, PROJECT, OTHER] {
         for action in Action::ALL {
-            let own = matches!(action.class(), Class::Own) && scope == PROJECT;
+            let own = matches!(action.class(), Class::Own | Class::OwnAccount) && scope == PROJECT;
             let open = own || matches!(action.class(), Class::Open);
             let got = authorize(&forged, scope, action, Target::System);
             assert_eq!(got.is_ok(), open, "{action:?} in {scope:?}");

@@ -22,6 +22,9 @@ pub struct Session {
     pub created_ms: i64,
     /// When it ends.
     pub expires_ms: i64,
+    /// When it was used, as far as that was kept; 0 is not since it began.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub used_ms: i64,
 }
 
 /// Whose a session is; the record lies in the session's scope.
@@ -32,6 +35,10 @@ pub enum Owner {
     User(Box<str>),
     /// The client of this id.
     Client(Box<str>),
+}
+
+fn is_zero(ms: &i64) -> bool {
+    *ms == 0
 }
 
 impl Owner {

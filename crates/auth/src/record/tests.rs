@@ -72,6 +72,67 @@ fn users_are_kept() {
 }
 
 #[test]
+fn users_of_a_project_are_kept() {
+    let user = User {
+        name: "Ada".into(),
+        verified_ms: Some(7),
+        groups: vec!["g1".into()],
+        role_names: vec!["nurse".into()],
+        profiles: vec![Profile::parse("Practitioner/9").unwrap()],
+        status: Status::Suspended,
+        ..User::new(email(), 5)
+    };
+    check(
+        Saved::new("u2", user),
+        r#"{"email":"ada@example.org","roles":[],"status":"suspended","created_ms":5,"name":"Ada","verified_ms":7,"groups":["g1"],"role_names":["nurse"],"profiles":[{"type":"Practitioner","id":"9"}]}"#,
+    );
+}
+
+#[test]
+fn groups_and_the_setting_of_a_project_are_kept() {
+    let group = Group::new(" Ward 7 ", vec!["b".into(), "a".into()], vec![], true, 5).unwrap();
+    check(
+        Saved::new("g1", group),
+        r#"{"name":"Ward 7","parents":["a","b"],"mfa_required":true,"created_ms":5}"#,
+    );
+    check(
+        Saved::new("identity", Identity::default()),
+        r#"{"sign_up":"closed","session_minutes":60,"mfa_required":false,"lock_out":{"failures":10,"minutes":15}}"#,
+    );
+}
+
+#[track_caller]
+fn check_found<T: SystemRecord>(query: &Query, value: &T, expect: bool) {
+    let Filter::Value(param, test) = &query.filter else {
+        panic!("{query:?}");
+    };
+    let rows = value.rows();
+    let mut rows = rows.iter().filter(|row| row.param == *param);
+    assert_eq!(rows.any(|row| test.accepts(&row.value.borrow())), expect);
+}
+
+#[test]
+fn members_are_found_by_group_and_by_profile() {
+    let profile = Profile::parse("Patient/7").unwrap();
+    let user = User {
+        groups: vec!["g1".into(), "g2".into()],
+        profiles: vec![profile.clone()],
+        ..User::new(email(), 5)
+    };
+    check_found(&User::in_group("g2"), &user, true);
+    check_found(&User::in_group("g3"), &user, false);
+    check_found(&User::with_profile(&profile), &user, true);
+    let other = Profile::parse("RelatedPerson/7").unwrap();
+    check_found(&User::with_profile(&other), &user, false);
+    let group = Group::new("Ward 7", vec!["g1".into()], vec![], false, 5).unwrap();
+    check_found(&Group::inside("g1"), &group, true);
+    check_found(&Group::with_name("ward 7 "), &group, true);
+    for text in ["Patient", "Patient/", "Patient/a b", "Group/1", "patient/1"] {
+        assert!(Profile::parse(text).is_err(), "{text}");
+    }
+}
+
+#[test]
 fn clients_are_kept() {
     let scopes = Scopes::parse("system/*.rs system/AuditEvent.rs").unwrap();
     check(
@@ -87,6 +148,7 @@ fn sessions_are_kept() {
         scopes: Scopes::parse("system/*.rs").unwrap(),
         created_ms: 5,
         expires_ms: 6,
+        used_ms: 0,
     };
     check(
         Saved::new("hash", session),
@@ -111,11 +173,15 @@ fn kinds_are_what_stores_hold_them_under() {
         Session::KIND,
         SetupLink::KIND,
         Project::KIND,
+        Group::KIND,
+        Identity::KIND,
     ];
     let numbers = kinds.map(|kind| format!("{:08x}", kind.0));
     assert_eq!(
         numbers,
-        ["b9e89b74", "a99a43a8", "4fde4551", "f01ef808", "30e36594"],
+        [
+            "b9e89b74", "a99a43a8", "4fde4551", "f01ef808", "30e36594", "8944408e", "698dd259"
+        ],
         "part of the stored format"
     );
 }

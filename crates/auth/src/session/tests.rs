@@ -55,7 +55,7 @@ fn a_clients_token_leads_back_to_it() {
     let session = &opened.session.value;
     assert_eq!(owner_key(session), (Client::KIND, "demo"));
     let record = stored(client.put().unwrap());
-    let subject = resume(HOME, session, Some(&record), NOW).unwrap();
+    let subject = resume(HOME, session, Some(&record), &Membership::default(), NOW).unwrap();
     assert_eq!(subject.label(), "Client/demo");
     assert_eq!(subject.home(), HOME);
     assert_eq!(subject.scopes().unwrap().text(), "system/Patient.rs");
@@ -64,9 +64,24 @@ fn a_clients_token_leads_back_to_it() {
 #[test]
 fn a_users_token_leads_back_to_them() {
     let user = user();
-    let opened = open_for_user(HOME, &user, &[9; 32], NOW, LIFETIME_DEFAULT_MS).unwrap();
+    let opened = open_for_user(
+        HOME,
+        &user,
+        &Membership::default(),
+        &[9; 32],
+        NOW,
+        LIFETIME_DEFAULT_MS,
+    )
+    .unwrap();
     let record = stored(user.put().unwrap());
-    let subject = resume(HOME, &opened.session.value, Some(&record), NOW).unwrap();
+    let subject = resume(
+        HOME,
+        &opened.session.value,
+        Some(&record),
+        &Membership::default(),
+        NOW,
+    )
+    .unwrap();
     assert_eq!(subject.label(), "Administrator/u1");
     assert_eq!(opened.subject.label(), "Administrator/u1");
     assert!(subject.reaches(HOME));
@@ -91,7 +106,14 @@ fn what_a_client_loses_its_tokens_lose() {
     let opened = open_client(&client, "system/*.rs").unwrap();
     client.value.scopes = Scopes::parse("system/Patient.cr").unwrap();
     let record = stored(client.put().unwrap());
-    let subject = resume(HOME, &opened.session.value, Some(&record), NOW).unwrap();
+    let subject = resume(
+        HOME,
+        &opened.session.value,
+        Some(&record),
+        &Membership::default(),
+        NOW,
+    )
+    .unwrap();
     assert_eq!(subject.scopes().unwrap().text(), "system/Patient.r");
 }
 
@@ -101,25 +123,44 @@ fn sessions_end() {
     let session = open_client(&client, "").unwrap().session.value;
     let record = stored(client.put().unwrap());
     let end = NOW + LIFETIME_DEFAULT_MS;
-    resume(HOME, &session, Some(&record), end - 1).unwrap();
-    check_refused(resume(HOME, &session, Some(&record), end), Refusal::Expired);
-    check_refused(resume(HOME, &session, None, NOW), Refusal::Unknown);
+    resume(
+        HOME,
+        &session,
+        Some(&record),
+        &Membership::default(),
+        end - 1,
+    )
+    .unwrap();
+    check_refused(
+        resume(HOME, &session, Some(&record), &Membership::default(), end),
+        Refusal::Expired,
+    );
+    check_refused(
+        resume(HOME, &session, None, &Membership::default(), NOW),
+        Refusal::Unknown,
+    );
     let deleted = stored(client.delete());
     check_refused(
-        resume(HOME, &session, Some(&deleted), NOW),
+        resume(HOME, &session, Some(&deleted), &Membership::default(), NOW),
         Refusal::Unknown,
     );
     client.value.status = Status::Suspended;
     let suspended = stored(client.put().unwrap());
     check_refused(
-        resume(HOME, &session, Some(&suspended), NOW),
+        resume(
+            HOME,
+            &session,
+            Some(&suspended),
+            &Membership::default(),
+            NOW,
+        ),
         Refusal::Suspended,
     );
     check_refused(open_client(&client, ""), Refusal::Suspended);
     let mut user = user();
     user.value.status = Status::Suspended;
     check_refused(
-        open_for_user(HOME, &user, &[9; 32], NOW, 1),
+        open_for_user(HOME, &user, &Membership::default(), &[9; 32], NOW, 1),
         Refusal::Suspended,
     );
 }
@@ -127,8 +168,14 @@ fn sessions_end() {
 #[test]
 fn a_users_session_is_not_a_clients() {
     let user = user();
-    let session = open_for_user(HOME, &user, &[9; 32], NOW, 10).unwrap();
+    let session = open_for_user(HOME, &user, &Membership::default(), &[9; 32], NOW, 10).unwrap();
     let record = stored(client("system/*.rs").put().unwrap());
-    let got = resume(HOME, &session.session.value, Some(&record), NOW);
+    let got = resume(
+        HOME,
+        &session.session.value,
+        Some(&record),
+        &Membership::default(),
+        NOW,
+    );
     assert!(matches!(got, Err(Error::Record("salus:User"))));
 }

@@ -149,7 +149,7 @@ impl Service {
         let job = self.job(cx.scope, id).await?.ok_or_else(absent)?;
         let all = match cx.subject.who() {
             Who::Administrator | Who::Operator => true,
-            Who::Client | Who::Anonymous => false,
+            Who::User | Who::Client | Who::Anonymous => false,
         };
         let over = job.value.ended_ms.is_some() && self.expires_ms(&job.value) <= cx.now_ms;
         match (all || job.value.owner.is(&cx.subject)) && !over {

@@ -4,12 +4,9 @@
 //! the project's key. It holds no token: whose it is says who it is for, and
 //! what they may do is looked up whenever it goes on.
 
-use std::sync::Arc;
-
 use salus_auth::record::{self, Session, SystemRecord};
-use salus_auth::session;
-use salus_auth::{Error, Refusal, Subject, Who};
-use salus_store::{Kind, Param, Query, Record, Row, Scope, Test, Value};
+use salus_auth::{Subject, Who};
+use salus_store::{Param, Query, Row, Scope, Test, Value};
 use serde::{Deserialize, Serialize};
 
 use super::export::Export;
@@ -155,13 +152,14 @@ impl Owner {
         let owner = match subject.who() {
             Who::Anonymous => return None,
             Who::Operator => None,
-            Who::Administrator => Some(record::Owner::User(id.into())),
+            Who::Administrator | Who::User => Some(record::Owner::User(id.into())),
             Who::Client => Some(record::Owner::Client(id.into())),
         };
         let session = owner.map(|owner| Session {
             owner,
             scopes: subject.scopes().cloned().unwrap_or_default(),
             created_ms: now_ms,
+            used_ms: 0,
             // The job ends when its work does.
             expires_ms: i64::MAX,
         });
@@ -181,29 +179,8 @@ impl Owner {
         Scope(self.home)
     }
 
-    /// Where the owner's record lies in [`Self::home`]; `None` is the operator.
-    pub(crate) fn key(&self) -> Option<(Kind, &str)> {
-        self.session.as_ref().map(session::owner_key)
-    }
-
-    /// The owner as they are now.
-    ///
-    /// # Errors
-    /// When they are gone or suspended.
-    pub(crate) fn subject(
-        &self,
-        record: Option<&Record>,
-        now_ms: i64,
-    ) -> Result<Arc<Subject>, Error> {
-        match &self.session {
-            None => Ok(Arc::new(Subject::operator())),
-            Some(session) => {
-                let subject = session::resume(self.home(), session, record, now_ms)?;
-                match subject.scopes().is_some_and(|scopes| scopes.is_empty()) {
-                    true => Err(Error::Refused(Refusal::Unknown)),
-                    false => Ok(subject),
-                }
-            }
-        }
+    /// What the owner asked with; `None` is the operator.
+    pub(super) fn session(&self) -> Option<&Session> {
+        self.session.as_ref()
     }
 }

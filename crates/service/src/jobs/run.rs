@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use salus_auth::record::{self, Saved, SystemRecord};
-use salus_auth::{Action, Grant, Subject, Target};
+use salus_auth::{Action, Grant, Scopes, Subject, Target};
 use salus_fhir::issue::operation_outcome;
 use salus_store::{At, Batch, Position, Purge, Scope, Seq};
 use tokio::runtime::Handle;
@@ -272,22 +272,21 @@ impl Service {
         })
     }
 
+    /// The owner as they are now, unless they are gone or suspended.
     async fn job_subject(&self, job: &Job) -> Result<Arc<Subject>, Error> {
-        let record = match job.owner.key() {
-            None => None,
-            Some((kind, id)) => {
-                let snapshot = self.store.snapshot(job.owner.home(), At::Now).await?;
-                snapshot.get(kind, id).await?
-            }
+        let Some(session) = job.owner.session() else {
+            return Ok(Arc::new(Subject::operator()));
         };
-        let subject = job.owner.subject(record.as_ref(), self.now_ms());
-        subject.map_err(|error| {
-            Error::new(
+        let home = job.owner.home();
+        let snapshot = self.store.snapshot(home, At::Now).await?;
+        let now_ms = self.now_ms();
+        match self.resumed(&*snapshot, home, session, now_ms).await? {
+            Some(subject) if !subject.scopes().is_some_and(Scopes::is_empty) => Ok(subject),
+            Some(_) | None => Err(Error::new(
                 Kind::Forbidden,
                 "whoever asked for this may no longer do it",
-            )
-            .caused_by(error)
-        })
+            )),
+        }
     }
 
     /// Keeps why a job failed, and removes its files.

@@ -1,8 +1,6 @@
 //! The first administrator: made with a link that works once, or by the demo.
 
-use std::sync::Arc;
-
-use salus_auth::record::{Email, Saved, SetupLink, SystemRecord, User};
+use salus_auth::record::{Email, Owner, Saved, SetupLink, SystemRecord, User};
 use salus_auth::{Action, Secret, credentials};
 use salus_store::{Precondition, Scope};
 
@@ -72,7 +70,7 @@ impl Service {
         };
         // Whoever has the link was given it by the operator.
         let operator = Context {
-            subject: Arc::clone(&self.sessions.operator),
+            subject: self.sessions.operator(),
             ..cx.clone()
         };
         let grant = self
@@ -109,7 +107,8 @@ impl Service {
         let write = Write::system(&grant, "User", user.put()?);
         let entry = Entry::new(&cx, What::AdminWrite, Outcome::Success, grant.rule());
         self.commit(&cx, entry, Vec::new(), vec![write]).await?;
-        self.sessions.forget_all();
+        let owner = Owner::User(user.id.clone());
+        self.sessions.forget_owner(Scope::SYSTEM, &owner);
         self.sign_in(&cx, email, password.clone()).await
     }
 

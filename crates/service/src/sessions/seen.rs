@@ -1,0 +1,156 @@
+//! Sessions seen lately, and when each was used.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use salus_auth::Subject;
+use salus_auth::record::{Owner, Session};
+use salus_store::Scope;
+use tokio::sync::Semaphore;
+
+/// Sessions kept in memory; others are read from the store.
+const SESSIONS_KEPT: usize = 10_000;
+/// Passwords hashed at once: each takes 19 MiB and a core.
+const HASHES_AT_ONCE: usize = 2;
+
+/// Sessions seen lately.
+pub(crate) struct Sessions {
+    seen: quick_cache::sync::Cache<Box<str>, Arc<Seen>>,
+    /// Counts what ended sessions, so that one read just before is not kept.
+    ended: AtomicU64,
+    hashing: Semaphore,
+    operator: Arc<Subject>,
+    anonymous: Arc<Subject>,
+}
+
+/// A session that was read, and whom it speaks for.
+pub(super) struct Seen {
+    pub(super) subject: Arc<Subject>,
+    home: Scope,
+    owner: Owner,
+    expires_ms: i64,
+    /// It ends when it is not used for so long.
+    idle_ms: Option<i64>,
+    used_ms: AtomicI64,
+    /// The use that the store knows of.
+    kept_ms: AtomicI64,
+}
+
+/// What a use of a session means.
+pub(super) enum Use {
+    /// It has ended.
+    Over,
+    /// Nothing else.
+    Noted,
+    /// The store should know of it.
+    ToBeKept,
+}
+
+impl Seen {
+    pub(super) fn new(
+        subject: Arc<Subject>,
+        home: Scope,
+        session: Session,
+        idle_ms: Option<i64>,
+    ) -> Self {
+        let used_ms = session.used_ms.max(session.created_ms);
+        Self {
+            subject,
+            home,
+            owner: session.owner,
+            expires_ms: session.expires_ms,
+            idle_ms,
+            used_ms: AtomicI64::new(used_ms),
+            kept_ms: AtomicI64::new(used_ms),
+        }
+    }
+
+    /// Notes that the session is used. What the store knows is behind by a
+    /// quarter of the time allowed at most: so much sooner does a session
+    /// end that the memory forgot, and never later.
+    pub(super) fn used(&self, now_ms: i64) -> Use {
+        if self.expires_ms <= now_ms {
+            return Use::Over;
+        }
+        let Some(idle_ms) = self.idle_ms else {
+            return Use::Noted;
+        };
+        let last_ms = self.used_ms.load(Ordering::Relaxed);
+        if now_ms.saturating_sub(last_ms) >= idle_ms {
+            return Use::Over;
+        }
+        self.used_ms.fetch_max(now_ms, Ordering::Relaxed);
+        let kept_ms = self.kept_ms.load(Ordering::Relaxed);
+        let behind = now_ms.saturating_sub(kept_ms) >= idle_ms / 4;
+        let order = Ordering::Relaxed;
+        let first = || {
+            let swapped = self.kept_ms.compare_exchange(kept_ms, now_ms, order, order);
+            swapped.is_ok()
+        };
+        match behind && first() {
+            true => Use::ToBeKept,
+            false => Use::Noted,
+        }
+    }
+}
+
+impl Sessions {
+    pub(crate) fn new() -> Self {
+        Self {
+            seen: quick_cache::sync::Cache::new(SESSIONS_KEPT),
+            ended: AtomicU64::new(0),
+            hashing: Semaphore::new(HASHES_AT_ONCE),
+            operator: Arc::new(Subject::operator()),
+            anonymous: Arc::new(Subject::anonymous()),
+        }
+    }
+
+    pub(crate) fn anonymous(&self) -> Arc<Subject> {
+        Arc::clone(&self.anonymous)
+    }
+
+    pub(super) fn operator(&self) -> Arc<Subject> {
+        Arc::clone(&self.operator)
+    }
+
+    /// Taken while a password is hashed.
+    pub(super) fn hashing(&self) -> &Semaphore {
+        &self.hashing
+    }
+
+    /// Reads everything anew: something that decides over sessions changed.
+    pub(crate) fn forget_all(&self) {
+        self.ended.fetch_add(1, Ordering::SeqCst);
+        self.seen.clear();
+    }
+
+    /// Reads the sessions of an owner anew: their record changed.
+    pub(crate) fn forget_owner(&self, home: Scope, owner: &Owner) {
+        self.ended.fetch_add(1, Ordering::SeqCst);
+        self.seen
+            .retain(|_, seen| seen.home != home || seen.owner != *owner);
+    }
+
+    /// Reads a session anew: it ended.
+    pub(crate) fn forget(&self, id: &str) {
+        self.ended.fetch_add(1, Ordering::SeqCst);
+        self.seen.remove(id);
+    }
+
+    pub(super) fn seen(&self, id: &str) -> Option<Arc<Seen>> {
+        self.seen.get(id)
+    }
+
+    /// How often something ended sessions.
+    pub(super) fn ended(&self) -> u64 {
+        self.ended.load(Ordering::SeqCst)
+    }
+
+    /// Keeps what was read when [`Self::ended`] was this; nothing if a session ended since.
+    pub(super) fn keep(&self, id: &str, seen: &Arc<Seen>, ended: u64) {
+        self.seen.insert(id.into(), Arc::clone(seen));
+        if self.ended() != ended {
+            self.seen.remove(id);
+        }
+    }
+}
