@@ -6,9 +6,10 @@ use std::num::NonZeroU32;
 use axum::response::Response;
 use http::StatusCode;
 use salus_service::parameters::{IndexView, ParameterView};
-use salus_service::projects::ClientView;
-use salus_service::{Cors, History, Purged};
+use salus_service::projects::{ClientToBe, ClientView};
+use salus_service::{AuthMethod, Cors, GrantType, History, Purged};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::call::Call;
@@ -28,6 +29,14 @@ struct NewClient {
     id: Option<String>,
     name: String,
     scopes: String,
+    #[serde(default)]
+    token_endpoint_auth_method: AuthMethod,
+    grant_types: Option<Vec<GrantType>>,
+    #[serde(default)]
+    redirect_uris: Vec<String>,
+    #[serde(default)]
+    post_logout_redirect_uris: Vec<String>,
+    jwks: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -111,15 +120,26 @@ pub(crate) async fn list_clients(call: &mut Call) -> Result<Response, Failure> {
     Ok(answer(StatusCode::OK, &json!({"clients": clients})))
 }
 
-/// `POST /admin/clients` with `{"id"?, "name", "scopes"}`; answers with the secret, once.
+/// `POST /admin/clients` with `{"id"?, "name", "scopes", …}`; answers with the secret, once.
 pub(crate) async fn create_client(call: &mut Call) -> Result<Response, Failure> {
     let new: NewClient = body(call).await?;
-    let made = call
-        .service()
-        .create_client(&call.cx, new.id.as_deref(), &new.name, &new.scopes)
-        .await?;
+    let client = ClientToBe {
+        id: new.id,
+        name: new.name,
+        scopes: new.scopes,
+        auth: new.token_endpoint_auth_method,
+        grants: new
+            .grant_types
+            .unwrap_or_else(|| vec![GrantType::ClientCredentials]),
+        redirects: new.redirect_uris,
+        logout_redirects: new.post_logout_redirect_uris,
+        jwks: new.jwks.map(|jwks| jwks.get().to_owned()),
+    };
+    let made = call.service().create_client(&call.cx, client).await?;
     let mut view = view(&made.client);
-    view["client_secret"] = json!(made.secret.expose());
+    if let Some(secret) = &made.secret {
+        view["client_secret"] = json!(secret.expose());
+    }
     Ok(answer(StatusCode::CREATED, &view))
 }
 
@@ -227,7 +247,25 @@ fn view_index(index: &IndexView) -> Value {
 }
 
 fn view(client: &ClientView) -> Value {
-    json!({"client_id": client.id, "name": client.name, "scopes": client.scopes})
+    let mut view = json!({
+        "client_id": client.id,
+        "name": client.name,
+        "scopes": client.scopes,
+        "token_endpoint_auth_method": client.auth,
+        "grant_types": client.grants,
+    });
+    for (member, uris) in [
+        ("redirect_uris", &client.redirects),
+        ("post_logout_redirect_uris", &client.logout_redirects),
+    ] {
+        if !uris.is_empty() {
+            view[member] = json!(uris);
+        }
+    }
+    if let Some(jwks) = &client.jwks {
+        view["jwks"] = json!(jwks);
+    }
+    view
 }
 
 /// A body in JSON; what is wrong with it is told by place, not by content.

@@ -1,57 +1,21 @@
-//! Signing in: tokens for clients and administrators, and the first set-up.
+//! Signing in as an administrator, signing out, and the first set-up.
 
 use axum::response::Response;
-use base64ct::{Base64, Encoding};
 use http::{HeaderValue, StatusCode, header};
 use salus_service::Secret;
-use salus_service::error::{Error, Kind};
-use salus_service::sessions::SignedIn;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::call::{Call, pairs};
 use crate::failure::Failure;
 use crate::health::json as answer;
+use crate::oauth::bearer;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SignIn {
     email: String,
     password: String,
-}
-
-/// `POST /auth/token`: a client's token for its id and secret
-/// (RFC 6749, 4.4; the secret in the form or as Basic authentication).
-pub(crate) async fn token(call: &mut Call) -> Result<Response, Failure> {
-    let body = call.take_form().await?;
-    let form = std::str::from_utf8(&body).map_err(|_| bad("the form is not UTF-8"))?;
-    let form = pairs(form)?;
-    let field = |name: &str| {
-        form.iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, v)| v.clone())
-    };
-    if field("grant_type").as_deref() != Some("client_credentials") {
-        return Err(Failure::OAuth(
-            StatusCode::BAD_REQUEST,
-            "unsupported_grant_type",
-            "grant_type must be client_credentials",
-        ));
-    }
-    let (id, secret) = match basic(call) {
-        Some(pair) => pair,
-        None => match (field("client_id"), field("client_secret")) {
-            (Some(id), Some(secret)) => (id, secret),
-            _ => return Err(bad("send client_id and client_secret")),
-        },
-    };
-    let scopes = field("scope").unwrap_or_default();
-    let secret = Secret::new(secret);
-    let done = call
-        .service()
-        .client_token(&call.cx, &id, &secret, &scopes)
-        .await;
-    done.map(|signed_in| bearer(&signed_in)).map_err(as_oauth)
 }
 
 /// `POST /auth/sign-in` with `{"email", "password"}`: an administrator's token.
@@ -107,68 +71,6 @@ pub(crate) async fn setup(call: &mut Call) -> Result<Response, Failure> {
         .set_up(&call.cx, &link, &email, password)
         .await?;
     Ok(page(DONE.to_owned()))
-}
-
-fn bearer(signed_in: &SignedIn) -> Response {
-    let mut body = json!({
-        "access_token": signed_in.token.expose(),
-        "token_type": "Bearer",
-        "expires_in": signed_in.expires_in_s,
-    });
-    if let Some(scopes) = &signed_in.scopes {
-        body["scope"] = json!(scopes);
-    }
-    let mut response = answer(StatusCode::OK, &body);
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
-/// Id and secret of Basic authentication (RFC 6749, 2.3.1: both form-encoded).
-fn basic(call: &Call) -> Option<(String, String)> {
-    let (scheme, coded) = call.header(header::AUTHORIZATION)?.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    let plain = Base64::decode_vec(coded.trim()).ok()?;
-    let plain = String::from_utf8(plain).ok()?;
-    let (id, secret) = plain.split_once(':')?;
-    let decode = |text: &str| {
-        form_urlencoded::parse(text.as_bytes())
-            .next()
-            .map(|(key, _)| key.into_owned())
-    };
-    Some((decode(id)?, decode(secret)?))
-}
-
-fn bad(description: &'static str) -> Failure {
-    Failure::OAuth(StatusCode::BAD_REQUEST, "invalid_request", description)
-}
-
-/// RFC 6749, 5.2.
-fn as_oauth(error: Error) -> Failure {
-    match error.kind() {
-        Kind::Unauthenticated => Failure::OAuth(
-            StatusCode::UNAUTHORIZED,
-            "invalid_client",
-            "the client id or secret is not valid",
-        ),
-        Kind::Invalid => Failure::OAuth(
-            StatusCode::BAD_REQUEST,
-            "invalid_scope",
-            "a scope is not one that this client may have",
-        ),
-        Kind::Forbidden
-        | Kind::NotFound
-        | Kind::Gone
-        | Kind::Conflict
-        | Kind::Precondition
-        | Kind::Unprocessable
-        | Kind::Throttled
-        | Kind::Unavailable
-        | Kind::Internal => Failure::Service(error),
-    }
 }
 
 fn page(html: String) -> Response {

@@ -67,6 +67,10 @@ impl Failure {
                     HeaderValue::from_static("application/json"),
                 );
                 headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                if status == StatusCode::UNAUTHORIZED {
+                    let way = HeaderValue::from_static("Basic realm=\"salus\"");
+                    headers.insert(header::WWW_AUTHENTICATE, way);
+                }
                 response
             }
         }

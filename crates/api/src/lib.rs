@@ -15,6 +15,7 @@ mod format;
 mod health;
 mod media;
 mod metrics;
+mod oauth;
 mod openapi;
 pub mod route;
 
@@ -151,7 +152,7 @@ async fn answer(
     let request_id = app.service.new_request_id();
     let wanted = match route.mount {
         Mount::Fhir => wanted(&request),
-        Mount::Root | Mount::Project => Wanted::default(),
+        Mount::Root | Mount::Project | Mount::WellKnown => Wanted::default(),
     };
     let coding = Coding::wanted(request.headers());
     let cors = app.cors(request.uri(), request.headers());
@@ -295,7 +296,7 @@ async fn handle(
         .map(|(_, value)| value);
     let scope = match (route.mount, slug) {
         (Mount::Root, _) => Some(Service::SYSTEM),
-        (Mount::Project | Mount::Fhir, slug) => {
+        (Mount::Project | Mount::Fhir | Mount::WellKnown, slug) => {
             app.service.project_scope(slug.unwrap_or(projects::DEFAULT))
         }
     };

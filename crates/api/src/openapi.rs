@@ -66,7 +66,11 @@ fn whole() -> Value {
 
 fn operation(route: &Route, path: &str) -> Value {
     let of_any = path.starts_with("/p/{project}");
-    let prefix = if of_any { "project-" } else { "" };
+    let prefix = match (of_any, path.ends_with("/p/{project}")) {
+        (true, _) => "project-",
+        (false, true) => "of-project-",
+        (false, false) => "",
+    };
     let mut operation = json!({
         "operationId": format!("{prefix}{}", route.name),
         "tags": [tag(route)],
@@ -85,21 +89,24 @@ fn operation(route: &Route, path: &str) -> Value {
 fn tag(route: &Route) -> &'static str {
     match route.mount {
         Mount::Fhir => "fhir",
-        Mount::Root | Mount::Project if route.path.starts_with("/admin") => "administration",
-        Mount::Root | Mount::Project if is_signing_in(route) => "signing in",
-        Mount::Root | Mount::Project => "server",
+        Mount::Root | Mount::Project | Mount::WellKnown if route.path.starts_with("/admin") => {
+            "administration"
+        }
+        Mount::Root | Mount::Project | Mount::WellKnown if is_signing_in(route) => "signing in",
+        Mount::Root | Mount::Project | Mount::WellKnown => "server",
     }
 }
 
 fn is_signing_in(route: &Route) -> bool {
-    route.path.starts_with("/auth") || route.path.starts_with("/setup")
+    let paths = ["/auth", "/setup", "/.well-known"];
+    paths.iter().any(|path| route.path.starts_with(path))
 }
 
 fn parameters(route: &Route, path: &str) -> Vec<Value> {
     let in_path = path.split('/').filter_map(|part| {
         let name = part.strip_prefix('{')?.strip_suffix('}')?;
         Some(match (name, route.mount) {
-            ("id", Mount::Root | Mount::Project) => "client",
+            ("id", Mount::Root | Mount::Project | Mount::WellKnown) => "client",
             (name, _) => name,
         })
     });
@@ -142,7 +149,7 @@ fn answers(route: &Route) -> BTreeMap<String, Value> {
     }
     for status in refusals(route) {
         let name = match route.name {
-            "token" => "OAuthError",
+            "token" | "introspect" | "revoke" => "OAuthError",
             _ => "Refused",
         };
         let answer = json!({"$ref": format!("#/components/responses/{name}")});

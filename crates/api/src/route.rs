@@ -47,6 +47,9 @@ pub enum Mount {
     Root,
     /// In a project: at the root for the default one, below `/p/{project}` for any.
     Project,
+    /// About a project, at the root: with `/p/{project}` behind it for any (RFC 8414, 3.1),
+    /// and below that, too, where clients look as often (OpenID Connect Discovery, 4).
+    WellKnown,
     /// In a project's FHIR endpoint: below `/fhir` or `/p/{project}/fhir`.
     Fhir,
 }
@@ -58,6 +61,11 @@ impl Mount {
         match self {
             Self::Root => vec![path.to_owned()],
             Self::Project => vec![path.to_owned(), format!("/p/{{project}}{path}")],
+            Self::WellKnown => vec![
+                path.to_owned(),
+                format!("{path}/p/{{project}}"),
+                format!("/p/{{project}}{path}"),
+            ],
             // Clients write the endpoint itself with a slash at its end, too.
             Self::Fhir if path.is_empty() => [below_endpoints(""), below_endpoints("/")].concat(),
             Self::Fhir => below_endpoints(path).into(),
@@ -106,7 +114,7 @@ macro_rules! routes {
 
 /// Every route.
 pub static ROUTES: &[Route] = {
-    use crate::{admin, auth, fhir, health, openapi};
+    use crate::{admin, auth, fhir, health, oauth, openapi};
     routes! {
         GET    Root    "/"                              "home"              Public                  health::home;
         GET    Root    "/health/live"                   "health-live"       Public                  health::live;
@@ -117,7 +125,12 @@ pub static ROUTES: &[Route] = {
 
         GET    Root    "/setup"                         "setup-page"        Public                  auth::setup_page;
         POST   Root    "/setup"                         "setup"             Public                  auth::setup;
-        POST   Project "/auth/token"                    "token"             Public                  auth::token;
+        GET    WellKnown "/.well-known/oauth-authorization-server" "authorization-server" Public    oauth::authorization_server;
+        GET    Fhir    "/.well-known/smart-configuration" "smart-configuration" Public              oauth::smart;
+        GET    Project "/auth/jwks"                     "jwks"              Public                  oauth::keys;
+        POST   Project "/auth/token"                    "token"             Public                  oauth::token;
+        POST   Project "/auth/introspect"               "introspect"        Public                  oauth::introspect;
+        POST   Project "/auth/revoke"                   "revoke"            Public                  oauth::revoke;
         POST   Project "/auth/sign-in"                  "sign-in"           Public                  auth::sign_in;
         POST   Project "/auth/sign-out"                 "sign-out"          Token(SignIn)           auth::sign_out;
 
@@ -126,6 +139,7 @@ pub static ROUTES: &[Route] = {
         GET    Project "/admin/clients"                 "clients-list"      Token(AdminRead)        admin::list_clients;
         POST   Project "/admin/clients"                 "clients-create"    Token(AdminWrite)       admin::create_client;
         DELETE Project "/admin/clients/{id}"            "clients-delete"    Token(AdminWrite)       admin::delete_client;
+        POST   Project "/admin/keys/rotate"             "keys-rotate"       Token(AdminWrite)       oauth::rotate_keys;
         GET    Project "/admin/reindex"                 "reindex-read"      Token(AdminRead)        admin::read_index;
         POST   Project "/admin/reindex"                 "reindex-pause"     Token(AdminWrite)       admin::pause_index;
         GET    Project "/admin/cors"                    "cors-read"         Token(AdminRead)        admin::read_cors;

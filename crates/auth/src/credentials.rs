@@ -114,7 +114,8 @@ pub fn client_secret(random: &[u8; 32]) -> (Secret, SecretHash) {
 /// [`Error::Refused`] when there is no such client or the secret is another.
 pub fn check_client(client: Option<&Saved<Client>>, secret: &Secret) -> Result<(), Error> {
     let given = crate::token::id(secret.expose());
-    let expected = client.map_or(NO_CLIENT, |client| &*client.value.secret.0);
+    let hash = client.and_then(|client| client.value.secret_hash());
+    let expected = hash.map_or(NO_CLIENT, |hash| &*hash.0);
     match (
         client,
         salus_crypto::same(given.as_bytes(), expected.as_bytes()),

@@ -6,8 +6,12 @@
 //! arguments. [`authorize`] is the only maker of a [`Grant`], and nothing in
 //! Salus reads or writes a record without one.
 
+pub mod assertion;
 pub mod credentials;
 mod error;
+pub mod jwk;
+pub mod jwt;
+pub mod oauth;
 pub mod policy;
 pub mod record;
 mod scopes;

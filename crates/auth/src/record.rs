@@ -5,6 +5,7 @@
 //! of their project, administrators of the server and projects in
 //! [`salus_store::Scope::SYSTEM`].
 
+mod assertion;
 mod client;
 mod cors;
 mod group;
@@ -14,6 +15,7 @@ mod index;
 mod project;
 mod session;
 mod setup;
+mod signing_key;
 mod user;
 
 use bytes::Bytes;
@@ -22,7 +24,8 @@ use salus_store::{Test, Value};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-pub use client::Client;
+pub use assertion::Assertion;
+pub use client::{AuthMethod, Client, GrantType, Registration};
 pub use cors::Cors;
 pub use group::{CLOSURE_MAX, Group, Membership, PARENTS_MAX, Walk, role_names};
 pub use history::{History, Purged};
@@ -31,6 +34,7 @@ pub use index::{Goal, Index, Step};
 pub use project::Project;
 pub use session::{Owner, Session};
 pub use setup::SetupLink;
+pub use signing_key::SigningKey;
 pub use user::{Email, GROUPS_MAX, PROFILES_MAX, Profile, ProfileType, ROLES_MAX, User};
 
 use crate::Error;
@@ -170,6 +174,17 @@ fn token_row(param: Param, code: &str) -> Row {
         value: Value::Token {
             system: "".into(),
             code: code.into(),
+        },
+    }
+}
+
+/// By when a record has no more use.
+fn expires_row<T: SystemRecord>(expires_ms: i64) -> Row {
+    Row {
+        param: Param::named(T::NAME, "expires"),
+        value: Value::Date {
+            from_ms: expires_ms,
+            to_ms: expires_ms.saturating_add(1),
         },
     }
 }

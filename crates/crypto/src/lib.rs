@@ -13,6 +13,7 @@ pub mod merkle;
 pub mod random;
 mod sealing;
 mod secret;
+pub mod signing;
 
 pub use error::Error;
 pub use keyring::{Founding, Keyring, Slot};
@@ -57,6 +58,13 @@ impl Sha256 {
 pub fn base64url(bytes: &[u8]) -> String {
     use base64ct::{Base64UrlUnpadded, Encoding};
     Base64UrlUnpadded::encode_string(bytes)
+}
+
+/// The bytes of such a text; `None` if it is not one.
+#[must_use]
+pub fn from_base64url(text: &str) -> Option<Vec<u8>> {
+    use base64ct::{Base64UrlUnpadded, Encoding};
+    Base64UrlUnpadded::decode_vec(text).ok()
 }
 
 /// Whether two texts are the same, in a time that depends on their lengths only.

@@ -13,6 +13,11 @@ pub fn fill(buffer: &mut [u8]) -> Result<(), Error> {
     aws_lc_rs::rand::fill(buffer).map_err(|_| Error::Library("no randomness"))
 }
 
+/// The generator itself, for what of the library draws from it.
+pub(crate) fn source() -> aws_lc_rs::rand::SystemRandom {
+    aws_lc_rs::rand::SystemRandom::new()
+}
+
 /// So many random bytes.
 ///
 /// # Errors

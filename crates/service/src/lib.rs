@@ -15,6 +15,7 @@ pub mod fhir;
 mod ids;
 pub mod jobs;
 mod keeping;
+pub mod oauth;
 mod packed;
 pub mod parameters;
 mod pipeline;
@@ -27,7 +28,8 @@ use std::sync::Arc;
 use salus_auth::Action;
 pub use salus_auth::Secret;
 pub use salus_auth::Subject;
-pub use salus_auth::record::{Cors, History, Identity, Purged};
+pub use salus_auth::jwk::Jwks;
+pub use salus_auth::record::{AuthMethod, Cors, GrantType, History, Identity, Purged};
 use salus_crypto::SecretKey;
 use salus_fhir::json;
 use salus_store::{At, Blobs, Scope, Snapshot, Store};
@@ -69,6 +71,7 @@ pub struct Service {
     pub(crate) identities: accounts::Identities,
     pub(crate) parameters: parameters::Sets,
     pub(crate) sessions: sessions::Sessions,
+    pub(crate) keys: oauth::Keys,
     pub(crate) bundles: fhir::room::Room,
     pub(crate) terms: fhir::terms::Cache,
     pub(crate) jobs: jobs::Jobs,
@@ -118,6 +121,7 @@ impl Service {
             identities,
             parameters,
             sessions: sessions::Sessions::new(),
+            keys: oauth::Keys::default(),
             bundles: fhir::room::Room::new(),
             terms: fhir::terms::Cache::new(),
             jobs: jobs::Jobs::new(),

@@ -4,7 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use salus_auth::record::{self, Client, Owner, Project, Saved, SystemRecord, User};
+use salus_auth::jwk::Jwks;
+use salus_auth::record::{
+    self, AuthMethod, Client, GrantType, Owner, Project, Registration, Saved, SystemRecord, User,
+};
 use salus_auth::{Action, Grant, Scopes, Secret, Subject, Target, credentials};
 use salus_fhir::search::REVISION;
 use salus_store::{At, Precondition, Scope, Store};
@@ -53,6 +56,37 @@ pub struct ClientView {
     pub name: String,
     /// The most it may do.
     pub scopes: String,
+    /// How it proves who it is.
+    pub auth: AuthMethod,
+    /// How it may get tokens.
+    pub grants: Vec<GrantType>,
+    /// Where users may be sent back to.
+    pub redirects: Vec<String>,
+    /// Where users may be sent to when they have signed out.
+    pub logout_redirects: Vec<String>,
+    /// What its assertions are checked with.
+    pub jwks: Option<Jwks>,
+}
+
+/// A client to be registered.
+#[derive(Clone, Debug)]
+pub struct ClientToBe {
+    /// Its id; one is chosen if there is none.
+    pub id: Option<String>,
+    /// What people call it.
+    pub name: String,
+    /// The most it may do.
+    pub scopes: String,
+    /// How it proves who it is.
+    pub auth: AuthMethod,
+    /// How it may get tokens.
+    pub grants: Vec<GrantType>,
+    /// Where users may be sent back to.
+    pub redirects: Vec<String>,
+    /// Where users may be sent to when they have signed out.
+    pub logout_redirects: Vec<String>,
+    /// What its assertions are checked with, in JSON.
+    pub jwks: Option<String>,
 }
 
 /// A client just registered, with the secret that is shown once.
@@ -60,8 +94,8 @@ pub struct ClientView {
 pub struct NewClient {
     /// The client.
     pub client: ClientView,
-    /// Its secret.
-    pub secret: Secret,
+    /// Its secret, if it proves itself by one.
+    pub secret: Option<Secret>,
 }
 
 impl Projects {
@@ -203,14 +237,12 @@ impl Service {
     pub async fn create_client(
         &self,
         cx: &Context,
-        id: Option<&str>,
-        name: &str,
-        scopes: &str,
+        client: ClientToBe,
     ) -> Result<NewClient, Error> {
         let grant = self
             .allow(cx, What::AdminWrite, Action::WriteClients)
             .await?;
-        let work = self.make_client(cx, &grant, id, name, scopes);
+        let work = self.make_client(cx, &grant, client);
         self.attempt(cx, &grant, What::AdminWrite, "Client", work)
             .await
     }
@@ -219,14 +251,21 @@ impl Service {
         &self,
         cx: &Context,
         grant: &Grant,
-        id: Option<&str>,
-        name: &str,
-        scopes: &str,
+        wanted: ClientToBe,
     ) -> Result<NewClient, Error> {
-        let id = id.map_or_else(|| self.new_id(cx), Into::into);
+        let id = wanted.id.map_or_else(|| self.new_id(cx), Into::into);
         let (secret, hash) = credentials::client_secret(&self.random());
-        let scopes = Scopes::parse(scopes)?;
-        let client = Client::register(&id, name, hash, scopes, cx.now_ms)?;
+        let secret = (wanted.auth == AuthMethod::ClientSecret).then_some(secret);
+        let registration = Registration {
+            name: wanted.name,
+            scopes: Scopes::parse(&wanted.scopes)?,
+            auth: wanted.auth,
+            grants: wanted.grants,
+            redirects: wanted.redirects,
+            logout_redirects: wanted.logout_redirects,
+            jwks: wanted.jwks.as_deref().map(Jwks::parse).transpose()?,
+        };
+        let client = Client::registered(&id, registration, Some(hash), cx.now_ms)?;
         let absent = Precondition::VersionIs {
             kind: Client::KIND,
             id,
@@ -319,7 +358,7 @@ impl Service {
 }
 
 /// All records of a kind, up to a number of them.
-async fn all<T: SystemRecord>(
+pub(crate) async fn all<T: SystemRecord>(
     store: &dyn Store,
     scope: Scope,
     most: usize,
@@ -350,5 +389,10 @@ fn view_client(client: &Saved<Client>) -> ClientView {
         id: client.id.clone(),
         name: client.value.name.clone(),
         scopes: client.value.scopes.text(),
+        auth: client.value.auth,
+        grants: client.value.grants.clone(),
+        redirects: client.value.redirects.clone(),
+        logout_redirects: client.value.logout_redirects.clone(),
+        jwks: client.value.jwks.clone(),
     }
 }

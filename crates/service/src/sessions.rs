@@ -6,9 +6,9 @@ mod setup;
 use std::sync::Arc;
 
 use salus_auth::record::{
-    Client, Email, Group, Membership, Owner, Saved, Session, SystemRecord, User, Walk,
+    Email, Group, Membership, Owner, Saved, Session, SystemRecord, User, Walk,
 };
-use salus_auth::session::{self, LIFETIME_DEFAULT_MS, Opened};
+use salus_auth::session::{self, Opened};
 use salus_auth::{Action, Scopes, Secret, Subject, Target, Token, credentials};
 use salus_store::{At, Content, Record, Scope, Snapshot};
 
@@ -181,31 +181,14 @@ impl Service {
         }
     }
 
-    /// A client's token for its id and secret (RFC 6749, 4.4).
-    pub async fn client_token(
+    /// The session of a token, whether or not it still holds.
+    pub(crate) async fn saved_session(
         &self,
-        cx: &Context,
-        id: &str,
-        secret: &Secret,
-        scopes: &str,
-    ) -> Result<SignedIn, Error> {
-        let record = match id.len() {
-            1..=64 => self.snapshot(cx).await?.get(Client::KIND, id).await?,
-            _ => None,
-        };
-        let client = read::<Client>(record.as_ref())?;
-        let asked = Scopes::parse(scopes)?;
-        let checked = credentials::check_client(client.as_ref(), secret);
-        let opened = match (checked, client) {
-            (Ok(()), Some(client)) => {
-                let random = self.random();
-                let lifetime_ms = LIFETIME_DEFAULT_MS;
-                session::open_for_client(cx.scope, &client, &asked, &random, cx.now_ms, lifetime_ms)
-            }
-            (Err(error), _) => Err(error),
-            (Ok(()), None) => Err(salus_auth::Error::Refused(salus_auth::Refusal::Unknown)),
-        };
-        self.opened(cx, opened).await
+        token: &Token,
+    ) -> Result<Option<Saved<Session>>, Error> {
+        let snapshot = self.store.snapshot(token.scope(), At::Now).await?;
+        let record = snapshot.get(Session::KIND, token.session_id()).await?;
+        read::<Session>(record.as_ref())
     }
 
     /// An administrator's token for an address and a password: of the project,

@@ -18,6 +18,11 @@ pub(super) fn body(route: &Route) -> Option<Value> {
             "client_id": "example",
             "client_secret": "example",
         })),
+        "introspect" | "revoke" => Some(json!({
+            "client_id": "example",
+            "client_secret": "example",
+            "token": "example",
+        })),
         "setup" => Some(json!({"link": "x", "email": "a@example.org", "password": "example"})),
         "sign-in" => Some(json!({"email": "a@example.org", "password": "example"})),
         "projects-create" => Some(json!({"slug": "example", "name": "Example"})),

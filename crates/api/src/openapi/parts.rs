@@ -91,7 +91,7 @@ pub(super) fn taken(route: &Route) -> &'static [&'static str] {
         "patch" | "delete" => &["Prefer", "If-Match", "If-None-Match", "Idempotency-Key"],
         "transaction" => &["Prefer", "Idempotency-Key"],
         "capabilities" => &["mode"],
-        "$versions" | "job" | "job-cancel" | "job-file" => &[],
+        "$versions" | "smart-configuration" | "job" | "job-cancel" | "job-file" => &[],
         name if name.starts_with("history-") => &["_count", "_since", "search"],
         name if name.starts_with("conditional-") => &[
             "search",
@@ -108,8 +108,10 @@ pub(super) fn taken(route: &Route) -> &'static [&'static str] {
 pub(super) fn body(route: &Route) -> Option<Value> {
     let form = "application/x-www-form-urlencoded";
     let (required, ty, schema) = match (route.method.as_str(), route.mount, route.name) {
-        ("GET" | "DELETE", ..) | (_, _, "sign-out") => return None,
-        (_, _, "token" | "setup") => (true, form, json!({"type": "object"})),
+        ("GET" | "DELETE", ..) | (_, _, "sign-out" | "keys-rotate") => return None,
+        (_, _, "token" | "introspect" | "revoke" | "setup") => {
+            (true, form, json!({"type": "object"}))
+        }
         (_, Mount::Fhir, name) if name.starts_with("search-") => {
             (false, form, json!({"type": "object"}))
         }
@@ -127,7 +129,9 @@ pub(super) fn body(route: &Route) -> Option<Value> {
             let operation = name.starts_with('$');
             (!operation, FHIR_JSON, named("Resource"))
         }
-        (_, Mount::Root | Mount::Project, name) => (true, "application/json", object(name)),
+        (_, Mount::Root | Mount::Project | Mount::WellKnown, name) => {
+            (true, "application/json", object(name))
+        }
     };
     let mut content = content(ty, schema);
     if let Some(example) = examples::body(route) {
@@ -195,7 +199,18 @@ fn object(name: &str) -> Value {
         "projects-create" => of(&["slug", "name"], json!({"slug": text, "name": text})),
         "clients-create" => of(
             &["name", "scopes"],
-            json!({"id": {"type": ["string", "null"]}, "name": text, "scopes": text}),
+            json!({
+                "id": {"type": ["string", "null"]},
+                "name": text,
+                "scopes": text,
+                "token_endpoint_auth_method": {"enum": ["client_secret", "private_key_jwt", "none"]},
+                "grant_types": {"type": "array", "items": {"enum": [
+                    "client_credentials", "authorization_code", "refresh_token",
+                ]}},
+                "redirect_uris": {"type": "array", "maxItems": 20, "items": text},
+                "post_logout_redirect_uris": {"type": "array", "maxItems": 20, "items": text},
+                "jwks": {"type": ["object", "null"]},
+            }),
         ),
         "reindex-pause" => of(&["paused"], json!({"paused": {"type": "boolean"}})),
         "history-write" => of(
@@ -253,6 +268,7 @@ pub(super) fn success(route: &Route, status: u16) -> Value {
             let modes = ["CapabilityStatement", "TerminologyCapabilities"].map(named);
             (FHIR_JSON, json!({"anyOf": modes}))
         }
+        (Mount::Fhir, "smart-configuration") => ("application/json", json!({"type": "object"})),
         (Mount::Fhir, "job") => ("application/json", json!({"type": "object"})),
         (Mount::Fhir, "job-file") => ("application/fhir+ndjson", json!({"type": "string"})),
         (Mount::Fhir, "$versions") => (FHIR_JSON, named("Parameters")),
@@ -261,7 +277,9 @@ pub(super) fn success(route: &Route, status: u16) -> Value {
             (FHIR_JSON, named("Bundle"))
         }
         (Mount::Fhir, _) => (FHIR_JSON, named("Resource")),
-        (Mount::Root | Mount::Project, _) => ("application/json", json!({"type": "object"})),
+        (Mount::Root | Mount::Project | Mount::WellKnown, _) => {
+            ("application/json", json!({"type": "object"}))
+        }
     };
     let mut answer = json!({"description": "Done", "content": content(ty, schema)});
     if matches!(route.name, "read" | "vread") {

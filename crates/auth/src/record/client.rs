@@ -1,19 +1,24 @@
-//! Programs that sign in with a secret (OAuth 2.1 client credentials).
+//! Programs that act for themselves or for users: clients of OAuth 2.1.
 
 use salus_store::Row;
 use serde::{Deserialize, Serialize};
 
 use super::{Saved, Status, SystemRecord};
 use crate::credentials::SecretHash;
+use crate::jwk::Jwks;
 use crate::{Error, Scopes};
+
+const REDIRECTS_MAX: usize = 20;
+const REDIRECT_BYTES_MAX: usize = 2000;
 
 /// A client. Its id is chosen by whoever registers it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Client {
     /// What people call it.
     pub name: String,
-    /// What its secret is checked against.
-    pub secret: SecretHash,
+    /// What its secret is checked against, if it has one.
+    #[serde(default)]
+    secret: Option<SecretHash>,
     /// The most it may do.
     #[serde(with = "scopes_as_text")]
     pub scopes: Scopes,
@@ -21,6 +26,85 @@ pub struct Client {
     pub status: Status,
     /// When it was registered, in milliseconds since 1970 UTC.
     pub created_ms: i64,
+    /// How it proves who it is.
+    #[serde(default)]
+    pub auth: AuthMethod,
+    /// How it may get tokens.
+    #[serde(default = "for_itself")]
+    pub grants: Vec<GrantType>,
+    /// Where users may be sent back to; compared letter by letter.
+    #[serde(default)]
+    pub redirects: Vec<String>,
+    /// Where users may be sent to when they have signed out.
+    #[serde(default)]
+    pub logout_redirects: Vec<String>,
+    /// What its assertions are checked with.
+    #[serde(default)]
+    pub jwks: Option<Jwks>,
+}
+
+/// How a client proves who it is (RFC 7591, 2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthMethod {
+    /// With a secret, as Basic authentication or in the form.
+    #[default]
+    ClientSecret,
+    /// With a signed assertion.
+    PrivateKeyJwt,
+    /// Not at all: what runs in a browser or on a phone keeps no secret.
+    None,
+}
+
+/// How a client may get tokens (RFC 6749, 1.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantType {
+    /// For itself.
+    ClientCredentials,
+    /// For a user who signed in here and agreed.
+    AuthorizationCode,
+    /// For such a user later, and without them if they agreed to that.
+    RefreshToken,
+}
+
+fn for_itself() -> Vec<GrantType> {
+    vec![GrantType::ClientCredentials]
+}
+
+/// What is said of a client when it is registered.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// What people call it.
+    pub name: String,
+    /// The most it may do.
+    pub scopes: Scopes,
+    /// How it proves who it is.
+    pub auth: AuthMethod,
+    /// How it may get tokens.
+    pub grants: Vec<GrantType>,
+    /// Where users may be sent back to.
+    pub redirects: Vec<String>,
+    /// Where users may be sent to when they have signed out.
+    pub logout_redirects: Vec<String>,
+    /// What its assertions are checked with.
+    pub jwks: Option<Jwks>,
+}
+
+impl Registration {
+    /// A client with a secret that acts for itself.
+    #[must_use]
+    pub fn named(name: &str, scopes: Scopes) -> Self {
+        Self {
+            name: name.to_owned(),
+            scopes,
+            auth: AuthMethod::ClientSecret,
+            grants: for_itself(),
+            redirects: Vec::new(),
+            logout_redirects: Vec::new(),
+            jwks: None,
+        }
+    }
 }
 
 impl SystemRecord for Client {
@@ -32,7 +116,7 @@ impl SystemRecord for Client {
 }
 
 impl Client {
-    /// A new client.
+    /// A new client with a secret that acts for itself.
     ///
     /// # Errors
     /// When the id is not 1 to 64 letters, digits, `-`, `.` or `_`, or the
@@ -44,6 +128,20 @@ impl Client {
         scopes: Scopes,
         now_ms: i64,
     ) -> Result<Saved<Self>, Error> {
+        let registration = Registration::named(name, scopes);
+        Self::registered(id, registration, Some(secret), now_ms)
+    }
+
+    /// A new client; `secret` is there if it proves itself by one.
+    ///
+    /// # Errors
+    /// As [`Self::register`]; also when what is said of it does not go together.
+    pub fn registered(
+        id: &str,
+        registration: Registration,
+        secret: Option<SecretHash>,
+        now_ms: i64,
+    ) -> Result<Saved<Self>, Error> {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
         if id.is_empty() || id.len() > 64 || !id.bytes().all(plain) {
             return Err(Error::Name {
@@ -51,17 +149,103 @@ impl Client {
                 form: "1 to 64 letters, digits, -, . or _",
             });
         }
-        super::project::check_name(name)?;
-        Ok(Saved::new(
-            id,
-            Self {
-                name: name.to_owned(),
-                secret,
-                scopes,
-                status: Status::Active,
-                created_ms: now_ms,
-            },
-        ))
+        super::project::check_name(&registration.name)?;
+        check(&registration)?;
+        let by_secret = registration.auth == AuthMethod::ClientSecret;
+        let client = Self {
+            name: registration.name,
+            secret: secret.filter(|_| by_secret),
+            scopes: registration.scopes,
+            status: Status::Active,
+            created_ms: now_ms,
+            auth: registration.auth,
+            grants: registration.grants,
+            redirects: registration.redirects,
+            logout_redirects: registration.logout_redirects,
+            jwks: registration.jwks,
+        };
+        Ok(Saved::new(id, client))
+    }
+
+    /// What its secret is checked against, if that is how it proves itself.
+    pub(crate) fn secret_hash(&self) -> Option<&SecretHash> {
+        let by_secret = self.auth == AuthMethod::ClientSecret;
+        self.secret.as_ref().filter(|_| by_secret)
+    }
+
+    /// Whether it may get tokens this way.
+    #[must_use]
+    pub fn may(&self, grant: GrantType) -> bool {
+        self.grants.contains(&grant)
+    }
+}
+
+/// That what is said of a client goes together.
+fn check(registration: &Registration) -> Result<(), Error> {
+    let refuse = |what, form| Err(Error::Name { what, form });
+    let has = |grant| registration.grants.contains(&grant);
+    let public = registration.auth == AuthMethod::None;
+    if (registration.auth == AuthMethod::PrivateKeyJwt) != registration.jwks.is_some() {
+        return refuse("jwks", "there with private_key_jwt, and with nothing else");
+    }
+    if registration.grants.is_empty() || public && has(GrantType::ClientCredentials) {
+        return refuse(
+            "grant_types",
+            "one at least, and not client_credentials for a client that keeps no secret",
+        );
+    }
+    if has(GrantType::RefreshToken) && !has(GrantType::AuthorizationCode) {
+        return refuse(
+            "grant_types",
+            "refresh_token together with authorization_code only",
+        );
+    }
+    if has(GrantType::AuthorizationCode) == registration.redirects.is_empty() {
+        return refuse(
+            "redirect_uris",
+            "there with authorization_code, and with nothing else",
+        );
+    }
+    for uris in [&registration.redirects, &registration.logout_redirects] {
+        if uris.len() > REDIRECTS_MAX || !uris.iter().all(|uri| is_redirect(uri)) {
+            return refuse(
+                "redirect_uris",
+                "20 at most, each https, http of a loopback host, or a scheme of one's own with a \
+                 dot; without a fragment",
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Whether users may be sent there (OAuth 2.1, 2.3; RFC 8252, 7).
+fn is_redirect(uri: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_graphic() && !b"#\"<>\\^`{|}".contains(&b);
+    if uri.len() > REDIRECT_BYTES_MAX || !uri.bytes().all(plain) {
+        return false;
+    }
+    let Some((scheme, rest)) = uri.split_once(':') else {
+        return false;
+    };
+    let authority = rest.strip_prefix("//").map(|rest| {
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        &rest[..end]
+    });
+    let host = authority.map(|authority| match authority.rsplit_once(':') {
+        Some((host, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => host,
+        _ => authority,
+    });
+    match (scheme, host) {
+        ("https", Some(host)) => !host.is_empty() && !host.contains('@'),
+        ("http", Some(host)) => matches!(host, "127.0.0.1" | "[::1]" | "localhost"),
+        ("http" | "https", None) => false,
+        (own, _) => {
+            let in_scheme =
+                |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b);
+            own.starts_with(|c: char| c.is_ascii_lowercase())
+                && own.contains('.')
+                && own.bytes().all(in_scheme)
+        }
     }
 }
 
@@ -83,5 +267,58 @@ pub(super) mod scopes_as_text {
     ) -> Result<Scopes, D::Error> {
         let text = String::deserialize(from)?;
         Scopes::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_redirect(uri: &str, good: bool) {
+        assert_eq!(is_redirect(uri), good, "{uri}");
+    }
+
+    #[test]
+    fn users_are_sent_to_places_that_can_be_trusted() {
+        check_redirect("https://app.example.org/back", true);
+        check_redirect("https://app.example.org:8443/back?a=b", true);
+        check_redirect("http://127.0.0.1:3000/back", true);
+        check_redirect("http://[::1]/back", true);
+        check_redirect("http://localhost:9/", true);
+        check_redirect("org.example.app:/back", true);
+        check_redirect("http://app.example.org/back", false);
+        check_redirect("http://localhost.example.org/", false);
+        check_redirect("http://localhost@example.org/", false);
+        check_redirect("https://localhost@example.org/", false);
+        check_redirect("https:///back", false);
+        check_redirect("https://app.example.org/back#part", false);
+        check_redirect("https://app.example.org/a b", false);
+        check_redirect("https://app.example.org/\r\nSet-Cookie: a", false);
+        check_redirect("javascript:alert(1)", false);
+        check_redirect("data:text/html,x", false);
+        check_redirect("/back", false);
+        check_redirect("", false);
+    }
+
+    #[test]
+    fn what_is_said_of_a_client_goes_together() {
+        let good = |change: fn(&mut Registration)| {
+            let mut registration = Registration::named("App", Scopes::default());
+            change(&mut registration);
+            Client::registered("app", registration, None, 0).is_ok()
+        };
+        assert!(good(|_| ()));
+        assert!(!good(|r| r.grants.clear()));
+        assert!(!good(|r| r.auth = AuthMethod::None));
+        assert!(!good(|r| r.auth = AuthMethod::PrivateKeyJwt));
+        assert!(!good(|r| r.grants = vec![GrantType::AuthorizationCode]));
+        assert!(!good(|r| r.grants.push(GrantType::RefreshToken)));
+        assert!(!good(|r| r.redirects.push("https://a.example".to_owned())));
+        assert!(good(|r| {
+            r.auth = AuthMethod::None;
+            r.grants = vec![GrantType::AuthorizationCode, GrantType::RefreshToken];
+            r.redirects.push("https://a.example".to_owned());
+        }));
     }
 }

@@ -30,6 +30,7 @@ mod import_files;
 mod import_killed;
 mod matching;
 mod methods;
+mod oauth;
 mod observations;
 mod operations;
 mod paging;

@@ -12,7 +12,7 @@ use crate::wire::Request;
 fn path_of(project: &Project, mount: Mount, path: &str) -> String {
     let path = match mount {
         Mount::Root => path.to_owned(),
-        Mount::Project => format!("/p/{}{path}", project.slug),
+        Mount::Project | Mount::WellKnown => format!("/p/{}{path}", project.slug),
         Mount::Fhir => format!("{}{path}", project.base()),
     };
     let path = path.replace("{type}", "Patient").replace("{id}", "a");
@@ -30,7 +30,7 @@ fn head_is_get_without_its_body() {
         let path = path_of(&project, route.mount, route.path);
         let token = match route.mount {
             Mount::Fhir => project.token.clone(),
-            Mount::Root | Mount::Project => project.server.token().to_owned(),
+            Mount::Root | Mount::Project | Mount::WellKnown => project.server.token().to_owned(),
         };
         let send = |method: &str| {
             let request = Request::new(method, &path);

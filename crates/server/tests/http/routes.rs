@@ -44,7 +44,7 @@ fn check_untouched(project: &Project) {
 fn request(project: &Project, route: &Route) -> Request {
     let path = match route.mount {
         Mount::Root => route.path.to_owned(),
-        Mount::Project => format!("/p/{}{}", project.slug, route.path),
+        Mount::Project | Mount::WellKnown => format!("/p/{}{}", project.slug, route.path),
         Mount::Fhir => format!("/p/{}/fhir{}", project.slug, route.path),
     };
     let id = if route.mount == Mount::Fhir {
@@ -99,6 +99,7 @@ fn request(project: &Project, route: &Route) -> Request {
         "cors-write" => request.body(json!({"origins": []}).to_string()),
         "reindex-pause" => request.body(json!({"paused": false}).to_string()),
         "token" => request.body("grant_type=client_credentials&client_id=none&client_secret=none"),
+        "introspect" | "revoke" => request.body("client_id=none&client_secret=none&token=none"),
         "sign-in" => {
             request.body(json!({"email": "nobody@example.org", "password": "none"}).to_string())
         }
@@ -379,6 +380,9 @@ fn every_route_leaves_an_entry_in_the_audit() {
         "capabilities",
         "$versions",
         "openapi",
+        "authorization-server",
+        "smart-configuration",
+        "jwks",
     ];
     let bearer = format!("Bearer {}", project.server.token());
     let mut requests = BTreeMap::new();

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use salus_auth::record::{Client, Status};
+use salus_auth::record::Client;
 use salus_auth::{Action, Scopes, Subject, Target};
 use salus_fhir::json::{Document, Limits};
 use salus_fhir::search::Extractor;
@@ -245,16 +245,11 @@ fn world_and_snapshot(choice: &mut Choice) -> (Vec<Thing>, Box<dyn Snapshot>) {
 fn one_who_sees(visible: &[&str]) -> Context {
     let scopes: Vec<String> = visible.iter().map(|ty| format!("system/{ty}.s")).collect();
     let scopes = Scopes::parse(&scopes.join(" ")).unwrap();
-    let client = Client {
-        name: "One".to_owned(),
-        secret: salus_auth::credentials::client_secret(&[0; 32]).1,
-        scopes: scopes.clone(),
-        status: Status::Active,
-        created_ms: 1,
-    };
+    let (_, secret) = salus_auth::credentials::client_secret(&[0; 32]);
+    let client = Client::register("one", "One", secret, scopes.clone(), 1).unwrap();
     Context {
         parameters: Arc::default(),
-        subject: Arc::new(Subject::client(SCOPE, "one", &client, &scopes)),
+        subject: Arc::new(Subject::client(SCOPE, "one", &client.value, &scopes)),
         scope: SCOPE,
         base: "http://localhost/fhir".into(),
         request_id: RequestId(1),

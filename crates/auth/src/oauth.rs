@@ -1,0 +1,70 @@
+//! The errors that OAuth 2.1 and OpenID Connect define, by their codes.
+//!
+//! RFC 6749, 4.1.2.1 and 5.2; RFC 7009, 2.2.1; OpenID Connect Core, 3.1.2.6.
+
+/// A refusal in the words of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Which kind.
+    pub code: Code,
+    /// What to do about it, for a developer; never what was sent.
+    pub description: &'static str,
+}
+
+impl Fault {
+    /// A refusal.
+    #[must_use]
+    pub fn new(code: Code, description: &'static str) -> Self {
+        Self { code, description }
+    }
+}
+
+/// The codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// Something is missing, twice there, or not of its form.
+    InvalidRequest,
+    /// The client did not prove who it is.
+    InvalidClient,
+    /// Code or refresh token does not hold.
+    InvalidGrant,
+    /// The client may not do it this way.
+    UnauthorizedClient,
+    /// There is no such way.
+    UnsupportedGrantType,
+    /// Only codes are given.
+    UnsupportedResponseType,
+    /// Nothing of what was asked for may be given.
+    InvalidScope,
+    /// The user, or policy, said no.
+    AccessDenied,
+    /// The user would have to sign in.
+    LoginRequired,
+    /// The user would have to agree.
+    ConsentRequired,
+    /// Not done just now.
+    TemporarilyUnavailable,
+    /// Our fault.
+    ServerError,
+}
+
+impl Code {
+    /// Its name in answers.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidClient => "invalid_client",
+            Self::InvalidGrant => "invalid_grant",
+            Self::UnauthorizedClient => "unauthorized_client",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::UnsupportedResponseType => "unsupported_response_type",
+            Self::InvalidScope => "invalid_scope",
+            Self::AccessDenied => "access_denied",
+            Self::LoginRequired => "login_required",
+            Self::ConsentRequired => "consent_required",
+            Self::TemporarilyUnavailable => "temporarily_unavailable",
+            Self::ServerError => "server_error",
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! OAuth 2.1, which is RFC 6749 with <https://www.rfc-editor.org/rfc/rfc9700>, as
+//! SMART App Launch profiles it
+//! (<https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html>).
+//!
+//! Each project is an issuer of its own, with its own clients and keys. Its
+//! name is the address that clients use for it.
+
+mod clients;
+mod keys;
+mod tokens;
+
+pub use clients::{Presented, Proof};
+pub(crate) use keys::Keys;
+pub use salus_auth::oauth::{Code, Fault};
+
+use crate::context::Context;
+use crate::error::Error;
+
+/// Why something of OAuth was not done.
+#[derive(Debug)]
+pub enum Refused {
+    /// In the words of the protocol.
+    Fault(Fault),
+    /// As any request may be refused, or fail.
+    Service(Error),
+}
+
+impl From<Fault> for Refused {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self::Service(error)
+    }
+}
+
+impl From<salus_auth::Error> for Refused {
+    fn from(error: salus_auth::Error) -> Self {
+        Self::Service(error.into())
+    }
+}
+
+impl From<salus_store::Error> for Refused {
+    fn from(error: salus_store::Error) -> Self {
+        Self::Service(error.into())
+    }
+}
+
+fn fault(code: Code, description: &'static str) -> Refused {
+    Fault::new(code, description).into()
+}
+
+/// The name of the project as an issuer of tokens (RFC 8414, 2).
+#[must_use]
+pub fn issuer(cx: &Context) -> &str {
+    cx.base.strip_suffix("/fhir").unwrap_or(&cx.base)
+}
