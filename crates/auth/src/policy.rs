@@ -3,8 +3,8 @@
 //! | who | may |
 //! |---|---|
 //! | anyone | read capabilities, sign in; once signed in, sign out |
-//! | a user | see and change their own account; the rest is for policies to allow |
-//! | a client | in its own project, what its scopes say (see [`crate::Scopes`]) |
+//! | a user | see and change their own account, and what the rules of the project's policies allow and do not deny (see [`Rules`]) |
+//! | a client | in its own project, what its scopes say (see [`crate::Scopes`]) and no rule denies |
 //! | an administrator | everything in the projects where they hold the role; with it on the system, projects, users of the system and metrics |
 //! | the operator | everything |
 //!
@@ -14,15 +14,23 @@
 //! scope holds no resources.
 
 pub mod compartment;
+mod condition;
 mod context;
+mod deed;
+mod rules;
 #[cfg(test)]
 mod tests;
+mod written;
 
 use std::sync::Arc;
 
 use salus_store::{Filter, Kind, Scope};
 
+pub use condition::{Bindings, Condition, Filled};
 pub use context::{BINARY, CONTEXT, CONTEXT_KIND, context_code};
+pub use deed::Deed;
+pub use rules::{Rules, Statement};
+pub use written::{BYTES_MAX, Fault};
 
 use crate::scopes::{AUDIT_EVENT, Rights as Right};
 use crate::subject::Rights;
@@ -142,11 +150,14 @@ impl Action {
             Self::Capabilities | Self::SignIn => Class::Open,
             Self::SignOut => Class::Own,
             Self::ReadAccount | Self::WriteAccount => Class::OwnAccount,
-            Self::Read | Self::VRead | Self::HistoryInstance => Class::Resource(Right::READ),
-            Self::Search | Self::HistoryType => Class::Resource(Right::SEARCH),
-            Self::Create => Class::Resource(Right::CREATE),
-            Self::Update | Self::Patch => Class::Resource(Right::UPDATE),
-            Self::Delete => Class::Resource(Right::DELETE),
+            Self::Read | Self::VRead => Class::Resource(Right::READ, Deed::Read),
+            Self::HistoryInstance => Class::Resource(Right::READ, Deed::History),
+            Self::Search => Class::Resource(Right::SEARCH, Deed::Search),
+            Self::HistoryType => Class::Resource(Right::SEARCH, Deed::History),
+            Self::Create => Class::Resource(Right::CREATE, Deed::Create),
+            Self::Update => Class::Resource(Right::UPDATE, Deed::Update),
+            Self::Patch => Class::Resource(Right::UPDATE, Deed::Patch),
+            Self::Delete => Class::Resource(Right::DELETE, Deed::Delete),
             Self::HistorySystem => Class::AllResources,
             Self::PurgeHistory => Class::Past,
             Self::Batch | Self::Transaction | Self::Validate | Self::ProcessMessage | Self::Job => {
@@ -174,7 +185,7 @@ enum Class {
     Own,
     /// For users only: nobody else has an account.
     OwnAccount,
-    Resource(Right),
+    Resource(Right, Deed),
     AllResources,
     /// For administrators only, since it cannot be undone.
     Past,
@@ -182,6 +193,24 @@ enum Class {
     Accounts,
     Projects,
     Metrics,
+}
+
+impl Class {
+    /// What is done to records, if anything.
+    fn deed(self) -> Option<Deed> {
+        match self {
+            Self::Resource(_, deed) => Some(deed),
+            Self::AllResources => Some(Deed::History),
+            Self::Open
+            | Self::Own
+            | Self::OwnAccount
+            | Self::Past
+            | Self::Envelope
+            | Self::Accounts
+            | Self::Projects
+            | Self::Metrics => None,
+        }
+    }
 }
 
 /// What it is done to.
@@ -214,14 +243,17 @@ pub fn authorize(
     action: Action,
     target: Target<'_>,
 ) -> Result<Grant, Denied> {
-    let rule = decide(subject, scope, action, target)?;
+    let class = action.class();
+    let rule = decide(subject, scope, class, target)?;
+    let rule = ruled(subject, class, target, rule)?;
+    let deed = class.deed().unwrap_or(Deed::Read);
     Ok(Grant {
         subject: Arc::clone(subject),
         scope,
         action,
         visible: target
             .type_name()
-            .and_then(|name| visible(subject, Kind::named(name))),
+            .and_then(|name| visible(subject, deed, Kind::named(name))),
         rule,
     })
 }
@@ -232,7 +264,7 @@ pub struct Grant {
     subject: Arc<Subject>,
     scope: Scope,
     action: Action,
-    visible: Option<Filter>,
+    visible: Option<Arc<Filter>>,
     rule: Rule,
 }
 
@@ -240,6 +272,7 @@ pub struct Grant {
 #[derive(Clone, Debug)]
 enum Rule {
     Named(&'static str),
+    /// That of a scope, or those of rules.
     Scope(Arc<str>),
 }
 
@@ -275,16 +308,16 @@ impl Grant {
     #[must_use]
     pub fn filter(&self) -> &Filter {
         const EVERY_RECORD: &Filter = &Filter::Everything;
-        self.visible.as_ref().unwrap_or(EVERY_RECORD)
+        self.visible.as_deref().unwrap_or(EVERY_RECORD)
     }
 }
 
-/// The records of a kind that are there for a subject; `None` is all.
+/// The records of a kind to which a subject may do something; `None` is all.
 #[must_use]
-pub fn visible(subject: &Subject, kind: Kind) -> Option<Filter> {
+pub fn visible(subject: &Subject, deed: Deed, kind: Kind) -> Option<Arc<Filter>> {
     match kind {
-        BINARY => context::binaries(subject),
-        kind => subject.visible(kind).cloned(),
+        BINARY => subject.binaries(deed, context::binaries),
+        kind => subject.visible(deed, kind),
     }
 }
 
@@ -303,10 +336,9 @@ impl Denied {
 fn decide(
     subject: &Subject,
     scope: Scope,
-    action: Action,
+    class: Class,
     target: Target<'_>,
 ) -> Result<Rule, Denied> {
-    let class = action.class();
     if let Class::Open = class {
         return Ok(Rule::Named("open to all"));
     }
@@ -325,7 +357,7 @@ fn decide(
         }
         Class::OwnAccount => return Err(Denied("no account")),
         Class::Open
-        | Class::Resource(_)
+        | Class::Resource(..)
         | Class::AllResources
         | Class::Past
         | Class::Envelope
@@ -340,21 +372,74 @@ fn decide(
         // Reaching a scope is holding a role there, and there is one role.
         Rights::Roles(_) => Ok(Rule::Named("administrator")),
         Rights::Scopes(scopes) => by_scopes(scopes, class, target),
+        Rights::Rules => match class {
+            Class::Resource(..) | Class::AllResources | Class::Envelope => {
+                Ok(Rule::Named("entries are decided one by one"))
+            }
+            Class::Open
+            | Class::Own
+            | Class::OwnAccount
+            | Class::Past
+            | Class::Accounts
+            | Class::Projects
+            | Class::Metrics => Err(Denied("no rule allows it")),
+        },
     }
+}
+
+/// What the rules of policies leave of what was decided.
+fn ruled(
+    subject: &Subject,
+    class: Class,
+    target: Target<'_>,
+    decided: Rule,
+) -> Result<Rule, Denied> {
+    const REFUSED: Denied = Denied("no rule allows it");
+    let Some(rules) = subject.rules() else {
+        return Ok(decided);
+    };
+    let allowed = match (class, target) {
+        (Class::Resource(_, deed), Target::Type(name)) => {
+            let allowed = rules.allowed(Kind::named(name), deed).ok_or(REFUSED)?;
+            // Until writes are held against the records they leave.
+            if deed.writes() && allowed.filter.is_some() && subject.is_ruled() {
+                return Err(Denied("rules about records are for reading so far"));
+            }
+            allowed
+        }
+        (Class::AllResources, _) => rules.somewhere(Deed::History).ok_or(REFUSED)?,
+        (Class::Envelope, _) if rules.is_empty() => return Err(REFUSED),
+        (
+            Class::Open
+            | Class::Own
+            | Class::OwnAccount
+            | Class::Resource(..)
+            | Class::Past
+            | Class::Envelope
+            | Class::Accounts
+            | Class::Projects
+            | Class::Metrics,
+            _,
+        ) => return Ok(decided),
+    };
+    Ok(match subject.rights() {
+        Rights::Rules => Rule::Scope(Arc::clone(&allowed.rule)),
+        Rights::None | Rights::Everything | Rights::Roles(_) | Rights::Scopes(_) => decided,
+    })
 }
 
 /// What nobody may do, because it makes no sense there.
 fn fits(class: Class, scope: Scope, target: Target<'_>) -> Result<(), Denied> {
     let in_system = scope == Scope::SYSTEM;
     match (class, target) {
-        (Class::Resource(Right::READ | Right::SEARCH), Target::Type(AUDIT_EVENT)) => Ok(()),
-        (Class::Resource(_) | Class::Past, Target::Type(AUDIT_EVENT)) => {
+        (Class::Resource(Right::READ | Right::SEARCH, _), Target::Type(AUDIT_EVENT)) => Ok(()),
+        (Class::Resource(..) | Class::Past, Target::Type(AUDIT_EVENT)) => {
             Err(Denied("audit is written by the server only"))
         }
-        (Class::Resource(_), Target::System) | (Class::AllResources, Target::Type(_)) => {
+        (Class::Resource(..), Target::System) | (Class::AllResources, Target::Type(_)) => {
             Err(Denied("no such action"))
         }
-        (Class::Resource(_) | Class::AllResources | Class::Past | Class::Envelope, _)
+        (Class::Resource(..) | Class::AllResources | Class::Past | Class::Envelope, _)
             if in_system =>
         {
             Err(Denied("no resources outside projects"))
@@ -366,7 +451,7 @@ fn fits(class: Class, scope: Scope, target: Target<'_>) -> Result<(), Denied> {
             Class::Open
             | Class::Own
             | Class::OwnAccount
-            | Class::Resource(_)
+            | Class::Resource(..)
             | Class::AllResources
             | Class::Past
             | Class::Envelope
@@ -380,7 +465,7 @@ fn fits(class: Class, scope: Scope, target: Target<'_>) -> Result<(), Denied> {
 
 fn by_scopes(scopes: &Scopes, class: Class, target: Target<'_>) -> Result<Rule, Denied> {
     let scope = match class {
-        Class::Resource(right) => {
+        Class::Resource(right, _) => {
             let ty = target.type_name().unwrap_or_default();
             scopes.on_type(ty, right)
         }

@@ -1,11 +1,13 @@
 //! Who is asking.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use salus_store::{Filter, Kind, Scope};
 use serde::{Deserialize, Serialize};
 
 use crate::Scopes;
+use crate::policy::{BINARY, Bindings, Deed, Rules};
 use crate::record::{Client, Membership, Profile, User};
 
 /// The one a request comes from. It carries what it may do, compiled, so that
@@ -16,10 +18,12 @@ pub struct Subject {
     who: Who,
     label: Box<str>,
     rights: Rights,
-    /// Of each kind named here only these records; of others all.
-    visible: BTreeMap<Kind, Filter>,
     membership: Membership,
     profiles: Vec<Profile>,
+    /// What policies leave of that; nothing is all of it.
+    rules: Option<Arc<Rules>>,
+    /// Which Binaries are there, by deed, once that is known.
+    binaries: [OnceLock<Option<Arc<Filter>>>; Deed::ALL.len()],
 }
 
 /// What kind of subject.
@@ -52,6 +56,8 @@ pub(crate) enum Rights {
     Everything,
     Roles(Vec<(Scope, Role)>),
     Scopes(Scopes),
+    /// What the rules of policies allow, and nothing else.
+    Rules,
 }
 
 impl Subject {
@@ -63,9 +69,10 @@ impl Subject {
             who: Who::Anonymous,
             label: "Anonymous".into(),
             rights: Rights::None,
-            visible: BTreeMap::new(),
             membership: Membership::default(),
             profiles: Vec::new(),
+            rules: None,
+            binaries: Default::default(),
         }
     }
 
@@ -77,9 +84,10 @@ impl Subject {
             who: Who::Operator,
             label: "Operator/local".into(),
             rights: Rights::Everything,
-            visible: BTreeMap::new(),
             membership: Membership::default(),
             profiles: Vec::new(),
+            rules: None,
+            binaries: Default::default(),
         }
     }
 
@@ -104,9 +112,10 @@ impl Subject {
             who,
             label: format!("{kind}/{id}").into(),
             rights: Rights::Roles(roles),
-            visible: BTreeMap::new(),
             membership: membership.clone(),
             profiles: user.profiles.clone(),
+            rules: None,
+            binaries: Default::default(),
         }
     }
 
@@ -119,20 +128,48 @@ impl Subject {
             who: Who::Client,
             label: format!("Client/{id}").into(),
             rights: Rights::Scopes(client.scopes.intersect(given)),
-            visible: BTreeMap::new(),
             membership: Membership::default(),
             profiles: Vec::new(),
+            rules: None,
+            binaries: Default::default(),
         }
     }
 
+    /// The same one under what rules leave. Users without the role of an
+    /// administrator may what the rules allow; of clients they take away what
+    /// the rules do not allow, too. Administrators, the operator and nobody
+    /// known are under none.
+    #[must_use]
+    pub fn under(mut self, rules: Arc<Rules>) -> Self {
+        match &self.rights {
+            Rights::Roles(roles) if roles.is_empty() => self.rights = Rights::Rules,
+            Rights::Rules | Rights::Scopes(_) => {}
+            Rights::None | Rights::Everything | Rights::Roles(_) => return self,
+        }
+        let both = self.rules.map(|own| own.and(&rules));
+        self.rules = Some(both.map_or(rules, Arc::new));
+        self.binaries = Default::default();
+        self
+    }
+
     /// The same one, for whom of these kinds only the records of a filter are
-    /// there. Nobody is narrowed yet: rules about records come with policies,
-    /// and this is what they will be compiled to. A test proves by it that
-    /// search shows nothing past them.
+    /// there, whoever it is. A test proves by it that nothing is shown past them.
     #[must_use]
     pub fn seeing_only(mut self, visible: BTreeMap<Kind, Filter>) -> Self {
-        self.visible = visible;
+        self.rules = Some(Rules::seeing_only(visible).into());
+        self.binaries = Default::default();
         self
+    }
+
+    /// What of it may stand in the conditions of rules.
+    #[must_use]
+    pub fn bindings(&self) -> Bindings {
+        let profiles = self.profiles.iter();
+        let profiles = profiles.map(|profile| (profile.ty.name(), profile.id.clone()));
+        Bindings {
+            id: self.user_id().map(Into::into),
+            profiles: profiles.collect(),
+        }
     }
 
     /// What kind of subject.
@@ -186,18 +223,50 @@ impl Subject {
     pub fn scopes(&self) -> Option<&Scopes> {
         match &self.rights {
             Rights::Scopes(scopes) => Some(scopes),
-            Rights::None | Rights::Everything | Rights::Roles(_) => None,
+            Rights::None | Rights::Everything | Rights::Roles(_) | Rights::Rules => None,
         }
     }
 
-    /// The records of a kind that are there for it; `None` is all.
-    pub(crate) fn visible(&self, kind: Kind) -> Option<&Filter> {
-        self.visible.get(&kind)
+    /// The records of a kind to which it may do something; `None` is all.
+    pub(crate) fn visible(&self, deed: Deed, kind: Kind) -> Option<Arc<Filter>> {
+        let allowed = self.rules.as_ref()?.allowed(kind, deed);
+        match allowed {
+            Some(allowed) => allowed.filter.clone(),
+            None => Some(Arc::new(Filter::Nothing)),
+        }
     }
 
-    /// The kinds of which not all records are there for it.
-    pub(crate) fn narrowed(&self) -> impl Iterator<Item = (&Kind, &Filter)> {
-        self.visible.iter()
+    /// The same of Binaries, which is made when it is first asked for.
+    pub(crate) fn binaries(
+        &self,
+        deed: Deed,
+        make: impl FnOnce(&Self, Deed) -> Option<Filter>,
+    ) -> Option<Arc<Filter>> {
+        let place = self.binaries.get(deed as usize);
+        let made = || make(self, deed).map(Arc::new);
+        match place {
+            Some(place) => place.get_or_init(made).clone(),
+            None => self.visible(deed, BINARY),
+        }
+    }
+
+    /// The rules that it is under.
+    pub(crate) fn rules(&self) -> Option<&Rules> {
+        self.rules.as_deref()
+    }
+
+    /// Whether rules leave it something, or nothing.
+    #[must_use]
+    pub fn is_under_rules(&self) -> bool {
+        self.rules.is_some()
+    }
+
+    /// Whether policies have a say about it.
+    pub(crate) fn is_ruled(&self) -> bool {
+        match &self.rights {
+            Rights::Rules | Rights::Scopes(_) => true,
+            Rights::None | Rights::Everything | Rights::Roles(_) => false,
+        }
     }
 
     pub(crate) fn rights(&self) -> &Rights {
@@ -210,7 +279,7 @@ impl Subject {
             Rights::None => false,
             Rights::Everything => true,
             Rights::Roles(roles) => roles.iter().any(|(held, _)| *held == scope),
-            Rights::Scopes(_) => self.home == scope,
+            Rights::Scopes(_) | Rights::Rules => self.home == scope,
         }
     }
 }

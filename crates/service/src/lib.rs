@@ -19,6 +19,7 @@ pub mod oauth;
 mod packed;
 pub mod parameters;
 mod pipeline;
+pub mod policy;
 pub mod projects;
 pub mod sessions;
 mod time;
@@ -29,7 +30,9 @@ use salus_auth::Action;
 pub use salus_auth::Secret;
 pub use salus_auth::Subject;
 pub use salus_auth::jwk::Jwks;
-pub use salus_auth::record::{AuthMethod, Cors, GrantType, History, Identity, Purged};
+pub use salus_auth::record::{
+    AuthMethod, Cors, GrantType, History, Identity, Policy, Purged, Saved,
+};
 use salus_crypto::SecretKey;
 use salus_fhir::json;
 use salus_store::{At, Blobs, Scope, Snapshot, Store};
@@ -70,6 +73,7 @@ pub struct Service {
     pub(crate) cors: cors::Policies,
     pub(crate) identities: accounts::Identities,
     pub(crate) parameters: parameters::Sets,
+    pub(crate) policies: policy::Policies,
     pub(crate) sessions: sessions::Sessions,
     pub(crate) keys: oauth::Keys,
     pub(crate) bundles: fhir::room::Room,
@@ -120,6 +124,7 @@ impl Service {
             cors,
             identities,
             parameters,
+            policies: policy::Policies::default(),
             sessions: sessions::Sessions::new(),
             keys: oauth::Keys::default(),
             bundles: fhir::room::Room::new(),

@@ -90,7 +90,9 @@ impl Service {
         let Some(token) = Token::parse(text) else {
             return Ok(None);
         };
-        let seen = match self.sessions.seen(token.session_id()) {
+        let known = self.sessions.seen(token.session_id());
+        let known = known.filter(|seen| seen.is_meant(|| self.parameters(token.scope())));
+        let seen = match known {
             Some(seen) => seen,
             None => match self.see(&token, cx.now_ms).await? {
                 Some(seen) => seen,
@@ -109,6 +111,7 @@ impl Service {
     async fn see(&self, token: &Token, now_ms: i64) -> Result<Option<Arc<Seen>>, Error> {
         let home = token.scope();
         let ended = self.sessions.ended();
+        let parameters = Arc::downgrade(&self.parameters(home));
         let snapshot = self.store.snapshot(home, At::Now).await?;
         let record = snapshot.get(Session::KIND, token.session_id()).await?;
         let Some(found) = read::<Session>(record.as_ref())? else {
@@ -122,7 +125,8 @@ impl Service {
             Owner::User(_) => self.identity(home).idle_ms(),
             Owner::Client(_) => None,
         };
-        let seen = Arc::new(Seen::new(subject, home, found.value, idle_ms));
+        let seen = Seen::new((subject, parameters), home, found.value, idle_ms);
+        let seen = Arc::new(seen);
         self.sessions.keep(token.session_id(), &seen, ended);
         Ok(Some(seen))
     }
@@ -175,7 +179,7 @@ impl Service {
             },
         };
         match session::resume(home, session, owner.as_ref(), &membership, now_ms) {
-            Ok(subject) => Ok(Some(subject)),
+            Ok(subject) => Ok(Some(self.under_policies(subject).await?)),
             Err(salus_auth::Error::Refused(_)) => Ok(None),
             Err(error) => Err(error.into()),
         }

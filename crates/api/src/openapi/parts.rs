@@ -294,10 +294,8 @@ pub(super) fn success(route: &Route, status: u16) -> Value {
 
 /// How refusals look.
 pub(super) fn responses() -> Value {
-    let mut outcome = content(FHIR_JSON, named("OperationOutcome"));
+    let outcome = content(FHIR_JSON, named("OperationOutcome"));
     let mut oauth = outcome.clone();
-    // For who sends plain JSON and asks for nothing else.
-    outcome["application/json"] = json!({"schema": named("OperationOutcome")});
     oauth["application/json"] = json!({"schema": named("OAuthError")});
     json!({
         "Refused": {

@@ -22,11 +22,10 @@ pub fn of<S: AsRef<str>>(name: &str, ty: &str, ids: &[S]) -> Option<Filter> {
     let kind = Some(Kind::named(name));
     let mut any = Vec::new();
     for param in params(name, ty) {
-        let test = |id: &Box<str>| Test::Reference {
-            kind,
-            id: id.clone(),
-        };
-        any.extend(ids.iter().map(|id| Filter::Value(param, test(id))));
+        any.extend(ids.iter().cloned().map(|id| {
+            let test = Test::Reference { kind, id };
+            Filter::Value(param, test)
+        }));
     }
     let own = ty == name;
     if !own && params(name, ty).next().is_none() {

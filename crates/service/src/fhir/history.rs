@@ -4,6 +4,8 @@
 //! `_lastUpdated`, either way. The store gives versions newest first; the
 //! other way is its pages from the end, each turned round.
 
+pub(crate) mod visible;
+
 use std::collections::BTreeMap;
 
 use salus_auth::{Action, Target};
@@ -20,6 +22,7 @@ use crate::context::Context;
 use crate::cursor::{self, Beside, CURSOR, Cursor};
 use crate::error::Error;
 use crate::ids;
+use visible::Visible;
 
 const COUNT_DEFAULT: usize = 50;
 const COUNT_MAX: usize = 1000;
@@ -78,6 +81,7 @@ impl Service {
             let of = HistoryOf::Record(ty.kind, id.into());
             let path = format!("{}/{id}", ty.name);
             let entry = Entry::new(cx, what, Outcome::Success, grant.rule());
+            let of = (of, Visible::all());
             let (reply, found) = self.history(cx, of, path, &parameters, entry).await?;
             if found == 0
                 && !parameters
@@ -110,7 +114,8 @@ impl Service {
                     "you may not read all that Binaries belong to; ask for the history of one";
                 return Err(Error::new(crate::error::Kind::Forbidden, message));
             }
-            let of = HistoryOf::Kinds(vec![ty.kind]);
+            let visible = Visible::of(ty.kind, grant.filter());
+            let of = (HistoryOf::Kinds(vec![ty.kind]), visible);
             self.history(cx, of, ty.name.to_owned(), &parameters, entry)
                 .await
         };
@@ -130,10 +135,10 @@ impl Service {
         let hides_binaries = binary::context::narrows(cx);
         let kinds = ResourceType::all().into_iter().map(|ty| ty.kind);
         let kinds = kinds.filter(|kind| !(hides_binaries && binary::is_binary(*kind)));
-        let kinds = kinds.collect();
+        let (kinds, visible) = Visible::each(cx, kinds.collect());
         let work = self.history(
             cx,
-            HistoryOf::Kinds(kinds),
+            (HistoryOf::Kinds(kinds), visible),
             String::new(),
             &parameters,
             entry,
@@ -146,7 +151,7 @@ impl Service {
     async fn history(
         &self,
         cx: &Context,
-        of: HistoryOf,
+        (of, visible): (HistoryOf, Visible),
         path: String,
         parameters: &[(String, String)],
         mut entry: Entry,
@@ -173,7 +178,7 @@ impl Service {
             limit: asked.count.unwrap_or(COUNT_DEFAULT),
             after: asked.position(cursor.as_ref())?,
         };
-        let found = asked.in_order(snapshot.history(&query).await?);
+        let found = asked.in_order(visible.page(&*snapshot, &query).await?);
         entry.shows(found.hits.iter().map(|hit| &hit.record));
         self.record(cx, entry).await?;
         let body = self.history_bundle(cx, &asked, &*snapshot, &found, &parts);

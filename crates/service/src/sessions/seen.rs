@@ -1,10 +1,11 @@
 //! Sessions seen lately, and when each was used.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use salus_auth::Subject;
 use salus_auth::record::{Owner, Session};
+use salus_fhir::search::Parameters;
 use salus_store::Scope;
 use tokio::sync::Semaphore;
 
@@ -26,6 +27,8 @@ pub(crate) struct Sessions {
 /// A session that was read, and whom it speaks for.
 pub(super) struct Seen {
     pub(super) subject: Arc<Subject>,
+    /// The search parameters that the conditions of its rules are made of.
+    parameters: Weak<Parameters>,
     home: Scope,
     owner: Owner,
     expires_ms: i64,
@@ -48,7 +51,7 @@ pub(super) enum Use {
 
 impl Seen {
     pub(super) fn new(
-        subject: Arc<Subject>,
+        (subject, parameters): (Arc<Subject>, Weak<Parameters>),
         home: Scope,
         session: Session,
         idle_ms: Option<i64>,
@@ -56,6 +59,7 @@ impl Seen {
         let used_ms = session.used_ms.max(session.created_ms);
         Self {
             subject,
+            parameters,
             home,
             owner: session.owner,
             expires_ms: session.expires_ms,
@@ -63,6 +67,12 @@ impl Seen {
             used_ms: AtomicI64::new(used_ms),
             kept_ms: AtomicI64::new(used_ms),
         }
+    }
+
+    /// Whether its rules mean what they meant when they were compiled: the
+    /// search parameters of the project are those that there were.
+    pub(super) fn is_meant(&self, parameters: impl FnOnce() -> Arc<Parameters>) -> bool {
+        !self.subject.is_under_rules() || self.parameters.as_ptr() == Arc::as_ptr(&parameters())
     }
 
     /// Notes that the session is used. What the store knows is behind by a

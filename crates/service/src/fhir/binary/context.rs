@@ -1,7 +1,7 @@
 //! The security context of a Binary: whom it lets see it, and whose key seals it
 //! (<https://hl7.org/fhir/R4/binary-definitions.html#Binary.securityContext>).
 
-use salus_auth::policy::{CONTEXT, CONTEXT_KIND, context_code};
+use salus_auth::policy::{BINARY, CONTEXT, CONTEXT_KIND, Deed, context_code, visible};
 use salus_auth::{Action, Target, authorize};
 use salus_fhir::json::Node;
 use salus_fhir::reference::Reference;
@@ -92,7 +92,7 @@ impl Service {
             Belongs::Alone => return Ok(SealKey::Scope),
             Belongs::To(ty, id) => (ty, id),
             Belongs::Elsewhere => {
-                let narrowed = salus_auth::policy::visible(&cx.subject, salus_auth::policy::BINARY);
+                let narrowed = visible(&cx.subject, Deed::Read, BINARY);
                 return match narrowed {
                     Some(_) => Err(forbidden()),
                     None => Ok(SealKey::Scope),
@@ -102,8 +102,8 @@ impl Service {
         let target = Target::Type(ty.name);
         let allowed = authorize(&cx.subject, cx.scope, Action::Read, target);
         let grant = allowed.map_err(|_| forbidden())?;
-        let visible = self.check_visible(snapshot, &grant, ty, id).await;
-        visible.map_err(|error| match error.kind() == Kind::NotFound {
+        let seen = self.check_visible(snapshot, &grant, ty, id).await;
+        seen.map_err(|error| match error.kind() == Kind::NotFound {
             true => forbidden(),
             false => error,
         })?;
@@ -122,7 +122,7 @@ impl Service {
         id: &str,
     ) -> Result<(), Error> {
         let ty = super::ty()?;
-        let Some(filter) = salus_auth::policy::visible(&cx.subject, ty.kind) else {
+        let Some(filter) = visible(&cx.subject, Deed::Read, ty.kind) else {
             return Ok(());
         };
         let head = snapshot.head(ty.kind, id).await?;
@@ -144,6 +144,5 @@ fn forbidden() -> Error {
 
 /// Whether some Binaries may not be there for the one asking.
 pub(crate) fn narrows(cx: &Context) -> bool {
-    let kind = salus_auth::policy::BINARY;
-    salus_auth::policy::visible(&cx.subject, kind).is_some_and(|f| f != Filter::Everything)
+    visible(&cx.subject, Deed::Read, BINARY).is_some_and(|filter| *filter != Filter::Everything)
 }

@@ -33,36 +33,36 @@ impl World for Staged {
 }
 
 /// Where the tests' requests go.
-pub(super) const BASE: &str = "http://example.org/fhir";
+pub(crate) const BASE: &str = "http://example.org/fhir";
 
-pub(super) struct Host {
-    pub(super) service: Service,
+pub(crate) struct Host {
+    pub(crate) service: Service,
 }
 
 /// Everything of a search: each page's entries, and what the whole says.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     /// Of each page, in order.
-    pub(super) pages: Vec<Page>,
+    pub(crate) pages: Vec<Page>,
 }
 
 /// Entries as `Type/id`, by their `search.mode`.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Page {
-    pub(super) total: Option<u64>,
-    pub(super) matches: Vec<String>,
-    pub(super) included: Vec<String>,
+pub(crate) struct Page {
+    pub(crate) total: Option<u64>,
+    pub(crate) matches: Vec<String>,
+    pub(crate) included: Vec<String>,
     /// The texts of outcome entries.
-    pub(super) remarks: Vec<String>,
+    pub(crate) remarks: Vec<String>,
     /// The resources, as they were given.
-    pub(super) resources: Vec<Value>,
+    pub(crate) resources: Vec<Value>,
 }
 
 /// Pages followed at most: more is a link that leads in a circle.
 const PAGES_MAX: usize = 200;
 
 impl Host {
-    pub(super) async fn over(store: Arc<dyn Store>) -> Self {
+    pub(crate) async fn over(store: Arc<dyn Store>) -> Self {
         let world = Arc::new(Staged(AtomicU64::new(1)));
         let key = SecretKey::from_bytes([7; 32]);
         let blobs = Arc::new(Memory::new());
@@ -74,7 +74,7 @@ impl Host {
 
     /// The pages of a search, written as `Type?parameters`, `?parameters` or
     /// `Compartment/id/Type?parameters`.
-    pub(super) async fn search(
+    pub(crate) async fn search(
         &self,
         cx: &Context,
         url: &str,
@@ -133,7 +133,7 @@ impl Host {
     }
 
     /// Stores a resource under its own id.
-    pub(super) async fn put(&self, cx: &Context, resource: &Value) -> Result<(), Error> {
+    pub(crate) async fn put(&self, cx: &Context, resource: &Value) -> Result<(), Error> {
         let text = |key: &str| resource[key].as_str().unwrap().to_owned();
         let (ty, id) = (text("resourceType"), text("id"));
         let options = WriteOptions {
@@ -149,7 +149,7 @@ impl Host {
     }
 
     /// Deletes a resource, there or not.
-    pub(super) async fn delete(&self, cx: &Context, ty: &str, id: &str) {
+    pub(crate) async fn delete(&self, cx: &Context, ty: &str, id: &str) {
         let options = WriteOptions {
             condition: WriteCondition::None,
             idempotency_key: None,
@@ -160,7 +160,7 @@ impl Host {
 }
 
 /// The engine that keeps things, in a folder that goes with it.
-pub(super) fn embedded(dir: &tempfile::TempDir) -> Arc<dyn Store> {
+pub(crate) fn embedded(dir: &tempfile::TempDir) -> Arc<dyn Store> {
     let keyring = Keyring::open(&dir.path().join("keys"), Founding::New, 0).unwrap();
     let options = salus_store_embedded::Options {
         disk_bytes_min: 0,
@@ -170,7 +170,7 @@ pub(super) fn embedded(dir: &tempfile::TempDir) -> Arc<dyn Store> {
 }
 
 /// A request of someone, at a time.
-pub(super) fn context(subject: Subject, scope: Scope, now_ms: i64) -> Context {
+pub(crate) fn context(subject: Subject, scope: Scope, now_ms: i64) -> Context {
     Context {
         subject: Arc::new(subject),
         scope,
@@ -185,7 +185,7 @@ pub(super) fn context(subject: Subject, scope: Scope, now_ms: i64) -> Context {
 }
 
 impl Page {
-    pub(super) fn of(bundle: &Value) -> Self {
+    pub(crate) fn of(bundle: &Value) -> Self {
         let mut page = Self {
             total: bundle["total"].as_u64(),
             ..Self::default()
@@ -212,14 +212,14 @@ impl Page {
 }
 
 /// The parameters of a link, which leads to the same path.
-pub(super) fn same_search(path: &str, link: &str) -> String {
+pub(crate) fn same_search(path: &str, link: &str) -> String {
     let link = link.strip_prefix(BASE).unwrap().trim_start_matches('/');
     let (same, query) = link.split_once('?').unwrap();
     assert_eq!(same, path, "the page is of the same search");
     query.to_owned()
 }
 
-pub(super) fn link(bundle: &Value, relation: &str) -> Option<String> {
+pub(crate) fn link(bundle: &Value, relation: &str) -> Option<String> {
     let links = bundle["link"].as_array()?;
     let link = links.iter().find(|link| link["relation"] == relation)?;
     link["url"].as_str().map(str::to_owned)

@@ -14,7 +14,7 @@ mod criteria;
 mod ends;
 mod explain;
 #[cfg(test)]
-mod host;
+pub(crate) mod host;
 mod include;
 mod links;
 mod listed;
@@ -23,6 +23,7 @@ mod named;
 mod oracle;
 mod page;
 mod range;
+pub(crate) mod rule;
 pub mod served;
 mod several;
 mod streams;

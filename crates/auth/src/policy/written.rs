@@ -1,0 +1,320 @@
+//! Policies as administrators write them: read whole, or every fault named by
+//! its place, as `rules[2].kinds[0]`.
+//!
+//! Whether a condition is a search that the project understands is for the one
+//! to tell who has its search parameters.
+
+use salus_fhir::definitions;
+use serde_json::{Map, Value};
+
+use super::condition::{Bindings, Condition};
+use crate::record::{Effect, Party, Policy, Rule, Verb};
+
+/// Bytes of a policy at most.
+pub const BYTES_MAX: usize = 256 * 1024;
+/// Rules of a policy at most.
+const RULES_MAX: usize = 200;
+/// Entries of a list at most.
+const LIST_MAX: usize = 200;
+/// Bytes of a condition at most.
+const CONDITION_MAX: usize = 2000;
+/// Bytes of a description at most.
+const DESCRIPTION_MAX: usize = 2000;
+/// Faults told at most.
+const FAULTS_MAX: usize = 50;
+
+const SUBJECT: &str = "must be user:ID, group:ID, role:NAME, client:ID or everyone";
+const ACTION: &str = "must be *, read, search, history, create, update, patch or delete";
+const KIND: &str = "must be a FHIR R4 resource type or *";
+
+/// What is wrong with a policy, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The place, as `rules[0].condition`; empty is the whole.
+    pub place: String,
+    /// What is wrong there, as the rest of a sentence about it.
+    pub details: String,
+}
+
+impl Fault {
+    /// A fault at a place.
+    #[must_use]
+    pub fn at(place: impl Into<String>, details: impl Into<String>) -> Self {
+        Self {
+            place: place.into(),
+            details: details.into(),
+        }
+    }
+}
+
+impl Policy {
+    /// Reads a policy.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, up to 50 faults.
+    pub fn parse(text: &[u8]) -> Result<Self, Vec<Fault>> {
+        if text.len() > BYTES_MAX {
+            return Err(vec![Fault::at("", "must have 262144 bytes at most")]);
+        }
+        let value: Value = serde_json::from_slice(text).map_err(|error| {
+            let place = format!("line {}, column {}", error.line(), error.column());
+            vec![Fault::at("", format!("cannot be read as JSON: {place}"))]
+        })?;
+        let mut reading = Reading::default();
+        let policy = reading.policy(&value);
+        match policy {
+            Some(policy) if reading.faults.is_empty() => Ok(policy),
+            Some(_) | None => {
+                reading.faults.truncate(FAULTS_MAX);
+                Err(reading.faults)
+            }
+        }
+    }
+
+    /// A name that a policy may have: 1 to 64 lower-case letters, digits, `-`, `.` or `_`.
+    #[must_use]
+    pub fn is_name(name: &str) -> bool {
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b);
+        let starts = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+        starts && name.len() <= 64 && name.bytes().all(plain)
+    }
+}
+
+#[derive(Default)]
+struct Reading {
+    faults: Vec<Fault>,
+}
+
+impl Reading {
+    fn policy(&mut self, value: &Value) -> Option<Policy> {
+        let members = self.members(value, "", &["description", "rules"])?;
+        let description = members.get("description").map(Value::as_str);
+        let fits = |text: &Option<&str>| text.is_some_and(|text| text.len() <= DESCRIPTION_MAX);
+        if description.is_some_and(|text| !fits(&text)) {
+            self.fault("description", "must be a text of 2000 bytes at most");
+        }
+        let description = description.flatten().unwrap_or_default().to_owned();
+        let Some(Value::Array(items)) = members.get("rules") else {
+            self.fault("rules", "must be there, as a list of rules");
+            return None;
+        };
+        if items.len() > RULES_MAX {
+            self.fault("rules", "must be 200 at most");
+            return None;
+        }
+        let mut rules: Vec<Rule> = Vec::with_capacity(items.len());
+        for (at, item) in items.iter().enumerate() {
+            let place = format!("rules[{at}]");
+            let Some(rule) = self.rule(item, &place) else {
+                continue;
+            };
+            if rules.iter().any(|other| other.id == rule.id) {
+                self.fault(&format!("{place}.id"), "is that of another rule");
+            }
+            rules.push(rule);
+        }
+        Some(Policy { description, rules })
+    }
+
+    fn rule(&mut self, value: &Value, place: &str) -> Option<Rule> {
+        let known = ["id", "effect", "subjects", "actions", "kinds", "condition"];
+        let members = self.members(value, place, &known)?;
+        let id = members.get("id").and_then(Value::as_str);
+        let id = id.filter(|id| Policy::is_name(id)).map(str::to_owned);
+        if id.is_none() {
+            let form = "must be 1 to 64 lower-case letters, digits, -, . or _";
+            self.fault(&format!("{place}.id"), form);
+        }
+        let effect = match members.get("effect").and_then(Value::as_str) {
+            Some("allow") => Some(Effect::Allow),
+            Some("deny") => Some(Effect::Deny),
+            _ => {
+                self.fault(&format!("{place}.effect"), "must be allow or deny");
+                None
+            }
+        };
+        let subjects = self.list((members, place, "subjects"), SUBJECT, Party::parse);
+        let actions = self.list((members, place, "actions"), ACTION, Verb::parse);
+        let kinds = self.list((members, place, "kinds"), KIND, |kind| {
+            let known = kind == "*" || definitions::r4().resource_named(kind).is_some();
+            known.then(|| kind.to_owned())
+        });
+        let condition = self.condition(members.get("condition"), place, &kinds);
+        Some(Rule {
+            id: id?,
+            effect: effect?,
+            subjects,
+            actions,
+            kinds,
+            condition,
+        })
+    }
+
+    fn condition(
+        &mut self,
+        value: Option<&Value>,
+        place: &str,
+        kinds: &[String],
+    ) -> Option<String> {
+        let place = format!("{place}.condition");
+        let text = value?.as_str().filter(|text| text.len() <= CONDITION_MAX);
+        let Some(text) = text else {
+            self.fault(&place, "must be a text of 2000 bytes at most");
+            return None;
+        };
+        match Condition::parse(text) {
+            Ok(condition) => {
+                if let Err(details) = check(&condition, kinds) {
+                    self.fault(&place, details);
+                }
+            }
+            Err(details) => self.fault(&place, details),
+        }
+        Some(text.to_owned())
+    }
+
+    /// A list of texts that is not empty, each understood.
+    fn list<T>(
+        &mut self,
+        (members, place, name): (&Map<String, Value>, &str, &str),
+        form: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Vec<T> {
+        let place = format!("{place}.{name}");
+        let items = members.get(name).and_then(Value::as_array);
+        let items = items.filter(|items| (1..=LIST_MAX).contains(&items.len()));
+        let Some(items) = items else {
+            self.fault(&place, "must be a list of 1 to 200 texts");
+            return Vec::new();
+        };
+        let mut found = Vec::with_capacity(items.len());
+        for (at, item) in items.iter().enumerate() {
+            match item.as_str().and_then(&parse) {
+                Some(one) => found.push(one),
+                None => self.fault(&format!("{place}[{at}]"), form),
+            }
+        }
+        found
+    }
+
+    /// The members of an object that has no others than these.
+    fn members<'v>(
+        &mut self,
+        value: &'v Value,
+        place: &str,
+        known: &[&str],
+    ) -> Option<&'v Map<String, Value>> {
+        let Value::Object(members) = value else {
+            self.fault(place, "must be an object");
+            return None;
+        };
+        if members.keys().any(|name| !known.contains(&name.as_str())) {
+            let details = format!("has another member than {}", known.join(", "));
+            self.fault(place, details);
+        }
+        Some(members)
+    }
+
+    fn fault(&mut self, place: &str, details: impl Into<String>) {
+        if self.faults.len() < FAULTS_MAX {
+            self.faults.push(Fault::at(place, details));
+        }
+    }
+}
+
+/// What can be told of a condition without the project's parameters.
+fn check(condition: &Condition<'_>, kinds: &[String]) -> Result<(), String> {
+    if kinds.iter().any(|kind| kind == "AuditEvent") {
+        return Err("cannot be on AuditEvent".to_owned());
+    }
+    if let Some(ty) = condition.ty
+        && kinds != [ty]
+    {
+        return Err("names a type that is not the rule's only kind".to_owned());
+    }
+    if let Some((name, place)) = condition.compartment {
+        let known = definitions::r4().compartments();
+        if !known.contains(&name) {
+            return Err(format!(
+                "must be about one of the compartments {}",
+                known.join(", ")
+            ));
+        }
+        Bindings::example().ids(name, place)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULE: &str =
+        r#"{"id":"a","effect":"allow","subjects":["everyone"],"actions":["*"],"kinds":["*"]}"#;
+
+    #[track_caller]
+    fn refuses(text: &str, places: &[&str]) {
+        let faults = Policy::parse(text.as_bytes()).unwrap_err();
+        let have: Vec<&str> = faults.iter().map(|fault| &*fault.place).collect();
+        assert_eq!(have, places, "{faults:?}");
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        let text = format!(
+            r#"{{"description":"x","rules":[{RULE},{{"id":"b","effect":"deny",
+            "subjects":["user:1","group:g","role:r","client:c"],"actions":["read","search",
+            "history","create","update","patch","delete"],"kinds":["Patient"],
+            "condition":"Patient?active=true"}}]}}"#
+        );
+        let policy = Policy::parse(text.as_bytes()).unwrap();
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(serde_json::to_value(&policy).unwrap(), value);
+        let again: Policy = serde_json::from_value(value).unwrap();
+        assert_eq!(again, policy);
+    }
+
+    #[test]
+    fn faults_are_named_by_their_places() {
+        refuses("", &[""]);
+        refuses("[]", &[""]);
+        refuses("{}", &["rules"]);
+        refuses(r#"{"rules":[],"x":1}"#, &[""]);
+        refuses(r#"{"rules":[],"description":1}"#, &["description"]);
+        refuses(&format!(r#"{{"rules":[{RULE},{RULE}]}}"#), &["rules[1].id"]);
+        refuses(
+            r#"{"rules":[{"id":"A","effect":"may","subjects":["x"],"actions":[],"kinds":["patient"]}]}"#,
+            &[
+                "rules[0].id",
+                "rules[0].effect",
+                "rules[0].subjects[0]",
+                "rules[0].actions",
+                "rules[0].kinds[0]",
+            ],
+        );
+        let faults = |condition: &str, kinds: &str| {
+            let rule = RULE.replace(r#""kinds":["*"]"#, &format!(r#""kinds":[{kinds}]"#));
+            let rule = rule.replace('}', &format!(r#","condition":"{condition}"}}"#));
+            Policy::parse(format!(r#"{{"rules":[{rule}]}}"#).as_bytes()).is_err()
+        };
+        assert!(!faults("Patient/%user.patient/*", r#""*""#));
+        assert!(!faults("Patient?active=true", r#""Patient""#));
+        for (condition, kinds) in [
+            ("Patient?active=true", r#""*""#),
+            ("Patient?active=true", r#""Patient","Group""#),
+            ("?_id=1", r#""AuditEvent""#),
+            ("Medication/1/*", r#""*""#),
+            ("Patient/%user.practitioner/*", r#""*""#),
+            ("Patient", r#""Patient""#),
+        ] {
+            assert!(faults(condition, kinds), "{condition}");
+        }
+    }
+
+    #[test]
+    fn there_is_no_end_of_faults_and_few_are_told() {
+        let rules = vec!["1"; RULES_MAX].join(",");
+        let faults = Policy::parse(format!(r#"{{"rules":[{rules}]}}"#).as_bytes());
+        assert_eq!(faults.unwrap_err().len(), FAULTS_MAX);
+    }
+}

@@ -1,0 +1,157 @@
+//! Policies of a project: rules that say who may do what with which records.
+//!
+//! The stored form is the JSON that administrators write, read by
+//! [`Policy::parse`], which names each fault by its place. A policy's id is
+//! its name. What rules come to for somebody is [`crate::policy::Rules`].
+
+use salus_store::Row;
+use serde::{Deserialize, Serialize};
+
+use super::SystemRecord;
+use crate::policy::Deed;
+
+/// Rules that are written and changed together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Policy {
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Its rules. Their order means nothing.
+    pub rules: Vec<Rule>,
+}
+
+/// One rule. What no rule allows is refused, and what one denies is, too,
+/// whatever others allow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rule {
+    /// Its name within the policy; `policy/rule` stands in the audit.
+    pub id: String,
+    /// Whether it allows or denies.
+    pub effect: Effect,
+    /// Whom it is about: each of these.
+    pub subjects: Vec<Party>,
+    /// What they do: each of these.
+    pub actions: Vec<Verb>,
+    /// Types of resource; `*` is every one but `AuditEvent`.
+    pub kinds: Vec<String>,
+    /// Which records: `Type?search`, `?search` for each of the types, or
+    /// `Patient/ID/*` for a compartment, with or without a search behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<String>,
+}
+
+/// What a rule does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    /// What it matches may be done.
+    Allow,
+    /// What it matches may not.
+    Deny,
+}
+
+/// Whom a rule is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Party {
+    /// The user of this id.
+    User(Box<str>),
+    /// Users in the group of this id, themselves or through other groups.
+    Group(Box<str>),
+    /// Users who hold this role.
+    Role(Box<str>),
+    /// The client of this id.
+    Client(Box<str>),
+    /// All users and clients.
+    Everyone,
+}
+
+/// What somebody does, as rules name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Verb {
+    /// Whatever it is.
+    Any,
+    /// This.
+    Deed(Deed),
+}
+
+impl SystemRecord for Policy {
+    const NAME: &'static str = "salus:Policy";
+
+    fn rows(&self) -> Vec<Row> {
+        Vec::new()
+    }
+}
+
+impl Party {
+    /// What a text names; `None` if it is none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == "everyone" {
+            return Some(Self::Everyone);
+        }
+        let (form, name) = text.split_once(':')?;
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
+            return None;
+        }
+        match form {
+            "user" => Some(Self::User(name.into())),
+            "group" => Some(Self::Group(name.into())),
+            "role" => Some(Self::Role(name.into())),
+            "client" => Some(Self::Client(name.into())),
+            _ => None,
+        }
+    }
+}
+
+impl From<Party> for String {
+    fn from(party: Party) -> Self {
+        match party {
+            Party::User(id) => format!("user:{id}"),
+            Party::Group(id) => format!("group:{id}"),
+            Party::Role(name) => format!("role:{name}"),
+            Party::Client(id) => format!("client:{id}"),
+            Party::Everyone => "everyone".to_owned(),
+        }
+    }
+}
+
+impl TryFrom<String> for Party {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("not a subject")
+    }
+}
+
+impl Verb {
+    /// What a text names; `None` if it is none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "*" => Some(Self::Any),
+            name => Deed::named(name).map(Self::Deed),
+        }
+    }
+}
+
+impl From<Verb> for String {
+    fn from(verb: Verb) -> Self {
+        match verb {
+            Verb::Any => "*".to_owned(),
+            Verb::Deed(deed) => deed.name().to_owned(),
+        }
+    }
+}
+
+impl TryFrom<String> for Verb {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("not an action")
+    }
+}

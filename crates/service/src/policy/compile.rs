@@ -1,0 +1,136 @@
+//! What the rules of a project come to for one subject.
+
+use std::sync::Arc;
+
+use salus_auth::policy::{Bindings, Deed, Fault, Rules, Statement};
+use salus_auth::record::{Effect, Party, Policy, Rule, Saved, Verb};
+use salus_auth::{Subject, Who};
+use salus_store::Filter;
+
+use super::condition::meaning;
+use crate::context::Context;
+use crate::fhir::types::ResourceType;
+
+/// What is said of clients that no rule is about.
+const SCOPES: &str = "scopes";
+
+/// The rules that somebody is under; `None` if none say anything about them.
+/// A condition that cannot be understood any more allows nothing, and denies
+/// all that it could.
+pub(super) fn rules(
+    cx: &Context,
+    policies: &[Saved<Policy>],
+    subject: &Subject,
+) -> Option<Arc<Rules>> {
+    let is_user = match subject.who() {
+        Who::User => true,
+        Who::Client => false,
+        Who::Administrator | Who::Operator | Who::Anonymous => return None,
+    };
+    let bindings = subject.bindings();
+    let mut statements = Vec::new();
+    for policy in policies {
+        for rule in &policy.value.rules {
+            // What a client may, its scopes say.
+            let counts = is_user || rule.effect == Effect::Deny;
+            if counts && rule.subjects.iter().any(|party| is(subject, party)) {
+                let name = format!("{}/{}", policy.id, rule.id);
+                state(cx, rule, &name.into(), &bindings, &mut statements);
+            }
+        }
+    }
+    match (is_user, statements.is_empty()) {
+        (true, _) => Some(Rules::of(&statements).into()),
+        (false, true) => None,
+        (false, false) => Some(Rules::unless(SCOPES, &statements).into()),
+    }
+}
+
+/// What is wrong with the conditions of a policy, as the project understands them.
+pub(super) fn faults(cx: &Context, policy: &Policy) -> Vec<Fault> {
+    let example = Bindings::example();
+    let mut faults = Vec::new();
+    for (at, rule) in policy.rules.iter().enumerate() {
+        let Some(condition) = &rule.condition else {
+            continue;
+        };
+        let place = format!("rules[{at}].condition");
+        let by_name = |ty: &ResourceType| rule.kinds.iter().any(|kind| kind == ty.name);
+        for ty in types(rule) {
+            let fault = match meaning(cx, ty, condition, &example) {
+                Ok(None) if by_name(&ty) => {
+                    "names a compartment that the type is never in".to_owned()
+                }
+                Ok(_) => continue,
+                Err(details) => details,
+            };
+            faults.push(Fault::at(&place, format!("for {}: {fault}", ty.name)));
+            // Others of the types would say the same.
+            break;
+        }
+    }
+    faults
+}
+
+/// Whether a subject is meant.
+fn is(subject: &Subject, party: &Party) -> bool {
+    let client = || match subject.who() {
+        Who::Client => subject.label().split_once('/').map(|(_, id)| id),
+        Who::User | Who::Administrator | Who::Operator | Who::Anonymous => None,
+    };
+    match party {
+        Party::Everyone => true,
+        Party::User(id) => subject.user_id() == Some(&**id),
+        Party::Group(id) => subject.groups().binary_search(id).is_ok(),
+        Party::Role(name) => subject.role_names().iter().any(|own| **own == **name),
+        Party::Client(id) => client() == Some(&**id),
+    }
+}
+
+/// Adds what a rule says of each of its types.
+fn state(
+    cx: &Context,
+    rule: &Rule,
+    name: &Arc<str>,
+    bindings: &Bindings,
+    statements: &mut Vec<Statement>,
+) {
+    let deeds = deeds(rule);
+    for ty in types(rule) {
+        let filter = match rule.condition.as_deref() {
+            None => Filter::Everything,
+            Some(text) => match (meaning(cx, ty, text, bindings), rule.effect) {
+                (Ok(None), _) => continue,
+                (Ok(Some(meaning)), Effect::Allow) if !meaning.whole => continue,
+                (Ok(Some(meaning)), _) => meaning.filter,
+                (Err(_), Effect::Allow) => continue,
+                (Err(_), Effect::Deny) => Filter::Everything,
+            },
+        };
+        statements.push(Statement {
+            rule: Arc::clone(name),
+            effect: rule.effect,
+            kind: ty.kind,
+            deeds: deeds.clone(),
+            filter,
+        });
+    }
+}
+
+fn deeds(rule: &Rule) -> Vec<Deed> {
+    let all = Deed::ALL.into_iter();
+    let is_meant = |deed: &Deed| {
+        let mut verbs = rule.actions.iter();
+        verbs.any(|verb| matches!(verb, Verb::Any) || *verb == Verb::Deed(*deed))
+    };
+    all.filter(is_meant).collect()
+}
+
+/// The types of a rule; all of them are not the audit.
+fn types(rule: &Rule) -> Vec<ResourceType> {
+    let any = rule.kinds.iter().any(|kind| kind == "*");
+    let named = |ty: &ResourceType| {
+        any && ty.name != ResourceType::AUDIT_EVENT || rule.kinds.iter().any(|kind| kind == ty.name)
+    };
+    ResourceType::all().into_iter().filter(named).collect()
+}
