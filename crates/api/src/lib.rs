@@ -4,6 +4,7 @@
 //! crate turns HTTP into calls of the use cases and their replies into HTTP,
 //! and decides nothing else: no policy, no storage.
 
+mod accounts;
 mod admin;
 mod auth;
 mod call;

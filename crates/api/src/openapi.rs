@@ -186,6 +186,11 @@ fn refusals(route: &Route) -> Vec<u16> {
     if writes && route.access != Access::Public {
         statuses.extend([409, 412]);
     }
+    let accounts = ["account-", "users-", "groups-"];
+    if accounts.iter().any(|of| route.name.starts_with(of)) {
+        // A page that is too old; groups that are too many, a password that is not right.
+        statuses.extend([410, 422]);
+    }
     if is_signing_in(route) {
         statuses.extend([401, 403, 429]);
     }

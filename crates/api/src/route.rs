@@ -75,7 +75,10 @@ impl Mount {
 
 /// Whether a route of this path, as the router has it, takes a patch.
 pub(crate) fn takes_patches(path: &str) -> bool {
-    let mut patched = ROUTES.iter().filter(|route| route.method == Method::PATCH);
+    let mut patched = ROUTES.iter().filter(|route| {
+        let resources = route.mount == Mount::Fhir;
+        resources && route.method == Method::PATCH
+    });
     patched.any(|route| {
         route
             .mount
@@ -114,7 +117,7 @@ macro_rules! routes {
 
 /// Every route.
 pub static ROUTES: &[Route] = {
-    use crate::{admin, auth, fhir, health, oauth, openapi};
+    use crate::{accounts, admin, auth, fhir, health, oauth, openapi};
     routes! {
         GET    Root    "/"                              "home"              Public                  health::home;
         GET    Root    "/health/live"                   "health-live"       Public                  health::live;
@@ -133,6 +136,26 @@ pub static ROUTES: &[Route] = {
         POST   Project "/auth/revoke"                   "revoke"            Public                  oauth::revoke;
         POST   Project "/auth/sign-in"                  "sign-in"           Public                  auth::sign_in;
         POST   Project "/auth/sign-out"                 "sign-out"          Token(SignIn)           auth::sign_out;
+        GET    Project "/auth/me"                       "account-read"      Token(AdminRead)        accounts::read_account;
+        POST   Project "/auth/me/password"              "account-password"  Token(AdminWrite)       accounts::change_password;
+        GET    Project "/auth/me/sessions"              "account-sessions"  Token(AdminRead)        accounts::list_own_sessions;
+        DELETE Project "/auth/me/sessions/{session}"    "account-session-end" Token(AdminWrite)     accounts::end_own_session;
+
+        GET    Project "/admin/users"                   "users-list"        Token(AdminRead)        accounts::list_users;
+        POST   Project "/admin/users"                   "users-create"      Token(AdminWrite)       accounts::create_user;
+        GET    Project "/admin/users/{id}"              "users-read"        Token(AdminRead)        accounts::read_user;
+        PATCH  Project "/admin/users/{id}"              "users-change"      Token(AdminWrite)       accounts::change_user;
+        DELETE Project "/admin/users/{id}"              "users-delete"      Token(AdminWrite)       accounts::delete_user;
+        GET    Project "/admin/users/{id}/sessions"     "sessions-list"     Token(AdminRead)        accounts::list_sessions;
+        DELETE Project "/admin/users/{id}/sessions"     "sessions-revoke"   Token(AdminWrite)       accounts::revoke_sessions;
+        DELETE Project "/admin/users/{id}/sessions/{session}" "session-revoke" Token(AdminWrite)    accounts::revoke_session;
+        GET    Project "/admin/groups"                  "groups-list"       Token(AdminRead)        accounts::list_groups;
+        POST   Project "/admin/groups"                  "groups-create"     Token(AdminWrite)       accounts::create_group;
+        GET    Project "/admin/groups/{id}"             "groups-read"       Token(AdminRead)        accounts::read_group;
+        PUT    Project "/admin/groups/{id}"             "groups-change"     Token(AdminWrite)       accounts::change_group;
+        DELETE Project "/admin/groups/{id}"             "groups-delete"     Token(AdminWrite)       accounts::delete_group;
+        GET    Project "/admin/identity"                "identity-read"     Token(AdminRead)        accounts::read_identity;
+        PUT    Project "/admin/identity"                "identity-write"    Token(AdminWrite)       accounts::write_identity;
 
         GET    Root    "/admin/projects"                "projects-list"     Token(AdminRead)        admin::list_projects;
         POST   Root    "/admin/projects"                "projects-create"   Token(AdminWrite)       admin::create_project;

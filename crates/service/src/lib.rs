@@ -31,7 +31,8 @@ pub use salus_auth::Secret;
 pub use salus_auth::Subject;
 pub use salus_auth::jwk::Jwks;
 pub use salus_auth::record::{
-    AuthMethod, Cors, GrantType, History, Identity, Policy, Purged, Saved,
+    AuthMethod, Cors, Email, GrantType, History, Identity, LockOut, Policy, Purged, Saved, SignUp,
+    Status,
 };
 use salus_crypto::SecretKey;
 use salus_fhir::json;

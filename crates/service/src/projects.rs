@@ -130,6 +130,18 @@ impl Service {
         }
     }
 
+    /// The name in URLs of a scope.
+    pub(crate) fn project_slug(&self, scope: Scope) -> Option<Box<str>> {
+        if scope == Scope::SYSTEM {
+            return Some(SYSTEM.into());
+        }
+        let projects = self.projects.by_slug.read();
+        let mut known = projects.iter();
+        known
+            .find(|(_, known)| **known == scope)
+            .map(|(slug, _)| slug.clone())
+    }
+
     /// What the operator does outside requests.
     #[must_use]
     pub fn operator_context(&self, scope: Scope) -> Context {

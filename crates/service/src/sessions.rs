@@ -263,7 +263,7 @@ impl Service {
     }
 
     /// Runs slow hashing away from requests, a few at a time.
-    async fn hashing<T: Send + 'static>(
+    pub(crate) async fn hashing<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {

@@ -25,6 +25,11 @@ pub(super) fn body(route: &Route) -> Option<Value> {
         })),
         "setup" => Some(json!({"link": "x", "email": "a@example.org", "password": "example"})),
         "sign-in" => Some(json!({"email": "a@example.org", "password": "example"})),
+        "account-password" => Some(json!({"old": "example", "new": "example"})),
+        "users-create" => Some(json!({"email": "a@example.org", "name": "Example"})),
+        "users-change" => Some(json!({"name": "Example"})),
+        "groups-create" | "groups-change" => Some(json!({"name": "Example", "roles": ["nurse"]})),
+        "identity-write" => Some(json!({"sign_up": "closed", "idle_minutes": 60})),
         "projects-create" => Some(json!({"slug": "example", "name": "Example"})),
         "clients-create" => {
             Some(json!({"id": "example", "name": "Example", "scopes": "system/Patient.rs"}))

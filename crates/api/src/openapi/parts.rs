@@ -30,6 +30,7 @@ pub(super) fn parameters() -> Value {
         "id": path("id", text("^[A-Za-z0-9.-]{1,64}$"), "example"),
         "vid": path("vid", text("^[1-9][0-9]*$"), "1"),
         "file": path("file", text("^[A-Za-z0-9.-]+$"), "Patient-1.ndjson"),
+        "session": path("session", text("^[A-Za-z0-9_-]{1,64}$"), "example"),
         "client": path("id", text("^[A-Za-z0-9._-]{1,64}$"), "example"),
         "_format": query("_format", json!({"type": "string", "examples": format})),
         "_pretty": query("_pretty", json!({"type": "boolean"})),
@@ -196,6 +197,19 @@ fn object(name: &str) -> Value {
             &["email", "password"],
             json!({"email": text, "password": text}),
         ),
+        "account-password" => of(&["old", "new"], json!({"old": text, "new": text})),
+        "users-create" => of(&["email"], user(true)),
+        "users-change" => of(&[], user(false)),
+        "groups-create" | "groups-change" => of(
+            &["name"],
+            json!({
+                "name": text,
+                "parents": {"type": "array", "maxItems": 20, "items": text},
+                "roles": {"type": "array", "maxItems": 50, "items": text},
+                "mfa_required": {"type": "boolean"},
+            }),
+        ),
+        "identity-write" => of(&["sign_up"], identity()),
         "projects-create" => of(&["slug", "name"], json!({"slug": text, "name": text})),
         "clients-create" => of(
             &["name", "scopes"],
@@ -237,13 +251,57 @@ fn object(name: &str) -> Value {
     }
 }
 
+fn user(is_new: bool) -> Value {
+    let texts = |most: usize| {
+        let text = json!({"type": "string"});
+        json!({"type": ["array", "null"], "maxItems": most, "items": text})
+    };
+    let text = json!({"type": ["string", "null"]});
+    let mut user = json!({
+        "email": text,
+        "name": text,
+        "status": {"enum": ["active", "suspended", null]},
+        "groups": texts(100),
+        "roles": texts(50),
+        "profiles": texts(20),
+        "administers": texts(1000),
+    });
+    if is_new {
+        user["email"] = json!({"type": "string"});
+        user["password"] = text;
+    }
+    user
+}
+
+fn identity() -> Value {
+    let text = json!({"type": "string"});
+    let minutes = json!({"type": ["integer", "null"], "minimum": 1, "maximum": 1440});
+    let lock_out = json!({
+        "type": ["object", "null"],
+        "required": ["failures", "minutes"],
+        "properties": {
+            "failures": {"type": "integer", "minimum": 1, "maximum": 25},
+            "minutes": {"type": "integer", "minimum": 1, "maximum": 1440},
+        },
+    });
+    json!({
+        "sign_up": {"enum": ["open", "invite", "closed"]},
+        "sign_up_groups": {"type": "array", "items": text},
+        "idle_minutes": minutes,
+        "session_minutes": minutes,
+        "mfa_required": {"type": "boolean"},
+        "lock_out": lock_out,
+        "mail_from": {"type": ["string", "null"]},
+    })
+}
+
 /// The statuses with which a route answers if all is well.
 pub(super) fn successes(route: &Route) -> &'static [u16] {
     match (route.method.as_str(), route.mount, route.name) {
         (_, _, "read") => &[200, 206, 304],
         (_, _, "vread") => &[200, 206],
         (_, _, "create" | "update" | "conditional-update") => &[200, 201],
-        (_, _, "projects-create" | "clients-create") => &[201],
+        (_, _, "projects-create" | "clients-create" | "users-create" | "groups-create") => &[201],
         (_, _, "patch" | "conditional-patch") => &[200, 201],
         (_, _, "job") => &[200, 202],
         (_, _, "job-cancel") => &[202],

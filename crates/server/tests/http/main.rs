@@ -4,6 +4,7 @@
 //! side; those about starting, stopping and files have a server of their own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test, helpers included
 
+mod accounts;
 mod audit;
 mod bad_bodies;
 mod bad_input;

@@ -55,6 +55,7 @@ fn request(project: &Project, route: &Route) -> Request {
     let path = path
         .replace("{type}", "Patient")
         .replace("{id}", id)
+        .replace("{session}", "none")
         .replace("{member}", "Patient")
         .replace("{vid}", "1")
         .replace("{file}", "none");
@@ -79,6 +80,14 @@ fn request(project: &Project, route: &Route) -> Request {
         "search-type-post" | "search-system-post" | "search-compartment-post" => request
             .header("Content-Type", "application/x-www-form-urlencoded")
             .body("_id=target"),
+        "users-create" => request.body(json!({"email": "made@example.org"}).to_string()),
+        "users-change" | "groups-create" | "groups-change" => {
+            request.body(json!({"name": "Made"}).to_string())
+        }
+        "identity-write" => request.body(json!({"sign_up": "closed"}).to_string()),
+        "account-password" => {
+            request.body(json!({"old": "none", "new": "an unlikely answer"}).to_string())
+        }
         "projects-create" => {
             let slug = format!("{}-made", project.slug);
             request.body(json!({"slug": slug, "name": "Made"}).to_string())

@@ -1,0 +1,241 @@
+//! One's own account, and the sessions of users: one's own for everyone,
+//! those of others for administrators.
+
+use salus_auth::record::{Owner, Saved, Session, SystemRecord, User};
+use salus_auth::{Action, Grant, Secret, Token, credentials};
+use salus_store::{At, Scope};
+
+use super::users::{UserView, concern};
+use crate::Service;
+use crate::audit::entry::{Entry, Outcome, What};
+use crate::context::Context;
+use crate::error::{Error, Kind};
+use crate::pipeline::Write;
+use crate::sessions::{Credential, read};
+use crate::time::instant;
+
+/// How many sessions are listed.
+const SESSIONS_MAX: usize = 500;
+
+/// A session as its owner and administrators see it.
+#[derive(Clone, Debug)]
+pub struct SessionView {
+    /// The id: a hash, which is no token.
+    pub id: Box<str>,
+    /// When it began, as an instant.
+    pub created: String,
+    /// When it was used, as far as that was kept.
+    pub used: String,
+    /// When it ends.
+    pub expires: String,
+    /// Whether it is the one that the request came with.
+    pub current: bool,
+}
+
+impl Service {
+    /// One's own account.
+    pub async fn read_account(&self, cx: &Context) -> Result<UserView, Error> {
+        let (cx, grant, id) = self.own(cx, What::AdminRead, Action::ReadAccount).await?;
+        let cx = &cx;
+        let work = async {
+            let user = self.saved_user(cx.scope, &id).await?;
+            let mut entry = Entry::new(cx, What::AdminRead, Outcome::Success, grant.rule());
+            concern::<User>(&mut entry, &user.id, user.version);
+            self.record(cx, entry).await?;
+            Ok(self.view_user(&user))
+        };
+        self.attempt(cx, &grant, What::AdminRead, "User", work)
+            .await
+    }
+
+    /// Changes one's own password: the old one is asked for, and all other
+    /// sessions end.
+    pub async fn change_password(
+        &self,
+        cx: &Context,
+        credential: Credential<'_>,
+        old: Secret,
+        new: Secret,
+    ) -> Result<(), Error> {
+        let (cx, grant, id) = self.own(cx, What::AdminWrite, Action::WriteAccount).await?;
+        let work = self.exchange_password(&cx, &grant, &id, credential, (old, new));
+        self.attempt_on(&cx, &grant, What::AdminWrite, ("User", &id), work)
+            .await
+    }
+
+    async fn exchange_password(
+        &self,
+        cx: &Context,
+        grant: &Grant,
+        id: &str,
+        credential: Credential<'_>,
+        (old, new): (Secret, Secret),
+    ) -> Result<(), Error> {
+        let user = self.saved_user(cx.scope, id).await?;
+        let (checked, mut user) = self
+            .hashing(move || (credentials::check_password(Some(&user), &old), user))
+            .await?;
+        if checked.is_err() {
+            return Err(Error::new(
+                Kind::Unprocessable,
+                "the old password is not the one of this account",
+            ));
+        }
+        user.value.password = Some(self.new_password(&user.value.email, new).await?);
+        self.commit_user(cx, grant, &user, false).await?;
+        let current = current(credential);
+        let owner = Owner::User(id.into());
+        self.end_sessions(cx, grant, &owner, current.as_deref())
+            .await?;
+        Ok(())
+    }
+
+    /// One's own sessions, the newest first.
+    pub async fn list_own_sessions(
+        &self,
+        cx: &Context,
+        credential: Credential<'_>,
+    ) -> Result<Vec<SessionView>, Error> {
+        let (cx, grant, id) = self.own(cx, What::AdminRead, Action::ReadAccount).await?;
+        self.noted(&cx, &grant, What::AdminRead).await?;
+        self.sessions_of(cx.scope, &id, credential).await
+    }
+
+    /// Ends one of one's own sessions.
+    pub async fn end_own_session(&self, cx: &Context, session: &str) -> Result<(), Error> {
+        let (cx, grant, id) = self.own(cx, What::AdminWrite, Action::WriteAccount).await?;
+        let work = self.end_session(&cx, &grant, &id, session);
+        self.attempt(&cx, &grant, What::AdminWrite, "Session", work)
+            .await
+    }
+
+    /// The sessions of a user, the newest first, for administrators.
+    pub async fn list_sessions(
+        &self,
+        cx: &Context,
+        user: &str,
+        credential: Credential<'_>,
+    ) -> Result<Vec<SessionView>, Error> {
+        let grant = self.allow(cx, What::AdminRead, Action::ReadUsers).await?;
+        let work = async {
+            let user = self.saved_user(cx.scope, user).await?;
+            let mut entry = Entry::new(cx, What::AdminRead, Outcome::Success, grant.rule());
+            concern::<User>(&mut entry, &user.id, user.version);
+            self.record(cx, entry).await?;
+            self.sessions_of(cx.scope, &user.id, credential).await
+        };
+        self.attempt(cx, &grant, What::AdminRead, "User", work)
+            .await
+    }
+
+    /// Ends a session of a user, for administrators.
+    pub async fn revoke_session(
+        &self,
+        cx: &Context,
+        user: &str,
+        session: &str,
+    ) -> Result<(), Error> {
+        let grant = self.allow(cx, What::AdminWrite, Action::WriteUsers).await?;
+        let work = self.end_session(cx, &grant, user, session);
+        self.attempt(cx, &grant, What::AdminWrite, "Session", work)
+            .await
+    }
+
+    /// Ends all sessions of a user, for administrators; how many there were.
+    pub async fn revoke_sessions(&self, cx: &Context, user: &str) -> Result<usize, Error> {
+        let grant = self.allow(cx, What::AdminWrite, Action::WriteUsers).await?;
+        let work = async {
+            let user = self.saved_user(cx.scope, user).await?;
+            let owner = Owner::User(user.id);
+            self.end_sessions(cx, &grant, &owner, None).await
+        };
+        self.attempt(cx, &grant, What::AdminWrite, "User", work)
+            .await
+    }
+
+    /// The one who asks, where their record is.
+    async fn own(
+        &self,
+        cx: &Context,
+        what: What,
+        action: Action,
+    ) -> Result<(Context, Grant, Box<str>), Error> {
+        // Where they ask they must be known, or it is another project's affair.
+        self.allow(cx, what, action).await?;
+        let cx = Context {
+            scope: cx.subject.home(),
+            ..cx.clone()
+        };
+        let grant = self.allow(&cx, what, action).await?;
+        let id = cx.subject.user_id().unwrap_or_default().into();
+        Ok((cx, grant, id))
+    }
+
+    async fn sessions_of(
+        &self,
+        home: Scope,
+        user: &str,
+        credential: Credential<'_>,
+    ) -> Result<Vec<SessionView>, Error> {
+        let mut query = Session::of(&Owner::User(user.into()));
+        query.limit = SESSIONS_MAX;
+        let snapshot = self.store.snapshot(home, At::Now).await?;
+        let found = snapshot.find(&query).await?;
+        let (current, now_ms) = (current(credential), self.now_ms());
+        let mut views = Vec::new();
+        for hit in &found.hits {
+            if let Some(session) = Saved::<Session>::read(&hit.record)?
+                && session.value.expires_ms > now_ms
+            {
+                views.push(view(session, current.as_deref()));
+            }
+        }
+        views.sort_by(|a, b| b.created.cmp(&a.created));
+        Ok(views)
+    }
+
+    async fn end_session(
+        &self,
+        cx: &Context,
+        grant: &Grant,
+        user: &str,
+        session: &str,
+    ) -> Result<(), Error> {
+        let absent = || Error::not_found("there is no such session");
+        // An id of a session is a hash in base64url, which is no id of FHIR.
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        if session.len() > 64 || !session.bytes().all(plain) || session.is_empty() {
+            return Err(absent());
+        }
+        let snapshot = self.store.snapshot(cx.scope, At::Now).await?;
+        let record = snapshot.get(Session::KIND, session).await?;
+        let found = read::<Session>(record.as_ref())?.ok_or_else(absent)?;
+        if found.value.owner != Owner::User(user.into()) {
+            return Err(absent());
+        }
+        let write = Write::system(grant, "Session", found.delete());
+        let entry = Entry::new(cx, What::AdminWrite, Outcome::Success, grant.rule());
+        self.commit(cx, entry, Vec::new(), vec![write]).await?;
+        self.sessions.forget(session);
+        Ok(())
+    }
+}
+
+fn view(session: Saved<Session>, current: Option<&str>) -> SessionView {
+    let value = session.value;
+    SessionView {
+        current: current == Some(&*session.id),
+        id: session.id,
+        created: instant(value.created_ms),
+        used: instant(value.used_ms.max(value.created_ms)),
+        expires: instant(value.expires_ms),
+    }
+}
+
+/// The id of the session that a request came with.
+fn current(credential: Credential<'_>) -> Option<Box<str>> {
+    match credential {
+        Credential::Token(text) => Token::parse(text).map(|token| token.session_id().into()),
+        Credential::None | Credential::Operator => None,
+    }
+}
