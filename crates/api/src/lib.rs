@@ -18,6 +18,7 @@ mod media;
 mod metrics;
 mod oauth;
 mod openapi;
+mod policies;
 pub mod route;
 
 use std::collections::BTreeMap;

@@ -117,7 +117,7 @@ macro_rules! routes {
 
 /// Every route.
 pub static ROUTES: &[Route] = {
-    use crate::{accounts, admin, auth, fhir, health, oauth, openapi};
+    use crate::{accounts, admin, auth, fhir, health, oauth, openapi, policies};
     routes! {
         GET    Root    "/"                              "home"              Public                  health::home;
         GET    Root    "/health/live"                   "health-live"       Public                  health::live;
@@ -167,6 +167,10 @@ pub static ROUTES: &[Route] = {
         POST   Project "/admin/reindex"                 "reindex-pause"     Token(AdminWrite)       admin::pause_index;
         GET    Project "/admin/cors"                    "cors-read"         Token(AdminRead)        admin::read_cors;
         PUT    Project "/admin/cors"                    "cors-write"        Token(AdminWrite)       admin::write_cors;
+        GET    Project "/admin/policies"                "policies-list"     Token(AdminRead)        policies::list;
+        GET    Project "/admin/policies/{id}"           "policies-read"     Token(AdminRead)        policies::read;
+        PUT    Project "/admin/policies/{id}"           "policies-write"    Token(AdminWrite)       policies::write;
+        DELETE Project "/admin/policies/{id}"           "policies-delete"   Token(AdminWrite)       policies::delete;
         GET    Project "/admin/history"                 "history-read"      Token(AdminRead)        admin::read_history;
         PUT    Project "/admin/history"                 "history-write"     Token(AdminWrite)       admin::write_history;
 

@@ -261,12 +261,14 @@ impl Subject {
         self.rules.is_some()
     }
 
-    /// Whether policies have a say about it.
-    pub(crate) fn is_ruled(&self) -> bool {
-        match &self.rights {
+    /// Whether its writes are held against rules, too.
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        let has_a_say = match &self.rights {
             Rights::Rules | Rights::Scopes(_) => true,
             Rights::None | Rights::Everything | Rights::Roles(_) => false,
-        }
+        };
+        has_a_say && self.rules.is_some()
     }
 
     pub(crate) fn rights(&self) -> &Rights {

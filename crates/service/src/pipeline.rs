@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use salus_auth::policy::Deed;
 use salus_auth::{Action, Grant, Target};
 use salus_fhir::reference::is_id;
 use salus_store::{
@@ -37,11 +38,13 @@ pub(crate) struct Write {
     contained: Vec<Put>,
     /// The content of a Binary, if it is a blob already.
     placed: Option<Placed>,
+    /// What is done, as rules name it.
+    deed: Deed,
 }
 
 impl Write {
     /// A new version with content.
-    pub(crate) fn store(_grant: &Grant, stored: Stored) -> Self {
+    pub(crate) fn store(grant: &Grant, stored: Stored) -> Self {
         let put = Put {
             kind: stored.ty.kind,
             id: stored.id,
@@ -53,6 +56,11 @@ impl Write {
         };
         Self {
             contained: stored.contained,
+            deed: grant
+                .action()
+                .deed()
+                .filter(|deed| deed.writes())
+                .unwrap_or(Deed::Update),
             ..Self::of(stored.ty.name, put)
         }
     }
@@ -74,7 +82,10 @@ impl Write {
             main_date_ms: None,
             seal,
         };
-        Self::of(ty.name, put)
+        Self {
+            deed: Deed::Delete,
+            ..Self::of(ty.name, put)
+        }
     }
 
     /// A record of our own, not a resource: a project, a user, a client.
@@ -89,6 +100,7 @@ impl Write {
             entity: None,
             contained: Vec::new(),
             placed: None,
+            deed: Deed::Update,
         }
     }
 
@@ -103,7 +115,13 @@ impl Write {
             entity: Some(entity),
             contained: Vec::new(),
             placed: None,
+            deed: Deed::Update,
         }
+    }
+
+    /// What is done, as rules name it.
+    pub(crate) fn deed(&self) -> Deed {
+        self.deed
     }
 
     /// What is written.

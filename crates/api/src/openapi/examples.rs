@@ -35,6 +35,9 @@ pub(super) fn body(route: &Route) -> Option<Value> {
             Some(json!({"id": "example", "name": "Example", "scopes": "system/Patient.rs"}))
         }
         "reindex-pause" => Some(json!({"paused": false})),
+        "policies-write" => Some(json!({"rules": [{"id": "own", "effect": "allow",
+            "subjects": ["role:clinician"], "actions": ["read", "search"], "kinds": ["Patient"],
+            "condition": "Patient?general-practitioner=%user.practitioner"}]})),
         "cors-write" => Some(json!({"origins": ["https://app.example.org"]})),
         name if name.starts_with("search-") => Some(json!({"_id": "example"})),
         _ if route.mount == Mount::Fhir => operation(route.operation()),

@@ -240,6 +240,13 @@ fn object(name: &str) -> Value {
                 ]},
             }}),
         ),
+        "policies-write" => of(
+            &["rules"],
+            json!({
+                "description": text,
+                "rules": {"type": "array", "maxItems": 200, "items": rule()},
+            }),
+        ),
         "cors-write" => of(
             &["origins"],
             json!({
@@ -295,6 +302,28 @@ fn identity() -> Value {
     })
 }
 
+/// A rule of a policy.
+fn rule() -> Value {
+    let text = json!({"type": "string"});
+    let list = json!({"type": "array", "minItems": 1, "maxItems": 200, "items": text});
+    let actions = [
+        "*", "read", "search", "history", "create", "update", "patch", "delete",
+    ];
+    json!({
+        "type": "object",
+        "required": ["id", "effect", "subjects", "actions", "kinds"],
+        "properties": {
+            "id": text,
+            "effect": {"enum": ["allow", "deny"]},
+            "subjects": list,
+            "actions": {"type": "array", "minItems": 1, "maxItems": 200, "items": {"enum": actions}},
+            "kinds": list,
+            "condition": text,
+        },
+        "additionalProperties": false,
+    })
+}
+
 /// The statuses with which a route answers if all is well.
 pub(super) fn successes(route: &Route) -> &'static [u16] {
     match (route.method.as_str(), route.mount, route.name) {
@@ -302,6 +331,7 @@ pub(super) fn successes(route: &Route) -> &'static [u16] {
         (_, _, "vread") => &[200, 206],
         (_, _, "create" | "update" | "conditional-update") => &[200, 201],
         (_, _, "projects-create" | "clients-create" | "users-create" | "groups-create") => &[201],
+        (_, _, "policies-write") => &[200, 201],
         (_, _, "patch" | "conditional-patch") => &[200, 201],
         (_, _, "job") => &[200, 202],
         (_, _, "job-cancel") => &[202],

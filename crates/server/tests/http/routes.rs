@@ -16,6 +16,9 @@ fn furnished(slug: &str) -> Project {
     let project = project(slug);
     project.put(&patient()).expect(201);
     project.client("victim", "system/*.r");
+    let path = format!("/p/{slug}/admin/policies/victim");
+    let policy = json!({"rules": []});
+    project.server.admin("PUT", &path, &policy).expect(201);
     project
 }
 
@@ -105,6 +108,7 @@ fn request(project: &Project, route: &Route) -> Request {
             .header("Content-Type", "application/fhir+ndjson")
             .body(r#"{"resourceType":"Patient"}"#),
         name if name.starts_with("$export") => request.header("Prefer", "respond-async"),
+        "policies-write" => request.body(json!({"rules": []}).to_string()),
         "cors-write" => request.body(json!({"origins": []}).to_string()),
         "reindex-pause" => request.body(json!({"paused": false}).to_string()),
         "token" => request.body("grant_type=client_credentials&client_id=none&client_secret=none"),

@@ -53,7 +53,12 @@ impl Service {
         let sought = self.seek(cx, ty, which).await?;
         let decide = || async {
             let snapshot = self.snapshot(cx).await?;
-            let (found, preconditions) = sought.to_delete(&*snapshot, ty).await?;
+            let (mut found, preconditions) = sought.to_delete(&*snapshot, ty).await?;
+            if let (Which::Id(id), false) = (which, found.is_empty())
+                && !self.is_seen(cx, &*snapshot, ty, id).await?
+            {
+                found.clear();
+            }
             drop(snapshot);
             check_all(options.condition, &found)?;
             let entry = Entry::new(cx, What::Delete, Outcome::Success, grant.rule());

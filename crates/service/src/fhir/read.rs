@@ -167,7 +167,7 @@ impl Service {
     }
 
     /// Whether a filter finds a record.
-    pub(super) async fn is_visible(
+    pub(crate) async fn is_visible(
         &self,
         snapshot: &dyn Snapshot,
         filter: &Filter,

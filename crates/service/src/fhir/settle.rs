@@ -50,7 +50,7 @@ impl Service {
             {
                 return Ok(answer);
             }
-            let (entry, preconditions, mut writes, answer) = match decide().await? {
+            let (entry, mut preconditions, mut writes, answer) = match decide().await? {
                 Decision::Answer(answer) => return Ok(answer),
                 Decision::Commit {
                     entry,
@@ -60,6 +60,7 @@ impl Service {
                 } => (entry, preconditions, writes, answer),
             };
             let placed = self.place_binaries(cx, &mut writes).await?;
+            self.check_writes(cx, &writes, &mut preconditions).await?;
             writes.extend(named.map(|named| named.receipt(grant, &answer)));
             let committed = self.commit(cx, entry, preconditions, writes).await;
             drop(placed);

@@ -10,6 +10,7 @@ use salus_auth::{Action, Grant, Target};
 use salus_store::{Content, Record};
 
 use super::binary::Placed;
+use super::read::absent;
 use super::receipt::Named;
 use super::reply::{Reply, Status};
 use super::settle::Decision;
@@ -22,6 +23,7 @@ use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::pipeline::Write;
+use crate::policy::writes::is_there;
 
 impl Service {
     /// Stores the next version of a resource, or its first.
@@ -68,6 +70,11 @@ impl Service {
         let decide = || async {
             let snapshot = self.snapshot(cx).await?;
             let one = sought.to_update(&*snapshot, ty, own_id.as_deref()).await?;
+            if let Some(current) = one.current.as_ref().filter(|one| is_there(Some(one)))
+                && !self.is_seen(cx, &*snapshot, ty, &current.id).await?
+            {
+                return Err(absent());
+            }
             drop(snapshot);
             check_condition(options.condition, one.current.as_ref())?;
             let (version, status) = next_version(one.current.as_ref());

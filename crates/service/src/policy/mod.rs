@@ -8,6 +8,7 @@ mod compile;
 mod condition;
 #[cfg(test)]
 mod tests;
+pub(crate) mod writes;
 
 use std::collections::HashMap;
 use std::sync::Arc;

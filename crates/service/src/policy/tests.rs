@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use crate::context::Context;
 use crate::error::Kind;
 use crate::fhir::search::host::{Host, context};
-use crate::fhir::{Handling, ReadConditions};
+use crate::fhir::{
+    BundleOptions, Handling, ReadConditions, Returns, Which, WriteCondition, WriteOptions,
+};
 
 const SCOPE: Scope = Scope(1);
 const NOW_MS: i64 = 1_400_000_000_000;
@@ -381,4 +383,143 @@ async fn conditions_that_mean_nothing_are_refused_by_their_place() {
     assert_eq!(world.policy("p", json!([whole.clone()])).await, Ok(true));
     assert_eq!(world.policy("p", json!([whole.clone()])).await, Ok(false));
     assert!(world.policy("P", json!([whole])).await.is_err());
+}
+
+impl World {
+    async fn put(&self, subject: Subject, resource: &Value) -> Option<Kind> {
+        let cx = self.as_one(subject).await;
+        let written = self.0.put(&cx, resource).await;
+        written.err().map(|error| error.kind())
+    }
+
+    async fn delete(&self, subject: Subject, ty: &str, id: &str) -> Option<Kind> {
+        let cx = self.as_one(subject).await;
+        let options = WriteOptions {
+            condition: WriteCondition::None,
+            idempotency_key: None,
+        };
+        let done = self.0.service.delete(&cx, ty, Which::Id(id), &options);
+        done.await.err().map(|error| error.kind())
+    }
+
+    async fn transaction(&self, subject: Subject, resources: &[Value]) -> Option<Kind> {
+        let cx = self.as_one(subject).await;
+        let entry = |resource: &Value| {
+            let (ty, id) = (&resource["resourceType"], &resource["id"]);
+            let url = format!("{}/{}", ty.as_str().unwrap(), id.as_str().unwrap());
+            json!({"resource": resource, "request": {"method": "PUT", "url": url}})
+        };
+        let entries: Vec<Value> = resources.iter().map(entry).collect();
+        let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": entries});
+        let options = BundleOptions {
+            returns: Returns::Minimal,
+            handling: Handling::Strict,
+            idempotency_key: None,
+        };
+        let done = self
+            .0
+            .service
+            .bundle(&cx, bundle.to_string().into(), options);
+        done.await.err().map(|error| error.kind())
+    }
+}
+
+fn observation(id: &str, of: &str) -> Value {
+    json!({"resourceType": "Observation", "id": id, "status": "final",
+        "code": {"text": "x"}, "subject": {"reference": format!("Patient/{of}")}})
+}
+
+#[tokio::test]
+async fn a_write_has_to_be_allowed_on_what_was_and_on_what_will_be() {
+    let world = World::new().await;
+    let own = "Patient?general-practitioner=%user.practitioner";
+    let of_own = "Observation?subject:Patient.general-practitioner=%user.practitioner";
+    let rules = json!([
+        allow("own", &["*"], &["Patient"], Some(own)),
+        allow("of-own", &["*"], &["Observation"], Some(of_own)),
+    ]);
+    world.policy("clinicians", rules).await.unwrap();
+    let forbidden = Some(Kind::Forbidden);
+    assert_eq!(world.put(doctor(), &observation("oa", "a")).await, None);
+    assert_eq!(world.put(doctor(), &observation("new", "a")).await, None);
+    assert_eq!(
+        world.put(doctor(), &observation("new", "b")).await,
+        forbidden
+    );
+    assert_eq!(
+        world.put(doctor(), &observation("other", "b")).await,
+        forbidden
+    );
+    // What is hidden is not there, and deleting it is done already.
+    assert_eq!(
+        world.put(doctor(), &observation("ob", "a")).await,
+        Some(Kind::NotFound)
+    );
+    assert_eq!(world.delete(doctor(), "Observation", "ob").await, None);
+    assert_eq!(
+        world.finds(Subject::operator(), "Observation?_id=ob").await,
+        "Observation/ob"
+    );
+    assert_eq!(world.delete(doctor(), "Observation", "oc").await, None);
+    assert_eq!(
+        world.finds(Subject::operator(), "Observation?_id=oc").await,
+        ""
+    );
+    // A patient may not be taken from, or given to, the practitioner's own.
+    let patient = |id: &str, of: &[&str]| {
+        let of = of
+            .iter()
+            .map(|id| json!({"reference": format!("Practitioner/{id}")}));
+        json!({"resourceType": "Patient", "id": id, "generalPractitioner": of.collect::<Vec<_>>()})
+    };
+    assert_eq!(world.put(doctor(), &patient("a", &["e"])).await, forbidden);
+    assert_eq!(
+        world.put(doctor(), &patient("b", &["d"])).await,
+        Some(Kind::NotFound)
+    );
+    // What a transaction writes is looked at as it will be.
+    let both = [patient("n", &["d"]), observation("of-n", "n")];
+    assert_eq!(world.transaction(doctor(), &both).await, None);
+    let both = [patient("m", &["e"]), observation("of-m", "m")];
+    assert_eq!(world.transaction(doctor(), &both).await, forbidden);
+    let found = world.finds(Subject::operator(), "Patient?_id=m,n").await;
+    assert_eq!(found, "Patient/n");
+}
+
+#[tokio::test]
+async fn what_may_be_seen_may_not_always_be_changed() {
+    let world = World::new().await;
+    let rules = json!([
+        allow("see", &["read", "search"], &["Observation"], None),
+        allow(
+            "write",
+            &["update", "delete"],
+            &["Observation"],
+            Some("Patient/a/*")
+        ),
+    ]);
+    world.policy("p", rules).await.unwrap();
+    let forbidden = Some(Kind::Forbidden);
+    assert_eq!(world.put(doctor(), &observation("oa", "a")).await, None);
+    assert_eq!(
+        world.put(doctor(), &observation("ob", "a")).await,
+        forbidden
+    );
+    assert_eq!(world.delete(doctor(), "Observation", "ob").await, forbidden);
+    assert_eq!(world.delete(doctor(), "Observation", "oa").await, None);
+    // A client writes what its scopes say and no rule denies.
+    let finals = deny("finals", &["Observation"], Some("Observation?status=final"));
+    world.policy("q", json!([finals])).await.unwrap();
+    let program = || client("system/*.cruds");
+    assert_eq!(
+        world.put(program(), &observation("oc", "b")).await,
+        forbidden
+    );
+    assert_eq!(
+        world.put(program(), &observation("ob", "b")).await,
+        Some(Kind::NotFound)
+    );
+    let registered = json!({"resourceType": "Observation", "id": "oc", "status": "registered",
+        "code": {"text": "x"}});
+    assert_eq!(world.put(program(), &registered).await, None);
 }

@@ -12,6 +12,7 @@ mod everything;
 mod operations;
 mod questions;
 mod world;
+mod written;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};

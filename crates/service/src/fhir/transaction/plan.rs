@@ -17,10 +17,12 @@ use crate::error::Error;
 use crate::fhir::bundle::{Asks, Request};
 use crate::fhir::delete::check_all;
 use crate::fhir::patch::Patching;
+use crate::fhir::read::absent;
 use crate::fhir::reply::Status;
 use crate::fhir::types::ResourceType;
 use crate::fhir::update::{check_condition, next_version};
 use crate::fhir::which::{Which, matches, own_id, without};
+use crate::policy::writes::is_there;
 
 /// What a transaction does for one entry.
 pub(super) enum Plan<'a> {
@@ -136,7 +138,12 @@ impl Service {
             return Ok(None);
         };
         let sought = self.seek(cx, ty, which).await?;
-        let (found, preconditions) = sought.to_delete(snapshot, ty).await?;
+        let (mut found, preconditions) = sought.to_delete(snapshot, ty).await?;
+        if let (Which::Id(id), false) = (which, found.is_empty())
+            && !self.is_seen(cx, snapshot, ty, id).await?
+        {
+            found.clear();
+        }
         check_all(condition, &found)?;
         decided.preconditions.extend(preconditions);
         let mut ids: Vec<_> = found.iter().map(|record| record.id.clone()).collect();
@@ -190,6 +197,11 @@ impl Service {
                 let sought = self.seek(cx, ty, which).await?;
                 let own_id = own_id(resource);
                 let one = sought.to_update(snapshot, ty, own_id.as_deref()).await?;
+                if let Some(current) = one.current.as_ref().filter(|one| is_there(Some(one)))
+                    && !self.is_seen(cx, snapshot, ty, &current.id).await?
+                {
+                    return Err(absent());
+                }
                 check_condition(condition, one.current.as_ref())?;
                 if one.current.is_none() {
                     decided.create_under(&one.preconditions)?;
