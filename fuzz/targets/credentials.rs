@@ -1,12 +1,15 @@
 //! What a stranger can send before anything is known of them: tokens, scopes,
-//! addresses, sealed texts.
+//! addresses, keys, assertions, requests of clients, sealed texts.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 
-use salus_auth::record::Email;
+use salus_auth::jwk::Jwks;
+use salus_auth::jwt::Jwt;
+use salus_auth::record::{Email, Refresh};
 use salus_auth::{Scopes, Token};
 use salus_crypto::SecretKey;
+use salus_service::oauth::Asked;
 
 fuzz_target!(|text: &str| {
     if let Some(token) = Token::parse(text) {
@@ -24,6 +27,25 @@ fuzz_target!(|text: &str| {
         let again = Email::parse(email.expose()).expect("what we print can be read");
         assert_eq!(again.expose(), email.expose());
     }
+    if let Some(refresh) = Refresh::parse(text) {
+        assert!(!refresh.id.is_empty() && Token::parse(text).is_none());
+    }
+    if let Ok(keys) = Jwks::parse(text) {
+        let again = serde_json::to_string(&keys).expect("keys can be written");
+        assert_eq!(Jwks::parse(&again).expect("what we print can be read"), keys);
+        if let Some(jwt) = Jwt::parse(text) {
+            let found = keys.candidates(jwt.key_id(), jwt.algorithm());
+            let claims: Option<serde_json::Value> = jwt.claims(found.map(|jwk| &jwk.key));
+            assert!(claims.is_none(), "nobody has the key");
+        }
+    }
+    if let Some(jwt) = Jwt::parse(text) {
+        let _ = jwt.unproved::<serde_json::Value>();
+    }
+    let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
+    let asked = Asked::of(pairs);
+    let back = asked.back("https://issuer.example.org", &[("code", "c")]);
+    assert!(back.starts_with(&asked.redirect_uri), "nobody is sent elsewhere");
     let key = SecretKey::from_bytes([7; 32]);
     assert!(
         key.open_text(b"cursor", text).is_err(),

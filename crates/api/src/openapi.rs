@@ -150,6 +150,7 @@ fn answers(route: &Route) -> BTreeMap<String, Value> {
     for status in refusals(route) {
         let name = match route.name {
             "token" | "introspect" | "revoke" => "OAuthError",
+            name if name.starts_with("authorize") => "RefusedPage",
             _ => "Refused",
         };
         let answer = json!({"$ref": format!("#/components/responses/{name}")});

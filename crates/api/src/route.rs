@@ -129,9 +129,16 @@ pub static ROUTES: &[Route] = {
         GET    Root    "/setup"                         "setup-page"        Public                  auth::setup_page;
         POST   Root    "/setup"                         "setup"             Public                  auth::setup;
         GET    WellKnown "/.well-known/oauth-authorization-server" "authorization-server" Public    oauth::authorization_server;
+        GET    WellKnown "/.well-known/openid-configuration" "openid-configuration" Public          oauth::openid;
         GET    Fhir    "/.well-known/smart-configuration" "smart-configuration" Public              oauth::smart;
         GET    Project "/auth/jwks"                     "jwks"              Public                  oauth::keys;
         POST   Project "/auth/token"                    "token"             Public                  oauth::token;
+        GET    Root    "/auth/style.css"                "auth-style"        Public                  oauth::style;
+        GET    Project "/auth/authorize"                "authorize"         Public                  oauth::authorize;
+        POST   Project "/auth/authorize/sign-in"        "authorize-sign-in" Public                  oauth::sign_in;
+        POST   Project "/auth/authorize/decision"       "authorize-decision" Public                 oauth::decide;
+        GET    Project "/auth/userinfo"                 "userinfo"          Token(AdminRead)        oauth::user_info;
+        POST   Project "/auth/userinfo"                 "userinfo-post"     Token(AdminRead)        oauth::user_info;
         POST   Project "/auth/introspect"               "introspect"        Public                  oauth::introspect;
         POST   Project "/auth/revoke"                   "revoke"            Public                  oauth::revoke;
         POST   Project "/auth/sign-in"                  "sign-in"           Public                  auth::sign_in;

@@ -11,6 +11,7 @@ pub mod credentials;
 mod error;
 pub mod jwk;
 pub mod jwt;
+mod limit;
 pub mod oauth;
 pub mod policy;
 pub mod record;
@@ -21,8 +22,9 @@ mod subject;
 mod token;
 
 pub use error::{Error, Refusal};
+pub use limit::Limit;
 pub use policy::{Action, Denied, Grant, Target, authorize};
-pub use scopes::Scopes;
+pub use scopes::{Level, Scopes, Word};
 pub use secret::Secret;
 pub use subject::{Role, Subject, Who};
 pub use token::Token;

@@ -252,6 +252,7 @@ pub fn authorize(
     let class = action.class();
     let rule = decide(subject, scope, class, target)?;
     let rule = ruled(subject, class, target, rule)?;
+    let rule = within_limit(subject, scope, action, target, rule)?;
     let deed = class.deed().unwrap_or(Deed::Read);
     Ok(Grant {
         subject: Arc::clone(subject),
@@ -337,6 +338,26 @@ impl Denied {
     pub fn rule(self) -> &'static str {
         self.0
     }
+}
+
+/// What a client that acts for the subject was given takes away, and gives nothing.
+fn within_limit(
+    subject: &Subject,
+    scope: Scope,
+    action: Action,
+    target: Target<'_>,
+    rule: Rule,
+) -> Result<Rule, Denied> {
+    let Some(limit) = subject.limit() else {
+        return Ok(rule);
+    };
+    let right = if let Class::Resource(right, _) = action.class() {
+        Some(right)
+    } else {
+        None
+    };
+    let lets = limit.lets(scope, action, right, target).map(Rule::Scope);
+    lets.ok_or(Denied("no scope of the client allows it"))
 }
 
 fn decide(

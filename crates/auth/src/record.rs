@@ -6,7 +6,9 @@
 //! [`salus_store::Scope::SYSTEM`].
 
 mod assertion;
+mod authorization;
 mod client;
+mod code;
 mod cors;
 mod group;
 mod history;
@@ -26,7 +28,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use assertion::Assertion;
+pub use authorization::{Authorization, Refresh};
 pub use client::{AuthMethod, Client, GrantType, Registration};
+pub use code::{Agreed, Code};
 pub use cors::Cors;
 pub use group::{CLOSURE_MAX, Group, Membership, PARENTS_MAX, Walk, role_names};
 pub use history::{History, Purged};
@@ -34,7 +38,7 @@ pub use identity::{Identity, LockOut, SignUp};
 pub use index::{Goal, Index, Step};
 pub use policy::{Effect, Party, Policy, Rule, Verb};
 pub use project::Project;
-pub use session::{Owner, Session};
+pub use session::{Owner, Session, Through};
 pub use setup::SetupLink;
 pub use signing_key::SigningKey;
 pub use user::{Email, GROUPS_MAX, PROFILES_MAX, Profile, ProfileType, ROLES_MAX, User};

@@ -3,8 +3,11 @@
 //! <https://hl7.org/fhir/smart-app-launch/STU2.2/scopes-and-launch-context.html>:
 //! c create, r read and versions, u update, d delete, s search and history of
 //! a type. The first version's `.read`, `.write` and `.*` mean `.rs`, `.cud`
-//! and `.cruds`. Scopes of users and patients, and scopes narrowed by a
-//! search, are refused until there is a policy that keeps them.
+//! and `.cruds`. `user/` and `patient/` scopes narrow what the user who signed in may do
+//! ([`crate::Limit`]); they give nothing by themselves. A scope narrowed by a search is
+//! refused until there is something that keeps it.
+//!
+//! Words such as `openid` say what a client wants to know, not what it may do with records.
 //!
 //! The audit is not part of `*`: it takes `system/AuditEvent.rs`. One scope is
 //! our own: `salus/metrics.read`, for what collects metrics.
@@ -17,6 +20,17 @@ use crate::Error;
 pub(crate) const AUDIT_EVENT: &str = "AuditEvent";
 
 const METRICS: &str = "salus/metrics.read";
+
+/// Scopes that are about no record.
+const WORDS: [(Word, &str); 7] = [
+    (Word::OpenId, "openid"),
+    (Word::Profile, "profile"),
+    (Word::FhirUser, "fhirUser"),
+    (Word::OfflineAccess, "offline_access"),
+    (Word::OnlineAccess, "online_access"),
+    (Word::Launch, "launch"),
+    (Word::LaunchPatient, "launch/patient"),
+];
 const SCOPES_MAX: usize = 64;
 
 /// What a scope gives, as bits.
@@ -62,6 +76,44 @@ impl Rights {
     }
 }
 
+/// A scope that is about no record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// Who the user is, as an id token.
+    OpenId,
+    /// What people call the user.
+    Profile,
+    /// Which resource the user is.
+    FhirUser,
+    /// Going on when the user is away.
+    OfflineAccess,
+    /// Going on as long as the user is there.
+    OnlineAccess,
+    /// What was chosen where the client was launched.
+    Launch,
+    /// A patient, chosen when the client asks.
+    LaunchPatient,
+}
+
+/// Whose rights a scope is a part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// The client's own.
+    System,
+    /// The user's.
+    User,
+    /// The user's, on one patient.
+    Patient,
+}
+
+impl Level {
+    const ALL: [(Self, &'static str); 3] = [
+        (Self::System, "system"),
+        (Self::User, "user"),
+        (Self::Patient, "patient"),
+    ];
+}
+
 /// What a scope is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum On {
@@ -69,6 +121,7 @@ enum On {
     AnyType,
     Type(Box<str>),
     Metrics,
+    Word(Word),
 }
 
 impl On {
@@ -80,8 +133,8 @@ impl On {
             }
             (Self::Type(a), Self::Type(b)) => (a == b).then(|| self.clone()),
             (Self::Metrics, Self::Metrics) => Some(Self::Metrics),
-            (Self::Metrics, Self::AnyType | Self::Type(_))
-            | (Self::AnyType | Self::Type(_), Self::Metrics) => None,
+            (Self::Word(a), Self::Word(b)) => (a == b).then_some(Self::Word(*a)),
+            (Self::Metrics | Self::Word(_), _) | (_, Self::Metrics | Self::Word(_)) => None,
         }
     }
 }
@@ -92,35 +145,52 @@ pub struct Scopes(Vec<Item>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Item {
+    level: Level,
     on: On,
     rights: Rights,
     text: Arc<str>,
 }
 
 impl Item {
-    fn new(on: On, rights: Rights) -> Self {
-        let subject = match &on {
-            On::AnyType => "*",
-            On::Type(ty) => ty,
-            On::Metrics => {
-                let text = METRICS.into();
-                return Self { on, rights, text };
+    fn new(level: Level, on: On, rights: Rights) -> Self {
+        let text = match &on {
+            On::AnyType => Self::text_of(level, "*", rights),
+            On::Type(ty) => Self::text_of(level, ty, rights),
+            On::Metrics => METRICS.into(),
+            On::Word(word) => {
+                let known = WORDS.iter().find(|(known, _)| known == word);
+                known.map_or("", |(_, text)| text).into()
             }
         };
-        let mut text = format!("system/{subject}.");
+        Self {
+            level,
+            on,
+            rights,
+            text,
+        }
+    }
+
+    fn text_of(level: Level, subject: &str, rights: Rights) -> Arc<str> {
+        let known = Level::ALL.iter().find(|(known, _)| *known == level);
+        let mut text = format!("{}/{subject}.", known.map_or("", |(_, name)| name));
         let letters = Rights::LETTERS.iter();
         text.extend(letters.filter(|(_, r)| rights.contain(*r)).map(|(l, _)| l));
-        let text = text.into();
-        Self { on, rights, text }
+        text.into()
     }
 
     fn parse(text: &str) -> Result<Self, &'static str> {
         if text == METRICS {
-            return Ok(Self::new(On::Metrics, Rights::READ));
+            return Ok(Self::new(Level::System, On::Metrics, Rights::READ));
         }
-        let rest = text
-            .strip_prefix("system/")
-            .ok_or("only system/ scopes are supported")?;
+        if let Some((word, _)) = WORDS.iter().find(|(_, known)| *known == text) {
+            return Ok(Self::new(Level::User, On::Word(*word), Rights::READ));
+        }
+        let level = text.split_once('/').and_then(|(level, rest)| {
+            let known = Level::ALL.iter().find(|(_, name)| *name == level);
+            known.map(|(level, _)| (*level, rest))
+        });
+        let (level, rest) =
+            level.ok_or("it is none of system/, user/, patient/ and the words of docs/api.md")?;
         let (ty, rights) = rest.split_once('.').ok_or("it has no rights")?;
         if rights.contains('?') {
             return Err("a scope narrowed by a search is not supported");
@@ -131,7 +201,7 @@ impl Item {
             _ => return Err("its type is not a FHIR R4 resource"),
         };
         let rights = Rights::parse(rights).ok_or("its rights are not letters of cruds in order")?;
-        Ok(Self::new(on, rights))
+        Ok(Self::new(level, on, rights))
     }
 }
 
@@ -158,6 +228,49 @@ impl Scopes {
         Ok(Self(items))
     }
 
+    /// Reads the scopes among these that are known; others are as if they had
+    /// not been asked for, and the answer says which were given (RFC 6749, 3.3).
+    #[must_use]
+    pub fn known_of(text: &str) -> Self {
+        let mut items: Vec<Item> = Vec::new();
+        for item in text.split_ascii_whitespace().flat_map(Item::parse) {
+            if items.len() < SCOPES_MAX && !items.contains(&item) {
+                items.push(item);
+            }
+        }
+        Self(items)
+    }
+
+    /// Those of one level.
+    #[must_use]
+    pub fn of(&self, level: Level) -> Self {
+        let items = self.0.iter().filter(|item| item.level == level);
+        Self(items.cloned().collect())
+    }
+
+    /// Whether this word is among them.
+    #[must_use]
+    pub fn has(&self, word: Word) -> bool {
+        self.0.iter().any(|item| item.on == On::Word(word))
+    }
+
+    /// The same without these words.
+    #[must_use]
+    pub fn without(&self, words: &[Word]) -> Self {
+        let left_out = |item: &&Item| match &item.on {
+            On::Word(word) => !words.contains(word),
+            On::AnyType | On::Type(_) | On::Metrics => true,
+        };
+        Self(self.0.iter().filter(left_out).cloned().collect())
+    }
+
+    /// The same without those of a level that are about records.
+    #[must_use]
+    pub fn without_level(&self, level: Level) -> Self {
+        let stays = |item: &&Item| item.level != level || matches!(item.on, On::Word(_));
+        Self(self.0.iter().filter(stays).cloned().collect())
+    }
+
     /// The scopes, separated by spaces.
     #[must_use]
     pub fn text(&self) -> String {
@@ -178,8 +291,9 @@ impl Scopes {
         for a in &self.0 {
             for b in &other.0 {
                 let rights = Rights(a.rights.0 & b.rights.0);
-                let on = a.on.both(&b.on).filter(|_| rights.0 != 0);
-                let item = on.map(|on| Item::new(on, rights));
+                let some = rights.0 != 0 && a.level == b.level;
+                let on = a.on.both(&b.on).filter(|_| some);
+                let item = on.map(|on| Item::new(a.level, on, rights));
                 items.extend(item.filter(|item| !items.contains(item)));
             }
         }
@@ -191,7 +305,7 @@ impl Scopes {
         self.find(right, |on| match on {
             On::AnyType => ty != AUDIT_EVENT,
             On::Type(own) => **own == *ty,
-            On::Metrics => false,
+            On::Metrics | On::Word(_) => false,
         })
     }
 
@@ -205,7 +319,7 @@ impl Scopes {
         let items = self.0.iter().filter(move |item| item.rights.contain(right));
         items.filter_map(|item| match &item.on {
             On::Type(ty) => Some(&**ty),
-            On::AnyType | On::Metrics => None,
+            On::AnyType | On::Metrics | On::Word(_) => None,
         })
     }
 
@@ -244,15 +358,36 @@ mod tests {
         check("system/Patient.write", "system/Patient.cud");
         check("system/*.*", "system/*.cruds");
         check("salus/metrics.read", "salus/metrics.read");
+        check(
+            "openid fhirUser launch/patient patient/*.read user/Observation.write",
+            "openid fhirUser launch/patient patient/*.rs user/Observation.cud",
+        );
+    }
+
+    #[test]
+    fn levels_do_not_mix() {
+        let own = Scopes::parse("system/*.rs user/*.r openid offline_access").unwrap();
+        let asked = Scopes::parse("patient/*.rs user/Patient.rs openid").unwrap();
+        assert_eq!(own.intersect(&asked).text(), "user/Patient.r openid");
+        assert_eq!(own.of(Level::System).text(), "system/*.rs");
+        assert_eq!(
+            asked.without_level(Level::Patient).text(),
+            "user/Patient.rs openid"
+        );
+        assert!(own.has(Word::OfflineAccess) && !asked.has(Word::OfflineAccess));
+        let some = Scopes::known_of("email patient/*.rs?x=1 openid address");
+        assert_eq!(some.text(), "openid");
     }
 
     #[test]
     fn other_texts_are_refused_with_the_reason() {
-        check("openid", "scope 1: only system/ scopes are supported");
+        let none = "it is none of system/, user/, patient/ and the words of docs/api.md";
+        check("email", &format!("scope 1: {none}"));
         check(
-            "system/Patient.r patient/Patient.r",
-            "scope 2: only system/ scopes are supported",
+            "system/Patient.r other/Patient.r",
+            &format!("scope 2: {none}"),
         );
+        check("openid/Patient.r", &format!("scope 1: {none}"));
         check("system/Patient", "scope 1: it has no rights");
         let rights = "scope 1: its rights are not letters of cruds in order";
         check("system/Patient.", rights);

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use salus_store::{Kind, Scope};
 
-use crate::record::{Client, Membership, Owner, Saved, Session, Status, SystemRecord, User};
+use crate::record::{
+    Client, Membership, Owner, Saved, Session, Status, SystemRecord, Through, User,
+};
 use crate::{Error, Refusal, Scopes, Secret, Subject, Token};
 
 /// How long a session lasts unless settings say otherwise.
@@ -40,6 +42,55 @@ pub fn open_for_user(
     let subject = Subject::user(home, &user.id, &user.value, membership);
     let end_ms = now_ms.saturating_add(lifetime_ms);
     Ok(open(home, owner, subject, random, now_ms, end_ms))
+}
+
+/// Begins the session of a browser whose user has signed in by these methods.
+///
+/// # Errors
+/// [`Error::Refused`] when the account is suspended.
+pub fn open_for_browser(
+    home: Scope,
+    user: &Saved<User>,
+    methods: &[&str],
+    random: &[u8; 32],
+    (now_ms, lifetime_ms): (i64, i64),
+) -> Result<(Secret, Saved<Session>), Error> {
+    active(user.value.status)?;
+    let (text, token) = Token::mint_cookie(home, random);
+    let session = Session {
+        methods: methods.iter().map(|&method| method.to_owned()).collect(),
+        ..begun(Owner::User(user.id.clone()), now_ms, lifetime_ms)
+    };
+    Ok((text, Saved::new(token.session_id(), session)))
+}
+
+/// Begins a session in which a client acts for a user.
+#[must_use]
+pub fn open_through(
+    home: Scope,
+    user: &str,
+    through: Through,
+    random: &[u8; 32],
+    (now_ms, lifetime_ms): (i64, i64),
+) -> (Secret, Saved<Session>) {
+    let (text, token) = Token::mint(home, random);
+    let session = Session {
+        through: Some(through),
+        ..begun(Owner::User(user.into()), now_ms, lifetime_ms)
+    };
+    (text, Saved::new(token.session_id(), session))
+}
+
+fn begun(owner: Owner, now_ms: i64, lifetime_ms: i64) -> Session {
+    Session {
+        owner,
+        scopes: Scopes::default(),
+        created_ms: now_ms,
+        expires_ms: now_ms.saturating_add(lifetime_ms),
+        used_ms: 0,
+        through: None,
+        methods: Vec::new(),
+    }
 }
 
 /// Begins a session of a client whose secret has been verified, with the part
@@ -81,11 +132,9 @@ fn open(
 ) -> Opened {
     let (text, token) = Token::mint(home, random);
     let session = Session {
-        owner,
         scopes: subject.scopes().cloned().unwrap_or_default(),
-        created_ms,
         expires_ms,
-        used_ms: 0,
+        ..begun(owner, created_ms, 0)
     };
     Opened {
         token: text,

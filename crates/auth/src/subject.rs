@@ -6,9 +6,9 @@ use std::sync::{Arc, OnceLock};
 use salus_store::{Filter, Kind, Scope};
 use serde::{Deserialize, Serialize};
 
-use crate::Scopes;
 use crate::policy::{BINARY, Bindings, Deed, Rules};
 use crate::record::{Client, Membership, Profile, User};
+use crate::{Level, Limit, Scopes};
 
 /// The one a request comes from. It carries what it may do, compiled, so that
 /// deciding looks nothing up.
@@ -24,6 +24,8 @@ pub struct Subject {
     rules: Option<Arc<Rules>>,
     /// Which Binaries are there, by deed, once that is known.
     binaries: [OnceLock<Option<Arc<Filter>>>; Deed::ALL.len()],
+    /// What a client that acts for it was given.
+    limit: Option<Arc<Limit>>,
 }
 
 /// What kind of subject.
@@ -73,6 +75,7 @@ impl Subject {
             profiles: Vec::new(),
             rules: None,
             binaries: Default::default(),
+            limit: None,
         }
     }
 
@@ -88,6 +91,7 @@ impl Subject {
             profiles: Vec::new(),
             rules: None,
             binaries: Default::default(),
+            limit: None,
         }
     }
 
@@ -116,6 +120,7 @@ impl Subject {
             profiles: user.profiles.clone(),
             rules: None,
             binaries: Default::default(),
+            limit: None,
         }
     }
 
@@ -127,11 +132,12 @@ impl Subject {
             home,
             who: Who::Client,
             label: format!("Client/{id}").into(),
-            rights: Rights::Scopes(client.scopes.intersect(given)),
+            rights: Rights::Scopes(client.scopes.intersect(given).of(Level::System)),
             membership: Membership::default(),
             profiles: Vec::new(),
             rules: None,
             binaries: Default::default(),
+            limit: None,
         }
     }
 
@@ -170,6 +176,29 @@ impl Subject {
             id: self.user_id().map(Into::into),
             profiles: profiles.collect(),
         }
+    }
+
+    /// The same one, as far as a client that acts for it may go.
+    #[must_use]
+    pub fn limited(mut self, limit: Arc<Limit>) -> Self {
+        let mut visible = BTreeMap::new();
+        for ty in salus_fhir::definitions::r4().resource_types() {
+            if let Some(seen) = limit.visible(ty.name) {
+                visible.insert(Kind::named(ty.name), seen);
+            }
+        }
+        let seen = Rules::seeing_only(visible);
+        let both = self.rules.map(|own| own.and(&seen));
+        self.rules = Some(both.unwrap_or(seen).into());
+        self.binaries = Default::default();
+        self.limit = Some(limit);
+        self
+    }
+
+    /// What a client that acts for it was given, if one does.
+    #[must_use]
+    pub fn limit(&self) -> Option<&Arc<Limit>> {
+        self.limit.as_ref()
     }
 
     /// What kind of subject.

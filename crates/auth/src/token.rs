@@ -1,4 +1,6 @@
-//! Bearer tokens: `sl1.<scope, base 36>.<32 random bytes, base64url>`.
+//! Bearer tokens: `sl1.<scope, base 36>.<32 random bytes, base64url>`, and with
+//! `sb1.` in front what the cookie of a browser holds. Neither can be made the
+//! other: each is found by the hash of the whole text.
 //!
 //! The scope says where the session is kept, so that one snapshot finds it.
 //! It proves nothing: the session is found by the hash of the whole text, so
@@ -9,6 +11,7 @@ use salus_store::Scope;
 use crate::Secret;
 
 const PREFIX: &str = "sl1.";
+const COOKIE_PREFIX: &str = "sb1.";
 const RANDOM_LEN: usize = 43;
 /// The longest number of 32 bits in base 36.
 const SCOPE_LEN_MAX: usize = 7;
@@ -24,8 +27,18 @@ impl Token {
     /// Makes a token of random bytes, and what is to be known of it.
     #[must_use]
     pub fn mint(scope: Scope, random: &[u8; 32]) -> (Secret, Self) {
+        Self::with_prefix(PREFIX, scope, random)
+    }
+
+    /// The same for the cookie of a browser.
+    #[must_use]
+    pub fn mint_cookie(scope: Scope, random: &[u8; 32]) -> (Secret, Self) {
+        Self::with_prefix(COOKIE_PREFIX, scope, random)
+    }
+
+    fn with_prefix(prefix: &str, scope: Scope, random: &[u8; 32]) -> (Secret, Self) {
         let text = format!(
-            "{PREFIX}{}.{}",
+            "{prefix}{}.{}",
             base36(scope.0),
             salus_crypto::base64url(random)
         );
@@ -39,7 +52,17 @@ impl Token {
     /// Reads a token; `None` if it has not the form of one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let (scope, random) = text.strip_prefix(PREFIX)?.split_once('.')?;
+        Self::after_prefix(PREFIX, text)
+    }
+
+    /// The same of a cookie.
+    #[must_use]
+    pub fn parse_cookie(text: &str) -> Option<Self> {
+        Self::after_prefix(COOKIE_PREFIX, text)
+    }
+
+    fn after_prefix(prefix: &str, text: &str) -> Option<Self> {
+        let (scope, random) = text.strip_prefix(prefix)?.split_once('.')?;
         let url_safe = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
         if random.len() != RANDOM_LEN || !random.bytes().all(url_safe) {
             return None;
@@ -108,6 +131,16 @@ mod tests {
         let forged = Token::parse(&forged).unwrap();
         assert_eq!(forged.scope(), Scope(2));
         assert_ne!(forged.session_id(), token.session_id());
+    }
+
+    #[test]
+    fn a_cookie_is_no_bearer_token() {
+        let (text, token) = Token::mint_cookie(Scope(1), &[7; 32]);
+        assert_eq!(Token::parse(text.expose()), None);
+        assert_eq!(Token::parse_cookie(text.expose()), Some(token.clone()));
+        let (bearer, other) = Token::mint(Scope(1), &[7; 32]);
+        assert_eq!(Token::parse_cookie(bearer.expose()), None);
+        assert_ne!(token.session_id(), other.session_id());
     }
 
     #[test]

@@ -318,8 +318,8 @@ impl Service {
         let write = Write::system(grant, "Client", client.delete());
         let entry = Entry::new(cx, What::AdminWrite, Outcome::Success, grant.rule());
         self.commit(cx, entry, Vec::new(), vec![write]).await?;
-        self.sessions
-            .forget_owner(cx.scope, &Owner::Client(id.into()));
+        // Users through whom it acted, too.
+        self.sessions.forget_all();
         Ok(())
     }
 

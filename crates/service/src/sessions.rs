@@ -178,10 +178,15 @@ impl Service {
                 None => return Ok(None),
             },
         };
-        match session::resume(home, session, owner.as_ref(), &membership, now_ms) {
-            Ok(subject) => Ok(Some(self.under_policies(subject).await?)),
-            Err(salus_auth::Error::Refused(_)) => Ok(None),
-            Err(error) => Err(error.into()),
+        let subject = match session::resume(home, session, owner.as_ref(), &membership, now_ms) {
+            Ok(subject) => subject,
+            Err(salus_auth::Error::Refused(_)) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let subject = self.under_policies(subject).await?;
+        match &session.through {
+            Some(through) => self.through(subject, through).await,
+            None => Ok(Some(subject)),
         }
     }
 
@@ -203,19 +208,7 @@ impl Service {
         email: &str,
         password: Secret,
     ) -> Result<SignedIn, Error> {
-        let mut cx = cx.clone();
-        let email = Email::parse(email)?;
-        let mut user = self.user(cx.scope, &email).await?;
-        if user.is_none() && self.project_scope(DEFAULT) == Some(cx.scope) {
-            cx.scope = Scope::SYSTEM;
-            user = self.user(cx.scope, &email).await?;
-        }
-        let (checked, user) = self
-            .hashing(move || {
-                let checked = credentials::check_password(user.as_ref(), &password);
-                (checked, user)
-            })
-            .await?;
+        let (cx, checked, user) = self.checked(cx, email, password).await?;
         let opened = match (checked, user) {
             (Ok(()), Some(user)) => {
                 let snapshot = self.snapshot(&cx).await?;
@@ -229,6 +222,29 @@ impl Service {
             (Ok(()), None) => Err(salus_auth::Error::Refused(salus_auth::Refusal::Unknown)),
         };
         self.opened(&cx, opened).await
+    }
+
+    /// Whose address and password these are, if they are anyone's, and where that user is at home.
+    pub(crate) async fn checked(
+        &self,
+        cx: &Context,
+        email: &str,
+        password: Secret,
+    ) -> Result<(Context, Result<(), salus_auth::Error>, Option<Saved<User>>), Error> {
+        let mut cx = cx.clone();
+        let email = Email::parse(email)?;
+        let mut user = self.user(cx.scope, &email).await?;
+        if user.is_none() && self.project_scope(DEFAULT) == Some(cx.scope) {
+            cx.scope = Scope::SYSTEM;
+            user = self.user(cx.scope, &email).await?;
+        }
+        let (checked, user) = self
+            .hashing(move || {
+                let checked = credentials::check_password(user.as_ref(), &password);
+                (checked, user)
+            })
+            .await?;
+        Ok((cx, checked, user))
     }
 
     /// Ends the session of a token.
@@ -307,7 +323,11 @@ impl Service {
         })
     }
 
-    async fn refused(&self, cx: &Context, error: &salus_auth::Error) -> Result<(), Error> {
+    pub(crate) async fn refused(
+        &self,
+        cx: &Context,
+        error: &salus_auth::Error,
+    ) -> Result<(), Error> {
         if let salus_auth::Error::Refused(refusal) = error {
             let entry = Entry::new(cx, What::SignIn, Outcome::Refused, refusal.rule());
             self.record(cx, entry).await?;

@@ -22,6 +22,7 @@ const HOSTS: &[&str] = &[
     "ncbi.nlm.nih.gov",
     "nlm.nih.gov",
     "openapis.org",
+    "openid.net",
     "rfc-editor.org",
     "smarthealthit.org",
     "snomed.info",

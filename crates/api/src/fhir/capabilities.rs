@@ -211,13 +211,18 @@ fn security(base: &str) -> Value {
     json!({
         "extension": [{
             "url": "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris",
-            "extension": [{"url": "token", "valueUri": format!("{project}/auth/token")}],
+            "extension": [
+                {"url": "authorize", "valueUri": format!("{project}/auth/authorize")},
+                {"url": "token", "valueUri": format!("{project}/auth/token")},
+                {"url": "introspect", "valueUri": format!("{project}/auth/introspect")},
+                {"url": "revoke", "valueUri": format!("{project}/auth/revoke")},
+            ],
         }],
         "service": [{"coding": [{
             "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
-            "code": "OAuth",
+            "code": "SMART-on-FHIR",
         }]}],
-        "description": "Tokens of OAuth 2.0 by client credentials, sent as Bearer",
+        "description": "Tokens of OAuth 2.1, sent as Bearer; .well-known/smart-configuration tells how to get them",
     })
 }
 

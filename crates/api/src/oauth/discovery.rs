@@ -25,10 +25,31 @@ const METHODS: [&str; 4] = [
 ];
 
 /// How tokens may be had.
-const GRANTS: [&str; 1] = ["client_credentials"];
+const GRANTS: [&str; 3] = ["client_credentials", "authorization_code", "refresh_token"];
+
+/// Scopes that are about no record, and some that are.
+const SCOPES: [&str; 9] = [
+    "openid",
+    "profile",
+    "fhirUser",
+    "launch/patient",
+    "offline_access",
+    "online_access",
+    "patient/*.rs",
+    "user/*.cruds",
+    "system/*.cruds",
+];
 
 /// What SMART calls what is there.
-const CAPABILITIES: [&str; 4] = [
+const CAPABILITIES: [&str; 12] = [
+    "launch-standalone",
+    "client-public",
+    "sso-openid-connect",
+    "context-standalone-patient",
+    "permission-offline",
+    "permission-online",
+    "permission-patient",
+    "permission-user",
     "client-confidential-symmetric",
     "client-confidential-asymmetric",
     "permission-v1",
@@ -59,6 +80,12 @@ pub(crate) async fn rotate_keys(call: &mut Call) -> Result<Response, Failure> {
     Ok(answer(StatusCode::OK, &shown(&keys)))
 }
 
+/// `GET /.well-known/openid-configuration`
+/// (<https://openid.net/specs/openid-connect-discovery-1_0.html>, section 3).
+pub(crate) async fn openid(call: &mut Call) -> Result<Response, Failure> {
+    Ok(public(&metadata(issuer(&call.cx))))
+}
+
 fn shown(keys: &Jwks) -> Value {
     serde_json::to_value(keys).unwrap_or_default()
 }
@@ -72,11 +99,23 @@ fn metadata(issuer: &str) -> Value {
         "introspection_endpoint_auth_methods_supported": METHODS[..3],
         "revocation_endpoint_auth_methods_supported": METHODS,
         "response_types_supported": ["code"],
+        "scopes_supported": SCOPES,
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "claims_supported": [
+            "iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "amr", "at_hash", "fhirUser", "name",
+        ],
+        "prompt_values_supported": ["none", "login", "consent"],
+        "authorization_response_iss_parameter_supported": true,
+        "request_parameter_supported": false,
+        "request_uri_parameter_supported": false,
         "response_modes_supported": ["query"],
         "code_challenge_methods_supported": ["S256"],
     });
     for (member, route) in [
+        ("authorization_endpoint", "authorize"),
         ("token_endpoint", "token"),
+        ("userinfo_endpoint", "userinfo"),
         ("introspection_endpoint", "introspect"),
         ("revocation_endpoint", "revoke"),
         ("jwks_uri", "jwks"),

@@ -1,16 +1,19 @@
 //! OAuth 2.1 over HTTP: the endpoints that clients call, and the documents by
 //! which they find them.
 
+mod browser;
 mod discovery;
 mod form;
+mod pages;
 
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
-use salus_service::oauth::{Code, Fault, Refused};
+use salus_service::oauth::{Code, Fault, Given, Refused};
 use salus_service::sessions::SignedIn;
 use serde_json::json;
 
-pub(crate) use discovery::{authorization_server, keys, rotate_keys, smart};
+pub(crate) use browser::{authorize, decide, sign_in, style};
+pub(crate) use discovery::{authorization_server, keys, openid, rotate_keys, smart};
 
 use crate::call::Call;
 use crate::failure::Failure;
@@ -21,22 +24,73 @@ use form::{Credentials, Form};
 pub(crate) async fn token(call: &mut Call) -> Result<Response, Failure> {
     let form = Form::of(call).await?;
     match form.get("grant_type") {
-        Some("client_credentials") => {}
-        Some(_) => {
-            return Err(failure(Fault::new(
-                Code::UnsupportedGrantType,
-                "grant_type must be client_credentials",
-            )));
-        }
-        None => return Err(form::missing("grant_type is missing")),
+        Some("client_credentials") => for_itself(call, &form).await,
+        Some("authorization_code") => for_a_code(call, &form).await,
+        Some("refresh_token") => again(call, &form).await,
+        Some(_) => Err(failure(Fault::new(
+            Code::UnsupportedGrantType,
+            "grant_type must be client_credentials, authorization_code or refresh_token",
+        ))),
+        None => Err(form::missing("grant_type is missing")),
     }
-    let credentials = Credentials::of(call, &form)?;
+}
+
+async fn for_itself(call: &mut Call, form: &Form) -> Result<Response, Failure> {
+    let credentials = Credentials::of(call, form)?;
     let scopes = form.get("scope").unwrap_or_default();
     let given = call
         .service()
         .client_credentials(&call.cx, credentials.presented(), scopes);
     let given = given.await.map_err(refused)?;
     Ok(bearer(&given))
+}
+
+async fn for_a_code(call: &mut Call, form: &Form) -> Result<Response, Failure> {
+    let credentials = Credentials::of(call, form)?;
+    let code = form.get("code").ok_or(form::missing("code is missing"))?;
+    let proof = (form.get("redirect_uri"), form.get("code_verifier"));
+    let given = call
+        .service()
+        .trade_code(&call.cx, credentials.presented(), code, proof);
+    let given = given.await.map_err(refused)?;
+    Ok(for_a_user(&given))
+}
+
+async fn again(call: &mut Call, form: &Form) -> Result<Response, Failure> {
+    let credentials = Credentials::of(call, form)?;
+    let token = form.get("refresh_token");
+    let token = token.ok_or(form::missing("refresh_token is missing"))?;
+    let scopes = form.get("scope").unwrap_or_default();
+    let given = call
+        .service()
+        .refresh(&call.cx, credentials.presented(), token, scopes);
+    let given = given.await.map_err(refused)?;
+    Ok(for_a_user(&given))
+}
+
+/// `GET` and `POST /auth/userinfo` (OpenID Connect Core, 5.3).
+pub(crate) async fn user_info(call: &mut Call) -> Result<Response, Failure> {
+    let told = call.service().user_info(&call.cx).await?;
+    Ok(unstored(answer(StatusCode::OK, &told)))
+}
+
+fn for_a_user(given: &Given) -> Response {
+    let mut body = json!({
+        "access_token": given.token.expose(),
+        "token_type": "Bearer",
+        "expires_in": given.expires_in_s,
+        "scope": given.scopes,
+    });
+    if let Some(refresh) = &given.refresh {
+        body["refresh_token"] = json!(refresh.expose());
+    }
+    if let Some(id_token) = &given.id_token {
+        body["id_token"] = json!(id_token);
+    }
+    if let Some(patient) = &given.patient {
+        body["patient"] = json!(patient);
+    }
+    unstored(answer(StatusCode::OK, &body))
 }
 
 /// `POST /auth/introspect` (RFC 7662).

@@ -109,10 +109,15 @@ pub(super) fn taken(route: &Route) -> &'static [&'static str] {
 pub(super) fn body(route: &Route) -> Option<Value> {
     let form = "application/x-www-form-urlencoded";
     let (required, ty, schema) = match (route.method.as_str(), route.mount, route.name) {
-        ("GET" | "DELETE", ..) | (_, _, "sign-out" | "keys-rotate") => return None,
-        (_, _, "token" | "introspect" | "revoke" | "setup") => {
-            (true, form, json!({"type": "object"}))
+        ("GET" | "DELETE", ..) | (_, _, "sign-out" | "keys-rotate" | "userinfo-post") => {
+            return None;
         }
+        (
+            _,
+            _,
+            "token" | "introspect" | "revoke" | "setup" | "authorize-sign-in"
+            | "authorize-decision",
+        ) => (true, form, json!({"type": "object"})),
         (_, Mount::Fhir, name) if name.starts_with("search-") => {
             (false, form, json!({"type": "object"}))
         }
@@ -328,6 +333,7 @@ fn rule() -> Value {
 pub(super) fn successes(route: &Route) -> &'static [u16] {
     match (route.method.as_str(), route.mount, route.name) {
         (_, _, "read") => &[200, 206, 304],
+        (_, _, "authorize" | "authorize-sign-in" | "authorize-decision") => &[200, 303],
         (_, _, "vread") => &[200, 206],
         (_, _, "create" | "update" | "conditional-update") => &[200, 201],
         (_, _, "projects-create" | "clients-create" | "users-create" | "groups-create") => &[201],
@@ -346,12 +352,15 @@ pub(super) fn success(route: &Route, status: u16) -> Value {
     if status == 202 {
         return json!({"description": "It is done later: Content-Location says where to ask"});
     }
-    if matches!(status, 204 | 304) {
+    if matches!(status, 204 | 303 | 304) {
         return json!({"description": "Nothing but headers"});
     }
     let (ty, schema) = match (route.mount, route.name) {
         (_, "metrics") => ("application/openmetrics-text", json!({"type": "string"})),
-        (_, "setup" | "setup-page") => ("text/html", json!({"type": "string"})),
+        (_, "setup" | "setup-page" | "authorize" | "authorize-sign-in" | "authorize-decision") => {
+            ("text/html", json!({"type": "string"}))
+        }
+        (_, "auth-style") => ("text/css", json!({"type": "string"})),
         (Mount::Fhir, "capabilities") => {
             let modes = ["CapabilityStatement", "TerminologyCapabilities"].map(named);
             (FHIR_JSON, json!({"anyOf": modes}))
@@ -385,7 +394,13 @@ pub(super) fn responses() -> Value {
     let outcome = content(FHIR_JSON, named("OperationOutcome"));
     let mut oauth = outcome.clone();
     oauth["application/json"] = json!({"schema": named("OAuthError")});
+    let mut page = oauth.clone();
+    page["text/html"] = json!({"schema": {"type": "string"}});
     json!({
+        "RefusedPage": {
+            "description": "Refused or failed; a page says why, unless it is no user's fault",
+            "content": page,
+        },
         "Refused": {
             "description": "Refused or failed; the outcome says why",
             "headers": {"X-Request-Id": {"schema": {"type": "string"}}},

@@ -27,19 +27,19 @@ pub struct Client {
     /// When it was registered, in milliseconds since 1970 UTC.
     pub created_ms: i64,
     /// How it proves who it is.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_by_secret")]
     pub auth: AuthMethod,
     /// How it may get tokens.
-    #[serde(default = "for_itself")]
+    #[serde(default = "for_itself", skip_serializing_if = "is_for_itself")]
     pub grants: Vec<GrantType>,
     /// Where users may be sent back to; compared letter by letter.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redirects: Vec<String>,
     /// Where users may be sent to when they have signed out.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub logout_redirects: Vec<String>,
     /// What its assertions are checked with.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks: Option<Jwks>,
 }
 
@@ -70,6 +70,14 @@ pub enum GrantType {
 
 fn for_itself() -> Vec<GrantType> {
     vec![GrantType::ClientCredentials]
+}
+
+fn is_for_itself(grants: &[GrantType]) -> bool {
+    grants == [GrantType::ClientCredentials]
+}
+
+fn is_by_secret(auth: &AuthMethod) -> bool {
+    *auth == AuthMethod::ClientSecret
 }
 
 /// What is said of a client when it is registered.
@@ -173,6 +181,12 @@ impl Client {
         self.secret.as_ref().filter(|_| by_secret)
     }
 
+    /// Whether it may do anything.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.status == Status::Active
+    }
+
     /// Whether it may get tokens this way.
     #[must_use]
     pub fn may(&self, grant: GrantType) -> bool {
@@ -236,7 +250,10 @@ fn is_redirect(uri: &str) -> bool {
         _ => authority,
     });
     match (scheme, host) {
-        ("https", Some(host)) => !host.is_empty() && !host.contains('@'),
+        ("https", Some(host)) => {
+            let in_host = |b: u8| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b);
+            !host.is_empty() && host.bytes().all(in_host)
+        }
         ("http", Some(host)) => matches!(host, "127.0.0.1" | "[::1]" | "localhost"),
         ("http" | "https", None) => false,
         (own, _) => {
@@ -292,6 +309,7 @@ mod tests {
         check_redirect("http://localhost@example.org/", false);
         check_redirect("https://localhost@example.org/", false);
         check_redirect("https:///back", false);
+        check_redirect("https://a;b/back", false);
         check_redirect("https://app.example.org/back#part", false);
         check_redirect("https://app.example.org/a b", false);
         check_redirect("https://app.example.org/\r\nSet-Cookie: a", false);

@@ -25,6 +25,26 @@ pub struct Session {
     /// When it was used, as far as that was kept; 0 is not since it began.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub used_ms: i64,
+    /// The client that acts for the user, if it is not the user who does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<Through>,
+    /// How the user signed in, if that was here (RFC 8176).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<String>,
+}
+
+/// A client that acts for a user; what it was given is its authorization's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Through {
+    /// The number of the project where client and authorization are.
+    pub project: u32,
+    /// The client's id.
+    pub client: Box<str>,
+    /// The authorization's id. When it is deleted, the session has ended.
+    pub authorization: Box<str>,
+    /// What the client asked for of what it was given.
+    #[serde(with = "scopes_as_text")]
+    pub scopes: Scopes,
 }
 
 /// Whose a session is; the record lies in the session's scope.

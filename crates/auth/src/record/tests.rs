@@ -149,6 +149,8 @@ fn sessions_are_kept() {
         created_ms: 5,
         expires_ms: 6,
         used_ms: 0,
+        through: None,
+        methods: Vec::new(),
     };
     check(
         Saved::new("hash", session),

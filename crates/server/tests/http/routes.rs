@@ -396,6 +396,11 @@ fn every_route_leaves_an_entry_in_the_audit() {
         "authorization-server",
         "smart-configuration",
         "jwks",
+        "openid-configuration",
+        "auth-style",
+        // Without a page of ours before them they decide nothing.
+        "authorize-sign-in",
+        "authorize-decision",
     ];
     let bearer = format!("Bearer {}", project.server.token());
     let mut requests = BTreeMap::new();

@@ -160,6 +160,8 @@ impl Owner {
             scopes: subject.scopes().cloned().unwrap_or_default(),
             created_ms: now_ms,
             used_ms: 0,
+            through: None,
+            methods: Vec::new(),
             // The job ends when its work does.
             expires_ms: i64::MAX,
         });

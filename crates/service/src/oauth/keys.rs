@@ -52,10 +52,18 @@ impl KeySet {
             .map(Self)
     }
 
+    /// What signs with an algorithm, with its name.
+    pub(super) fn signing(&self, algorithm: Algorithm) -> Option<(&str, &Key)> {
+        let signs = |one: &&Opened| one.saved.value.signs() && one.key.algorithm() == algorithm;
+        let one = self.0.iter().find(signs);
+        one.map(|one| (&*one.saved.id, &one.key))
+    }
+
     fn is_fresh(&self, now_ms: i64) -> bool {
         SigningKey::ALGORITHMS.into_iter().all(|algorithm| {
-            let signs = |one: &&Opened| one.saved.value.signs() && one.key.algorithm() == algorithm;
-            let one = self.0.iter().find(signs);
+            let of_it = |one: &&Opened| one.key.algorithm() == algorithm;
+            let mut signing = self.0.iter().filter(|one| one.saved.value.signs());
+            let one = signing.find(of_it);
             one.is_some_and(|one| !one.saved.value.is_old(now_ms))
         })
     }

@@ -5,12 +5,20 @@
 //! Each project is an issuer of its own, with its own clients and keys. Its
 //! name is the address that clients use for it.
 
+mod authorize;
+mod browser;
 mod clients;
+mod codes;
 mod keys;
+mod request;
 mod tokens;
+mod who;
 
+pub use authorize::{Consent, Step};
 pub use clients::{Presented, Proof};
+pub use codes::Given;
 pub(crate) use keys::Keys;
+pub use request::Asked;
 pub use salus_auth::oauth::{Code, Fault};
 
 use crate::context::Context;

@@ -105,6 +105,10 @@ impl Service {
             }
             Owner::User(id) => shown["sub"] = json!(id),
         }
+        if let Some(limit) = subject.limit() {
+            shown["client_id"] = json!(limit.client());
+            shown["scope"] = json!(limit.scopes().text());
+        }
         Ok(shown)
     }
 
@@ -122,7 +126,12 @@ impl Service {
             Some(_) | None => None,
         };
         let own = Owner::Client(known.client.id.clone());
-        let ended = ended.filter(|session| session.value.owner == own);
+        let ended = ended.filter(|session| {
+            let through = session.value.through.as_ref();
+            let through = through.is_some_and(|through| through.client == known.client.id);
+            session.value.owner == own || through
+        });
+        self.revoke_refresh(cx, &known.client.id, token).await?;
         let id = ended.as_ref().map(|session| session.id.clone());
         self.note_use(cx, &known, "revocation", ended).await?;
         if let Some(id) = id {

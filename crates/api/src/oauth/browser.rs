@@ -1,0 +1,211 @@
+//! The authorization endpoint at a browser: <https://www.rfc-editor.org/rfc/rfc6749#section-3.1>.
+//!
+//! Two cookies. One is the session of the user, which no script sees and no
+//! other site sends along a form. The other is random; each form holds a MAC
+//! of it and of the request, so no other site can have a form filled in here
+//! in a user's name.
+
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
+use salus_service::Secret;
+use salus_service::error::Kind;
+use salus_service::oauth::{Asked, Step, issuer};
+
+use super::form::{Form, missing};
+use super::pages::{self, Hidden};
+use crate::call::{Call, pairs};
+use crate::failure::Failure;
+
+/// The longest request that is carried through the pages.
+const REQUEST_BYTES_MAX: usize = 8 << 10;
+
+const FOREIGN: &str = "This form was not sent from a page of ours, or it is too old. Please go back to the app and begin again.";
+
+/// `GET /auth/style.css`
+pub(crate) async fn style(_call: &mut Call) -> Result<Response, Failure> {
+    Ok(pages::style())
+}
+
+/// `GET /auth/authorize`
+pub(crate) async fn authorize(call: &mut Call) -> Result<Response, Failure> {
+    let request = call.uri.query().unwrap_or_default().to_owned();
+    let asked = read(&request)?;
+    let step = call
+        .service()
+        .asked(&call.cx, &asked, session(call).as_deref())
+        .await?;
+    show(call, &request, &asked, step, false)
+}
+
+/// `POST /auth/authorize/sign-in`
+pub(crate) async fn sign_in(call: &mut Call) -> Result<Response, Failure> {
+    let form = Form::of(call).await?;
+    let Some(request) = checked(call, &form)? else {
+        return Ok(pages::show(StatusCode::FORBIDDEN, pages::stop(FOREIGN), ""));
+    };
+    let (email, password) = (form.get("email"), form.get("password"));
+    let password = Secret::new(password.unwrap_or_default().to_owned());
+    let service = call.service();
+    let done = service.sign_in_here(&call.cx, email.unwrap_or_default(), password);
+    match done.await {
+        Ok((cookie, seconds)) => {
+            let mut response = see_other(&again(call, &request)?)?;
+            let cookie = set_cookie(call, "salus", cookie.expose(), "Lax", Some(seconds))?;
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+            Ok(response)
+        }
+        Err(error) if matches!(error.kind(), Kind::Unauthenticated | Kind::Invalid) => {
+            let asked = read(&request)?;
+            let step = call.service().asked(&call.cx, &asked, None).await?;
+            show(call, &request, &asked, step, true)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// `POST /auth/authorize/decision`
+pub(crate) async fn decide(call: &mut Call) -> Result<Response, Failure> {
+    let form = Form::of(call).await?;
+    let Some(request) = checked(call, &form)? else {
+        return Ok(pages::show(StatusCode::FORBIDDEN, pages::stop(FOREIGN), ""));
+    };
+    let asked = read(&request)?;
+    let decision = (form.get("decision") == Some("allow"), form.get("patient"));
+    let step = call
+        .service()
+        .decided(&call.cx, &asked, session(call).as_deref(), decision)
+        .await?;
+    show(call, &request, &asked, step, false)
+}
+
+fn read(request: &str) -> Result<Asked, Failure> {
+    if request.len() > REQUEST_BYTES_MAX {
+        return Err(missing("the request is too long"));
+    }
+    let pairs = pairs(request)?;
+    Ok(Asked::of(
+        pairs.iter().map(|(name, value)| (&**name, &**value)),
+    ))
+}
+
+/// The request that a form carries, if the form is one of ours.
+fn checked(call: &Call, form: &Form) -> Result<Option<String>, Failure> {
+    let own = call.header(header::ORIGIN).is_none_or(|origin| {
+        let issuer = issuer(&call.cx);
+        issuer == origin
+            || issuer
+                .strip_prefix(origin)
+                .is_some_and(|rest| rest.starts_with('/'))
+    });
+    let (request, token) = (form.get("request"), form.get("form"));
+    let (true, Some(request), Some(token)) = (own, request, token) else {
+        return Ok(None);
+    };
+    let Some(cookie) = cookie(call, "salus-form") else {
+        return Ok(None);
+    };
+    let known = call.service().is_form_token(&cookie, request, token)?;
+    Ok(known.then(|| request.to_owned()))
+}
+
+fn show(
+    call: &Call,
+    request: &str,
+    asked: &Asked,
+    step: Step,
+    again: bool,
+) -> Result<Response, Failure> {
+    let known = cookie(call, "salus-form").filter(|text| text.len() == 43);
+    let fresh = known.is_none();
+    let form = known.unwrap_or_else(|| call.service().form_cookie());
+    let token = call.service().form_token(&form, request)?;
+    let hidden = Hidden {
+        request,
+        token: &token,
+    };
+    let html = match step {
+        Step::Back(url) => return see_other(&url),
+        Step::Stop(why) => {
+            return Ok(pages::show(StatusCode::BAD_REQUEST, pages::stop(why), ""));
+        }
+        Step::SignIn { client } => pages::sign_in(&client, &hidden, again),
+        Step::Consent(consent) => pages::consent(&consent, &hidden),
+    };
+    let status = if again {
+        StatusCode::FORBIDDEN
+    } else {
+        StatusCode::OK
+    };
+    let mut response = pages::show(status, html, &asked.redirect_uri);
+    if fresh {
+        let cookie = set_cookie(call, "salus-form", &form, "Strict", None)?;
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    Ok(response)
+}
+
+/// The request once more, for who has just signed in: that is what `prompt=login` asked for.
+fn again(call: &Call, request: &str) -> Result<String, Failure> {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in pairs(request)? {
+        if name != "prompt" || value != "login" {
+            query.append_pair(&name, &value);
+        }
+    }
+    let issuer = issuer(&call.cx);
+    Ok(format!("{issuer}/auth/authorize?{}", query.finish()))
+}
+
+fn see_other(url: &str) -> Result<Response, Failure> {
+    let mut response = crate::nothing();
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    let url = HeaderValue::try_from(url).map_err(|_| missing("no address to go to"))?;
+    let headers = response.headers_mut();
+    headers.insert(header::LOCATION, url);
+    let never = HeaderValue::from_static("no-store");
+    headers.insert(header::CACHE_CONTROL, never);
+    let silent = HeaderValue::from_static("no-referrer");
+    headers.insert(header::REFERRER_POLICY, silent);
+    Ok(response)
+}
+
+/// The session of the user at the browser.
+fn session(call: &Call) -> Option<String> {
+    cookie(call, "salus")
+}
+
+/// The name that browsers keep for this host alone, where there is TLS.
+fn cookie_name(call: &Call, name: &str) -> String {
+    match call.app.settings.https {
+        true => format!("__Host-{name}"),
+        false => name.to_owned(),
+    }
+}
+
+fn cookie(call: &Call, name: &str) -> Option<String> {
+    let name = cookie_name(call, name);
+    let mut cookies = call.header(header::COOKIE)?.split(';').map(str::trim);
+    let found = cookies.find_map(|cookie| {
+        let (known, value) = cookie.split_once('=')?;
+        (known == name).then_some(value)
+    });
+    found.map(str::to_owned)
+}
+
+fn set_cookie(
+    call: &Call,
+    name: &str,
+    value: &str,
+    same_site: &str,
+    seconds: Option<i64>,
+) -> Result<HeaderValue, Failure> {
+    let name = cookie_name(call, name);
+    let secure = if call.app.settings.https {
+        "; Secure"
+    } else {
+        ""
+    };
+    let age = seconds.map_or(String::new(), |seconds| format!("; Max-Age={seconds}"));
+    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite={same_site}{secure}{age}");
+    HeaderValue::try_from(text).map_err(|_| missing("no cookie can be set"))
+}

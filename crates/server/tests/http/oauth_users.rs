@@ -1,0 +1,465 @@
+//! Clients that act for users: the pages, codes, refresh tokens, OpenID Connect.
+
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use salus_auth::jwk::Jwks;
+use salus_auth::jwt::Jwt;
+use salus_crypto::{base64url, sha256};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::host::{Project, Server};
+use crate::oauth::{check_error, form, register};
+use crate::wire::{Answer, Request};
+
+const PASSWORD: &str = "a-good-long-password";
+const BACK: &str = "https://app.example.org/back";
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+/// A server with one administrator, who has a password, and a public client.
+struct Place {
+    project: Project,
+    _folder: TempDir,
+}
+
+/// A browser: it keeps its cookies.
+#[derive(Default)]
+struct Browser(BTreeMap<String, String>);
+
+impl Browser {
+    fn send(&mut self, place: &Place, request: Request) -> Answer {
+        let cookies: Vec<String> = self.0.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        let request = request.header("Cookie", cookies.join("; "));
+        let answer = place.project.send(request);
+        for (name, value) in &answer.headers {
+            if name.eq_ignore_ascii_case("set-cookie") {
+                assert!(value.contains("; HttpOnly; SameSite="), "{value}");
+                let (pair, _) = value.split_once(';').unwrap();
+                let (name, value) = pair.split_once('=').unwrap();
+                self.0.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        answer
+    }
+
+    fn get(&mut self, place: &Place, path: &str) -> Answer {
+        self.send(place, Request::new("GET", path))
+    }
+
+    /// Fills in the form of a page.
+    fn submit(
+        &mut self,
+        place: &Place,
+        page: &Answer,
+        path: &str,
+        more: &[(&str, &str)],
+    ) -> Answer {
+        let mut body = form_urlencoded::Serializer::new(String::new());
+        for name in ["request", "form"] {
+            body.append_pair(name, &hidden(&page.body, name));
+        }
+        body.extend_pairs(more);
+        let request = Request::new("POST", path)
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .body(body.finish());
+        self.send(place, request)
+    }
+
+    /// Signs in and agrees: where the user is sent back to.
+    fn agree(&mut self, place: &Place, scope: &str) -> String {
+        let path = authorize(&[("scope", scope)]);
+        let page = self.get(place, &path).expect(200);
+        let user = [("email", "first@example.org"), ("password", PASSWORD)];
+        let done = self
+            .submit(place, &page, "/auth/authorize/sign-in", &user)
+            .expect(303);
+        let next = done.header("location").unwrap().to_owned();
+        let (_, path) = next
+            .split_once(&place.project.server.address().to_string())
+            .unwrap();
+        let page = self.get(place, path).expect(200);
+        assert!(page.body.contains("first@example.org"), "{}", page.body);
+        let allow = [("decision", "allow")];
+        let done = self
+            .submit(place, &page, "/auth/authorize/decision", &allow)
+            .expect(303);
+        done.header("location").unwrap().to_owned()
+    }
+}
+
+fn hidden(html: &str, name: &str) -> String {
+    let (_, rest) = html
+        .split_once(&format!("name=\"{name}\" value=\""))
+        .unwrap();
+    let (value, _) = rest.split_once('"').unwrap();
+    value.replace("&amp;", "&")
+}
+
+/// The path of a request, with other values than the usual ones.
+fn authorize(changes: &[(&str, &str)]) -> String {
+    let mut pairs = BTreeMap::from([
+        ("client_id", "app"),
+        ("redirect_uri", BACK),
+        ("response_type", "code"),
+        ("scope", "openid"),
+        ("state", "s&1"),
+        ("nonce", "n"),
+        ("code_challenge", CHALLENGE),
+        ("code_challenge_method", "S256"),
+    ]);
+    pairs.extend(changes.iter().copied());
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(pairs);
+    format!("/auth/authorize?{}", query.finish())
+}
+
+fn place() -> Place {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_on(&folder.path().join("data"), &[]);
+    let link = loop {
+        if let Some((_, rest)) = server.log().split_once("/setup?link=")
+            && let Some((link, _)) = rest.split_once('\n')
+        {
+            break link.trim().to_owned();
+        }
+        std::thread::yield_now();
+    };
+    let form = format!("link={link}&email=first%40example.org&password={PASSWORD}");
+    server
+        .send(Request::new("POST", "/setup").body(form))
+        .expect(200);
+    let body = json!({"email": "first@example.org", "password": PASSWORD}).to_string();
+    let token = server
+        .send(Request::new("POST", "/auth/sign-in").body(body))
+        .expect(200)
+        .json();
+    let mut server = server;
+    server.ready["admin_token"] = token["access_token"].clone();
+    let project = Project {
+        server: Arc::new(server),
+        slug: "default".to_owned(),
+        token: token["access_token"].as_str().unwrap().to_owned(),
+    };
+    let client = json!({
+        "id": "app", "name": "The <App>", "token_endpoint_auth_method": "none",
+        "scopes": "openid profile fhirUser offline_access launch/patient user/Patient.rs patient/*.rs",
+        "grant_types": ["authorization_code", "refresh_token"], "redirect_uris": [BACK],
+    });
+    register(&project, &client).expect(201);
+    Place {
+        project,
+        _folder: folder,
+    }
+}
+
+/// A parameter of the place that a user is sent back to.
+fn told(url: &str, name: &str) -> Option<String> {
+    let query = url.strip_prefix(BACK)?.strip_prefix('?')?;
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    pairs
+        .find(|(known, _)| known == name)
+        .map(|(_, value)| value.into_owned())
+}
+
+fn trade(place: &Place, changes: &[(&str, &str)]) -> Answer {
+    let mut pairs = BTreeMap::from([
+        ("grant_type", "authorization_code"),
+        ("client_id", "app"),
+        ("redirect_uri", BACK),
+        ("code_verifier", VERIFIER),
+    ]);
+    pairs.extend(changes.iter().copied());
+    let pairs: Vec<_> = pairs.into_iter().collect();
+    form(&place.project, "/auth/token", &pairs)
+}
+
+fn refresh(place: &Place, token: &str) -> Answer {
+    let pairs = [
+        ("grant_type", "refresh_token"),
+        ("client_id", "app"),
+        ("refresh_token", token),
+    ];
+    form(&place.project, "/auth/token", &pairs)
+}
+
+fn text(answer: &Value, name: &str) -> String {
+    answer[name]
+        .as_str()
+        .unwrap_or_else(|| panic!("{answer}"))
+        .to_owned()
+}
+
+#[test]
+fn a_client_acts_for_a_user_who_agreed() {
+    let place = place();
+    let mut browser = Browser::default();
+    let back = browser.agree(
+        &place,
+        "openid profile offline_access user/Patient.rs user/*.cruds",
+    );
+    let base = format!("http://{}", place.project.server.address());
+    assert_eq!(told(&back, "state").as_deref(), Some("s&1"));
+    assert_eq!(told(&back, "iss").as_deref(), Some(&*base));
+    let code = told(&back, "code").unwrap();
+    let wrong = "x".repeat(43);
+    check_error(
+        &trade(&place, &[("code", &code), ("code_verifier", &wrong)]),
+        400,
+        "invalid_grant",
+    );
+    check_error(
+        &trade(&place, &[("code", &code), ("redirect_uri", "https://x")]),
+        400,
+        "invalid_grant",
+    );
+    let given = trade(&place, &[("code", &code)]).expect(200);
+    assert_eq!(given.header("cache-control"), Some("no-store"));
+    let given = given.json();
+    assert_eq!(
+        given["scope"],
+        "openid profile offline_access user/Patient.rs"
+    );
+    let token = text(&given, "access_token");
+
+    // It may what the user may and it was given.
+    let asks = place.project.with(&token);
+    asks.get("Patient").expect(200);
+    asks.get("Observation").expect(403);
+    asks.put(&json!({"resourceType": "Patient", "id": "a"}))
+        .expect(403);
+    let clients =
+        Request::new("GET", "/admin/clients").header("Authorization", format!("Bearer {token}"));
+    asks.send(clients).expect(403);
+    let export = asks
+        .request("GET", "$export")
+        .header("Prefer", "respond-async");
+    asks.send(export).expect(403);
+
+    // The token endpoint that was asked is below the project's other address.
+    check_id_token(&place, &format!("{base}/p/default"), &given);
+    let told = asks
+        .send(asks.request("GET", "/auth/userinfo"))
+        .expect(200)
+        .json();
+    assert!(told["sub"].is_string(), "{told}");
+
+    // The cookie is no token, and what signed in is no cookie.
+    let cookie = browser.0["salus"].clone();
+    place.project.with(&cookie).get("Patient").expect(401);
+
+    // A code that comes twice ends what it gave.
+    check_error(&trade(&place, &[("code", &code)]), 400, "invalid_grant");
+    asks.get("Patient").expect(401);
+    check_error(
+        &refresh(&place, &text(&given, "refresh_token")),
+        400,
+        "invalid_grant",
+    );
+}
+
+/// The id token is signed by a key that the project shows, and says who signed in.
+fn check_id_token(place: &Place, base: &str, given: &Value) {
+    let keys = place
+        .project
+        .send(Request::new("GET", "/auth/jwks"))
+        .expect(200);
+    let keys = Jwks::parse(&keys.body).unwrap();
+    let id_token = text(given, "id_token");
+    let jwt = Jwt::parse(&id_token).unwrap();
+    let candidates = keys.candidates(jwt.key_id(), jwt.algorithm());
+    let claims: Value = jwt.claims(candidates.map(|jwk| &jwk.key)).unwrap();
+    assert_eq!(
+        (&claims["iss"], &claims["aud"], &claims["nonce"]),
+        (&json!(base), &json!("app"), &json!("n"))
+    );
+    assert_eq!(claims["amr"], json!(["pwd"]));
+    let hash = sha256(text(given, "access_token").as_bytes());
+    assert_eq!(claims["at_hash"], base64url(&hash[..16]));
+}
+
+#[test]
+fn refresh_tokens_are_replaced_and_hold_once() {
+    let place = place();
+    let back = Browser::default().agree(&place, "offline_access user/Patient.rs");
+    let first = trade(&place, &[("code", &told(&back, "code").unwrap())])
+        .expect(200)
+        .json();
+    assert!(first["id_token"].is_null());
+    let second = refresh(&place, &text(&first, "refresh_token"))
+        .expect(200)
+        .json();
+    let asks = place.project.with(&text(&second, "access_token"));
+    asks.get("Patient").expect(200);
+    // Two have the first one: both lose everything.
+    check_error(
+        &refresh(&place, &text(&first, "refresh_token")),
+        400,
+        "invalid_grant",
+    );
+    asks.get("Patient").expect(401);
+    check_error(
+        &refresh(&place, &text(&second, "refresh_token")),
+        400,
+        "invalid_grant",
+    );
+    check_error(&refresh(&place, "sr1.x.y"), 400, "invalid_grant");
+
+    let back = Browser::default().agree(&place, "offline_access user/Patient.rs");
+    let given = trade(&place, &[("code", &told(&back, "code").unwrap())])
+        .expect(200)
+        .json();
+    let asks = place.project.with(&text(&given, "access_token"));
+    let revoke = [
+        ("client_id", "app"),
+        ("token", &*text(&given, "refresh_token")),
+    ];
+    form(&place.project, "/auth/revoke", &revoke).expect(200);
+    asks.get("Patient").expect(401);
+
+    // Without its client a token is nothing.
+    let back = Browser::default().agree(&place, "user/Patient.rs");
+    let given = trade(&place, &[("code", &told(&back, "code").unwrap())])
+        .expect(200)
+        .json();
+    assert!(given["refresh_token"].is_null());
+    let asks = place.project.with(&text(&given, "access_token"));
+    asks.get("Patient").expect(200);
+    place
+        .project
+        .server
+        .admin("DELETE", "/admin/clients/app", &Value::Null)
+        .expect(200);
+    asks.get("Patient").expect(401);
+}
+
+#[test]
+fn nobody_is_sent_where_no_client_is() {
+    let place = place();
+    let mut browser = Browser::default();
+    for (name, value) in [
+        ("client_id", "other"),
+        ("client_id", ""),
+        ("redirect_uri", "https://evil.example.org/"),
+        ("redirect_uri", "https://app.example.org/back/"),
+        ("redirect_uri", ""),
+    ] {
+        let page = browser
+            .get(&place, &authorize(&[(name, value)]))
+            .expect(400);
+        assert_eq!(page.header("location"), None, "{name} {value}");
+        assert_eq!(
+            page.header("content-type"),
+            Some("text/html; charset=utf-8")
+        );
+    }
+    for (name, value, error) in [
+        ("response_type", "token", "unsupported_response_type"),
+        ("code_challenge", "", "invalid_request"),
+        ("code_challenge_method", "plain", "invalid_request"),
+        ("scope", "system/*.rs", "invalid_scope"),
+        ("aud", "https://other.example.org/fhir", "invalid_request"),
+        ("prompt", "none", "login_required"),
+    ] {
+        let answer = browser
+            .get(&place, &authorize(&[(name, value)]))
+            .expect(303);
+        let back = answer.header("location").unwrap().to_owned();
+        assert_eq!(
+            told(&back, "error").as_deref(),
+            Some(error),
+            "{name} {value}"
+        );
+        assert_eq!(told(&back, "state").as_deref(), Some("s&1"));
+        assert!(told(&back, "iss").is_some());
+    }
+}
+
+#[test]
+fn the_pages_are_safe() {
+    let place = place();
+    let mut browser = Browser::default();
+    let page = browser.get(&place, &authorize(&[])).expect(200);
+    assert!(page.body.contains("The &lt;App&gt;"), "{}", page.body);
+    assert!(!page.body.contains("<script"));
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"));
+    let user = [("email", "first@example.org"), ("password", PASSWORD)];
+    // A form from elsewhere has no cookie of ours, or another one.
+    let elsewhere = Browser::default().submit(&place, &page, "/auth/authorize/sign-in", &user);
+    elsewhere.expect(403);
+    let mut other = Browser::default();
+    other.get(&place, &authorize(&[])).expect(200);
+    other
+        .submit(&place, &page, "/auth/authorize/sign-in", &user)
+        .expect(403);
+    let wrong = [
+        ("email", "first@example.org"),
+        ("password", "a-wrong-long-password"),
+    ];
+    let again = browser
+        .submit(&place, &page, "/auth/authorize/sign-in", &wrong)
+        .expect(403);
+    assert!(again.body.contains("role=\"alert\"") && !browser.0.contains_key("salus"));
+    let unknown = [("email", "nobody@example.org"), ("password", PASSWORD)];
+    let same = browser
+        .submit(&place, &page, "/auth/authorize/sign-in", &unknown)
+        .expect(403);
+    assert_eq!(same.body, again.body);
+    // Who does not agree gives nothing.
+    browser
+        .submit(&place, &page, "/auth/authorize/sign-in", &user)
+        .expect(303);
+    let page = browser.get(&place, &authorize(&[])).expect(200);
+    let deny = [("decision", "deny")];
+    let back = browser
+        .submit(&place, &page, "/auth/authorize/decision", &deny)
+        .expect(303);
+    let back = back.header("location").unwrap().to_owned();
+    assert_eq!(told(&back, "error").as_deref(), Some("access_denied"));
+    // An administrator is no patient, so nothing is about one.
+    let answer = browser
+        .get(&place, &authorize(&[("scope", "patient/*.rs")]))
+        .expect(303);
+    let back = answer.header("location").unwrap().to_owned();
+    assert_eq!(told(&back, "error").as_deref(), Some("access_denied"));
+}
+
+/// A library that others wrote signs in. It is skipped, with a message, where there is no Node
+/// or its packages cannot be had.
+#[test]
+fn openid_client_signs_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let skipped = |why: &str| println!("skipped: {why}");
+    let npm = Command::new("npm")
+        .args(["install", "--no-audit", "--no-fund", "--silent", "--prefix"])
+        .arg(folder.path())
+        .arg("openid-client@6")
+        .stdin(Stdio::null())
+        .output();
+    match npm {
+        Err(_) => return skipped("there is no npm"),
+        Ok(done) if !done.status.success() => return skipped("openid-client cannot be had"),
+        Ok(_) => {}
+    }
+    let script = folder.path().join("openid_client.mjs");
+    std::fs::write(&script, include_str!("openid_client.mjs")).unwrap();
+    let place = place();
+    let issuer = format!("http://{}", place.project.server.address());
+    let done = Command::new("node")
+        .arg(&script)
+        .args([&issuer, "app", BACK, "first@example.org", PASSWORD])
+        .output();
+    let Ok(done) = done else {
+        return skipped("there is no Node");
+    };
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert_eq!(
+        said.trim(),
+        "signed in",
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+}
