@@ -32,7 +32,10 @@ fuzz_target!(|text: &str| {
     }
     if let Ok(keys) = Jwks::parse(text) {
         let again = serde_json::to_string(&keys).expect("keys can be written");
-        assert_eq!(Jwks::parse(&again).expect("what we print can be read"), keys);
+        assert_eq!(
+            Jwks::parse(&again).expect("what we print can be read"),
+            keys
+        );
         if let Some(jwt) = Jwt::parse(text) {
             let found = keys.candidates(jwt.key_id(), jwt.algorithm());
             let claims: Option<serde_json::Value> = jwt.claims(found.map(|jwk| &jwk.key));
@@ -45,7 +48,10 @@ fuzz_target!(|text: &str| {
     let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
     let asked = Asked::of(pairs);
     let back = asked.back("https://issuer.example.org", &[("code", "c")]);
-    assert!(back.starts_with(&asked.redirect_uri), "nobody is sent elsewhere");
+    assert!(
+        back.starts_with(&asked.redirect_uri),
+        "nobody is sent elsewhere"
+    );
     let key = SecretKey::from_bytes([7; 32]);
     assert!(
         key.open_text(b"cursor", text).is_err(),

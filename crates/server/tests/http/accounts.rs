@@ -31,9 +31,9 @@ impl People {
         let request = Request::new(method, &self.path(path))
             .header("Authorization", format!("Bearer {token}"))
             .header("Content-Type", "application/json");
-        let request = match body {
-            Value::Null => request,
-            body => request.body(body.to_string()),
+        let request = match body.is_null() {
+            true => request,
+            false => request.body(body.to_string()),
         };
         self.0.send(request)
     }
