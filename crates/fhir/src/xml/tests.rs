@@ -168,9 +168,9 @@ fn what_xml_has_no_character_for_is_replaced() {
 fn narratives_keep_their_text() {
     patient(
         "'text':{'status':'generated','div':\
-         '<div xmlns=\\'http://www.w3.org/1999/xhtml\\'>a<br/>b &amp; <!-- c --><b>\\n</b></div>'}",
+         '<div xmlns=\\'http://www.w3.org/1999/xhtml\\'>a<br/>b &amp; <!-- c &- d --><b>\\n</b></div>'}",
         "<text><status value='generated'/>\
-         <div xmlns='http://www.w3.org/1999/xhtml'>a<br/>b &amp; <!-- c --><b>\n</b></div></text>",
+         <div xmlns='http://www.w3.org/1999/xhtml'>a<br/>b &amp; <!-- c &- d --><b>\n</b></div></text>",
     );
 }
 

@@ -19,12 +19,21 @@ pub(super) fn string(out: &mut String, text: &str, tag: &Tag<'_>) -> Result<(), 
         out.push_str("\\\"");
         rest = behind;
     }
-    value::escaped(out, rest, special)?;
+    // What is a reference in text is none in a remark.
+    while let Some(at) = rest.find("<!--") {
+        let (before, found) = rest.split_at(at);
+        let end = found.find("-->").unwrap_or(found.len());
+        let (remark, behind) = found.split_at(end);
+        value::escaped(out, before, in_text)?;
+        value::escaped(out, remark, in_remark)?;
+        rest = behind;
+    }
+    value::escaped(out, rest, in_text)?;
     out.push('"');
     Ok(())
 }
 
-fn special(out: &mut String, found: &str, first: u8) -> Result<usize, Error> {
+fn in_text(out: &mut String, found: &str, first: u8) -> Result<usize, Error> {
     match first {
         // Only what canonical XML writes for it: a bare one would be a line end.
         b'&' if found.starts_with("&#xD;") => {
@@ -36,6 +45,12 @@ fn special(out: &mut String, found: &str, first: u8) -> Result<usize, Error> {
             let rule = "& must begin a reference to a character: by number, or one of XML's five";
             Err(Error::new(ErrorKind::Syntax, rule))
         }
+        _ => in_remark(out, found, first),
+    }
+}
+
+fn in_remark(out: &mut String, found: &str, first: u8) -> Result<usize, Error> {
+    match first {
         b'\r' => {
             out.push_str("\\n");
             Ok(if found.as_bytes().get(1) == Some(&b'\n') {
