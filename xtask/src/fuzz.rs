@@ -1,11 +1,13 @@
 //! `cargo xtask fuzz`: builds the fuzz targets and lets each look for inputs
-//! that break it, for some seconds or for as long as one likes.
+//! that break it, for some seconds or for as long as one likes, or the same so
+//! many inputs each time.
 //!
 //! What libFuzzer needs of the compiler is stable: coverage comes from a pass
 //! of LLVM. The address sanitizer would need another toolchain, and there is
 //! no `unsafe` of ours for it to look at.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -26,6 +28,8 @@ const LIMITS: &[&str] = &["-timeout=10", "-rss_limit_mb=2048", "-max_len=65536"]
 
 struct Options {
     seconds: u32,
+    /// With a number of inputs their order is the same each time, too.
+    inputs: Option<u32>,
     targets: Vec<String>,
 }
 
@@ -36,7 +40,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     let built = build(&root)?;
     let mut broken = Vec::new();
     for target in &options.targets {
-        if !fuzz(&root, &built.join(target), target, options.seconds)? {
+        if !fuzz(&root, &built.join(target), target, &options)? {
             broken.push(target.as_str());
         }
     }
@@ -52,12 +56,16 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 
 impl Options {
     fn read(arguments: &[String], all: &[String]) -> Result<Self, String> {
-        let (mut seconds, mut targets) = (60, Vec::new());
+        let (mut seconds, mut inputs, mut targets) = (60, None, Vec::new());
         let mut rest = arguments.iter();
         while let Some(argument) = rest.next() {
-            if argument == "--seconds" {
+            if argument == "--seconds" || argument == "--inputs" {
                 let number = rest.next().and_then(|number| number.parse().ok());
-                seconds = number.ok_or("--seconds needs a number")?;
+                let number = number.ok_or_else(|| format!("{argument} needs a number"))?;
+                match argument.as_str() {
+                    "--seconds" => seconds = number,
+                    _ => inputs = Some(number),
+                }
             } else if all.contains(argument) {
                 targets.push(argument.clone());
             } else {
@@ -67,7 +75,11 @@ impl Options {
         if targets.is_empty() {
             targets = all.to_vec();
         }
-        Ok(Self { seconds, targets })
+        Ok(Self {
+            seconds,
+            inputs,
+            targets,
+        })
     }
 }
 
@@ -118,10 +130,13 @@ fn fuzz(
     root: &Path,
     program: &Path,
     target: &str,
-    seconds: u32,
+    options: &Options,
 ) -> Result<bool, Box<dyn std::error::Error>> {
-    let corpus = root.join("corpus").join(target);
     let artifacts = root.join("artifacts").join(target);
+    let corpus = match options.inputs {
+        None => root.join("corpus").join(target),
+        Some(_) => emptied(artifacts.join("corpus"))?,
+    };
     fs::create_dir_all(&corpus)?;
     fs::create_dir_all(&artifacts)?;
     let log_path = artifacts.join("log");
@@ -129,7 +144,8 @@ fn fuzz(
     let began = Instant::now();
     let status = Command::new(program)
         .args(LIMITS)
-        .arg(format!("-max_total_time={seconds}"))
+        .arg(format!("-max_total_time={}", options.seconds))
+        .args(options.inputs.iter().flat_map(same))
         .arg(format!("-artifact_prefix={}/", artifacts.display()))
         .arg(format!("-dict={}", root.join("dictionary").display()))
         .arg("-print_final_stats=1")
@@ -153,6 +169,19 @@ fn fuzz(
         }
     }
     Ok(status.success())
+}
+
+/// A folder with nothing in it: what was found before changes what is tried.
+fn emptied(folder: PathBuf) -> std::io::Result<PathBuf> {
+    match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(folder),
+    }
+}
+
+/// So many inputs, made by the same chance each time.
+fn same(inputs: &u32) -> [String; 2] {
+    [format!("-runs={inputs}"), "-seed=1".to_owned()]
 }
 
 /// The lines of a log that say what went wrong, and with which input.
