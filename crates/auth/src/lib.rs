@@ -19,6 +19,7 @@ mod scopes;
 mod secret;
 pub mod session;
 mod subject;
+pub mod throttle;
 mod token;
 
 pub use error::{Error, Refusal};

@@ -208,9 +208,9 @@ impl Service {
         email: &str,
         password: Secret,
     ) -> Result<SignedIn, Error> {
-        let (cx, checked, user) = self.checked(cx, email, password).await?;
-        let opened = match (checked, user) {
-            (Ok(()), Some(user)) => {
+        let (cx, proved) = self.prove_password(cx, email, password).await?;
+        let opened = match proved {
+            Ok(user) => {
                 let snapshot = self.snapshot(&cx).await?;
                 let membership = membership(&*snapshot, Walk::of(&user.value)).await?;
                 let random = self.random();
@@ -218,21 +218,23 @@ impl Service {
                 let scope = cx.scope;
                 session::open_for_user(scope, &user, &membership, &random, now_ms, lifetime_ms)
             }
-            (Err(error), _) => Err(error),
-            (Ok(()), None) => Err(salus_auth::Error::Refused(salus_auth::Refusal::Unknown)),
+            Err(error) => Err(error),
         };
         self.opened(&cx, opened).await
     }
 
-    /// Whose address and password these are, if they are anyone's, and where that user is at home.
-    pub(crate) async fn checked(
+    /// The user whose password this is, and where their record is kept; a
+    /// refusal is for the caller to put into the audit. Guessing is held up by the
+    /// account and by where it comes from, whether or not there is such an account.
+    pub(crate) async fn prove_password(
         &self,
         cx: &Context,
         email: &str,
         password: Secret,
-    ) -> Result<(Context, Result<(), salus_auth::Error>, Option<Saved<User>>), Error> {
-        let mut cx = cx.clone();
+    ) -> Result<(Context, Result<Saved<User>, salus_auth::Error>), Error> {
         let email = Email::parse(email)?;
+        let attempt = self.attempt_on_password(cx, &email).await?;
+        let mut cx = cx.clone();
         let mut user = self.user(cx.scope, &email).await?;
         if user.is_none() && self.project_scope(DEFAULT) == Some(cx.scope) {
             cx.scope = Scope::SYSTEM;
@@ -244,7 +246,12 @@ impl Service {
                 (checked, user)
             })
             .await?;
-        Ok((cx, checked, user))
+        let unknown = salus_auth::Error::Refused(salus_auth::Refusal::Unknown);
+        let proved = checked.and_then(|()| user.ok_or(unknown));
+        if proved.is_ok() {
+            self.guesses.right(&attempt, cx.now_ms);
+        }
+        Ok((cx, proved))
     }
 
     /// Ends the session of a token.

@@ -21,6 +21,9 @@ const REQUEST_BYTES_MAX: usize = 8 << 10;
 
 const FOREIGN: &str = "This form was not sent from a page of ours, or it is too old. Please go back to the app and begin again.";
 
+const HELD_UP: &str =
+    "Too many passwords were wrong. Please wait some minutes, then go back and try again.";
+
 /// `GET /auth/style.css`
 pub(crate) async fn style(_call: &mut Call) -> Result<Response, Failure> {
     Ok(pages::style())
@@ -58,6 +61,10 @@ pub(crate) async fn sign_in(call: &mut Call) -> Result<Response, Failure> {
             let asked = read(&request)?;
             let step = call.service().asked(&call.cx, &asked, None).await?;
             show(call, &request, &asked, step, true)
+        }
+        Err(error) if error.kind() == Kind::Throttled => {
+            let status = StatusCode::TOO_MANY_REQUESTS;
+            Ok(pages::show(status, pages::stop(HELD_UP), ""))
         }
         Err(error) => Err(error.into()),
     }

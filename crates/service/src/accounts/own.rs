@@ -72,6 +72,7 @@ impl Service {
         (old, new): (Secret, Secret),
     ) -> Result<(), Error> {
         let user = self.saved_user(cx.scope, id).await?;
+        let attempt = self.attempt_on_password(cx, &user.value.email).await?;
         let (checked, mut user) = self
             .hashing(move || (credentials::check_password(Some(&user), &old), user))
             .await?;
@@ -81,6 +82,7 @@ impl Service {
                 "the old password is not the one of this account",
             ));
         }
+        self.guesses.right(&attempt, cx.now_ms);
         user.value.password = Some(self.new_password(&user.value.email, new).await?);
         self.commit_user(cx, grant, &user, false).await?;
         let current = current(credential);

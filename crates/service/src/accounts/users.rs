@@ -205,6 +205,9 @@ impl Service {
             check_another(cx, id)?;
         }
         let ends = change.ends_sessions();
+        if change.status == Some(Status::Active) {
+            self.reopen(cx.scope, &user.value.email);
+        }
         let before = user.value.email.clone();
         self.change_of(cx, &mut user.value, change).await?;
         let moved = user.value.email != before;

@@ -66,17 +66,17 @@ impl Service {
         email: &str,
         password: Secret,
     ) -> Result<(Secret, i64), Error> {
-        let (home, checked, user) = self.checked(cx, email, password).await?;
+        let (home, proved) = self.prove_password(cx, email, password).await?;
         let lifetime_ms = self.identity(home.scope).session_ms();
-        let opened = match (checked, user) {
-            (Ok(()), Some(user)) if belongs(home.scope, &user.value, cx.scope) => {
+        let opened = match proved {
+            Ok(user) if belongs(home.scope, &user.value, cx.scope) => {
                 let times = (cx.now_ms, lifetime_ms);
                 let random = self.random();
                 let opened = session::open_for_browser(home.scope, &user, &["pwd"], &random, times);
                 opened.map(|opened| (opened, user))
             }
-            (Err(error), _) => Err(error),
-            (Ok(()), _) => Err(salus_auth::Error::Refused(salus_auth::Refusal::Unknown)),
+            Err(error) => Err(error),
+            Ok(_) => Err(salus_auth::Error::Refused(salus_auth::Refusal::Unknown)),
         };
         let ((cookie, session), user) = match opened {
             Ok(opened) => opened,
