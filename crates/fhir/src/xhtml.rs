@@ -174,8 +174,10 @@ fn scan(text: &str) -> Result<Scan<'_>, &'static str> {
         scan.text(before)?;
         rest = match found.as_bytes() {
             [b'&', ..] => scan.entity(found)?,
-            [_, b'!', ..] => comment(found)?,
             [_, b'/', ..] => scan.end(found)?,
+            // Browsers look for nothing in a style but its end.
+            _ if scan.innermost() == Some("style") => return Err(NOT_ALLOWED),
+            [_, b'!', ..] => comment(found)?,
             _ => scan.start(found)?,
         };
     }
@@ -203,6 +205,12 @@ impl<'t> Scan<'t> {
         }
         self.seen |= !blank;
         Ok(())
+    }
+
+    fn innermost(&self) -> Option<&'t str> {
+        self.depth
+            .checked_sub(1)
+            .and_then(|at| self.open.get(at).copied())
     }
 
     /// A character reference outside of tags, which counts as a text.
@@ -353,18 +361,31 @@ fn entity(found: &str) -> Result<&str, &'static str> {
     if is_right { Ok(rest) } else { Err(BAD_ENTITY) }
 }
 
-/// `<!-- ... -->`; answers what is behind it.
+/// `<!-- ... -->`; answers what is behind it. What HTML would take for the end
+/// of a remark, and so show or run what follows, must not be inside
+/// (<https://html.spec.whatwg.org/multipage/syntax.html#comments>).
 fn comment(found: &str) -> Result<&str, &'static str> {
-    found
+    let (remark, rest) = found
         .strip_prefix("<!--")
         .and_then(|inside| inside.split_once("-->"))
-        .map(|(_, rest)| rest)
-        .ok_or(BAD_TAG)
+        .ok_or(BAD_TAG)?;
+    if remark.starts_with('>') || remark.starts_with("->") || remark.contains("--!>") {
+        return Err(BAD_TAG);
+    }
+    Ok(rest)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn remarks_end_where_browsers_end_them() {
+        for remark in ["<!--> <b> -->", "<!---> <b> -->", "<!-- --!> <b> -->"] {
+            check_div(&format!("a {remark}"), Err(BAD_TAG));
+        }
+        check_div("a <!-- > -> <b> -- ! --->", Ok(()));
+    }
 
     #[track_caller]
     fn check_div(inside: &str, expect: Result<(), &'static str>) {
@@ -411,6 +432,9 @@ mod tests {
     #[test]
     fn what_browsers_would_run_is_refused() {
         check_div("<script>x</script>", Err(NOT_ALLOWED));
+        check_div("a<style>b { }</style>", Ok(()));
+        check_div("<style><!-- </style><i> --></style>", Err(NOT_ALLOWED));
+        check_div("<style><i title='</style>'/></style>", Err(NOT_ALLOWED));
         check_div("<iframe src='x'></iframe>", Err(NOT_ALLOWED));
         check_div("<p onclick='x'>a</p>", Err(ACTIVE));
         check_div("<p onClick='x'>a</p>", Err(ACTIVE));

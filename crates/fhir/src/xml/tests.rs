@@ -205,6 +205,13 @@ fn carriage_returns_of_narratives_come_back() {
 }
 
 #[test]
+fn a_remark_ends_behind_its_beginning() {
+    let xml = "<Basic xmlns='http://hl7.org/fhir'><text>\
+               <div xmlns='http://www.w3.org/1999/xhtml'>a<!-->& <b>-->b</div></text></Basic>";
+    assert!(text_read(xml).contains("a<!-->& <b>-->b"));
+}
+
+#[test]
 fn what_is_no_xhtml_is_not_written() {
     let json = r#"{"resourceType":"Basic","text":{"div":"<div>a"}}"#;
     assert!(written(json).starts_with("Basic.text.div: "));

@@ -6,6 +6,8 @@ use super::super::{XHTML, character};
 use super::tag::Tag;
 use super::value;
 
+const REMARK: &str = "<!--";
+
 /// The text of a `div`, with its quotes.
 pub(super) fn string(out: &mut String, text: &str, tag: &Tag<'_>) -> Result<(), Error> {
     out.push('"');
@@ -20,11 +22,10 @@ pub(super) fn string(out: &mut String, text: &str, tag: &Tag<'_>) -> Result<(), 
         rest = behind;
     }
     // What is a reference in text is none in a remark.
-    while let Some(at) = rest.find("<!--") {
-        let (before, found) = rest.split_at(at);
-        let end = found.find("-->").unwrap_or(found.len());
-        let (remark, behind) = found.split_at(end);
+    while let Some((before, inside)) = rest.split_once(REMARK) {
+        let (remark, behind) = inside.split_at(inside.find("-->").unwrap_or(inside.len()));
         value::escaped(out, before, in_text)?;
+        out.push_str(REMARK);
         value::escaped(out, remark, in_remark)?;
         rest = behind;
     }
