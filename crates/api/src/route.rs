@@ -133,7 +133,9 @@ pub static ROUTES: &[Route] = {
         GET    Fhir    "/.well-known/smart-configuration" "smart-configuration" Public              oauth::smart;
         GET    Project "/auth/jwks"                     "jwks"              Public                  oauth::keys;
         POST   Project "/auth/token"                    "token"             Public                  oauth::token;
-        GET    Root    "/auth/style.css"                "auth-style"        Public                  oauth::style;
+        GET    Project "/auth/style.css"                "auth-style"        Public                  oauth::style;
+        GET    Project "/auth/logo"                     "auth-logo"         Public                  oauth::logo;
+        GET    Project "/auth/smart-style.json"         "smart-style"       Public                  oauth::smart_style;
         GET    Project "/auth/authorize"                "authorize"         Public                  oauth::authorize;
         POST   Project "/auth/authorize/sign-in"        "authorize-sign-in" Public                  oauth::sign_in;
         POST   Project "/auth/authorize/decision"       "authorize-decision" Public                 oauth::decide;
@@ -172,6 +174,8 @@ pub static ROUTES: &[Route] = {
         POST   Project "/admin/keys/rotate"             "keys-rotate"       Token(AdminWrite)       oauth::rotate_keys;
         GET    Project "/admin/reindex"                 "reindex-read"      Token(AdminRead)        admin::read_index;
         POST   Project "/admin/reindex"                 "reindex-pause"     Token(AdminWrite)       admin::pause_index;
+        GET    Project "/admin/theme"                   "theme-read"        Token(AdminRead)        oauth::read_theme;
+        PUT    Project "/admin/theme"                   "theme-write"       Token(AdminWrite)       oauth::write_theme;
         GET    Project "/admin/cors"                    "cors-read"         Token(AdminRead)        admin::read_cors;
         PUT    Project "/admin/cors"                    "cors-write"        Token(AdminWrite)       admin::write_cors;
         GET    Project "/admin/policies"                "policies-list"     Token(AdminRead)        policies::list;

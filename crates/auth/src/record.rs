@@ -19,6 +19,7 @@ mod project;
 mod session;
 mod setup;
 mod signing_key;
+mod theme;
 mod user;
 
 use bytes::Bytes;
@@ -41,6 +42,7 @@ pub use project::Project;
 pub use session::{Owner, Session, Through};
 pub use setup::SetupLink;
 pub use signing_key::SigningKey;
+pub use theme::{Colours, Logo, Theme};
 pub use user::{Email, GROUPS_MAX, PROFILES_MAX, Profile, ProfileType, ROLES_MAX, User};
 
 use crate::Error;

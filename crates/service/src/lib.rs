@@ -32,7 +32,7 @@ pub use salus_auth::Subject;
 pub use salus_auth::jwk::Jwks;
 pub use salus_auth::record::{
     AuthMethod, Cors, Email, GrantType, History, Identity, LockOut, Policy, Purged, Saved, SignUp,
-    Status,
+    Status, Theme,
 };
 use salus_crypto::SecretKey;
 use salus_fhir::json;

@@ -25,8 +25,8 @@ const HELD_UP: &str =
     "Too many passwords were wrong. Please wait some minutes, then go back and try again.";
 
 /// `GET /auth/style.css`
-pub(crate) async fn style(_call: &mut Call) -> Result<Response, Failure> {
-    Ok(pages::style())
+pub(crate) async fn style(call: &mut Call) -> Result<Response, Failure> {
+    Ok(pages::style(&call.service().look(&call.cx).await?))
 }
 
 /// `GET /auth/authorize`
@@ -37,14 +37,14 @@ pub(crate) async fn authorize(call: &mut Call) -> Result<Response, Failure> {
         .service()
         .asked(&call.cx, &asked, session(call).as_deref())
         .await?;
-    show(call, &request, &asked, step, false)
+    show(call, &request, &asked, step, false).await
 }
 
 /// `POST /auth/authorize/sign-in`
 pub(crate) async fn sign_in(call: &mut Call) -> Result<Response, Failure> {
     let form = Form::of(call).await?;
     let Some(request) = checked(call, &form)? else {
-        return Ok(pages::show(StatusCode::FORBIDDEN, pages::stop(FOREIGN), ""));
+        return foreign(call).await;
     };
     let (email, password) = (form.get("email"), form.get("password"));
     let password = Secret::new(password.unwrap_or_default().to_owned());
@@ -60,11 +60,10 @@ pub(crate) async fn sign_in(call: &mut Call) -> Result<Response, Failure> {
         Err(error) if matches!(error.kind(), Kind::Unauthenticated | Kind::Invalid) => {
             let asked = read(&request)?;
             let step = call.service().asked(&call.cx, &asked, None).await?;
-            show(call, &request, &asked, step, true)
+            show(call, &request, &asked, step, true).await
         }
         Err(error) if error.kind() == Kind::Throttled => {
-            let status = StatusCode::TOO_MANY_REQUESTS;
-            Ok(pages::show(status, pages::stop(HELD_UP), ""))
+            stop(call, StatusCode::TOO_MANY_REQUESTS, HELD_UP).await
         }
         Err(error) => Err(error.into()),
     }
@@ -74,7 +73,7 @@ pub(crate) async fn sign_in(call: &mut Call) -> Result<Response, Failure> {
 pub(crate) async fn decide(call: &mut Call) -> Result<Response, Failure> {
     let form = Form::of(call).await?;
     let Some(request) = checked(call, &form)? else {
-        return Ok(pages::show(StatusCode::FORBIDDEN, pages::stop(FOREIGN), ""));
+        return foreign(call).await;
     };
     let asked = read(&request)?;
     let decision = (form.get("decision") == Some("allow"), form.get("patient"));
@@ -82,7 +81,7 @@ pub(crate) async fn decide(call: &mut Call) -> Result<Response, Failure> {
         .service()
         .decided(&call.cx, &asked, session(call).as_deref(), decision)
         .await?;
-    show(call, &request, &asked, step, false)
+    show(call, &request, &asked, step, false).await
 }
 
 fn read(request: &str) -> Result<Asked, Failure> {
@@ -115,8 +114,18 @@ fn checked(call: &Call, form: &Form) -> Result<Option<String>, Failure> {
     Ok(known.then(|| request.to_owned()))
 }
 
-fn show(
-    call: &Call,
+/// The answer to a form that is not from a page of ours.
+async fn foreign(call: &mut Call) -> Result<Response, Failure> {
+    stop(call, StatusCode::FORBIDDEN, FOREIGN).await
+}
+
+async fn stop(call: &mut Call, status: StatusCode, why: &str) -> Result<Response, Failure> {
+    let look = call.service().look(&call.cx).await?;
+    Ok(pages::show(&look, status, &pages::stop(why), ""))
+}
+
+async fn show(
+    call: &mut Call,
     request: &str,
     asked: &Asked,
     step: Step,
@@ -126,14 +135,17 @@ fn show(
     let fresh = known.is_none();
     let form = known.unwrap_or_else(|| call.service().form_cookie());
     let token = call.service().form_token(&form, request)?;
+    let look = call.service().look(&call.cx).await?;
     let hidden = Hidden {
+        root: &look.root,
         request,
         token: &token,
     };
-    let html = match step {
+    let page = match step {
         Step::Back(url) => return see_other(&url),
         Step::Stop(why) => {
-            return Ok(pages::show(StatusCode::BAD_REQUEST, pages::stop(why), ""));
+            let page = pages::stop(why);
+            return Ok(pages::show(&look, StatusCode::BAD_REQUEST, &page, ""));
         }
         Step::SignIn { client } => pages::sign_in(&client, &hidden, again),
         Step::Consent(consent) => pages::consent(&consent, &hidden),
@@ -143,7 +155,7 @@ fn show(
     } else {
         StatusCode::OK
     };
-    let mut response = pages::show(status, html, &asked.redirect_uri);
+    let mut response = pages::show(&look, status, &page, &asked.redirect_uri);
     if fresh {
         let cookie = set_cookie(call, "salus-form", &form, "Strict", None)?;
         response.headers_mut().append(header::SET_COOKIE, cookie);
@@ -151,12 +163,21 @@ fn show(
     Ok(response)
 }
 
-/// The request once more, for who has just signed in: that is what `prompt=login` asked for.
+/// The request once more, for who has just signed in: that is what
+/// `prompt=login` and `max_age=0` asked for.
 fn again(call: &Call, request: &str) -> Result<String, Failure> {
     let mut query = form_urlencoded::Serializer::new(String::new());
     for (name, value) in pairs(request)? {
-        if name != "prompt" || value != "login" {
-            query.append_pair(&name, &value);
+        match (&*name, &*value) {
+            ("prompt", prompts) => {
+                let others = prompts.split(' ').filter(|prompt| *prompt != "login");
+                let others: Vec<&str> = others.collect();
+                query.append_pair("prompt", &others.join(" "));
+            }
+            ("max_age", "0") => {}
+            (name, value) => {
+                query.append_pair(name, value);
+            }
         }
     }
     let issuer = issuer(&call.cx);

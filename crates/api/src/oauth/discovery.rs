@@ -135,7 +135,7 @@ fn endpoint(issuer: &str, name: &str) -> Option<String> {
 }
 
 /// Clients may keep it for a while.
-fn public(document: &Value) -> Response {
+pub(super) fn public(document: &Value) -> Response {
     let mut response = answer(StatusCode::OK, document);
     let minutes = HeaderValue::from_static("public, max-age=300");
     response

@@ -5,6 +5,7 @@ mod browser;
 mod discovery;
 mod form;
 mod pages;
+mod theme;
 
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
@@ -14,6 +15,7 @@ use serde_json::json;
 
 pub(crate) use browser::{authorize, decide, sign_in, style};
 pub(crate) use discovery::{authorization_server, keys, openid, rotate_keys, smart};
+pub(crate) use theme::{logo, read_theme, smart_style, write_theme};
 
 use crate::call::Call;
 use crate::failure::Failure;

@@ -5,33 +5,53 @@
 //! a client waits behind the answer, its place has to be named, too, since
 //! browsers hold a redirect to be part of the form.
 
+mod consent;
+
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
-use salus_service::oauth::Consent;
+use salus_service::oauth::Look;
+
+pub(super) use consent::consent;
 
 const STYLE: &str = include_str!("../pages/style.css");
 
 /// What every form brings back.
 pub(super) struct Hidden<'a> {
+    /// Where the project is, as a path: what it has is below that.
+    pub(super) root: &'a str,
     /// The request, as it came.
     pub(super) request: &'a str,
     /// Proof that the page was shown here.
     pub(super) token: &'a str,
 }
 
+impl Hidden<'_> {
+    /// Where a form of the authorization endpoint is sent. Pages are answers of
+    /// several paths, so it is never relative.
+    pub(super) fn action(&self, step: &str) -> String {
+        escape(&format!("{}/auth/authorize/{step}", self.root))
+    }
+}
+
+/// A page, but for what all pages of a project have.
+pub(super) struct Page {
+    title: &'static str,
+    body: String,
+}
+
 /// Where a user signs in; `again` says that it did not work.
-pub(super) fn sign_in(client: &str, hidden: &Hidden<'_>, again: bool) -> String {
+pub(super) fn sign_in(client: &str, hidden: &Hidden<'_>, again: bool) -> Page {
     let wrong = match again {
         true => r#"<p role="alert">E-mail address or password is not right.</p>"#,
         false => "",
     };
     let client = escape(client);
-    let hidden = inputs(hidden);
+    let (action, hidden) = (hidden.action("sign-in"), inputs(hidden));
     page(
         "Sign in",
         &format!(
             r#"<h1>Sign in</h1><p>to go on to <strong>{client}</strong></p>{wrong}
-<form method="post" action="authorize/sign-in">{hidden}
+<form method="post" action="{action}">{hidden}
 <label for="email">E-mail address</label>
 <input id="email" name="email" type="email" autocomplete="username" required autofocus>
 <label for="password">Password</label>
@@ -41,82 +61,13 @@ pub(super) fn sign_in(client: &str, hidden: &Hidden<'_>, again: bool) -> String 
     )
 }
 
-/// Where a user agrees, or does not.
-pub(super) fn consent(consent: &Consent, hidden: &Hidden<'_>) -> String {
-    let (client, user) = (escape(&consent.client), escape(&consent.user));
-    let hidden = inputs(hidden);
-    let mut items = String::new();
-    for scope in &consent.scopes {
-        let (code, words) = (escape(scope), escape(&in_words(scope)));
-        items.push_str(&format!("<li>{words} <code>{code}</code></li>"));
-    }
-    let mut patients = String::new();
-    for (i, id) in consent.patients.iter().enumerate() {
-        let (id, checked) = (escape(id), if i == 0 { " checked" } else { "" });
-        patients.push_str(&format!(
-            r#"<label><input type="radio" name="patient" value="{id}"{checked}> {id}</label>"#
-        ));
-    }
-    if !patients.is_empty() {
-        patients = format!("<fieldset><legend>About which patient?</legend>{patients}</fieldset>");
-    }
-    page(
-        "Allow access",
-        &format!(
-            r#"<h1>Allow access?</h1>
-<p><strong>{client}</strong> asks you, signed in as {user}, to let it:</p><ul>{items}</ul>
-<form method="post" action="authorize/decision">{hidden}{patients}
-<button name="decision" value="allow">Allow</button>
-<button name="decision" value="deny">Do not allow</button></form>"#
-        ),
-    )
-}
-
 /// Why a user goes no further.
-pub(super) fn stop(why: &str) -> String {
+pub(super) fn stop(why: &str) -> Page {
     let why = escape(why);
     page(
         "Not possible",
         &format!("<h1>This is not possible</h1><p>{why}</p>"),
     )
-}
-
-/// What a scope means to a person.
-fn in_words(scope: &str) -> String {
-    let fixed = match scope {
-        "openid" => "know that it is you",
-        "profile" => "know your name",
-        "fhirUser" => "know which record is yours",
-        "offline_access" => "go on when you are away",
-        "online_access" => "go on while you are signed in",
-        "launch/patient" => "know which patient it is about",
-        _ => "",
-    };
-    if !fixed.is_empty() {
-        return fixed.to_owned();
-    }
-    let Some((level, rest)) = scope.split_once('/') else {
-        return String::new();
-    };
-    let (ty, rights) = rest.split_once('.').unwrap_or((rest, ""));
-    let verb = |letter| match letter {
-        'c' => "add",
-        'r' => "read",
-        'u' => "change",
-        'd' => "delete",
-        _ => "search",
-    };
-    let verbs: Vec<&str> = rights.chars().map(verb).collect();
-    let of = match level {
-        "patient" => "of the patient",
-        _ => "that you can see",
-    };
-    let ty = if ty == "*" {
-        "records of all kinds"
-    } else {
-        ty
-    };
-    format!("{} {ty} {of}", verbs.join(", "))
 }
 
 fn inputs(hidden: &Hidden<'_>) -> String {
@@ -126,9 +77,31 @@ fn inputs(hidden: &Hidden<'_>) -> String {
     )
 }
 
-fn page(title: &str, body: &str) -> String {
+fn page(title: &'static str, body: &str) -> Page {
+    Page {
+        title,
+        body: body.to_owned(),
+    }
+}
+
+/// The whole document, as the project wants it to look.
+fn document(look: &Look, page: &Page) -> String {
+    let Page { title, body } = page;
+    let root = escape(&look.root);
+    let name = look.theme.name.as_deref().map(escape);
+    let logo = match (&look.theme.logo, &name) {
+        // What it shows is said beside it, if anything is.
+        (Some(_), Some(_)) => format!(r#"<img src="{root}/auth/logo" alt="" height="48">"#),
+        (Some(_), None) => format!(r#"<img src="{root}/auth/logo" alt="Logo" height="48">"#),
+        (None, _) => String::new(),
+    };
+    let name = name.unwrap_or_default();
+    let banner = match (&*logo, &*name) {
+        ("", "") => String::new(),
+        _ => format!("<header>{logo}<span>{name}</span></header>"),
+    };
     format!(
-        r#"<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title><link rel="stylesheet" href="/auth/style.css"></head><body><main>{body}</main></body></html>"#
+        r#"<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title><link rel="stylesheet" href="{root}/auth/style.css"></head><body>{banner}<main>{body}</main></body></html>"#
     )
 }
 
@@ -149,11 +122,11 @@ fn escape(text: &str) -> String {
 }
 
 /// A page as an answer. Its forms may lead on to `place`, a client's redirect URI.
-pub(super) fn show(status: StatusCode, html: String, place: &str) -> Response {
-    let mut response = Response::new(html.into());
+pub(super) fn show(look: &Look, status: StatusCode, page: &Page, place: &str) -> Response {
+    let mut response = Response::new(document(look, page).into());
     *response.status_mut() = status;
     let policy = format!(
-        "default-src 'none'; style-src 'self'; form-action 'self' {}; base-uri 'none'; frame-ancestors 'none'",
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self' {}; base-uri 'none'; frame-ancestors 'none'",
         origin(place)
     );
     let headers = response.headers_mut();
@@ -172,14 +145,15 @@ pub(super) fn show(status: StatusCode, html: String, place: &str) -> Response {
     response
 }
 
-/// The sheet of style.
-pub(super) fn style() -> Response {
-    let mut response = Response::new(STYLE.into());
+/// The sheet of style, with the colours of a project.
+pub(super) fn style(look: &Look) -> Response {
+    let sheet = [STYLE, &look.theme.sheet()].concat();
+    let mut response = Response::new(sheet.into());
     let headers = response.headers_mut();
     let ty = HeaderValue::from_static("text/css; charset=utf-8");
     headers.insert(header::CONTENT_TYPE, ty);
-    let hour = HeaderValue::from_static("public, max-age=3600");
-    headers.insert(header::CACHE_CONTROL, hour);
+    let minutes = HeaderValue::from_static("public, max-age=300");
+    headers.insert(header::CACHE_CONTROL, minutes);
     response
 }
 
@@ -199,15 +173,27 @@ fn origin(place: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use salus_service::Theme;
+
     use super::*;
 
     #[test]
     fn what_comes_from_outside_is_text() {
         let hidden = Hidden {
+            root: "/p/x",
             request: r#""><script>"#,
             token: "'",
         };
-        let html = sign_in("<b>App</b>", &hidden, true);
+        let look = Look {
+            root: "/p/x".to_owned(),
+            theme: Theme {
+                name: Some("<i>Clinic</i>".to_owned()),
+                ..Theme::default()
+            },
+        };
+        let html = document(&look, &sign_in("<b>App</b>", &hidden, true));
+        assert!(html.contains(r#"action="/p/x/auth/authorize/sign-in""#));
+        assert!(html.contains("&lt;i&gt;Clinic") && !html.contains("<i>"));
         assert!(!html.contains("<b>") && !html.contains("<script"));
         assert!(html.contains("&lt;b&gt;App") && html.contains("value=\"&#39;\""));
     }
@@ -220,17 +206,5 @@ mod tests {
         );
         assert_eq!(origin("org.example.app:/back"), "org.example.app:");
         assert_eq!(origin(""), "");
-    }
-
-    #[test]
-    fn scopes_are_told_in_words() {
-        assert_eq!(
-            in_words("user/Patient.rs"),
-            "read, search Patient that you can see"
-        );
-        assert_eq!(
-            in_words("patient/*.r"),
-            "read records of all kinds of the patient"
-        );
     }
 }

@@ -252,6 +252,22 @@ fn object(name: &str) -> Value {
                 "rules": {"type": "array", "maxItems": 200, "items": rule()},
             }),
         ),
+        "theme-write" => of(
+            &[],
+            json!({
+                "name": {"type": ["string", "null"]},
+                "colours": {
+                    "type": ["object", "null"],
+                    "required": ["background", "text", "accent"],
+                    "properties": {"background": text, "text": text, "accent": text},
+                },
+                "logo": {
+                    "type": ["object", "null"],
+                    "required": ["type", "data"],
+                    "properties": {"type": {"enum": ["image/png", "image/jpeg"]}, "data": text},
+                },
+            }),
+        ),
         "cors-write" => of(
             &["origins"],
             json!({
@@ -361,6 +377,7 @@ pub(super) fn success(route: &Route, status: u16) -> Value {
             ("text/html", json!({"type": "string"}))
         }
         (_, "auth-style") => ("text/css", json!({"type": "string"})),
+        (_, "auth-logo") => ("image/*", json!({})),
         (Mount::Fhir, "capabilities") => {
             let modes = ["CapabilityStatement", "TerminologyCapabilities"].map(named);
             (FHIR_JSON, json!({"anyOf": modes}))

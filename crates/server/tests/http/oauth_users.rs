@@ -1,9 +1,11 @@
 //! Clients that act for users: the pages, codes, refresh tokens, OpenID Connect.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use base64ct::Encoding;
 use salus_auth::jwk::Jwks;
 use salus_auth::jwt::Jwt;
 use salus_crypto::{base64url, sha256};
@@ -57,6 +59,9 @@ impl Browser {
         path: &str,
         more: &[(&str, &str)],
     ) -> Answer {
+        // Pages are answers of several paths: where they send is never relative.
+        let action = format!("<form method=\"post\" action=\"{path}\">");
+        assert!(page.body.contains(&action), "{}", page.body);
         let mut body = form_urlencoded::Serializer::new(String::new());
         for name in ["request", "form"] {
             body.append_pair(name, &hidden(&page.body, name));
@@ -462,4 +467,62 @@ fn openid_client_signs_in() {
         "{}",
         String::from_utf8_lossy(&done.stderr)
     );
+}
+
+#[test]
+fn pages_look_as_the_project_wants() {
+    let place = place();
+    let admin = |method, body: &Value| place.project.server.admin(method, "/admin/theme", body);
+    let get = |path: &str| place.project.send(Request::new("GET", path));
+    get("/auth/logo").expect(404);
+    let png = base64ct::Base64::encode_string(b"\x89PNG\r\n\x1a\nx");
+    let theme = json!({
+        "name": "<Clinic>",
+        "colours": {"background": "#ffffff", "text": "#102030", "accent": "#0b5cad"},
+        "logo": {"type": "image/png", "data": png},
+    });
+    admin("PUT", &theme).expect(200);
+    assert_eq!(admin("GET", &Value::Null).expect(200).json(), theme);
+    let page = get(&authorize(&[])).expect(200);
+    assert!(page.body.contains("&lt;Clinic&gt;"), "{}", page.body);
+    assert!(page.body.contains("src=\"/auth/logo\" alt=\"\""));
+    let sheet = get("/auth/style.css").expect(200);
+    assert!(sheet.body.contains("--text: #102030"), "{}", sheet.body);
+    // It is no text, as other answers are.
+    let mut stream = std::net::TcpStream::connect(place.project.server.address()).unwrap();
+    let ask = "GET /auth/logo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    stream.write_all(ask.as_bytes()).unwrap();
+    let mut logo = Vec::new();
+    stream.read_to_end(&mut logo).unwrap();
+    assert!(String::from_utf8_lossy(&logo).contains("content-type: image/png"));
+    assert!(logo.ends_with(b"\x89PNG\r\n\x1a\nx"));
+    let style = get("/auth/smart-style.json").expect(200).json();
+    assert_eq!(style["color_text"], "#102030");
+    // What nobody could read is no theme.
+    let faint =
+        json!({"colours": {"background": "#ffffff", "text": "#eeeeee", "accent": "#0b5cad"}});
+    admin("PUT", &faint).expect(400);
+    let script = json!({"logo": {"type": "image/svg+xml", "data": png}});
+    admin("PUT", &script).expect(400);
+    admin("PUT", &json!({})).expect(200);
+    assert!(!get(&authorize(&[])).expect(200).body.contains("Clinic"));
+}
+
+#[test]
+fn signing_in_anew_is_asked_for_once() {
+    let place = place();
+    for changes in [
+        [("prompt", "login consent"), ("max_age", "")],
+        [("max_age", "0"), ("prompt", "")],
+    ] {
+        let mut browser = Browser::default();
+        let page = browser.get(&place, &authorize(&changes)).expect(200);
+        let user = [("email", "first@example.org"), ("password", PASSWORD)];
+        let path = "/auth/authorize/sign-in";
+        let done = browser.submit(&place, &page, path, &user).expect(303);
+        let next = done.header("location").unwrap().to_owned();
+        let (_, path) = next.split_once("/auth/").unwrap();
+        let page = browser.get(&place, &format!("/auth/{path}")).expect(200);
+        assert!(page.body.contains("value=\"allow\""), "{}", page.body);
+    }
 }

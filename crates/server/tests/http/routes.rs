@@ -109,6 +109,7 @@ fn request(project: &Project, route: &Route) -> Request {
             .body(r#"{"resourceType":"Patient"}"#),
         name if name.starts_with("$export") => request.header("Prefer", "respond-async"),
         "policies-write" => request.body(json!({"rules": []}).to_string()),
+        "theme-write" => request.body(json!({"name": "Made"}).to_string()),
         "cors-write" => request.body(json!({"origins": []}).to_string()),
         "reindex-pause" => request.body(json!({"paused": false}).to_string()),
         "token" => request.body("grant_type=client_credentials&client_id=none&client_secret=none"),
@@ -398,6 +399,8 @@ fn every_route_leaves_an_entry_in_the_audit() {
         "jwks",
         "openid-configuration",
         "auth-style",
+        "auth-logo",
+        "smart-style",
         // Without a page of ours before them they decide nothing.
         "authorize-sign-in",
         "authorize-decision",

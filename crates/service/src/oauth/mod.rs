@@ -10,6 +10,7 @@ mod browser;
 mod clients;
 mod codes;
 mod keys;
+mod look;
 mod request;
 mod tokens;
 mod who;
@@ -18,6 +19,7 @@ pub use authorize::{Consent, Step};
 pub use clients::{Presented, Proof};
 pub use codes::Given;
 pub(crate) use keys::Keys;
+pub use look::Look;
 pub use request::Asked;
 pub use salus_auth::oauth::{Code, Fault};
 

@@ -142,7 +142,7 @@ impl Asked {
             challenge,
             nonce: self.nonce.clone(),
             silent: prompt("none"),
-            anew: prompt("login"),
+            anew: prompt("login") || max_age_s == Some(0),
             max_age_s,
         })
     }
