@@ -137,6 +137,9 @@ pub static ROUTES: &[Route] = {
         GET    Project "/auth/logo"                     "auth-logo"         Public                  oauth::logo;
         GET    Project "/auth/smart-style.json"         "smart-style"       Public                  oauth::smart_style;
         GET    Project "/auth/authorize"                "authorize"         Public                  oauth::authorize;
+        POST   Project "/auth/authorize"                "authorize-post"    Public                  oauth::authorize_post;
+        POST   Project "/auth/launch"                   "launch"            Token(AdminWrite)       oauth::launch;
+        POST   Project "/auth/authorize/patient"        "authorize-patient" Public                  oauth::pick;
         POST   Project "/auth/authorize/sign-in"        "authorize-sign-in" Public                  oauth::sign_in;
         POST   Project "/auth/authorize/decision"       "authorize-decision" Public                 oauth::decide;
         GET    Project "/auth/userinfo"                 "userinfo"          Token(AdminRead)        oauth::user_info;

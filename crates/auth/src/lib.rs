@@ -25,7 +25,7 @@ mod token;
 pub use error::{Error, Refusal};
 pub use limit::Limit;
 pub use policy::{Action, Denied, Grant, Target, authorize};
-pub use scopes::{Level, Scopes, Word};
+pub use scopes::{Granted, Level, Scopes, Word};
 pub use secret::Secret;
 pub use subject::{Role, Subject, Who};
 pub use token::Token;

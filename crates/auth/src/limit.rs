@@ -2,13 +2,13 @@
 //!
 //! They give nothing. What the user may do is decided first, by roles and
 //! policy; then this takes away what the client was not given. A `patient/`
-//! scope holds for the compartment of one patient, for reading and searching:
-//! a type that is in no compartment of patients is not among it, nor is a
-//! history of many records, nor a write.
+//! scope holds for the compartment of one patient: a type that is in no
+//! compartment of patients is not among it. For which records a scope holds is
+//! said by the rules that are made of it ([`crate::Subject::limited`]).
 
 use std::sync::Arc;
 
-use salus_store::{Filter, Scope};
+use salus_store::Scope;
 
 use crate::policy::compartment;
 use crate::scopes::{Level, Rights};
@@ -70,54 +70,23 @@ impl Limit {
             (Action::ReadAccount, ..) => Some("one's own account".into()),
             // Their entries are decided one by one.
             (Action::Batch | Action::Transaction | Action::Validate, ..) => Some("entries".into()),
-            (_, Some(right), Target::Type(ty)) => self.on_type(ty, action, right).cloned(),
+            (_, Some(right), Target::Type(ty)) => self.on_type(ty, right).cloned(),
             _ => None,
         }
     }
 
-    fn on_type(&self, ty: &str, action: Action, right: Rights) -> Option<&Arc<str>> {
-        let narrow = matches!(
-            action,
-            Action::Read | Action::VRead | Action::HistoryInstance | Action::Search
-        );
-        if self.is_narrowed(ty) {
-            let all = narrow.then(|| self.user.on_type(ty, right));
-            let one =
-                (narrow && self.compartment(ty).is_some()).then(|| self.patient.on_type(ty, right));
-            return all.flatten().or(one.flatten());
-        }
-        self.user.on_type(ty, right)
+    fn on_type(&self, ty: &str, right: Rights) -> Option<&Arc<str>> {
+        let of_one = || match self.is_about(ty) {
+            true => self.patient.on_type(ty, right),
+            false => None,
+        };
+        self.user.on_type(ty, right).or_else(of_one)
     }
 
-    /// Whether only the records of the patient are there of a type. Who may read and
-    /// search all of them as the user sees them all.
-    fn is_narrowed(&self, ty: &str) -> bool {
-        let both = [Rights::READ, Rights::SEARCH];
-        let all = both
-            .iter()
-            .all(|right| self.user.on_type(ty, *right).is_some());
-        let some = both
-            .iter()
-            .any(|right| self.patient.on_type(ty, *right).is_some());
-        some && !all
-    }
-
-    /// The records of a type that are there; `None` is all.
-    pub(crate) fn visible(&self, ty: &str) -> Option<Filter> {
-        let both = [Rights::READ, Rights::SEARCH];
-        if self.is_narrowed(ty) {
-            return Some(self.compartment(ty).unwrap_or(Filter::Nothing));
-        }
-        // What the client may not see it cannot find out by a chain either.
-        let none = both
-            .iter()
-            .all(|right| self.user.on_type(ty, *right).is_none());
-        none.then_some(Filter::Nothing)
-    }
-
-    fn compartment(&self, ty: &str) -> Option<Filter> {
-        let patient = self.patient_id.as_deref()?;
-        compartment::of_patients(ty, &[patient])
+    /// Whether records of a type are in the compartment of the patient.
+    fn is_about(&self, ty: &str) -> bool {
+        let patient = self.patient_id.as_deref();
+        patient.is_some_and(|patient| compartment::of_patients(ty, &[patient]).is_some())
     }
 }
 
@@ -138,18 +107,19 @@ mod tests {
     }
 
     #[test]
-    fn a_patients_scope_is_for_reading_in_the_compartment() {
+    fn a_patients_scope_is_for_the_compartment() {
         let all = "patient/*.cruds";
         check(all, Action::Read, Rights::READ, "Observation", Some(all));
         check(all, Action::Search, Rights::SEARCH, "Patient", Some(all));
-        check(all, Action::Create, Rights::CREATE, "Observation", None);
         check(
             all,
-            Action::HistoryType,
-            Rights::SEARCH,
+            Action::Create,
+            Rights::CREATE,
             "Observation",
-            None,
+            Some(all),
         );
+        let some = "patient/*.rs";
+        check(some, Action::Create, Rights::CREATE, "Observation", None);
         check(all, Action::Read, Rights::READ, "Organization", None);
         check(all, Action::Read, Rights::READ, "AuditEvent", None);
         check("openid launch", Action::Read, Rights::READ, "Patient", None);
@@ -177,28 +147,12 @@ mod tests {
     }
 
     #[test]
-    fn only_the_patients_records_are_there() {
-        let of = |scopes: &str, patient, ty| {
-            let scopes = Scopes::parse(scopes).unwrap();
-            Limit::new(PROJECT, "app", &scopes, patient).visible(ty)
-        };
-        assert!(matches!(
-            of("patient/*.rs", Some("p"), "Observation"),
-            Some(Filter::Any(_))
-        ));
-        assert_eq!(
-            of("patient/*.rs", None, "Observation"),
-            Some(Filter::Nothing)
-        );
-        assert_eq!(
-            of("patient/*.rs", Some("p"), "Organization"),
-            Some(Filter::Nothing)
-        );
-        assert_eq!(of("user/*.rs patient/*.rs", Some("p"), "Observation"), None);
-        // What is read of all could be found of one: nobody gets more than both give.
-        assert!(of("user/*.r patient/*.rs", Some("p"), "Observation").is_some());
-        assert_eq!(of("user/*.rs", Some("p"), "Observation"), None);
-        assert_eq!(of("openid", None, "Observation"), Some(Filter::Nothing));
+    fn without_a_patient_there_is_no_compartment() {
+        let scopes = Scopes::parse("patient/*.rs").unwrap();
+        let limit = Limit::new(PROJECT, "app", &scopes, None);
+        let right = Some(Rights::READ);
+        let target = Target::Type("Observation");
+        assert_eq!(limit.lets(PROJECT, Action::Read, right, target), None);
     }
 
     #[test]

@@ -103,13 +103,15 @@ pub enum Action {
     ReadMetrics,
     /// Learn how a search was answered.
     Explain,
+    /// Tell apps with which patient they begin.
+    Launch,
     /// Begin a job, follow one's own or cancel it; what it reads and writes is decided by itself.
     Job,
 }
 
 impl Action {
     /// Every action, for tables and tests.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::Read,
         Self::VRead,
         Self::HistoryInstance,
@@ -142,6 +144,7 @@ impl Action {
         Self::WriteSettings,
         Self::ReadMetrics,
         Self::Explain,
+        Self::Launch,
         Self::Job,
     ];
 
@@ -180,6 +183,7 @@ impl Action {
             | Self::Explain => Class::Accounts,
             Self::ReadProjects | Self::WriteProjects => Class::Projects,
             Self::ReadMetrics => Class::Metrics,
+            Self::Launch => Class::Launches,
         }
     }
 }
@@ -199,6 +203,7 @@ enum Class {
     Accounts,
     Projects,
     Metrics,
+    Launches,
 }
 
 impl Class {
@@ -214,7 +219,8 @@ impl Class {
             | Self::Envelope
             | Self::Accounts
             | Self::Projects
-            | Self::Metrics => None,
+            | Self::Metrics
+            | Self::Launches => None,
         }
     }
 }
@@ -390,7 +396,8 @@ fn decide(
         | Class::Envelope
         | Class::Accounts
         | Class::Projects
-        | Class::Metrics => {}
+        | Class::Metrics
+        | Class::Launches => {}
     }
     fits(class, scope, target)?;
     match subject.rights() {
@@ -409,7 +416,8 @@ fn decide(
             | Class::Past
             | Class::Accounts
             | Class::Projects
-            | Class::Metrics => Err(Denied("no rule allows it")),
+            | Class::Metrics
+            | Class::Launches => Err(Denied("no rule allows it")),
         },
     }
 }
@@ -440,7 +448,8 @@ fn ruled(
             | Class::Envelope
             | Class::Accounts
             | Class::Projects
-            | Class::Metrics,
+            | Class::Metrics
+            | Class::Launches,
             _,
         ) => return Ok(decided),
     };
@@ -461,11 +470,14 @@ fn fits(class: Class, scope: Scope, target: Target<'_>) -> Result<(), Denied> {
         (Class::Resource(..), Target::System) | (Class::AllResources, Target::Type(_)) => {
             Err(Denied("no such action"))
         }
-        (Class::Resource(..) | Class::AllResources | Class::Past | Class::Envelope, _)
-            if in_system =>
-        {
-            Err(Denied("no resources outside projects"))
-        }
+        (
+            Class::Resource(..)
+            | Class::AllResources
+            | Class::Past
+            | Class::Envelope
+            | Class::Launches,
+            _,
+        ) if in_system => Err(Denied("no resources outside projects")),
         (Class::Projects | Class::Metrics, _) if !in_system => {
             Err(Denied("of the system, not of a project"))
         }
@@ -479,7 +491,8 @@ fn fits(class: Class, scope: Scope, target: Target<'_>) -> Result<(), Denied> {
             | Class::Envelope
             | Class::Accounts
             | Class::Projects
-            | Class::Metrics,
+            | Class::Metrics
+            | Class::Launches,
             _,
         ) => Ok(()),
     }
@@ -496,6 +509,7 @@ fn by_scopes(scopes: &Scopes, class: Class, target: Target<'_>) -> Result<Rule, 
             return Ok(Rule::Named("entries are decided one by one"));
         }
         Class::Metrics => scopes.on_metrics(),
+        Class::Launches => scopes.on_launches(),
         Class::Envelope
         | Class::Past
         | Class::Open

@@ -4,25 +4,29 @@
 //! c create, r read and versions, u update, d delete, s search and history of
 //! a type. The first version's `.read`, `.write` and `.*` mean `.rs`, `.cud`
 //! and `.cruds`. `user/` and `patient/` scopes narrow what the user who signed in may do
-//! ([`crate::Limit`]); they give nothing by themselves. A scope narrowed by a search is
-//! refused until there is something that keeps it.
+//! ([`crate::Limit`]); they give nothing by themselves. Behind a `?` stands the search that the
+//! records satisfy for which the scope holds: [`Scopes::granted`] gives it to who makes a
+//! predicate of it, without which such a scope must not be used.
 //!
 //! Words such as `openid` say what a client wants to know, not what it may do with records.
 //!
 //! The audit is not part of `*`: it takes `system/AuditEvent.rs`. One scope is
-//! our own: `salus/metrics.read`, for what collects metrics.
+//! our own: `salus/metrics.read`, for what collects metrics, and another,
+//! `salus/launch.create`, for a system from which apps are launched.
 
 use std::sync::Arc;
 
 use crate::Error;
+use crate::policy::Deed;
 
 /// The type whose records are the audit.
 pub(crate) const AUDIT_EVENT: &str = "AuditEvent";
 
 const METRICS: &str = "salus/metrics.read";
+const LAUNCHES: &str = "salus/launch.create";
 
 /// Scopes that are about no record.
-const WORDS: [(Word, &str); 7] = [
+const WORDS: [(Word, &str); 8] = [
     (Word::OpenId, "openid"),
     (Word::Profile, "profile"),
     (Word::FhirUser, "fhirUser"),
@@ -30,8 +34,10 @@ const WORDS: [(Word, &str); 7] = [
     (Word::OnlineAccess, "online_access"),
     (Word::Launch, "launch"),
     (Word::LaunchPatient, "launch/patient"),
+    (Word::LaunchEncounter, "launch/encounter"),
 ];
 const SCOPES_MAX: usize = 64;
+const SEARCH_BYTES_MAX: usize = 500;
 
 /// What a scope gives, as bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +99,8 @@ pub enum Word {
     Launch,
     /// A patient, chosen when the client asks.
     LaunchPatient,
+    /// An encounter, the same way.
+    LaunchEncounter,
 }
 
 /// Whose rights a scope is a part of.
@@ -121,6 +129,7 @@ enum On {
     AnyType,
     Type(Box<str>),
     Metrics,
+    Launches,
     Word(Word),
 }
 
@@ -133,8 +142,10 @@ impl On {
             }
             (Self::Type(a), Self::Type(b)) => (a == b).then(|| self.clone()),
             (Self::Metrics, Self::Metrics) => Some(Self::Metrics),
+            (Self::Launches, Self::Launches) => Some(Self::Launches),
             (Self::Word(a), Self::Word(b)) => (a == b).then_some(Self::Word(*a)),
-            (Self::Metrics | Self::Word(_), _) | (_, Self::Metrics | Self::Word(_)) => None,
+            (Self::Metrics | Self::Launches | Self::Word(_), _)
+            | (_, Self::Metrics | Self::Launches | Self::Word(_)) => None,
         }
     }
 }
@@ -148,15 +159,58 @@ struct Item {
     level: Level,
     on: On,
     rights: Rights,
+    /// What the records satisfy, as a query of pairs, each there once.
+    search: Option<Arc<str>>,
     text: Arc<str>,
 }
 
+/// A scope about records, for who makes a predicate of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Granted<'a> {
+    /// Whose rights it is a part of.
+    pub level: Level,
+    /// The type; `None` is every one but the audit.
+    pub ty: Option<&'a str>,
+    /// What the records satisfy.
+    pub search: Option<&'a str>,
+    /// The scope as it is written.
+    pub text: &'a Arc<str>,
+    rights: Rights,
+}
+
+impl Granted<'_> {
+    /// Whether it gives both of two deeds that it takes to see a history, or one of them.
+    #[must_use]
+    pub fn reads_and_searches(&self) -> (bool, bool) {
+        let has = |right| self.rights.contain(right);
+        (has(Rights::READ), has(Rights::SEARCH))
+    }
+
+    /// What it gives, but for histories.
+    pub fn deeds(&self) -> impl Iterator<Item = Deed> + use<> {
+        let rights = self.rights;
+        let given = [
+            (Rights::READ, Deed::Read),
+            (Rights::SEARCH, Deed::Search),
+            (Rights::CREATE, Deed::Create),
+            (Rights::UPDATE, Deed::Update),
+            (Rights::UPDATE, Deed::Patch),
+            (Rights::DELETE, Deed::Delete),
+        ];
+        let given = given
+            .into_iter()
+            .filter(move |(right, _)| rights.contain(*right));
+        given.map(|(_, deed)| deed)
+    }
+}
+
 impl Item {
-    fn new(level: Level, on: On, rights: Rights) -> Self {
+    fn new(level: Level, on: On, rights: Rights, search: Option<Arc<str>>) -> Self {
         let text = match &on {
-            On::AnyType => Self::text_of(level, "*", rights),
-            On::Type(ty) => Self::text_of(level, ty, rights),
+            On::AnyType => Self::text_of(level, "*", rights, search.as_deref()),
+            On::Type(ty) => Self::text_of(level, ty, rights, search.as_deref()),
             On::Metrics => METRICS.into(),
+            On::Launches => LAUNCHES.into(),
             On::Word(word) => {
                 let known = WORDS.iter().find(|(known, _)| known == word);
                 known.map_or("", |(_, text)| text).into()
@@ -166,24 +220,32 @@ impl Item {
             level,
             on,
             rights,
+            search,
             text,
         }
     }
 
-    fn text_of(level: Level, subject: &str, rights: Rights) -> Arc<str> {
+    fn text_of(level: Level, subject: &str, rights: Rights, search: Option<&str>) -> Arc<str> {
         let known = Level::ALL.iter().find(|(known, _)| *known == level);
         let mut text = format!("{}/{subject}.", known.map_or("", |(_, name)| name));
         let letters = Rights::LETTERS.iter();
         text.extend(letters.filter(|(_, r)| rights.contain(*r)).map(|(l, _)| l));
+        if let Some(search) = search {
+            text.push('?');
+            text.push_str(search);
+        }
         text.into()
     }
 
     fn parse(text: &str) -> Result<Self, &'static str> {
         if text == METRICS {
-            return Ok(Self::new(Level::System, On::Metrics, Rights::READ));
+            return Ok(Self::new(Level::System, On::Metrics, Rights::READ, None));
+        }
+        if text == LAUNCHES {
+            return Ok(Self::new(Level::System, On::Launches, Rights::READ, None));
         }
         if let Some((word, _)) = WORDS.iter().find(|(_, known)| *known == text) {
-            return Ok(Self::new(Level::User, On::Word(*word), Rights::READ));
+            return Ok(Self::new(Level::User, On::Word(*word), Rights::READ, None));
         }
         let level = text.split_once('/').and_then(|(level, rest)| {
             let known = Level::ALL.iter().find(|(_, name)| *name == level);
@@ -191,18 +253,41 @@ impl Item {
         });
         let (level, rest) =
             level.ok_or("it is none of system/, user/, patient/ and the words of docs/api.md")?;
+        let (rest, search) = match rest.split_once('?') {
+            Some((rest, search)) => (rest, Some(searched([search])?)),
+            None => (rest, None),
+        };
         let (ty, rights) = rest.split_once('.').ok_or("it has no rights")?;
-        if rights.contains('?') {
-            return Err("a scope narrowed by a search is not supported");
-        }
         let on = match ty {
             "*" => On::AnyType,
             ty if salus_fhir::definitions::r4().resource_named(ty).is_some() => On::Type(ty.into()),
             _ => return Err("its type is not a FHIR R4 resource"),
         };
         let rights = Rights::parse(rights).ok_or("its rights are not letters of cruds in order")?;
-        Ok(Self::new(level, on, rights))
+        Ok(Self::new(level, on, rights, search))
     }
+}
+
+/// Several searches as one, which is satisfied by what satisfies each. A scope is one
+/// word of plain characters (RFC 6749, 3.3): others come percent-encoded.
+fn searched<'s>(all: impl IntoIterator<Item = &'s str>) -> Result<Arc<str>, &'static str> {
+    let mut pairs: Vec<&str> = Vec::new();
+    for pair in all.into_iter().flat_map(|search| search.split('&')) {
+        let plain = pair
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && !b"\"\\".contains(&b));
+        if !plain || pair.starts_with('=') || !pair.contains('=') || pair.ends_with('=') {
+            return Err("behind its ? stands no search of name=value, joined by &");
+        }
+        if !pairs.contains(&pair) {
+            pairs.push(pair);
+        }
+    }
+    let search = pairs.join("&");
+    if search.len() > SEARCH_BYTES_MAX {
+        return Err("its search is longer than 500 bytes");
+    }
+    Ok(search.into())
 }
 
 impl Scopes {
@@ -259,7 +344,7 @@ impl Scopes {
     pub fn without(&self, words: &[Word]) -> Self {
         let left_out = |item: &&Item| match &item.on {
             On::Word(word) => !words.contains(word),
-            On::AnyType | On::Type(_) | On::Metrics => true,
+            On::AnyType | On::Type(_) | On::Metrics | On::Launches => true,
         };
         Self(self.0.iter().filter(left_out).cloned().collect())
     }
@@ -293,11 +378,49 @@ impl Scopes {
                 let rights = Rights(a.rights.0 & b.rights.0);
                 let some = rights.0 != 0 && a.level == b.level;
                 let on = a.on.both(&b.on).filter(|_| some);
-                let item = on.map(|on| Item::new(a.level, on, rights));
+                let searches = [a, b].into_iter().flat_map(|item| item.search.as_deref());
+                // What is too long to be said is not given.
+                let search = match (&a.search, &b.search) {
+                    (None, None) => Ok(None),
+                    _ => searched(searches).map(Some),
+                };
+                let item = on.zip(search.ok());
+                let item = item.map(|(on, search)| Item::new(a.level, on, rights, search));
                 items.extend(item.filter(|item| !items.contains(item)));
             }
         }
         Self(items)
+    }
+
+    /// Those about records, one by one.
+    pub fn granted(&self) -> impl Iterator<Item = Granted<'_>> {
+        self.0.iter().filter_map(|item| {
+            let ty = match &item.on {
+                On::AnyType => None,
+                On::Type(ty) => Some(&**ty),
+                On::Metrics | On::Launches | On::Word(_) => return None,
+            };
+            Some(Granted {
+                level: item.level,
+                ty,
+                search: item.search.as_deref(),
+                text: &item.text,
+                rights: item.rights,
+            })
+        })
+    }
+
+    /// Those of which this holds; `holds` is given each as it is written.
+    #[must_use]
+    pub fn only(&self, holds: impl Fn(&str) -> bool) -> Self {
+        let items = self.0.iter().filter(|item| holds(&item.text));
+        Self(items.cloned().collect())
+    }
+
+    /// Whether some hold for the records of a search only.
+    #[must_use]
+    pub fn are_narrowed(&self) -> bool {
+        self.0.iter().any(|item| item.search.is_some())
     }
 
     /// The scope that gives a right on a type.
@@ -305,7 +428,7 @@ impl Scopes {
         self.find(right, |on| match on {
             On::AnyType => ty != AUDIT_EVENT,
             On::Type(own) => **own == *ty,
-            On::Metrics | On::Word(_) => false,
+            On::Metrics | On::Launches | On::Word(_) => false,
         })
     }
 
@@ -319,13 +442,18 @@ impl Scopes {
         let items = self.0.iter().filter(move |item| item.rights.contain(right));
         items.filter_map(|item| match &item.on {
             On::Type(ty) => Some(&**ty),
-            On::AnyType | On::Metrics | On::Word(_) => None,
+            On::AnyType | On::Metrics | On::Launches | On::Word(_) => None,
         })
     }
 
     /// The scope that gives access to metrics.
     pub(crate) fn on_metrics(&self) -> Option<&Arc<str>> {
         self.find(Rights::READ, |on| *on == On::Metrics)
+    }
+
+    /// The scope that lets a system launch apps.
+    pub(crate) fn on_launches(&self) -> Option<&Arc<str>> {
+        self.find(Rights::READ, |on| *on == On::Launches)
     }
 
     fn find(&self, right: Rights, fits: impl Fn(&On) -> bool) -> Option<&Arc<str>> {
@@ -337,95 +465,4 @@ impl Scopes {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(text: &str, expect: &str) {
-        let got = match Scopes::parse(text) {
-            Ok(scopes) => scopes.text(),
-            Err(error) => error.to_string(),
-        };
-        assert_eq!(got, expect, "{text}");
-    }
-
-    #[test]
-    fn scopes_of_both_versions_read() {
-        check("", "");
-        check("system/Patient.cruds", "system/Patient.cruds");
-        check("  system/*.rs  system/*.rs ", "system/*.rs");
-        check("system/Patient.read", "system/Patient.rs");
-        check("system/Patient.write", "system/Patient.cud");
-        check("system/*.*", "system/*.cruds");
-        check("salus/metrics.read", "salus/metrics.read");
-        check(
-            "openid fhirUser launch/patient patient/*.read user/Observation.write",
-            "openid fhirUser launch/patient patient/*.rs user/Observation.cud",
-        );
-    }
-
-    #[test]
-    fn levels_do_not_mix() {
-        let own = Scopes::parse("system/*.rs user/*.r openid offline_access").unwrap();
-        let asked = Scopes::parse("patient/*.rs user/Patient.rs openid").unwrap();
-        assert_eq!(own.intersect(&asked).text(), "user/Patient.r openid");
-        assert_eq!(own.of(Level::System).text(), "system/*.rs");
-        assert_eq!(
-            asked.without_level(Level::Patient).text(),
-            "user/Patient.rs openid"
-        );
-        assert!(own.has(Word::OfflineAccess) && !asked.has(Word::OfflineAccess));
-        let some = Scopes::known_of("email patient/*.rs?x=1 openid address");
-        assert_eq!(some.text(), "openid");
-    }
-
-    #[test]
-    fn other_texts_are_refused_with_the_reason() {
-        let none = "it is none of system/, user/, patient/ and the words of docs/api.md";
-        check("email", &format!("scope 1: {none}"));
-        check(
-            "system/Patient.r other/Patient.r",
-            &format!("scope 2: {none}"),
-        );
-        check("openid/Patient.r", &format!("scope 1: {none}"));
-        check("system/Patient", "scope 1: it has no rights");
-        let rights = "scope 1: its rights are not letters of cruds in order";
-        check("system/Patient.", rights);
-        check("system/Patient.rc", rights);
-        check("system/Patient.rr", rights);
-        check("system/Patient.x", rights);
-        let ty = "scope 1: its type is not a FHIR R4 resource";
-        check("system/Pateint.r", ty);
-        check("system/DomainResource.r", ty);
-        check("system/salus:User.r", ty);
-        check(
-            "system/Observation.rs?category=laboratory",
-            "scope 1: a scope narrowed by a search is not supported",
-        );
-        check(
-            &"system/*.r ".repeat(SCOPES_MAX + 1),
-            "scope 65: there are too many",
-        );
-    }
-
-    #[test]
-    fn what_two_sets_give_is_in_both() {
-        let own = Scopes::parse("system/*.rs system/Patient.cruds").unwrap();
-        let asked = Scopes::parse("system/Patient.u system/Observation.cr").unwrap();
-        let both = own.intersect(&asked);
-        assert_eq!(both.text(), "system/Observation.r system/Patient.u");
-        let none = Scopes::parse("system/Patient.d").unwrap();
-        assert!(asked.intersect(&none).is_empty());
-    }
-
-    #[test]
-    fn everything_is_not_the_audit() {
-        let any = Scopes::parse("system/*.cruds").unwrap();
-        let audit = Scopes::parse("system/AuditEvent.rs").unwrap();
-        assert!(any.on_type("Patient", Rights::READ).is_some());
-        assert!(any.on_type(AUDIT_EVENT, Rights::READ).is_none());
-        assert!(audit.on_type(AUDIT_EVENT, Rights::READ).is_some());
-        assert!(any.intersect(&audit).is_empty());
-        assert!(audit.intersect(&any).is_empty());
-    }
-}
+mod tests;

@@ -178,18 +178,12 @@ impl Subject {
         }
     }
 
-    /// The same one, as far as a client that acts for it may go.
+    /// The same one, as far as a client that acts for it may go; the rules say for
+    /// which records the scopes of the limit hold.
     #[must_use]
-    pub fn limited(mut self, limit: Arc<Limit>) -> Self {
-        let mut visible = BTreeMap::new();
-        for ty in salus_fhir::definitions::r4().resource_types() {
-            if let Some(seen) = limit.visible(ty.name) {
-                visible.insert(Kind::named(ty.name), seen);
-            }
-        }
-        let seen = Rules::seeing_only(visible);
-        let both = self.rules.map(|own| own.and(&seen));
-        self.rules = Some(both.unwrap_or(seen).into());
+    pub fn limited(mut self, limit: Arc<Limit>, rules: Rules) -> Self {
+        let both = self.rules.map(|own| own.and(&rules));
+        self.rules = Some(both.unwrap_or(rules).into());
         self.binaries = Default::default();
         self.limit = Some(limit);
         self
@@ -297,7 +291,7 @@ impl Subject {
             Rights::Rules | Rights::Scopes(_) => true,
             Rights::None | Rights::Everything | Rights::Roles(_) => false,
         };
-        has_a_say && self.rules.is_some()
+        (has_a_say || self.limit.is_some()) && self.rules.is_some()
     }
 
     pub(crate) fn rights(&self) -> &Rights {

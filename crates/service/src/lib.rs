@@ -31,8 +31,8 @@ pub use salus_auth::Secret;
 pub use salus_auth::Subject;
 pub use salus_auth::jwk::Jwks;
 pub use salus_auth::record::{
-    AuthMethod, Cors, Email, GrantType, History, Identity, LockOut, Policy, Purged, Saved, SignUp,
-    Status, Theme,
+    AuthMethod, Cors, Email, GrantType, History, Identity, LaunchContext, LaunchedWith, LockOut,
+    Policy, Purged, Saved, SignUp, Status, Theme,
 };
 use salus_crypto::SecretKey;
 use salus_fhir::json;

@@ -18,6 +18,7 @@ use crate::context::{Context, RequestId};
 use crate::error::{Error, Kind};
 use crate::parameters;
 use crate::pipeline::Write;
+use crate::policy;
 
 /// The project that has no name in URLs.
 pub const DEFAULT: &str = "default";
@@ -268,9 +269,15 @@ impl Service {
         let id = wanted.id.map_or_else(|| self.new_id(cx), Into::into);
         let (secret, hash) = credentials::client_secret(&self.random());
         let secret = (wanted.auth == AuthMethod::ClientSecret).then_some(secret);
+        let scopes = Scopes::parse(&wanted.scopes)?;
+        if policy::scopes::understood(cx, &scopes) != scopes {
+            return Err(Error::invalid(
+                "scopes: one has a search behind its ? that is not understood for its type",
+            ));
+        }
         let registration = Registration {
             name: wanted.name,
-            scopes: Scopes::parse(&wanted.scopes)?,
+            scopes,
             auth: wanted.auth,
             grants: wanted.grants,
             redirects: wanted.redirects,

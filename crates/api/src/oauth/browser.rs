@@ -9,7 +9,7 @@ use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use salus_service::Secret;
 use salus_service::error::Kind;
-use salus_service::oauth::{Asked, Step, issuer};
+use salus_service::oauth::{Asked, Chosen, Step, issuer};
 
 use super::form::{Form, missing};
 use super::pages::{self, Hidden};
@@ -35,7 +35,12 @@ pub(crate) async fn authorize(call: &mut Call) -> Result<Response, Failure> {
     let asked = read(&request)?;
     let step = call
         .service()
-        .asked(&call.cx, &asked, session(call).as_deref())
+        .asked(
+            &call.cx,
+            &asked,
+            session(call).as_deref(),
+            &Chosen::default(),
+        )
         .await?;
     show(call, &request, &asked, step, false).await
 }
@@ -59,7 +64,10 @@ pub(crate) async fn sign_in(call: &mut Call) -> Result<Response, Failure> {
         }
         Err(error) if matches!(error.kind(), Kind::Unauthenticated | Kind::Invalid) => {
             let asked = read(&request)?;
-            let step = call.service().asked(&call.cx, &asked, None).await?;
+            let step = call
+                .service()
+                .asked(&call.cx, &asked, None, &Chosen::default())
+                .await?;
             show(call, &request, &asked, step, true).await
         }
         Err(error) if error.kind() == Kind::Throttled => {
@@ -76,12 +84,54 @@ pub(crate) async fn decide(call: &mut Call) -> Result<Response, Failure> {
         return foreign(call).await;
     };
     let asked = read(&request)?;
-    let decision = (form.get("decision") == Some("allow"), form.get("patient"));
+    let mut chosen = chosen(&form);
+    if form.get("chosen").is_some() {
+        chosen.scopes = Some(form.beginning("scope-").map(str::to_owned).collect());
+    }
+    let decision = (form.get("decision") == Some("allow"), &chosen);
     let step = call
         .service()
         .decided(&call.cx, &asked, session(call).as_deref(), decision)
         .await?;
     show(call, &request, &asked, step, false).await
+}
+
+/// `POST /auth/authorize/patient`: a name to look for, or who was chosen.
+pub(crate) async fn pick(call: &mut Call) -> Result<Response, Failure> {
+    let form = Form::of(call).await?;
+    let Some(request) = checked(call, &form)? else {
+        return foreign(call).await;
+    };
+    let asked = read(&request)?;
+    let step = call
+        .service()
+        .asked(&call.cx, &asked, session(call).as_deref(), &chosen(&form))
+        .await?;
+    show(call, &request, &asked, step, false).await
+}
+
+/// `POST /auth/authorize` (OpenID Connect Core, 3.1.2.1; SMART `authorize-post`). The browser
+/// comes back with GET, by which it brings the cookie that it keeps from forms of other sites.
+pub(crate) async fn authorize_post(call: &mut Call) -> Result<Response, Failure> {
+    let body = call.take_form().await?;
+    let form = std::str::from_utf8(&body).map_err(|_| missing("the form is not UTF-8"))?;
+    if form.len() > REQUEST_BYTES_MAX {
+        return Err(missing("the request is too long"));
+    }
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(pairs(form)?);
+    let issuer = issuer(&call.cx);
+    see_other(&format!("{issuer}/auth/authorize?{}", query.finish()))
+}
+
+fn chosen(form: &Form) -> Chosen {
+    let text = |name| form.get(name).map(str::to_owned);
+    Chosen {
+        patient: text("patient"),
+        encounter: text("encounter"),
+        name: text("name"),
+        scopes: None,
+    }
 }
 
 fn read(request: &str) -> Result<Asked, Failure> {
@@ -148,6 +198,7 @@ async fn show(
             return Ok(pages::show(&look, StatusCode::BAD_REQUEST, &page, ""));
         }
         Step::SignIn { client } => pages::sign_in(&client, &hidden, again),
+        Step::Pick(pick) => pages::pick(&pick, &hidden),
         Step::Consent(consent) => pages::consent(&consent, &hidden),
     };
     let status = if again {

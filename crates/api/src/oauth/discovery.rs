@@ -28,11 +28,13 @@ const METHODS: [&str; 4] = [
 const GRANTS: [&str; 3] = ["client_credentials", "authorization_code", "refresh_token"];
 
 /// Scopes that are about no record, and some that are.
-const SCOPES: [&str; 9] = [
+const SCOPES: [&str; 11] = [
     "openid",
     "profile",
     "fhirUser",
+    "launch",
     "launch/patient",
+    "launch/encounter",
     "offline_access",
     "online_access",
     "patient/*.rs",
@@ -41,7 +43,14 @@ const SCOPES: [&str; 9] = [
 ];
 
 /// What SMART calls what is there.
-const CAPABILITIES: [&str; 12] = [
+const CAPABILITIES: [&str; 19] = [
+    "launch-ehr",
+    "authorize-post",
+    "context-banner",
+    "context-style",
+    "context-ehr-patient",
+    "context-ehr-encounter",
+    "context-standalone-encounter",
     "launch-standalone",
     "client-public",
     "sso-openid-connect",

@@ -35,6 +35,15 @@ impl Form {
         Ok(Self(found))
     }
 
+    /// The values of all parameters whose names begin so.
+    pub(super) fn beginning<'f>(&'f self, with: &'f str) -> impl Iterator<Item = &'f str> {
+        let found = self
+            .0
+            .iter()
+            .filter(move |(name, _)| name.starts_with(with));
+        found.map(|(_, value)| &**value)
+    }
+
     /// A parameter that is there and says something.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(known, _)| known == name);

@@ -4,6 +4,7 @@
 mod browser;
 mod discovery;
 mod form;
+mod launch;
 mod pages;
 mod theme;
 
@@ -13,8 +14,9 @@ use salus_service::oauth::{Code, Fault, Given, Refused};
 use salus_service::sessions::SignedIn;
 use serde_json::json;
 
-pub(crate) use browser::{authorize, decide, sign_in, style};
+pub(crate) use browser::{authorize, authorize_post, decide, pick, sign_in, style};
 pub(crate) use discovery::{authorization_server, keys, openid, rotate_keys, smart};
+pub(crate) use launch::launch;
 pub(crate) use theme::{logo, read_theme, smart_style, write_theme};
 
 use crate::call::Call;
@@ -89,8 +91,8 @@ fn for_a_user(given: &Given) -> Response {
     if let Some(id_token) = &given.id_token {
         body["id_token"] = json!(id_token);
     }
-    if let Some(patient) = &given.patient {
-        body["patient"] = json!(patient);
+    for (name, value) in &given.context {
+        body[name] = value.clone();
     }
     unstored(answer(StatusCode::OK, &body))
 }

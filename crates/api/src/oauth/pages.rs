@@ -6,12 +6,14 @@
 //! browsers hold a redirect to be part of the form.
 
 mod consent;
+mod pick;
 
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use salus_service::oauth::Look;
 
 pub(super) use consent::consent;
+pub(super) use pick::pick;
 
 const STYLE: &str = include_str!("../pages/style.css");
 

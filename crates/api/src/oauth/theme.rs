@@ -24,12 +24,11 @@ pub(crate) async fn write_theme(call: &mut Call) -> Result<Response, Failure> {
     Ok(answer(StatusCode::OK, &view(&theme)))
 }
 
-/// `GET /auth/logo`
+/// `GET /auth/logo`: nothing, if there is none.
 pub(crate) async fn logo(call: &mut Call) -> Result<Response, Failure> {
     let look = call.service().look(&call.cx).await?;
     let Some((ty, bytes)) = look.theme.logo_bytes() else {
-        let none = "this project has no logo";
-        return Err(Failure::Http(StatusCode::NOT_FOUND, none));
+        return Ok(crate::nothing());
     };
     let mut response = Response::new(bytes.into());
     for (name, value) in [

@@ -38,6 +38,7 @@ pub(super) fn body(route: &Route) -> Option<Value> {
         "policies-write" => Some(json!({"rules": [{"id": "own", "effect": "allow",
             "subjects": ["role:clinician"], "actions": ["read", "search"], "kinds": ["Patient"],
             "condition": "Patient?general-practitioner=%user.practitioner"}]})),
+        "launch" => Some(json!({"client_id": "example", "patient": "example"})),
         "theme-write" => Some(json!({"name": "Example"})),
         "cors-write" => Some(json!({"origins": ["https://app.example.org"]})),
         name if name.starts_with("search-") => Some(json!({"_id": "example"})),

@@ -115,8 +115,8 @@ pub(super) fn body(route: &Route) -> Option<Value> {
         (
             _,
             _,
-            "token" | "introspect" | "revoke" | "setup" | "authorize-sign-in"
-            | "authorize-decision",
+            "token" | "introspect" | "revoke" | "setup" | "authorize-sign-in" | "authorize-patient"
+            | "authorize-post" | "authorize-decision",
         ) => (true, form, json!({"type": "object"})),
         (_, Mount::Fhir, name) if name.starts_with("search-") => {
             (false, form, json!({"type": "object"}))
@@ -252,6 +252,19 @@ fn object(name: &str) -> Value {
                 "rules": {"type": "array", "maxItems": 200, "items": rule()},
             }),
         ),
+        "launch" => of(
+            &["client_id"],
+            json!({
+                "client_id": text, "user": {"type": ["string", "null"]},
+                "patient": {"type": ["string", "null"]}, "encounter": {"type": ["string", "null"]},
+                "fhirContext": {"type": "array", "maxItems": 20, "items": {"type": "object",
+                    "required": ["reference"], "properties": {"reference": text, "role": text}}},
+                "intent": {"type": ["string", "null"]},
+                "need_patient_banner": {"type": ["boolean", "null"]},
+                "smart_style_url": {"type": ["string", "null"]},
+                "tenant": {"type": ["string", "null"]},
+            }),
+        ),
         "theme-write" => of(
             &[],
             json!({
@@ -349,15 +362,23 @@ fn rule() -> Value {
 pub(super) fn successes(route: &Route) -> &'static [u16] {
     match (route.method.as_str(), route.mount, route.name) {
         (_, _, "read") => &[200, 206, 304],
-        (_, _, "authorize" | "authorize-sign-in" | "authorize-decision") => &[200, 303],
+        (_, _, "authorize" | "authorize-sign-in" | "authorize-patient" | "authorize-decision") => {
+            &[200, 303]
+        }
+        (_, _, "authorize-post") => &[303],
         (_, _, "vread") => &[200, 206],
         (_, _, "create" | "update" | "conditional-update") => &[200, 201],
-        (_, _, "projects-create" | "clients-create" | "users-create" | "groups-create") => &[201],
+        (
+            _,
+            _,
+            "projects-create" | "launch" | "clients-create" | "users-create" | "groups-create",
+        ) => &[201],
         (_, _, "policies-write") => &[200, 201],
         (_, _, "patch" | "conditional-patch") => &[200, 201],
         (_, _, "job") => &[200, 202],
         (_, _, "job-cancel") => &[202],
         (_, _, name) if name.starts_with("$export") || name == "$import" => &[202],
+        (_, _, "auth-logo") => &[200, 204],
         ("DELETE", Mount::Fhir, _) => &[200, 204],
         _ => &[200],
     }
@@ -373,9 +394,11 @@ pub(super) fn success(route: &Route, status: u16) -> Value {
     }
     let (ty, schema) = match (route.mount, route.name) {
         (_, "metrics") => ("application/openmetrics-text", json!({"type": "string"})),
-        (_, "setup" | "setup-page" | "authorize" | "authorize-sign-in" | "authorize-decision") => {
-            ("text/html", json!({"type": "string"}))
-        }
+        (
+            _,
+            "setup" | "setup-page" | "authorize" | "authorize-post" | "authorize-sign-in"
+            | "authorize-patient" | "authorize-decision",
+        ) => ("text/html", json!({"type": "string"})),
         (_, "auth-style") => ("text/css", json!({"type": "string"})),
         (_, "auth-logo") => ("image/*", json!({})),
         (Mount::Fhir, "capabilities") => {

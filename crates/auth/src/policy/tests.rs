@@ -78,6 +78,10 @@ fn the_table_is_as_it_was_agreed() {
             client(PROJECT, "system/AuditEvent.cruds"),
         ),
         (
+            "client salus/launch.create",
+            client(PROJECT, "salus/launch.create"),
+        ),
+        (
             "client salus/metrics.read of the system",
             client(Scope::SYSTEM, "salus/metrics.read"),
         ),

@@ -140,6 +140,7 @@ mod tests {
             user: "u".into(),
             scopes: Scopes::parse("offline_access").unwrap(),
             patient: None,
+            context: crate::record::LaunchContext::default(),
             nonce: None,
             signed_in_ms: 0,
             methods: Vec::new(),

@@ -4,7 +4,7 @@ use salus_store::{Precondition, Row};
 use serde::{Deserialize, Serialize};
 
 use super::client::scopes_as_text;
-use super::{Saved, SystemRecord, expires_row};
+use super::{LaunchContext, Saved, SystemRecord, expires_row};
 use crate::oauth::{Code as Kind, Fault};
 use crate::{Scopes, Secret, token};
 
@@ -26,6 +26,9 @@ pub struct Agreed {
     /// The patient that it is about, if it is about one.
     #[serde(default)]
     pub patient: Option<Box<str>>,
+    /// What else the client is told of the place where it was opened.
+    #[serde(default)]
+    pub context: LaunchContext,
     /// What the client wants to find in the id token.
     #[serde(default)]
     pub nonce: Option<String>,
@@ -147,6 +150,7 @@ mod tests {
             user: "u".into(),
             scopes: Scopes::default(),
             patient: None,
+            context: LaunchContext::default(),
             nonce: None,
             signed_in_ms: 0,
             methods: Vec::new(),

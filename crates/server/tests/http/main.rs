@@ -62,6 +62,7 @@ mod search_text;
 mod search_units;
 mod search_values;
 mod serving;
+mod smart;
 mod transaction;
 mod wire;
 mod xml;

@@ -16,23 +16,23 @@ use crate::host::{Project, Server};
 use crate::oauth::{check_error, form, register};
 use crate::wire::{Answer, Request};
 
-const PASSWORD: &str = "a-good-long-password";
-const BACK: &str = "https://app.example.org/back";
-const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+pub(crate) const PASSWORD: &str = "a-good-long-password";
+pub(crate) const BACK: &str = "https://app.example.org/back";
+pub(crate) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
 /// A server with one administrator, who has a password, and a public client.
-struct Place {
-    project: Project,
+pub(crate) struct Place {
+    pub(crate) project: Project,
     _folder: TempDir,
 }
 
 /// A browser: it keeps its cookies.
 #[derive(Default)]
-struct Browser(BTreeMap<String, String>);
+pub(crate) struct Browser(BTreeMap<String, String>);
 
 impl Browser {
-    fn send(&mut self, place: &Place, request: Request) -> Answer {
+    pub(crate) fn send(&mut self, place: &Place, request: Request) -> Answer {
         let cookies: Vec<String> = self.0.iter().map(|(k, v)| format!("{k}={v}")).collect();
         let request = request.header("Cookie", cookies.join("; "));
         let answer = place.project.send(request);
@@ -47,12 +47,12 @@ impl Browser {
         answer
     }
 
-    fn get(&mut self, place: &Place, path: &str) -> Answer {
+    pub(crate) fn get(&mut self, place: &Place, path: &str) -> Answer {
         self.send(place, Request::new("GET", path))
     }
 
     /// Fills in the form of a page.
-    fn submit(
+    pub(crate) fn submit(
         &mut self,
         place: &Place,
         page: &Answer,
@@ -104,7 +104,7 @@ fn hidden(html: &str, name: &str) -> String {
 }
 
 /// The path of a request, with other values than the usual ones.
-fn authorize(changes: &[(&str, &str)]) -> String {
+pub(crate) fn authorize(changes: &[(&str, &str)]) -> String {
     let mut pairs = BTreeMap::from([
         ("client_id", "app"),
         ("redirect_uri", BACK),
@@ -121,7 +121,7 @@ fn authorize(changes: &[(&str, &str)]) -> String {
     format!("/auth/authorize?{}", query.finish())
 }
 
-fn place() -> Place {
+pub(crate) fn place() -> Place {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start_on(&folder.path().join("data"), &[]);
     let link = loop {
@@ -161,7 +161,7 @@ fn place() -> Place {
 }
 
 /// A parameter of the place that a user is sent back to.
-fn told(url: &str, name: &str) -> Option<String> {
+pub(crate) fn told(url: &str, name: &str) -> Option<String> {
     let query = url.strip_prefix(BACK)?.strip_prefix('?')?;
     let mut pairs = form_urlencoded::parse(query.as_bytes());
     pairs
@@ -169,7 +169,7 @@ fn told(url: &str, name: &str) -> Option<String> {
         .map(|(_, value)| value.into_owned())
 }
 
-fn trade(place: &Place, changes: &[(&str, &str)]) -> Answer {
+pub(crate) fn trade(place: &Place, changes: &[(&str, &str)]) -> Answer {
     let mut pairs = BTreeMap::from([
         ("grant_type", "authorization_code"),
         ("client_id", "app"),
@@ -190,7 +190,7 @@ fn refresh(place: &Place, token: &str) -> Answer {
     form(&place.project, "/auth/token", &pairs)
 }
 
-fn text(answer: &Value, name: &str) -> String {
+pub(crate) fn text(answer: &Value, name: &str) -> String {
     answer[name]
         .as_str()
         .unwrap_or_else(|| panic!("{answer}"))
@@ -474,7 +474,7 @@ fn pages_look_as_the_project_wants() {
     let place = place();
     let admin = |method, body: &Value| place.project.server.admin(method, "/admin/theme", body);
     let get = |path: &str| place.project.send(Request::new("GET", path));
-    get("/auth/logo").expect(404);
+    get("/auth/logo").expect(204);
     let png = base64ct::Base64::encode_string(b"\x89PNG\r\n\x1a\nx");
     let theme = json!({
         "name": "<Clinic>",

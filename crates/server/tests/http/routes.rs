@@ -109,6 +109,7 @@ fn request(project: &Project, route: &Route) -> Request {
             .body(r#"{"resourceType":"Patient"}"#),
         name if name.starts_with("$export") => request.header("Prefer", "respond-async"),
         "policies-write" => request.body(json!({"rules": []}).to_string()),
+        "launch" => request.body(json!({"client_id": "none"}).to_string()),
         "theme-write" => request.body(json!({"name": "Made"}).to_string()),
         "cors-write" => request.body(json!({"origins": []}).to_string()),
         "reindex-pause" => request.body(json!({"paused": false}).to_string()),
@@ -402,6 +403,8 @@ fn every_route_leaves_an_entry_in_the_audit() {
         "auth-logo",
         "smart-style",
         // Without a page of ours before them they decide nothing.
+        "authorize-post",
+        "authorize-patient",
         "authorize-sign-in",
         "authorize-decision",
     ];

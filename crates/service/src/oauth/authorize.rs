@@ -3,10 +3,11 @@
 //! Nothing is kept between the pages. The request stands in each form, and is
 //! checked anew with each.
 
-use salus_auth::record::{Agreed, Client, Code as CodeRecord, ProfileType, Saved};
-use salus_auth::{Action, Level, Target, Word};
+use salus_auth::record::{Agreed, Client, Code as CodeRecord, Launch, Saved};
+use salus_auth::{Action, Scopes, Target, Word};
 
 use super::browser::Browser;
+use super::pick::{About, Choice, Chosen};
 use super::request::{Asked, Wanted};
 use super::{Code, Fault, issuer};
 use crate::Service;
@@ -14,6 +15,7 @@ use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::Error;
 use crate::pipeline::Write;
+use crate::policy;
 
 /// What happens next with a request.
 #[derive(Debug)]
@@ -27,8 +29,23 @@ pub enum Step {
         /// The client's name.
         client: String,
     },
+    /// The user chooses a patient.
+    Pick(Pick),
     /// The user agrees, or does not.
     Consent(Consent),
+}
+
+/// Patients of whom the user chooses one.
+#[derive(Debug)]
+pub struct Pick {
+    /// The client's name.
+    pub client: String,
+    /// Those that were found.
+    pub found: Vec<Choice>,
+    /// The name that they were looked for by.
+    pub name: String,
+    /// Whether the user may look for others.
+    pub searched: bool,
 }
 
 /// What the user is asked.
@@ -38,36 +55,39 @@ pub struct Consent {
     pub client: String,
     /// The address that the user signed in with.
     pub user: String,
-    /// What the client would be given.
-    pub scopes: Vec<String>,
-    /// The patients that it may be about; one is to be chosen.
-    pub patients: Vec<Box<str>>,
+    /// What the client would be given, and whether the user may leave it out.
+    pub scopes: Vec<(String, bool)>,
+    /// The patient that it is about.
+    pub patient: Option<Box<str>>,
+    /// Encounters of the patient, one of which may be chosen.
+    pub encounters: Vec<Choice>,
+}
+
+/// What the user agrees to, when nothing is left to choose.
+struct Settled {
+    client: Saved<Client>,
+    wanted: Wanted,
+    browser: Browser,
+    launch: Option<Saved<Launch>>,
+    consent: Consent,
 }
 
 impl Service {
-    /// What a request leads to, for who is at the browser.
+    /// What a request leads to, for who is at the browser and has chosen this.
     pub async fn asked(
         &self,
         cx: &Context,
         asked: &Asked,
         cookie: Option<&str>,
+        chosen: &Chosen,
     ) -> Result<Step, Error> {
-        let (client, wanted) = match self.understood(cx, asked).await? {
-            Ok(understood) => understood,
-            Err(step) => return Ok(step),
-        };
-        let browser = self.signed_in(cx, &wanted, cookie).await?;
-        let back = |code, why| Ok(self.back(cx, asked, Fault::new(code, why)));
-        match browser {
-            None if wanted.silent => back(Code::LoginRequired, "the user is not signed in"),
-            None => Ok(Step::SignIn {
-                client: client.value.name.clone(),
-            }),
-            Some(_) if wanted.silent => back(Code::ConsentRequired, "the user has to agree"),
-            Some(browser) => match consent(&client, &wanted, &browser) {
-                Ok(consent) => Ok(Step::Consent(consent)),
-                Err(fault) => Ok(self.back(cx, asked, fault)),
-            },
+        match self.settled(cx, asked, cookie, chosen).await? {
+            Ok(settled) if settled.wanted.silent => {
+                let fault = Fault::new(Code::ConsentRequired, "the user has to agree");
+                Ok(self.back(cx, asked, fault))
+            }
+            Ok(settled) => Ok(Step::Consent(settled.consent)),
+            Err(step) => Ok(step),
         }
     }
 
@@ -77,66 +97,184 @@ impl Service {
         cx: &Context,
         asked: &Asked,
         cookie: Option<&str>,
-        (agreed, patient): (bool, Option<&str>),
+        (agreed, chosen): (bool, &Chosen),
     ) -> Result<Step, Error> {
-        let (client, wanted) = match self.understood(cx, asked).await? {
-            Ok(understood) => understood,
+        let settled = match self.settled(cx, asked, cookie, chosen).await? {
+            Ok(settled) => settled,
             Err(step) => return Ok(step),
         };
-        let Some(browser) = self.signed_in(cx, &wanted, cookie).await? else {
-            return Ok(Step::SignIn {
-                client: client.value.name.clone(),
-            });
-        };
-        let consent = match consent(&client, &wanted, &browser) {
-            Ok(consent) => consent,
-            Err(fault) => return Ok(self.back(cx, asked, fault)),
-        };
         if !agreed {
-            let cx = &browser.context(cx);
+            let cx = &settled.browser.context(cx);
             let entry = Entry::new(cx, What::SignIn, Outcome::Refused, "the user did not agree");
             self.record(cx, entry).await?;
             let fault = Fault::new(Code::AccessDenied, "the user did not agree");
             return Ok(self.back(cx, asked, fault));
         }
-        let patient = match (&*consent.patients, patient) {
-            ([], _) => None,
-            ([only], None) => Some(only.clone()),
-            (patients, Some(chosen)) if patients.iter().any(|one| **one == *chosen) => {
-                Some(chosen.into())
+        let scopes = left(&settled.consent, &settled.wanted.scopes, chosen);
+        if scopes.granted().next().is_none() && settled.wanted.scopes.granted().next().is_some() {
+            let fault = Fault::new(Code::AccessDenied, "the user left no records");
+            return Ok(self.back(cx, asked, fault));
+        }
+        self.give_code(cx, asked, settled, (scopes, chosen)).await
+    }
+
+    /// Who agrees to what, or what comes before that.
+    async fn settled(
+        &self,
+        cx: &Context,
+        asked: &Asked,
+        cookie: Option<&str>,
+        chosen: &Chosen,
+    ) -> Result<Result<Settled, Step>, Error> {
+        let (client, wanted) = match self.understood(cx, asked).await? {
+            Ok(understood) => understood,
+            Err(step) => return Ok(Err(step)),
+        };
+        let name = client.value.name.clone();
+        let Some(browser) = self.signed_in(cx, &wanted, cookie).await? else {
+            let fault = Fault::new(Code::LoginRequired, "the user is not signed in");
+            return Ok(Err(match wanted.silent {
+                true => self.back(cx, asked, fault),
+                false => Step::SignIn { client: name },
+            }));
+        };
+        let (app, user) = ((&wanted, &*client.id), Some(&*browser.user.id));
+        let launch = match self.launched(cx, app, user).await? {
+            Ok(launch) => launch,
+            Err(fault) => return Ok(Err(self.back(cx, asked, fault))),
+        };
+        let patient = match self
+            .patient_of(cx, &wanted, (&browser, chosen), &launch)
+            .await?
+        {
+            Ok(About::Nobody) => None,
+            Ok(About::One(id)) => Some(id),
+            Ok(About::Choose(_)) if wanted.silent => {
+                let fault = Fault::new(Code::ConsentRequired, "the user has to choose a patient");
+                return Ok(Err(self.back(cx, asked, fault)));
             }
-            _ => return Ok(Step::Consent(consent)),
+            Ok(About::Choose(found)) => {
+                return Ok(Err(Step::Pick(Pick {
+                    client: name,
+                    searched: browser.has_no_patient(),
+                    found,
+                    name: chosen.name.clone().unwrap_or_default(),
+                })));
+            }
+            Err(fault) => return Ok(Err(self.back(cx, asked, fault))),
         };
-        let agreed = Agreed {
-            client: client.id.clone(),
-            home: browser.home.0,
-            user: browser.user.id.clone(),
-            scopes: wanted.scopes.clone(),
+        let placed = launch
+            .as_ref()
+            .and_then(|launch| launch.value.context.encounter.as_ref());
+        let encounters = match (&patient, placed) {
+            (Some(patient), None) if wanted.scopes.has(Word::LaunchEncounter) => {
+                self.encounters(&browser.context(cx), patient).await?
+            }
+            _ => Vec::new(),
+        };
+        let fixed = [
+            Word::OpenId,
+            Word::Launch,
+            Word::LaunchPatient,
+            Word::LaunchEncounter,
+        ];
+        let may_stay = wanted.scopes.without(&fixed);
+        let scopes = wanted.scopes.text();
+        let scopes = scopes.split(' ').map(|text| {
+            let free = may_stay.only(|one| one == text);
+            (text.to_owned(), !free.is_empty())
+        });
+        let consent = Consent {
+            client: name,
+            user: browser.user.value.email.expose().to_owned(),
+            scopes: scopes.collect(),
             patient,
-            nonce: wanted.nonce.clone(),
-            signed_in_ms: browser.session.value.created_ms,
-            methods: browser.session.value.methods.clone(),
+            encounters,
         };
-        self.give_code(&browser.context(cx), asked, agreed, &wanted.challenge)
-            .await
+        Ok(Ok(Settled {
+            client,
+            wanted,
+            browser,
+            launch,
+            consent,
+        }))
+    }
+
+    /// The patient of the launch, or the one that the user is or chooses.
+    async fn patient_of(
+        &self,
+        cx: &Context,
+        wanted: &Wanted,
+        (browser, chosen): (&Browser, &Chosen),
+        launch: &Option<Saved<Launch>>,
+    ) -> Result<Result<About, Fault>, Error> {
+        let patient = launch
+            .as_ref()
+            .and_then(|launch| launch.value.patient.as_deref());
+        let Some(patient) = patient else {
+            return self.about(cx, wanted, browser, chosen).await;
+        };
+        if browser.is_patient(patient) || self.may_see(&browser.context(cx), patient).await? {
+            return Ok(Ok(About::One(patient.into())));
+        }
+        let why = "the user may not see the patient of the launch";
+        Ok(Err(Fault::new(Code::AccessDenied, why)))
     }
 
     async fn give_code(
         &self,
         cx: &Context,
         asked: &Asked,
-        agreed: Agreed,
-        challenge: &str,
+        settled: Settled,
+        (scopes, chosen): (Scopes, &Chosen),
     ) -> Result<Step, Error> {
-        let place = (&*asked.redirect_uri, challenge);
+        let Settled {
+            client,
+            wanted,
+            browser,
+            launch,
+            consent,
+        } = settled;
+        let cx = &browser.context(cx);
+        let mut context = launch.as_ref().map(|launch| launch.value.context.clone());
+        if let Some(id) = &chosen.encounter {
+            let known = consent.encounters.iter().find(|one| *one.id == **id);
+            let context = context.get_or_insert_default();
+            context.encounter = known.map(|one| one.id.clone()).or(context.encounter.take());
+        }
+        let agreed = Agreed {
+            client: client.id.clone(),
+            home: browser.home.0,
+            user: browser.user.id.clone(),
+            scopes,
+            patient: consent.patient,
+            context: context.unwrap_or_default(),
+            nonce: wanted.nonce.clone(),
+            signed_in_ms: browser.session.value.created_ms,
+            methods: browser.session.value.methods.clone(),
+        };
+        let place = (&*asked.redirect_uri, &*wanted.challenge);
         let (code, saved) = CodeRecord::make(&self.random(), agreed, place, cx.now_ms);
         let grant = self
             .authorize(cx, What::SignIn, Action::SignIn, Target::System)
             .await?;
         let mut entry = Entry::new(cx, What::SignIn, Outcome::Success, "the user agreed");
         entry.query = format!("client={}", saved.value.agreed.client).into();
-        let write = Write::system(&grant, "Code", saved.put()?);
-        self.commit(cx, entry, Vec::new(), vec![write]).await?;
+        let mut writes = vec![Write::system(&grant, "Code", saved.put()?)];
+        let mut unused = Vec::new();
+        if let Some(launch) = &launch {
+            // It holds once.
+            unused.push(Launch::unused(launch));
+            writes.push(Write::system(&grant, "Launch", launch.delete()));
+        }
+        match self.commit(cx, entry, unused, writes).await {
+            Ok(()) => {}
+            Err(salus_store::Error::Conflict { .. }) if launch.is_some() => {
+                let fault = Fault::new(Code::InvalidRequest, "the launch was used");
+                return Ok(self.back(cx, asked, fault));
+            }
+            Err(error) => return Err(error.into()),
+        }
         let answer = [("code", code.expose())];
         Ok(Step::Back(asked.back(issuer(cx), &answer)))
     }
@@ -161,7 +299,14 @@ impl Service {
         let Some(client) = client else {
             return Ok(Err(Step::Stop("No app of this name is registered here.")));
         };
-        match asked.check(&client, &cx.base) {
+        let checked = asked.check(&client, &cx.base).and_then(|mut wanted| {
+            wanted.scopes = policy::scopes::understood(cx, &wanted.scopes);
+            match wanted.scopes.is_empty() {
+                true => Err(Fault::new(Code::InvalidScope, "no scope is understood")),
+                false => Ok(wanted),
+            }
+        });
+        match checked {
             Ok(wanted) => Ok(Ok((client, wanted))),
             Err(fault) => {
                 let rule = fault.code.name();
@@ -200,23 +345,16 @@ impl Service {
     }
 }
 
-/// What the user is asked, or why there is nothing to ask.
-fn consent(client: &Saved<Client>, wanted: &Wanted, browser: &Browser) -> Result<Consent, Fault> {
-    let scopes = &wanted.scopes;
-    let about_one = !scopes.of(Level::Patient).is_empty() || scopes.has(Word::LaunchPatient);
-    let profiles = browser.user.value.profiles.iter();
-    let patients = profiles.filter(|profile| profile.ty == ProfileType::Patient);
-    let patients: Vec<Box<str>> = patients.map(|profile| profile.id.clone()).collect();
-    if about_one && patients.is_empty() {
-        return Err(Fault::new(
-            Code::AccessDenied,
-            "the user is no patient here, and has none to choose",
-        ));
-    }
-    Ok(Consent {
-        client: client.value.name.clone(),
-        user: browser.user.value.email.expose().to_owned(),
-        scopes: scopes.text().split(' ').map(str::to_owned).collect(),
-        patients: if about_one { patients } else { Vec::new() },
+/// What the user left of what was asked for.
+fn left(consent: &Consent, scopes: &Scopes, chosen: &Chosen) -> Scopes {
+    let Some(kept) = &chosen.scopes else {
+        return scopes.clone();
+    };
+    scopes.only(|text| {
+        let free = consent
+            .scopes
+            .iter()
+            .any(|(known, free)| known == text && *free);
+        !free || kept.iter().any(|one| one == text)
     })
 }

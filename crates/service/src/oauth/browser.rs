@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use salus_auth::record::{Owner, Saved, Session, SystemRecord, User};
+use salus_auth::record::{Owner, ProfileType, Saved, Session, SystemRecord, User};
 use salus_auth::{Action, Secret, Subject, Target, Token, session};
 use salus_store::Scope;
 
@@ -28,6 +28,20 @@ impl Browser {
             subject: Arc::clone(&self.subject),
             ..cx.clone()
         }
+    }
+}
+
+impl Browser {
+    /// Whether the user is this patient.
+    pub(super) fn is_patient(&self, id: &str) -> bool {
+        let mut profiles = self.user.value.profiles.iter();
+        profiles.any(|profile| profile.ty == ProfileType::Patient && *profile.id == *id)
+    }
+
+    /// Whether the user is no patient at all.
+    pub(super) fn has_no_patient(&self) -> bool {
+        let mut profiles = self.user.value.profiles.iter();
+        !profiles.any(|profile| profile.ty == ProfileType::Patient)
     }
 }
 

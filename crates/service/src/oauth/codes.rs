@@ -13,14 +13,16 @@ use salus_auth::record::{
 use salus_auth::session::{self, LIFETIME_DEFAULT_MS};
 use salus_auth::{Action, Grant, Limit, Scopes, Secret, Subject, Target, Word};
 use salus_store::{At, Precondition, Scope};
+use serde_json::{Map, Value};
 
 use super::clients::{Known, Presented};
-use super::{Code, Refused, fault};
+use super::{Code, Refused, fault, launch};
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::Error;
 use crate::pipeline::Write;
+use crate::policy;
 use crate::sessions::read;
 
 /// What a client is given for a user.
@@ -36,8 +38,8 @@ pub struct Given {
     pub refresh: Option<Secret>,
     /// Who the user is, signed.
     pub id_token: Option<String>,
-    /// The patient that it is about.
-    pub patient: Option<Box<str>>,
+    /// The patient that it is about, and what else the client is told.
+    pub context: Map<String, Value>,
 }
 
 impl Service {
@@ -220,8 +222,11 @@ impl Service {
         let agreed = &authorization.value.agreed;
         let scopes = through.scopes.intersect(&agreed.scopes);
         let scopes = scopes.intersect(&client.value.scopes);
-        let limit = Limit::new(project, &client.id, &scopes, agreed.patient.as_deref());
-        Ok(Some(Arc::new((*subject).clone().limited(limit))))
+        let patient = agreed.patient.as_deref();
+        let limit = Limit::new(project, &client.id, &scopes, patient);
+        let rules = policy::scopes::rules(&self.operator_context(project), &scopes, patient);
+        let subject = Arc::unwrap_or_clone(subject);
+        Ok(Some(Arc::new(subject.limited(limit, rules))))
     }
 
     async fn client_for(
@@ -303,7 +308,7 @@ impl Service {
             scopes: scopes.text(),
             refresh,
             id_token,
-            patient: agreed.patient.clone(),
+            context: launch::told(cx, agreed),
         })
     }
 

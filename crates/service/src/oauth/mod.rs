@@ -10,18 +10,23 @@ mod browser;
 mod clients;
 mod codes;
 mod keys;
+mod launch;
 mod look;
+mod pick;
 mod request;
 mod tokens;
 mod who;
 
-pub use authorize::{Consent, Step};
+pub use authorize::{Consent, Pick, Step};
 pub use clients::{Presented, Proof};
 pub use codes::Given;
 pub(crate) use keys::Keys;
+pub use launch::LaunchToBe;
 pub use look::Look;
+pub use pick::{Choice, Chosen};
 pub use request::Asked;
 pub use salus_auth::oauth::{Code, Fault};
+pub use salus_auth::record::LAUNCH_LIFETIME_MS;
 
 use crate::context::Context;
 use crate::error::Error;

@@ -29,6 +29,7 @@ pub struct Asked {
     prompt: Option<String>,
     max_age: Option<String>,
     aud: Option<String>,
+    launch: Option<String>,
     unsupported: bool,
     twice: bool,
 }
@@ -57,6 +58,7 @@ impl Asked {
                 "prompt" => asked.prompt = some(),
                 "max_age" => asked.max_age = some(),
                 "aud" => asked.aud = some(),
+                "launch" => asked.launch = some(),
                 "request" | "request_uri" => asked.unsupported = true,
                 _ => continue,
             }
@@ -141,6 +143,7 @@ impl Asked {
             scopes,
             challenge,
             nonce: self.nonce.clone(),
+            launch: self.launch.clone(),
             silent: prompt("none"),
             anew: prompt("login") || max_age_s == Some(0),
             max_age_s,
@@ -151,8 +154,7 @@ impl Asked {
     fn scopes(&self, client: &Saved<Client>) -> Scopes {
         let scopes = Scopes::known_of(&self.scope).intersect(&client.value.scopes);
         let scopes = scopes.without_level(Level::System);
-        // Nobody launches clients from here yet.
-        let mut unknown = vec![Word::Launch];
+        let mut unknown = Vec::new();
         if !client.value.may(GrantType::RefreshToken) {
             unknown.extend([Word::OfflineAccess, Word::OnlineAccess]);
         }
@@ -187,11 +189,21 @@ pub(super) struct Wanted {
     pub(super) scopes: Scopes,
     pub(super) challenge: String,
     pub(super) nonce: Option<String>,
+    /// What the client was opened with.
+    pub(super) launch: Option<String>,
     /// Nothing may be shown.
     pub(super) silent: bool,
     /// The user has to sign in, even if they have.
     pub(super) anew: bool,
     pub(super) max_age_s: Option<u32>,
+}
+
+impl Wanted {
+    /// Whether it is about one patient.
+    pub(super) fn is_about_one(&self) -> bool {
+        let scopes = &self.scopes;
+        !scopes.of(Level::Patient).is_empty() || scopes.has(Word::LaunchPatient)
+    }
 }
 
 /// A SHA-256 in base64url.

@@ -12,6 +12,7 @@ use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::pipeline::Write;
+use crate::policy;
 use crate::sessions::SignedIn;
 
 /// How long tokens of backend services are good for: five minutes, as SMART recommends.
@@ -28,6 +29,9 @@ impl Service {
         scopes: &str,
     ) -> Result<SignedIn, Refused> {
         let asked = Scopes::parse(scopes).map_err(|_| fault(Code::InvalidScope, NO_SCOPE))?;
+        if policy::scopes::understood(cx, &asked) != asked {
+            return Err(fault(Code::InvalidScope, NO_SCOPE));
+        }
         let known = self.known_client(cx, presented).await?;
         let client = &known.client;
         if !client.value.may(GrantType::ClientCredentials) {

@@ -6,6 +6,7 @@
 
 mod compile;
 mod condition;
+pub(crate) mod scopes;
 #[cfg(test)]
 mod tests;
 pub(crate) mod writes;
@@ -83,9 +84,16 @@ impl Service {
         let scope = subject.home();
         let policies = self.policies.of(&*self.store, scope).await?;
         let cx = self.operator_context(scope);
-        Ok(match compile::rules(&cx, &policies, &subject) {
-            Some(rules) => Arc::new(Arc::unwrap_or_clone(subject).under(rules)),
-            None => subject,
+        let rules = compile::rules(&cx, &policies, &subject);
+        let own = subject.scopes().filter(|scopes| scopes.are_narrowed());
+        let own = own.map(|own| scopes::rules(&cx, own, None));
+        Ok(match (rules, own) {
+            (None, None) => subject,
+            (rules, own) => {
+                let all = rules.into_iter().chain(own.map(Arc::new));
+                let subject = Arc::unwrap_or_clone(subject);
+                Arc::new(all.fold(subject, Subject::under))
+            }
         })
     }
 

@@ -1,34 +1,47 @@
-//! Where a user is asked whether a client may act for them.
+//! Where a user is asked whether a client may act for them, and how far.
 
 use salus_service::oauth::Consent;
 
+use super::pick::choices;
 use super::{Hidden, Page, escape, inputs, page};
 
-/// Where a user agrees, or does not.
+/// Where a user agrees, or does not. Each scope that may be left out has a box of its own.
 pub(in crate::oauth) fn consent(consent: &Consent, hidden: &Hidden<'_>) -> Page {
     let (client, user) = (escape(&consent.client), escape(&consent.user));
     let (action, hidden) = (hidden.action("decision"), inputs(hidden));
-    let mut items = String::new();
-    for scope in &consent.scopes {
+    let mut scopes = String::new();
+    for (i, (scope, free)) in consent.scopes.iter().enumerate() {
         let (code, words) = (escape(scope), escape(&in_words(scope)));
-        items.push_str(&format!("<li>{words} <code>{code}</code></li>"));
+        scopes.push_str(&match free {
+            true => format!(
+                r#"<label><input type="checkbox" name="scope-{i}" value="{code}" checked> {words} <code>{code}</code></label>"#
+            ),
+            false => format!("<p>{words} <code>{code}</code></p>"),
+        });
     }
-    let mut patients = String::new();
-    for (i, id) in consent.patients.iter().enumerate() {
-        let (id, checked) = (escape(id), if i == 0 { " checked" } else { "" });
-        patients.push_str(&format!(
-            r#"<label><input type="radio" name="patient" value="{id}"{checked}> {id}</label>"#
+    let mut about = String::new();
+    if let Some(patient) = &consent.patient {
+        let id = escape(patient);
+        about.push_str(&format!(
+            r#"<p>It is about the patient <code>{id}</code>.</p><input type="hidden" name="patient" value="{id}">"#
         ));
     }
-    if !patients.is_empty() {
-        patients = format!("<fieldset><legend>About which patient?</legend>{patients}</fieldset>");
+    if !consent.encounters.is_empty() {
+        let legend = "About which encounter?";
+        about.push_str(&choices(
+            "encounter",
+            legend,
+            &consent.encounters,
+            Some("None"),
+        ));
     }
     page(
         "Allow access",
         &format!(
             r#"<h1>Allow access?</h1>
-<p><strong>{client}</strong> asks you, signed in as {user}, to let it:</p><ul>{items}</ul>
-<form method="post" action="{action}">{hidden}{patients}
+<p><strong>{client}</strong> asks you, signed in as {user}:</p>
+<form method="post" action="{action}">{hidden}<fieldset><legend>to let it</legend>{scopes}</fieldset>{about}
+<input type="hidden" name="chosen" value="scopes">
 <button name="decision" value="allow">Allow</button>
 <button name="decision" value="deny">Do not allow</button></form>"#
         ),
@@ -43,7 +56,9 @@ fn in_words(scope: &str) -> String {
         "fhirUser" => "know which record is yours",
         "offline_access" => "go on when you are away",
         "online_access" => "go on while you are signed in",
+        "launch" => "know from where it was opened",
         "launch/patient" => "know which patient it is about",
+        "launch/encounter" => "know which encounter it is about",
         _ => "",
     };
     if !fixed.is_empty() {
@@ -51,6 +66,10 @@ fn in_words(scope: &str) -> String {
     }
     let Some((level, rest)) = scope.split_once('/') else {
         return String::new();
+    };
+    let (rest, search) = match rest.split_once('?') {
+        Some((rest, search)) => (rest, Some(search)),
+        None => (rest, None),
     };
     let (ty, rights) = rest.split_once('.').unwrap_or((rest, ""));
     let verb = |letter| match letter {
@@ -70,7 +89,10 @@ fn in_words(scope: &str) -> String {
     } else {
         ty
     };
-    format!("{} {ty} {of}", verbs.join(", "))
+    let only = search.map_or(String::new(), |search| {
+        format!(", only those with {search}")
+    });
+    format!("{} {ty} {of}{only}", verbs.join(", "))
 }
 
 #[cfg(test)]
@@ -86,6 +108,10 @@ mod tests {
         assert_eq!(
             in_words("patient/*.r"),
             "read records of all kinds of the patient"
+        );
+        assert_eq!(
+            in_words("patient/Observation.r?category=laboratory"),
+            "read Observation of the patient, only those with category=laboratory"
         );
     }
 }
