@@ -7,6 +7,7 @@
 mod accounts;
 mod admin;
 mod auth;
+mod break_glass;
 mod call;
 mod coding;
 mod cors;
@@ -360,6 +361,7 @@ async fn handle(
         }
         (_, answer) => answer,
     };
+    let answer = answer.map(|response| break_glass::with_banner(response, &call.cx));
     let unread = matches!(answer, Err(Failure::Http(..) | Failure::Unreadable(_)));
     if let (true, Access::Token(what)) = (unread, route.access) {
         // No use case has seen it, so none has told the audit.

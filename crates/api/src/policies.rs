@@ -2,9 +2,10 @@
 
 use axum::response::Response;
 use http::StatusCode;
-use salus_service::{Policy, Saved};
+use salus_service::{Care, Policy, Saved};
 use serde_json::{Value, json};
 
+use crate::admin::body;
 use crate::call::Call;
 use crate::failure::Failure;
 use crate::health::json as answer;
@@ -40,6 +41,19 @@ pub(crate) async fn delete(call: &mut Call) -> Result<Response, Failure> {
     let name = call.param("id");
     call.service().delete_policy(&call.cx, name).await?;
     Ok(answer(StatusCode::OK, &json!({"deleted": true})))
+}
+
+/// `GET /admin/care`: how long relationships to patients last.
+pub(crate) async fn read_care(call: &mut Call) -> Result<Response, Failure> {
+    let care = call.service().read_care(&call.cx).await?;
+    Ok(answer(StatusCode::OK, &json!(care)))
+}
+
+/// `PUT /admin/care`; what is left out is as in a new project.
+pub(crate) async fn write_care(call: &mut Call) -> Result<Response, Failure> {
+    let care: Care = body(call).await?;
+    let care = call.service().write_care(&call.cx, care).await?;
+    Ok(answer(StatusCode::OK, &json!(care)))
 }
 
 fn view(policy: &Saved<Policy>) -> Value {

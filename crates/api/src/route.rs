@@ -117,7 +117,7 @@ macro_rules! routes {
 
 /// Every route.
 pub static ROUTES: &[Route] = {
-    use crate::{accounts, admin, auth, fhir, health, oauth, openapi, policies};
+    use crate::{accounts, admin, auth, break_glass, fhir, health, oauth, openapi, policies};
     routes! {
         GET    Root    "/"                              "home"              Public                  health::home;
         GET    Root    "/health/live"                   "health-live"       Public                  health::live;
@@ -152,6 +152,9 @@ pub static ROUTES: &[Route] = {
         POST   Project "/auth/me/password"              "account-password"  Token(AdminWrite)       accounts::change_password;
         GET    Project "/auth/me/sessions"              "account-sessions"  Token(AdminRead)        accounts::list_own_sessions;
         DELETE Project "/auth/me/sessions/{session}"    "account-session-end" Token(AdminWrite)     accounts::end_own_session;
+        POST   Project "/auth/break-glass"              "break-glass"       Token(BreakGlass)       break_glass::begin;
+        GET    Project "/auth/break-glass"              "break-glass-own"   Token(AdminRead)        break_glass::list_own;
+        DELETE Project "/auth/break-glass/{id}"         "break-glass-end"   Token(BreakGlass)       break_glass::end;
 
         GET    Project "/admin/users"                   "users-list"        Token(AdminRead)        accounts::list_users;
         POST   Project "/admin/users"                   "users-create"      Token(AdminWrite)       accounts::create_user;
@@ -185,6 +188,10 @@ pub static ROUTES: &[Route] = {
         GET    Project "/admin/policies/{id}"           "policies-read"     Token(AdminRead)        policies::read;
         PUT    Project "/admin/policies/{id}"           "policies-write"    Token(AdminWrite)       policies::write;
         DELETE Project "/admin/policies/{id}"           "policies-delete"   Token(AdminWrite)       policies::delete;
+        GET    Project "/admin/break-glass"             "break-glass-list"  Token(AdminRead)        break_glass::list;
+        POST   Project "/admin/break-glass/{id}/review" "break-glass-review" Token(AdminWrite)      break_glass::review;
+        GET    Project "/admin/care"                    "care-read"         Token(AdminRead)        policies::read_care;
+        PUT    Project "/admin/care"                    "care-write"        Token(AdminWrite)       policies::write_care;
         GET    Project "/admin/history"                 "history-read"      Token(AdminRead)        admin::read_history;
         PUT    Project "/admin/history"                 "history-write"     Token(AdminWrite)       admin::write_history;
 

@@ -17,6 +17,8 @@ pub mod compartment;
 mod condition;
 mod context;
 mod deed;
+mod fresh;
+mod labels;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -29,6 +31,8 @@ use salus_store::{Filter, Kind, Scope};
 pub use condition::{Bindings, Condition, Filled};
 pub use context::{BINARY, CONTEXT, CONTEXT_KIND, context_code};
 pub use deed::Deed;
+pub use fresh::Fresh;
+pub use labels::Label;
 pub use rules::{Rules, Statement};
 pub use written::{BYTES_MAX, Fault};
 

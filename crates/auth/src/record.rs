@@ -7,6 +7,8 @@
 
 mod assertion;
 mod authorization;
+mod break_glass;
+mod care;
 mod client;
 mod code;
 mod cors;
@@ -31,6 +33,8 @@ use serde::{Deserialize, Serialize};
 
 pub use assertion::Assertion;
 pub use authorization::{Authorization, Refresh};
+pub use break_glass::{BreakGlass, Reason, ReasonCode, Review, ReviewOutcome};
+pub use care::Care;
 pub use client::{AuthMethod, Client, GrantType, Registration};
 pub use code::{Agreed, Code};
 pub use cors::Cors;
@@ -39,7 +43,7 @@ pub use history::{History, Purged};
 pub use identity::{Identity, LockOut, SignUp};
 pub use index::{Goal, Index, Step};
 pub use launch::{LAUNCH_LIFETIME_MS, Launch, LaunchContext, LaunchedWith};
-pub use policy::{Effect, Party, Policy, Rule, Verb};
+pub use policy::{Effect, Party, Policy, Relationship, Rule, Verb};
 pub use project::Project;
 pub use session::{Owner, Session, Through};
 pub use setup::SetupLink;

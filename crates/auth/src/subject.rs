@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use salus_store::{Filter, Kind, Scope};
 use serde::{Deserialize, Serialize};
 
-use crate::policy::{BINARY, Bindings, Deed, Rules};
+use crate::policy::{BINARY, Bindings, Deed, Fresh, Rules};
 use crate::record::{Client, Membership, Profile, User};
 use crate::{Level, Limit, Scopes};
 
@@ -26,6 +26,10 @@ pub struct Subject {
     binaries: [OnceLock<Option<Arc<Filter>>>; Deed::ALL.len()],
     /// What a client that acts for it was given.
     limit: Option<Arc<Limit>>,
+    /// Whether what its rules were made of still holds; nothing is that it does.
+    fresh: Option<Arc<Fresh>>,
+    /// Until when it has broken the glass for some patient, if it has.
+    emergency_until_ms: Option<i64>,
 }
 
 /// What kind of subject.
@@ -76,6 +80,8 @@ impl Subject {
             rules: None,
             binaries: Default::default(),
             limit: None,
+            fresh: None,
+            emergency_until_ms: None,
         }
     }
 
@@ -92,6 +98,8 @@ impl Subject {
             rules: None,
             binaries: Default::default(),
             limit: None,
+            fresh: None,
+            emergency_until_ms: None,
         }
     }
 
@@ -121,6 +129,8 @@ impl Subject {
             rules: None,
             binaries: Default::default(),
             limit: None,
+            fresh: None,
+            emergency_until_ms: None,
         }
     }
 
@@ -138,6 +148,8 @@ impl Subject {
             rules: None,
             binaries: Default::default(),
             limit: None,
+            fresh: None,
+            emergency_until_ms: None,
         }
     }
 
@@ -187,6 +199,33 @@ impl Subject {
         self.binaries = Default::default();
         self.limit = Some(limit);
         self
+    }
+
+    /// The same one, as long as what its rules were made of holds.
+    #[must_use]
+    pub fn while_fresh(mut self, fresh: Arc<Fresh>) -> Self {
+        self.fresh = Some(fresh);
+        self
+    }
+
+    /// The same one, who has broken the glass for some patient.
+    #[must_use]
+    pub fn in_emergency(mut self, until_ms: i64) -> Self {
+        self.emergency_until_ms = Some(until_ms);
+        self
+    }
+
+    /// Until when the glass is broken, if it is at a time.
+    #[must_use]
+    pub fn emergency(&self, now_ms: i64) -> Option<i64> {
+        self.emergency_until_ms
+            .filter(|until_ms| now_ms < *until_ms)
+    }
+
+    /// Whether what its rules were made of holds at a time.
+    #[must_use]
+    pub fn is_fresh(&self, now_ms: i64) -> bool {
+        self.fresh.as_ref().is_none_or(|fresh| fresh.holds(now_ms))
     }
 
     /// What a client that acts for it was given, if one does.

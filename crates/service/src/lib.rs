@@ -26,13 +26,15 @@ mod time;
 
 use std::sync::Arc;
 
+pub use time::instant;
+
 use salus_auth::Action;
 pub use salus_auth::Secret;
 pub use salus_auth::Subject;
 pub use salus_auth::jwk::Jwks;
 pub use salus_auth::record::{
-    AuthMethod, Cors, Email, GrantType, History, Identity, LaunchContext, LaunchedWith, LockOut,
-    Policy, Purged, Saved, SignUp, Status, Theme,
+    AuthMethod, BreakGlass, Care, Cors, Email, GrantType, History, Identity, LaunchContext,
+    LaunchedWith, LockOut, Policy, Purged, Reason, ReviewOutcome, Saved, SignUp, Status, Theme,
 };
 use salus_crypto::SecretKey;
 use salus_fhir::json;
@@ -76,6 +78,8 @@ pub struct Service {
     pub(crate) guesses: accounts::Guesses,
     pub(crate) parameters: parameters::Sets,
     pub(crate) policies: policy::Policies,
+    pub(crate) cares: policy::Cares,
+    pub(crate) relations: Arc<policy::relations::Relations>,
     pub(crate) sessions: sessions::Sessions,
     pub(crate) keys: oauth::Keys,
     pub(crate) bundles: fhir::room::Room,
@@ -110,9 +114,11 @@ impl Service {
         cors.load(&*store, Scope::SYSTEM).await?;
         let identities = accounts::Identities::default();
         identities.load(&*store, Scope::SYSTEM).await?;
+        let cares = policy::Cares::default();
         for (scope, revision) in &projects.found {
             cors.load(&*store, *scope).await?;
             identities.load(&*store, *scope).await?;
+            cares.load(&*store, *scope).await?;
             parameters.insert(parameters::open(&*store, *scope, *revision).await?);
         }
         let service = Self {
@@ -128,6 +134,8 @@ impl Service {
             guesses: accounts::Guesses::default(),
             parameters,
             policies: policy::Policies::default(),
+            cares,
+            relations: Arc::default(),
             sessions: sessions::Sessions::new(),
             keys: oauth::Keys::default(),
             bundles: fhir::room::Room::new(),

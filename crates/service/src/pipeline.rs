@@ -26,6 +26,7 @@ use crate::fhir::contained::Container;
 use crate::fhir::stored::Stored;
 use crate::fhir::types::ResourceType;
 use crate::parameters::DEFINITIONS;
+use crate::policy::relations::touch;
 
 /// What a refused caller is told, whatever the reason.
 pub(crate) const FORBIDDEN: &str = "you may not do this here";
@@ -309,12 +310,16 @@ impl Service {
             puts.push(write.put);
             puts.extend(write.contained);
         }
+        // Who has read what this changes of the relationships to patients reads
+        // it anew when this is done.
+        let touched = touch(&self.relations, cx.scope, &puts);
+        let held = Arc::new((Arc::clone(&cx.parameters), touched));
         let batch = Batch {
             preconditions,
             audit: vec![entry.seal()],
             // Whoever changes the set waits until this is done, and nobody
             // says before that all was written until then.
-            held: Some(Held::new(Arc::clone(&cx.parameters)).and(Arc::clone(&cx.era))),
+            held: Some(Held::new(held).and(Arc::clone(&cx.era))),
             ..Batch::of(cx.scope, cx.now_ms, puts)
         };
         let defines = batch.puts.iter().any(|put| put.kind == DEFINITIONS);

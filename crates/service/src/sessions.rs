@@ -91,7 +91,9 @@ impl Service {
             return Ok(None);
         };
         let known = self.sessions.seen(token.session_id());
-        let known = known.filter(|seen| seen.is_meant(|| self.parameters(token.scope())));
+        let known = known.filter(|seen| {
+            seen.subject.is_fresh(cx.now_ms) && seen.is_meant(|| self.parameters(token.scope()))
+        });
         let seen = match known {
             Some(seen) => seen,
             None => match self.see(&token, cx.now_ms).await? {
@@ -183,7 +185,7 @@ impl Service {
             Err(salus_auth::Error::Refused(_)) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let subject = self.under_policies(subject).await?;
+        let subject = self.under_policies(subject, now_ms).await?;
         match &session.through {
             Some(through) => self.through(subject, through).await,
             None => Ok(Some(subject)),

@@ -1,7 +1,8 @@
 //! Times as FHIR writes them.
 
 /// An instant with milliseconds, in UTC: `2026-11-22T08:30:00.123Z`.
-pub(crate) fn instant(time_ms: i64) -> String {
+#[must_use]
+pub fn instant(time_ms: i64) -> String {
     let time = jiff::Timestamp::from_millisecond(time_ms).unwrap_or_default();
     format!("{time:.3}")
 }

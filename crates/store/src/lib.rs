@@ -24,6 +24,7 @@ mod place;
 mod plan;
 mod query;
 mod record;
+mod references;
 mod row;
 mod stored;
 mod text;
@@ -47,6 +48,7 @@ pub use query::{
     AuditQuery, Comparison, Filter, Found, History, HistoryOf, Hit, Position, Query, Sort, Test,
 };
 pub use record::{AuditRecord, Change, Content, Record, Superseded, SupersededVersion};
+pub use references::References;
 pub use row::{Row, Value, ValueRef};
 pub use stored::{Components, Rows};
 pub use text::{PREFIX_IMPACT, Piece, Relevance, TextTest, Wanted};

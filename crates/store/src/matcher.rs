@@ -196,6 +196,7 @@ impl Test {
             (Self::Reference { kind, id }, ValueRef::Reference { kind: k, id: i }) => {
                 kind.is_none_or(|kind| kind == k) && **id == *i
             }
+            (Self::References(set), ValueRef::Reference { kind, id }) => set.contains(kind, id),
             (Self::UriIs(asked), ValueRef::Uri(uri)) => **asked == *uri,
             (Self::UriBelow(asked), ValueRef::Uri(uri)) => is_below(uri, asked),
             (Self::UriAbove(asked), ValueRef::Uri(uri)) => is_below(asked, uri),
@@ -221,6 +222,7 @@ impl Test {
                 | Self::Number(..)
                 | Self::Quantity { .. }
                 | Self::Reference { .. }
+                | Self::References(_)
                 | Self::UriIs(_)
                 | Self::UriBelow(_)
                 | Self::UriAbove(_)
@@ -246,7 +248,9 @@ impl Test {
             Self::Date(..) => matches!(value, ValueRef::Date { .. }),
             Self::Number(..) => matches!(value, ValueRef::Number(_)),
             Self::Quantity { .. } => matches!(value, ValueRef::Quantity { .. }),
-            Self::Reference { .. } => matches!(value, ValueRef::Reference { .. }),
+            Self::Reference { .. } | Self::References(_) => {
+                matches!(value, ValueRef::Reference { .. })
+            }
             Self::UriIs(_) | Self::UriBelow(_) | Self::UriAbove(_) => {
                 matches!(value, ValueRef::Uri(_))
             }

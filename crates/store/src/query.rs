@@ -1,7 +1,9 @@
 //! Queries: what to find, said once, understood by every engine.
 
 use crate::ordered::Decimal;
-use crate::{Error, Kind, Param, Place, Record, Relevance, Row, Seq, TextTest, Tokens, Wanted};
+use crate::{
+    Error, Kind, Param, Place, Record, References, Relevance, Row, Seq, TextTest, Tokens, Wanted,
+};
 
 /// A search over the current records of one kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,6 +120,8 @@ pub enum Test {
         /// The id pointed to.
         id: Box<str>,
     },
+    /// A reference that is one of these.
+    References(References),
     /// The URI is this.
     UriIs(Box<str>),
     /// The URI is this or below it in the hierarchy of paths, and behind a `|`

@@ -30,6 +30,10 @@ pub(super) fn body(route: &Route) -> Option<Value> {
         "users-change" => Some(json!({"name": "Example"})),
         "groups-create" | "groups-change" => Some(json!({"name": "Example", "roles": ["nurse"]})),
         "identity-write" => Some(json!({"sign_up": "closed", "idle_minutes": 60})),
+        "break-glass" => Some(json!({"patient": "example",
+            "reason": {"code": "ETREAT", "text": "found unconscious in the lobby"}})),
+        "break-glass-review" => Some(json!({"outcome": "justified"})),
+        "care-write" => Some(json!({"encounter_grace_hours": 24})),
         "projects-create" => Some(json!({"slug": "example", "name": "Example"})),
         "clients-create" => {
             Some(json!({"id": "example", "name": "Example", "scopes": "system/Patient.rs"}))

@@ -215,6 +215,36 @@ fn object(name: &str) -> Value {
             }),
         ),
         "identity-write" => of(&["sign_up"], identity()),
+        "break-glass" => of(
+            &["patient", "reason"],
+            json!({
+                "patient": text,
+                "reason": {
+                    "type": "object",
+                    "required": ["code", "text"],
+                    "properties": {
+                        "code": {"enum": ["ETREAT", "THREAT", "TREAT"]},
+                        "text": {"type": "string", "minLength": 10, "maxLength": 1000},
+                    },
+                },
+                "part_2": {"type": ["string", "null"], "minLength": 10, "maxLength": 1000},
+            }),
+        ),
+        "break-glass-review" => of(
+            &["outcome"],
+            json!({
+                "outcome": {"enum": ["justified", "unjustified", "escalated"]},
+                "text": {"type": "string", "maxLength": 1000},
+            }),
+        ),
+        "care-write" => of(
+            &[],
+            json!({
+                "encounter_grace_hours": {"type": "integer", "minimum": 0, "maximum": 8784},
+                "proxy_until_age": {"type": "integer", "minimum": 0, "maximum": 30},
+                "break_glass_minutes": {"type": "integer", "minimum": 1, "maximum": 1440},
+            }),
+        ),
         "projects-create" => of(&["slug", "name"], json!({"slug": text, "name": text})),
         "clients-create" => of(
             &["name", "scopes"],
@@ -353,6 +383,11 @@ fn rule() -> Value {
             "actions": {"type": "array", "minItems": 1, "maxItems": 200, "items": {"enum": actions}},
             "kinds": list,
             "condition": text,
+            "relationship": {"enum": [
+                "care-team", "encounter", "general-practitioner", "proxy", "break-glass",
+            ]},
+            "labels": list,
+            "exceptLabels": list,
         },
         "additionalProperties": false,
     })

@@ -6,7 +6,7 @@
 //! by it is what the definition means.
 
 use salus_fhir::definitions;
-use salus_store::{Filter, Kind, Param, Test};
+use salus_store::{Filter, Kind, Param, References, Test};
 
 /// The resources of a type that are in the compartment of one of these
 /// patients; `None` if resources of the type never are.
@@ -19,20 +19,29 @@ pub fn of_patients<S: AsRef<str>>(ty: &str, patients: &[S]) -> Option<Filter> {
 #[must_use]
 pub fn of<S: AsRef<str>>(name: &str, ty: &str, ids: &[S]) -> Option<Filter> {
     let ids: Vec<Box<str>> = ids.iter().map(|id| id.as_ref().into()).collect();
-    let kind = Some(Kind::named(name));
-    let mut any = Vec::new();
-    for param in params(name, ty) {
-        any.extend(ids.iter().cloned().map(|id| {
-            let test = Test::Reference { kind, id };
-            Filter::Value(param, test)
-        }));
-    }
+    of_set(name, ty, &References::of(Kind::named(name), ids))
+}
+
+/// The same of a set, which what it gives shares.
+#[must_use]
+pub fn of_set(name: &str, ty: &str, ids: &References) -> Option<Filter> {
+    let test = match ids.ids() {
+        [] => None,
+        [id] => Some(Test::Reference {
+            kind: Some(ids.kind()),
+            id: id.clone(),
+        }),
+        _ => Some(Test::References(ids.clone())),
+    };
+    let params = params(name, ty);
+    let tests = params.filter_map(|param| Some(Filter::Value(param, test.clone()?)));
+    let mut any: Vec<Filter> = tests.collect();
     let own = ty == name;
-    if !own && params(name, ty).next().is_none() {
+    if !own && self::params(name, ty).next().is_none() {
         return None;
     }
-    if own {
-        any.insert(0, Filter::Ids(ids));
+    if own && test.is_some() {
+        any.insert(0, Filter::Ids(ids.ids().to_vec()));
     }
     Some(match any.len() {
         0 => Filter::Nothing,
@@ -63,9 +72,12 @@ mod tests {
     fn what_refers_to_a_patient_is_in_their_compartment() {
         let any = Filter::Any(vec![refers("subject", "1"), refers("performer", "1")]);
         assert_eq!(of_patients("Observation", &["1"]), Some(any));
-        let both = ["subject", "performer"];
-        let both = both.map(|param| ["1", "2"].map(|id| refers(param, id)));
-        let any = Filter::Any(both.concat());
+        let set = References::of(Kind::named("Patient"), vec!["1".into(), "2".into()]);
+        let both = ["subject", "performer"].map(|param| {
+            let test = Test::References(set.clone());
+            Filter::Value(Param::named("Observation", param), test)
+        });
+        let any = Filter::Any(both.into());
         assert_eq!(of_patients("Observation", &["1", "2"]), Some(any));
     }
 

@@ -8,7 +8,8 @@ use salus_fhir::definitions;
 use serde_json::{Map, Value};
 
 use super::condition::{Bindings, Condition};
-use crate::record::{Effect, Party, Policy, Rule, Verb};
+use super::labels::Label;
+use crate::record::{Effect, Party, Policy, Relationship, Rule, Verb};
 
 /// Bytes of a policy at most.
 pub const BYTES_MAX: usize = 256 * 1024;
@@ -25,6 +26,9 @@ const FAULTS_MAX: usize = 50;
 
 const SUBJECT: &str = "must be user:ID, group:ID, role:NAME, client:ID or everyone";
 const ACTION: &str = "must be *, read, search, history, create, update, patch or delete";
+const RELATIONSHIP: &str =
+    "must be care-team, encounter, general-practitioner, proxy or break-glass";
+const LABEL: &str = "must be a code of sensitivity or confidentiality, as PSY or R, or SYSTEM|CODE";
 const KIND: &str = "must be a FHIR R4 resource type or *";
 
 /// What is wrong with a policy, and where.
@@ -117,7 +121,17 @@ impl Reading {
     }
 
     fn rule(&mut self, value: &Value, place: &str) -> Option<Rule> {
-        let known = ["id", "effect", "subjects", "actions", "kinds", "condition"];
+        let known = [
+            "id",
+            "effect",
+            "subjects",
+            "actions",
+            "kinds",
+            "condition",
+            "relationship",
+            "labels",
+            "exceptLabels",
+        ];
         let members = self.members(value, place, &known)?;
         let id = members.get("id").and_then(Value::as_str);
         let id = id.filter(|id| Policy::is_name(id)).map(str::to_owned);
@@ -140,6 +154,9 @@ impl Reading {
             known.then(|| kind.to_owned())
         });
         let condition = self.condition(members.get("condition"), place, &kinds);
+        let relationship = self.relationship(members.get("relationship"), place);
+        let labels = self.labels((members, place, "labels"));
+        let except_labels = self.labels((members, place, "exceptLabels"));
         Some(Rule {
             id: id?,
             effect: effect?,
@@ -147,7 +164,25 @@ impl Reading {
             actions,
             kinds,
             condition,
+            relationship,
+            labels,
+            except_labels,
         })
+    }
+
+    fn relationship(&mut self, value: Option<&Value>, place: &str) -> Option<Relationship> {
+        let found = value?.as_str().and_then(Relationship::named);
+        if found.is_none() {
+            self.fault(&format!("{place}.relationship"), RELATIONSHIP);
+        }
+        found
+    }
+
+    fn labels(&mut self, (members, place, name): (&Map<String, Value>, &str, &str)) -> Vec<Label> {
+        match members.contains_key(name) {
+            true => self.list((members, place, name), LABEL, Label::parse),
+            false => Vec::new(),
+        }
     }
 
     fn condition(

@@ -8,7 +8,7 @@ use salus_store::Row;
 use serde::{Deserialize, Serialize};
 
 use super::SystemRecord;
-use crate::policy::Deed;
+use crate::policy::{Deed, Label};
 
 /// Rules that are written and changed together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +40,32 @@ pub struct Rule {
     /// `Patient/ID/*` for a compartment, with or without a search behind it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub condition: Option<String>,
+    /// Only records of patients to whom the user stands so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relationship: Option<Relationship>,
+    /// Only records with one of these labels in `meta.security`, or one that
+    /// they include.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<Label>,
+    /// Only records with none of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except_labels: Vec<Label>,
+}
+
+/// How a user stands to patients, as records say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Relationship {
+    /// A participant of an active care team.
+    CareTeam,
+    /// A participant of an encounter, while it lasts and a little longer.
+    Encounter,
+    /// Named by the patient as general practitioner.
+    GeneralPractitioner,
+    /// A related person who acts for the patient: a parent, until the child is of age.
+    Proxy,
+    /// Who has broken the glass for the patient.
+    BreakGlass,
 }
 
 /// What a rule does.
@@ -76,6 +102,35 @@ pub enum Verb {
     Any,
     /// This.
     Deed(Deed),
+}
+
+impl Relationship {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::CareTeam,
+        Self::Encounter,
+        Self::GeneralPractitioner,
+        Self::Proxy,
+        Self::BreakGlass,
+    ];
+
+    /// Its name in rules.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CareTeam => "care-team",
+            Self::Encounter => "encounter",
+            Self::GeneralPractitioner => "general-practitioner",
+            Self::Proxy => "proxy",
+            Self::BreakGlass => "break-glass",
+        }
+    }
+
+    /// The one of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.name() == name)
+    }
 }
 
 impl SystemRecord for Policy {

@@ -40,6 +40,7 @@ mod patch;
 mod phi;
 mod projects;
 mod purge;
+mod relations;
 mod rest;
 mod routes;
 mod search;

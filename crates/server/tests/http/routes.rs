@@ -88,6 +88,12 @@ fn request(project: &Project, route: &Route) -> Request {
             request.body(json!({"name": "Made"}).to_string())
         }
         "identity-write" => request.body(json!({"sign_up": "closed"}).to_string()),
+        "break-glass" => {
+            let reason = json!({"code": "ETREAT", "text": "found in the lobby"});
+            request.body(json!({"patient": "victim", "reason": reason}).to_string())
+        }
+        "break-glass-review" => request.body(json!({"outcome": "justified"}).to_string()),
+        "care-write" => request.body(json!({}).to_string()),
         "account-password" => {
             request.body(json!({"old": "none", "new": "an unlikely answer"}).to_string())
         }

@@ -156,7 +156,7 @@ impl Service {
     }
 
     /// The one who asks, where their record is.
-    async fn own(
+    pub(crate) async fn own(
         &self,
         cx: &Context,
         what: What,

@@ -59,10 +59,15 @@ pub enum What {
     Operation = 16,
     /// `patch`
     Patch = 17,
+    /// The glass was broken for a patient, or mended.
+    BreakGlass = 18,
 }
 
+/// In front of the rule that allowed what was done while the glass was broken.
+pub(super) const EMERGENCY: &str = "break-glass: ";
+
 impl What {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Read,
         Self::Vread,
         Self::HistoryInstance,
@@ -80,6 +85,7 @@ impl What {
         Self::Unauthenticated,
         Self::Operation,
         Self::Patch,
+        Self::BreakGlass,
     ];
 
     fn from_number(number: u8) -> Option<Self> {
@@ -139,11 +145,15 @@ impl Entry {
     /// An entry for what `cx` asked, about nothing yet.
     #[must_use]
     pub fn new(cx: &Context, what: What, outcome: Outcome, rule: &str) -> Self {
+        let rule = match cx.subject.emergency(cx.now_ms) {
+            Some(_) => format!("{EMERGENCY}{rule}").into(),
+            None => rule.into(),
+        };
         Self {
             what,
             outcome,
             agent: cx.subject.label().into(),
-            rule: rule.into(),
+            rule,
             request_id: cx.request_id,
             remote: cx.remote,
             ty: "".into(),

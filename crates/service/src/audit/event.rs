@@ -6,12 +6,13 @@ use base64ct::{Base64, Encoding};
 use salus_fhir::json::write::string;
 use salus_store::{AuditRecord, Seq};
 
-use super::entry::{Entity, Entry, What};
+use super::entry::{EMERGENCY, Entity, Entry, What};
 
 const TYPES: &str = "http://terminology.hl7.org/CodeSystem/audit-event-type";
 const INTERACTIONS: &str = "http://hl7.org/fhir/restful-interaction";
 const DICOM: &str = "http://dicom.nema.org/resources/ontology/DCM";
 const OBJECT_TYPES: &str = "http://terminology.hl7.org/CodeSystem/audit-entity-type";
+const REASONS: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
 const BALP_ENTITIES: &str = "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType";
 
 /// The id of an entry as a resource.
@@ -47,7 +48,13 @@ pub(super) fn text(record: &AuditRecord, entry: &Entry) -> String {
     out.push_str(&recorded);
     out.push_str(r#"","outcome":""#);
     out.push_str(&(entry.outcome as u8).to_string());
-    out.push_str(r#"","agent":["#);
+    out.push('"');
+    if entry.what == What::BreakGlass || entry.rule.starts_with(EMERGENCY) {
+        out.push_str(r#","purposeOfEvent":[{"coding":["#);
+        coding(&mut out, REASONS, "BTG");
+        out.push_str("]}]");
+    }
+    out.push_str(r#","agent":["#);
     agent(&mut out, entry);
     out.push_str(r#"],"source":{"observer":{"display":"Salus"},"type":[{"system":"http://terminology.hl7.org/CodeSystem/security-source-type","code":"4"}]},"entity":["#);
     request_entity(&mut out, entry);
@@ -83,6 +90,8 @@ fn codes(what: What) -> (&'static str, &'static str, Option<&'static str>) {
         // DICOM 110114: User Authentication; 110100: Application Activity.
         What::SignIn | What::Unauthenticated => (DICOM, "110114", None),
         What::AdminRead | What::AdminWrite => (DICOM, "110100", None),
+        // 110113: Security Alert.
+        What::BreakGlass => (DICOM, "110113", None),
     }
 }
 
@@ -103,6 +112,7 @@ fn action(what: What) -> &'static str {
         | What::Batch
         | What::SignIn
         | What::Unauthenticated
+        | What::BreakGlass
         | What::Operation => "E",
     }
 }
@@ -207,7 +217,7 @@ mod tests {
             what: What::Search,
             outcome: Outcome::Refused,
             agent: "Client/a".into(),
-            rule: "default deny".into(),
+            rule: "break-glass: default deny".into(),
             request_id: RequestId(1),
             remote: Some(IpAddr::from([127, 0, 0, 1])),
             ty: "Patient".into(),

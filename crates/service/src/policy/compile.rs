@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use salus_auth::policy::{Bindings, Deed, Fault, Rules, Statement};
-use salus_auth::record::{Effect, Party, Policy, Rule, Saved, Verb};
+use salus_auth::policy::{Bindings, Deed, Fault, Label, Rules, Statement};
+use salus_auth::record::{Effect, Party, Policy, Relationship, Rule, Saved, Verb};
 use salus_auth::{Subject, Who};
 use salus_store::Filter;
 
 use super::condition::meaning;
+use super::relations::Patients;
 use crate::context::Context;
 use crate::fhir::types::ResourceType;
 
@@ -21,6 +22,7 @@ pub(super) fn rules(
     cx: &Context,
     policies: &[Saved<Policy>],
     subject: &Subject,
+    patients: &Patients,
 ) -> Option<Arc<Rules>> {
     let is_user = match subject.who() {
         Who::User => true,
@@ -35,7 +37,8 @@ pub(super) fn rules(
             let counts = is_user || rule.effect == Effect::Deny;
             if counts && rule.subjects.iter().any(|party| is(subject, party)) {
                 let name = format!("{}/{}", policy.id, rule.id);
-                state(cx, rule, &name.into(), &bindings, &mut statements);
+                let to = (&bindings, patients);
+                state(cx, rule, &name.into(), to, &mut statements);
             }
         }
     }
@@ -44,6 +47,30 @@ pub(super) fn rules(
         (false, true) => None,
         (false, false) => Some(Rules::unless(SCOPES, &statements).into()),
     }
+}
+
+/// The relationships that rules about somebody name.
+pub(super) fn relationships(policies: &[Saved<Policy>], subject: &Subject) -> Vec<Relationship> {
+    if subject.who() != Who::User {
+        return Vec::new();
+    }
+    let rules = policies.iter().flat_map(|policy| &policy.value.rules);
+    let about = rules.filter(|rule| rule.subjects.iter().any(|party| is(subject, party)));
+    let mut named: Vec<Relationship> = about.filter_map(|rule| rule.relationship).collect();
+    named.sort_unstable();
+    named.dedup();
+    named
+}
+
+/// Whether some rule says what somebody may do who has broken the glass.
+pub(super) fn may_break_glass(policies: &[Saved<Policy>], subject: &Subject) -> bool {
+    let mut rules = policies.iter().flat_map(|policy| &policy.value.rules);
+    subject.who() == Who::User
+        && rules.any(|rule| {
+            let opens = rule.relationship == Some(Relationship::BreakGlass);
+            let is_meant = rule.subjects.iter().any(|party| is(subject, party));
+            opens && rule.effect == Effect::Allow && is_meant
+        })
 }
 
 /// What is wrong with the conditions of a policy, as the project understands them.
@@ -92,11 +119,14 @@ fn state(
     cx: &Context,
     rule: &Rule,
     name: &Arc<str>,
-    bindings: &Bindings,
+    (bindings, patients): (&Bindings, &Patients),
     statements: &mut Vec<Statement>,
 ) {
     let deeds = deeds(rule);
     for ty in types(rule) {
+        let Some(narrowed) = narrowed(rule, ty, patients) else {
+            continue;
+        };
         let filter = match rule.condition.as_deref() {
             None => Filter::Everything,
             Some(text) => match (meaning(cx, ty, text, bindings), rule.effect) {
@@ -112,8 +142,44 @@ fn state(
             effect: rule.effect,
             kind: ty.kind,
             deeds: deeds.clone(),
-            filter,
+            filter: all(narrowed, filter),
         });
+    }
+}
+
+/// What a rule says of records beside its condition: whose they are and how
+/// they are labelled. `None`: those of the type are of no patient.
+fn narrowed(rule: &Rule, ty: ResourceType, patients: &Patients) -> Option<Vec<Filter>> {
+    let mut parts = Vec::new();
+    if let Some(relationship) = rule.relationship {
+        let records = patients.records(relationship, ty.name)?;
+        parts.push(match (records, rule.effect) {
+            // Who has no patient just now finds nothing, and may look for it.
+            (Filter::Nothing, Effect::Allow) => Filter::Ids(Vec::new()),
+            (records, _) => records,
+        });
+    }
+    if !rule.labels.is_empty() {
+        parts.push(Label::any_of(ty.name, &rule.labels));
+    }
+    if !rule.except_labels.is_empty() {
+        let labelled = Label::any_of(ty.name, &rule.except_labels);
+        parts.push(Filter::Not(labelled.into()));
+    }
+    Some(parts)
+}
+
+fn all(mut parts: Vec<Filter>, condition: Filter) -> Filter {
+    if parts.contains(&Filter::Nothing) {
+        return Filter::Nothing;
+    }
+    if condition != Filter::Everything {
+        parts.push(condition);
+    }
+    match parts.len() {
+        0 => Filter::Everything,
+        1 => parts.remove(0),
+        _ => Filter::All(parts),
     }
 }
 

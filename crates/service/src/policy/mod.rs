@@ -4,8 +4,11 @@
 //! A change ends no session but has each one read anew, so that the next
 //! request is decided by what the policies say then.
 
+mod break_glass;
+mod care;
 mod compile;
 mod condition;
+pub(crate) mod relations;
 pub(crate) mod scopes;
 #[cfg(test)]
 mod tests;
@@ -28,6 +31,9 @@ use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::pipeline::Write;
 use crate::projects::all;
+
+pub use break_glass::NewBreakGlass;
+pub(crate) use care::Cares;
 
 /// Policies of a project at most.
 const POLICIES_MAX: usize = 100;
@@ -80,21 +86,25 @@ impl Service {
     pub(crate) async fn under_policies(
         &self,
         subject: Arc<Subject>,
+        now_ms: i64,
     ) -> Result<Arc<Subject>, Error> {
         let scope = subject.home();
         let policies = self.policies.of(&*self.store, scope).await?;
         let cx = self.operator_context(scope);
-        let rules = compile::rules(&cx, &policies, &subject);
+        let wanted = compile::relationships(&policies, &subject);
+        let (patients, fresh) = self.patients(&subject, &wanted, now_ms).await?;
+        let rules = compile::rules(&cx, &policies, &subject, &patients);
         let own = subject.scopes().filter(|scopes| scopes.are_narrowed());
         let own = own.map(|own| scopes::rules(&cx, own, None));
-        Ok(match (rules, own) {
-            (None, None) => subject,
-            (rules, own) => {
-                let all = rules.into_iter().chain(own.map(Arc::new));
-                let subject = Arc::unwrap_or_clone(subject);
-                Arc::new(all.fold(subject, Subject::under))
-            }
-        })
+        let all = rules.into_iter().chain(own.map(Arc::new));
+        let mut subject = all.fold(Arc::unwrap_or_clone(subject), Subject::under);
+        if let Some(fresh) = fresh {
+            subject = subject.while_fresh(fresh);
+        }
+        if let Some(until_ms) = patients.emergency_until_ms() {
+            subject = subject.in_emergency(until_ms);
+        }
+        Ok(Arc::new(subject))
     }
 
     /// The policies of a project, by name.

@@ -78,7 +78,12 @@ impl World {
     }
 
     async fn as_one(&self, subject: Subject) -> Context {
-        let subject = self.0.service.under_policies(subject.into()).await.unwrap();
+        let subject = self
+            .0
+            .service
+            .under_policies(subject.into(), NOW_MS)
+            .await
+            .unwrap();
         Context {
             subject,
             ..context(Subject::anonymous(), SCOPE, NOW_MS)

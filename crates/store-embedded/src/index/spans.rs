@@ -1,6 +1,8 @@
 //! Where in the index the records lie that pass a test.
 
-use salus_store::{Comparison, Kind, Param, Place, Scope, Test, Tokens, ValueRef, ordered};
+use salus_store::{
+    Comparison, Kind, Param, Place, References, Scope, Test, Tokens, ValueRef, ordered,
+};
 
 use super::values::{LONG_MS, cut, is_long, put_number, put_reference_id, put_text};
 use super::{
@@ -10,6 +12,8 @@ use crate::keys;
 
 /// More tokens than these are compared with the index before each has a span.
 pub(crate) const SPANS_MAX: usize = 64;
+/// References to more records than these are left to the rows.
+pub(crate) const REFERENCES_MAX: usize = 1024;
 
 /// Where the records lie whose value passes a test.
 #[derive(Clone, Debug)]
@@ -145,6 +149,7 @@ impl Index {
                 several(vec![numbers(tagged(QUANTITY), *comparison, bounds)], false)
             }
             Test::Reference { kind, id } => reference(tagged(REFERENCE), *kind, id),
+            Test::References(set) => references(&tagged(REFERENCE), set),
             Test::UriIs(uri) => {
                 let mut key = tagged(URI);
                 let whole = put_text(&mut key, uri);
@@ -234,6 +239,7 @@ impl Index {
             | Test::Number(..)
             | Test::Quantity { .. }
             | Test::Reference { .. }
+            | Test::References(_)
             | Test::UriBelow(_)
             | Test::UriAbove(_)
             | Test::Composite(_)
@@ -377,6 +383,16 @@ fn reference(mut key: Vec<u8>, kind: Option<Kind>, id: &str) -> Access {
             ..several(vec![prefix(&key)], whole)
         },
     }
+}
+
+/// A span for each; too many are left to the rows.
+fn references(tagged: &[u8], set: &References) -> Access {
+    if set.ids().len() > REFERENCES_MAX {
+        return several(vec![prefix(tagged)], false);
+    }
+    let each = set.ids().iter();
+    let each = each.map(|id| reference(tagged.to_vec(), Some(set.kind()), id));
+    Access::any(each.collect())
 }
 
 fn numbers(tagged: Vec<u8>, comparison: Comparison, (from, to): (&[u8], &[u8])) -> Span {

@@ -2,8 +2,8 @@
 
 use super::data::*;
 use crate::{
-    Comparison, Filter, Kind, Param, Piece, Place, Relevance, Row, Sort, Test, TextTest, Tokens,
-    Value, Wanted, Word, Words,
+    Comparison, Filter, Kind, Param, Piece, Place, References, Relevance, Row, Sort, Test,
+    TextTest, Tokens, Value, Wanted, Word, Words,
 };
 
 /// A generator of numbers (SplitMix64), and of the small things made from them.
@@ -258,6 +258,7 @@ impl Choice {
                     code: self.maybe_text(),
                 }
             }
+            5 if self.one_in(4) => Test::References(self.references()),
             5 => Test::Reference {
                 kind: self.one_in(2).then(|| *self.of(&KINDS)),
                 id: self.id(),
@@ -340,6 +341,14 @@ impl Choice {
             tokens.extend(more.collect::<Vec<_>>());
         }
         Tokens::of(tokens.iter().map(|(system, code)| (&**system, &**code)))
+    }
+
+    fn references(&mut self) -> References {
+        let mut ids = self.some(5, Self::id);
+        if self.one_in(4) {
+            ids.extend((0..2_000).map(|at| Box::from(format!("m{at}"))));
+        }
+        References::of(*self.of(&KINDS), ids)
     }
 
     fn maybe_text(&mut self) -> Option<Box<str>> {

@@ -10,7 +10,7 @@ use crate::{Filter, Sort, Test};
 #[derive(Default)]
 struct Seen(BTreeMap<&'static str, u64>);
 
-const FORMS: [&str; 40] = [
+const FORMS: [&str; 41] = [
     // Filters.
     "everything",
     "nothing",
@@ -37,6 +37,7 @@ const FORMS: [&str; 40] = [
     "a number",
     "a quantity",
     "a reference",
+    "references",
     "uri is",
     "uri below",
     "uri above",
@@ -119,6 +120,7 @@ impl Seen {
             Test::Number(..) => "a number",
             Test::Quantity { .. } => "a quantity",
             Test::Reference { .. } => "a reference",
+            Test::References(_) => "references",
             Test::UriIs(_) => "uri is",
             Test::UriBelow(_) => "uri below",
             Test::UriAbove(_) => "uri above",

@@ -2,7 +2,7 @@
 
 use super::data::*;
 use super::{Subject, View};
-use crate::{Comparison, Filter, Kind, Param, Place, Query, Test, Tokens, Value};
+use crate::{Comparison, Filter, Kind, Param, Place, Query, References, Test, Tokens, Value};
 
 pub(super) const VALUE: Param = Param::named("Patient", "value");
 
@@ -257,6 +257,7 @@ pub(super) fn references_match_by_id_and_kind(subject: &Subject<'_>) {
             ("none", vec![]),
         ],
     );
+    let is_one_of = is;
     let is = |kind: Option<Kind>, id: &str| {
         is(Test::Reference {
             kind,
@@ -271,6 +272,23 @@ pub(super) fn references_match_by_id_and_kind(subject: &Subject<'_>) {
     check(&view, is(None, "12"), "p12");
     check(&view, is(None, ""), "");
     check(&view, is(Some(Kind(PATIENT.0 + 1)), "1"), "");
+    // The same with few beside them, and with more than an index goes to.
+    for more in [0, 1, 1_000, 3_000] {
+        let set = |kind, ids: &[&str]| {
+            let ids = ids.iter().map(|id| Box::from(*id));
+            let more = (0..more).map(|at| format!("m{at}").into());
+            let set = References::of(kind, ids.chain(more).collect());
+            is_one_of(Test::References(set))
+        };
+        check(&view, set(PATIENT, &[]), "");
+        check(&view, set(PATIENT, &["1"]), "p1 both");
+        check(&view, set(PATIENT, &["12", "1", "2"]), "p1 p12 both");
+        check(&view, set(OBSERVATION, &["1", "2"]), "o1 both");
+        let not = Filter::Not(set(PATIENT, &["1", "12"]).into());
+        check(&view, not, "o1 uri none");
+        let either = Filter::Any(vec![set(PATIENT, &["12"]), set(OBSERVATION, &["2"])]);
+        check(&view, either, "p12 both");
+    }
 }
 
 pub(super) fn texts_end_and_have_an_order(subject: &Subject<'_>) {

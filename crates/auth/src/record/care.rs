@@ -1,0 +1,107 @@
+//! How long relationships to patients last in a project, as far as no record says it.
+
+use salus_store::Row;
+use serde::{Deserialize, Serialize};
+
+use super::SystemRecord;
+use crate::Error;
+
+/// The setting of a project. There is one such record at most.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Care {
+    /// For how many hours behind the end of an encounter its participants
+    /// still stand to the patient as in it.
+    #[serde(default = "a_day")]
+    pub encounter_grace_hours: u32,
+    /// The age of a patient, in years, at which parents stop acting for them.
+    #[serde(default = "of_age")]
+    pub proxy_until_age: u32,
+    /// After how many minutes the glass that somebody broke is whole again.
+    #[serde(default = "an_hour")]
+    pub break_glass_minutes: u32,
+}
+
+fn a_day() -> u32 {
+    24
+}
+
+fn of_age() -> u32 {
+    18
+}
+
+fn an_hour() -> u32 {
+    60
+}
+
+impl Default for Care {
+    fn default() -> Self {
+        Self {
+            encounter_grace_hours: a_day(),
+            proxy_until_age: of_age(),
+            break_glass_minutes: an_hour(),
+        }
+    }
+}
+
+impl SystemRecord for Care {
+    const NAME: &'static str = "salus:Care";
+
+    fn rows(&self) -> Vec<Row> {
+        Vec::new()
+    }
+}
+
+impl Care {
+    /// The id of a project's only record.
+    pub const ID: &'static str = "care";
+
+    /// Checks that the numbers make sense.
+    ///
+    /// # Errors
+    /// Which one does not, and what is accepted.
+    pub fn check(&self) -> Result<(), Error> {
+        let within = |what, number: u32, (least, most), form| match (least..=most).contains(&number)
+        {
+            true => Ok(()),
+            false => Err(Error::Name { what, form }),
+        };
+        let grace = self.encounter_grace_hours;
+        within("encounter_grace_hours", grace, (0, 8784), "0 to 8784")?;
+        within("proxy_until_age", self.proxy_until_age, (0, 30), "0 to 30")?;
+        let minutes = self.break_glass_minutes;
+        within("break_glass_minutes", minutes, (1, 1440), "1 to 1440")
+    }
+
+    /// How much longer than an encounter its relationships last, in milliseconds.
+    #[must_use]
+    pub fn grace_ms(&self) -> i64 {
+        i64::from(self.encounter_grace_hours) * 3_600_000
+    }
+
+    /// How long a broken glass stays broken, in milliseconds.
+    #[must_use]
+    pub fn break_glass_ms(&self) -> i64 {
+        i64::from(self.break_glass_minutes) * 60_000
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_setting_is_the_default_and_numbers_are_bounded() {
+        let read: Care = serde_json::from_str("{}").unwrap();
+        assert_eq!(read, Care::default());
+        read.check().unwrap();
+        for wrong in [
+            r#"{"encounter_grace_hours":8785}"#,
+            r#"{"proxy_until_age":31}"#,
+            r#"{"break_glass_minutes":0}"#,
+        ] {
+            let read: Care = serde_json::from_str(wrong).unwrap();
+            assert!(read.check().is_err(), "{wrong}");
+        }
+    }
+}
