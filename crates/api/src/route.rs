@@ -131,13 +131,16 @@ pub static ROUTES: &[Route] = {
         GET    WellKnown "/.well-known/oauth-authorization-server" "authorization-server" Public    oauth::authorization_server;
         GET    WellKnown "/.well-known/openid-configuration" "openid-configuration" Public          oauth::openid;
         GET    Fhir    "/.well-known/smart-configuration" "smart-configuration" Public              oauth::smart;
-        GET    Project "/auth/jwks"                     "jwks"              Public                  oauth::keys;
+        GET    Project "/auth/jwks"                     "jwks"              Public                  oauth::jwks;
         POST   Project "/auth/token"                    "token"             Public                  oauth::token;
         GET    Project "/auth/style.css"                "auth-style"        Public                  oauth::style;
         GET    Project "/auth/logo"                     "auth-logo"         Public                  oauth::logo;
         GET    Project "/auth/smart-style.json"         "smart-style"       Public                  oauth::smart_style;
         GET    Project "/auth/authorize"                "authorize"         Public                  oauth::authorize;
         POST   Project "/auth/authorize"                "authorize-post"    Public                  oauth::authorize_post;
+        POST   Project "/auth/par"                      "par"               Public                  oauth::push;
+        POST   Project "/auth/device_authorization"     "device-authorization" Public               oauth::begin_device;
+        GET    Project "/auth/device"                   "device-page"       Public                  oauth::device_page;
         POST   Project "/auth/launch"                   "launch"            Token(AdminWrite)       oauth::launch;
         POST   Project "/auth/authorize/patient"        "authorize-patient" Public                  oauth::pick;
         POST   Project "/auth/authorize/sign-in"        "authorize-sign-in" Public                  oauth::sign_in;
@@ -177,6 +180,9 @@ pub static ROUTES: &[Route] = {
         GET    Project "/admin/clients"                 "clients-list"      Token(AdminRead)        admin::list_clients;
         POST   Project "/admin/clients"                 "clients-create"    Token(AdminWrite)       admin::create_client;
         DELETE Project "/admin/clients/{id}"            "clients-delete"    Token(AdminWrite)       admin::delete_client;
+        GET    Project "/admin/clients/{id}/keys"       "client-keys-list"  Token(AdminRead)        oauth::keys::list;
+        POST   Project "/admin/clients/{id}/keys"       "client-keys-create" Token(AdminWrite)      oauth::keys::create;
+        DELETE Project "/admin/clients/{id}/keys/{key}" "client-keys-delete" Token(AdminWrite)      oauth::keys::delete;
         POST   Project "/admin/keys/rotate"             "keys-rotate"       Token(AdminWrite)       oauth::rotate_keys;
         GET    Project "/admin/reindex"                 "reindex-read"      Token(AdminRead)        admin::read_index;
         POST   Project "/admin/reindex"                 "reindex-pause"     Token(AdminWrite)       admin::pause_index;

@@ -12,6 +12,7 @@ mod error;
 pub mod jwk;
 pub mod jwt;
 mod limit;
+mod network;
 pub mod oauth;
 pub mod policy;
 pub mod record;
@@ -24,6 +25,7 @@ mod token;
 
 pub use error::{Error, Refusal};
 pub use limit::Limit;
+pub use network::Network;
 pub use policy::{Action, Denied, Grant, Target, authorize};
 pub use scopes::{Granted, Level, Scopes, Word};
 pub use secret::Secret;

@@ -1,6 +1,6 @@
 //! The errors that OAuth 2.1 and OpenID Connect define, by their codes.
 //!
-//! RFC 6749, 4.1.2.1 and 5.2; RFC 7009, 2.2.1; OpenID Connect Core, 3.1.2.6.
+//! RFC 6749, 4.1.2.1 and 5.2; RFC 7009, 2.2.1; RFC 8628, 3.5; OpenID Connect Core, 3.1.2.6.
 
 /// A refusal in the words of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,12 @@ pub enum Code {
     TemporarilyUnavailable,
     /// Our fault.
     ServerError,
+    /// The user of a device has not answered yet.
+    AuthorizationPending,
+    /// The device asks too often.
+    SlowDown,
+    /// The device has to begin again.
+    ExpiredToken,
 }
 
 impl Code {
@@ -65,6 +71,9 @@ impl Code {
             Self::ConsentRequired => "consent_required",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::ServerError => "server_error",
+            Self::AuthorizationPending => "authorization_pending",
+            Self::SlowDown => "slow_down",
+            Self::ExpiredToken => "expired_token",
         }
     }
 }

@@ -90,6 +90,7 @@ fn begun(owner: Owner, now_ms: i64, lifetime_ms: i64) -> Session {
         used_ms: 0,
         through: None,
         methods: Vec::new(),
+        key: None,
     }
 }
 

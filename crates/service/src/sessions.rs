@@ -101,7 +101,7 @@ impl Service {
                 None => return Ok(None),
             },
         };
-        match seen.used(cx.now_ms) {
+        match seen.used(cx.now_ms, cx.remote) {
             Use::Over => return Ok(None),
             Use::Noted => {}
             Use::ToBeKept => self.keep_use(cx, &token, &seen.subject).await?,

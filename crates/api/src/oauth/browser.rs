@@ -21,6 +21,9 @@ const REQUEST_BYTES_MAX: usize = 8 << 10;
 
 const FOREIGN: &str = "This form was not sent from a page of ours, or it is too old. Please go back to the app and begin again.";
 
+const NOT_PUSHED: &str =
+    "The app's request is not known here, or no longer. Please go back to the app and begin again.";
+
 const HELD_UP: &str =
     "Too many passwords were wrong. Please wait some minutes, then go back and try again.";
 
@@ -32,6 +35,9 @@ pub(crate) async fn style(call: &mut Call) -> Result<Response, Failure> {
 /// `GET /auth/authorize`
 pub(crate) async fn authorize(call: &mut Call) -> Result<Response, Failure> {
     let request = call.uri.query().unwrap_or_default().to_owned();
+    let Some(request) = resolved(call, request).await? else {
+        return stop(call, StatusCode::BAD_REQUEST, NOT_PUSHED).await;
+    };
     let asked = read(&request)?;
     let step = call
         .service()
@@ -124,6 +130,20 @@ pub(crate) async fn authorize_post(call: &mut Call) -> Result<Response, Failure>
     see_other(&format!("{issuer}/auth/authorize?{}", query.finish()))
 }
 
+/// The request that a client has sent ahead, in the place of its name (RFC 9126, 4).
+async fn resolved(call: &mut Call, request: String) -> Result<Option<String>, Failure> {
+    let pairs = pairs(&request)?;
+    let of = |name: &str| {
+        let found = pairs.iter().find(|(known, _)| known == name);
+        found.map_or("", |(_, value)| value)
+    };
+    let (client, name) = (of("client_id"), of("request_uri"));
+    match name {
+        "" => Ok(Some(request)),
+        name => Ok(call.service().pushed(&call.cx, client, name).await?),
+    }
+}
+
 fn chosen(form: &Form) -> Chosen {
     let text = |name| form.get(name).map(str::to_owned);
     Chosen {
@@ -198,6 +218,7 @@ async fn show(
             return Ok(pages::show(&look, StatusCode::BAD_REQUEST, &page, ""));
         }
         Step::SignIn { client } => pages::sign_in(&client, &hidden, again),
+        Step::Done(what) => pages::done(what),
         Step::Pick(pick) => pages::pick(&pick, &hidden),
         Step::Consent(consent) => pages::consent(&consent, &hidden),
     };

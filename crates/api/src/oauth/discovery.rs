@@ -25,7 +25,13 @@ const METHODS: [&str; 4] = [
 ];
 
 /// How tokens may be had.
-const GRANTS: [&str; 3] = ["client_credentials", "authorization_code", "refresh_token"];
+const GRANTS: [&str; 5] = [
+    "client_credentials",
+    "authorization_code",
+    "refresh_token",
+    "urn:ietf:params:oauth:grant-type:device_code",
+    "urn:ietf:params:oauth:grant-type:token-exchange",
+];
 
 /// Scopes that are about no record, and some that are.
 const SCOPES: [&str; 11] = [
@@ -78,7 +84,7 @@ pub(crate) async fn smart(call: &mut Call) -> Result<Response, Failure> {
 }
 
 /// `GET /auth/jwks`: what a project's signatures are checked with (RFC 7517).
-pub(crate) async fn keys(call: &mut Call) -> Result<Response, Failure> {
+pub(crate) async fn jwks(call: &mut Call) -> Result<Response, Failure> {
     let keys = call.service().public_keys(&call.cx).await?;
     Ok(public(&shown(&keys)))
 }
@@ -118,6 +124,7 @@ fn metadata(issuer: &str) -> Value {
         "authorization_response_iss_parameter_supported": true,
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,
+        "require_pushed_authorization_requests": false,
         "response_modes_supported": ["query"],
         "code_challenge_methods_supported": ["S256"],
     });
@@ -125,6 +132,8 @@ fn metadata(issuer: &str) -> Value {
         ("authorization_endpoint", "authorize"),
         ("token_endpoint", "token"),
         ("userinfo_endpoint", "userinfo"),
+        ("pushed_authorization_request_endpoint", "par"),
+        ("device_authorization_endpoint", "device-authorization"),
         ("introspection_endpoint", "introspect"),
         ("revocation_endpoint", "revoke"),
         ("jwks_uri", "jwks"),

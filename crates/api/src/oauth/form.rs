@@ -35,6 +35,11 @@ impl Form {
         Ok(Self(found))
     }
 
+    /// All that is there.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+
     /// The values of all parameters whose names begin so.
     pub(super) fn beginning<'f>(&'f self, with: &'f str) -> impl Iterator<Item = &'f str> {
         let found = self

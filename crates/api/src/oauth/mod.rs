@@ -3,7 +3,9 @@
 
 mod browser;
 mod discovery;
+mod flows;
 mod form;
+pub(crate) mod keys;
 mod launch;
 mod pages;
 mod theme;
@@ -15,7 +17,8 @@ use salus_service::sessions::SignedIn;
 use serde_json::json;
 
 pub(crate) use browser::{authorize, authorize_post, decide, pick, sign_in, style};
-pub(crate) use discovery::{authorization_server, keys, openid, rotate_keys, smart};
+pub(crate) use discovery::{authorization_server, jwks, openid, rotate_keys, smart};
+pub(crate) use flows::{begin_device, device_page, push};
 pub(crate) use launch::launch;
 pub(crate) use theme::{logo, read_theme, smart_style, write_theme};
 
@@ -31,9 +34,13 @@ pub(crate) async fn token(call: &mut Call) -> Result<Response, Failure> {
         Some("client_credentials") => for_itself(call, &form).await,
         Some("authorization_code") => for_a_code(call, &form).await,
         Some("refresh_token") => again(call, &form).await,
+        Some("urn:ietf:params:oauth:grant-type:device_code") => flows::poll(call, &form).await,
+        Some("urn:ietf:params:oauth:grant-type:token-exchange") => {
+            flows::exchange(call, &form).await
+        }
         Some(_) => Err(failure(Fault::new(
             Code::UnsupportedGrantType,
-            "grant_type must be client_credentials, authorization_code or refresh_token",
+            "grant_type must be one of grant_types_supported of the discovery document",
         ))),
         None => Err(form::missing("grant_type is missing")),
     }
@@ -152,15 +159,18 @@ fn refused(refused: Refused) -> Failure {
 fn failure(fault: Fault) -> Failure {
     let status = match fault.code {
         Code::InvalidClient => StatusCode::UNAUTHORIZED,
-        Code::AccessDenied => StatusCode::FORBIDDEN,
         Code::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
         Code::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         Code::InvalidRequest
+        | Code::AccessDenied
         | Code::InvalidGrant
         | Code::UnauthorizedClient
         | Code::UnsupportedGrantType
         | Code::UnsupportedResponseType
         | Code::InvalidScope
+        | Code::AuthorizationPending
+        | Code::SlowDown
+        | Code::ExpiredToken
         | Code::LoginRequired
         | Code::ConsentRequired => StatusCode::BAD_REQUEST,
     };

@@ -63,6 +63,30 @@ pub(super) fn sign_in(client: &str, hidden: &Hidden<'_>, again: bool) -> Page {
     )
 }
 
+/// Where a user types what a device shows.
+pub(super) fn device(root: &str, code: &str) -> Page {
+    let (root, code) = (escape(root), escape(code));
+    page(
+        "Connect a device",
+        &format!(
+            r#"<h1>Connect a device</h1><p>Type the code that your device shows. Go on only if you have the device in front of you.</p>
+<form method="get" action="{root}/auth/authorize">
+<label for="user_code">Code</label>
+<input id="user_code" name="user_code" value="{code}" autocomplete="off" autocapitalize="characters" spellcheck="false" required autofocus>
+<button>Go on</button></form>"#
+        ),
+    )
+}
+
+/// What has been done.
+pub(super) fn done(what: &str) -> Page {
+    let what = escape(what);
+    page(
+        "Done",
+        &format!(r#"<h1>Done</h1><p role="status">{what}</p>"#),
+    )
+}
+
 /// Why a user goes no further.
 pub(super) fn stop(why: &str) -> Page {
     let why = escape(why);

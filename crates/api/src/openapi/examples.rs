@@ -18,6 +18,13 @@ pub(super) fn body(route: &Route) -> Option<Value> {
             "client_id": "example",
             "client_secret": "example",
         })),
+        "par" => Some(json!({
+            "client_id": "example", "client_secret": "example", "response_type": "code",
+        })),
+        "device-authorization" => Some(json!({"client_id": "example", "scope": "openid"})),
+        "client-keys-create" => Some(json!({
+            "name": "Example", "addresses": ["192.0.2.0/24"], "days": 30,
+        })),
         "introspect" | "revoke" => Some(json!({
             "client_id": "example",
             "client_secret": "example",

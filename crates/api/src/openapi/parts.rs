@@ -115,8 +115,16 @@ pub(super) fn body(route: &Route) -> Option<Value> {
         (
             _,
             _,
-            "token" | "introspect" | "revoke" | "setup" | "authorize-sign-in" | "authorize-patient"
-            | "authorize-post" | "authorize-decision",
+            "token"
+            | "par"
+            | "device-authorization"
+            | "introspect"
+            | "revoke"
+            | "setup"
+            | "authorize-sign-in"
+            | "authorize-patient"
+            | "authorize-post"
+            | "authorize-decision",
         ) => (true, form, json!({"type": "object"})),
         (_, Mount::Fhir, name) if name.starts_with("search-") => {
             (false, form, json!({"type": "object"}))
@@ -255,6 +263,8 @@ fn object(name: &str) -> Value {
                 "token_endpoint_auth_method": {"enum": ["client_secret", "private_key_jwt", "none"]},
                 "grant_types": {"type": "array", "items": {"enum": [
                     "client_credentials", "authorization_code", "refresh_token",
+                    "urn:ietf:params:oauth:grant-type:device_code",
+                    "urn:ietf:params:oauth:grant-type:token-exchange",
                 ]}},
                 "redirect_uris": {"type": "array", "maxItems": 20, "items": text},
                 "post_logout_redirect_uris": {"type": "array", "maxItems": 20, "items": text},
@@ -280,6 +290,15 @@ fn object(name: &str) -> Value {
             json!({
                 "description": text,
                 "rules": {"type": "array", "maxItems": 200, "items": rule()},
+            }),
+        ),
+        "client-keys-create" => of(
+            &["name", "addresses", "days"],
+            json!({
+                "name": text,
+                "scopes": text,
+                "addresses": {"type": "array", "minItems": 1, "maxItems": 20, "items": text},
+                "days": {"type": "integer", "minimum": 1, "maximum": 366},
             }),
         ),
         "launch" => of(
@@ -406,7 +425,8 @@ pub(super) fn successes(route: &Route) -> &'static [u16] {
         (
             _,
             _,
-            "projects-create" | "launch" | "clients-create" | "users-create" | "groups-create",
+            "projects-create" | "client-keys-create" | "par" | "launch" | "clients-create"
+            | "users-create" | "groups-create",
         ) => &[201],
         (_, _, "policies-write") => &[200, 201],
         (_, _, "patch" | "conditional-patch") => &[200, 201],
@@ -431,8 +451,8 @@ pub(super) fn success(route: &Route, status: u16) -> Value {
         (_, "metrics") => ("application/openmetrics-text", json!({"type": "string"})),
         (
             _,
-            "setup" | "setup-page" | "authorize" | "authorize-post" | "authorize-sign-in"
-            | "authorize-patient" | "authorize-decision",
+            "setup" | "device-page" | "setup-page" | "authorize" | "authorize-post"
+            | "authorize-sign-in" | "authorize-patient" | "authorize-decision",
         ) => ("text/html", json!({"type": "string"})),
         (_, "auth-style") => ("text/css", json!({"type": "string"})),
         (_, "auth-logo") => ("image/*", json!({})),

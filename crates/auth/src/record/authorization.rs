@@ -93,6 +93,12 @@ impl Authorization {
         (refresh, Saved::new(id, authorization))
     }
 
+    /// The id that the record of one made of this will have.
+    #[must_use]
+    pub fn id(family: &[u8; 32]) -> Box<str> {
+        token::id(&salus_crypto::base64url(family))
+    }
+
     /// Puts a new refresh token in the place of the one that was used.
     pub fn replace(&mut self, used: &Refresh, random: &[u8; 32], now_ms: i64) -> Secret {
         self.renew(&used.family, random, now_ms)

@@ -66,6 +66,12 @@ pub enum GrantType {
     AuthorizationCode,
     /// For such a user later, and without them if they agreed to that.
     RefreshToken,
+    /// For a user who signed in elsewhere, on a device with a browser (RFC 8628).
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:device_code")]
+    DeviceCode,
+    /// For a user for whom another client acts, who asked this one (RFC 8693).
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:token-exchange")]
+    TokenExchange,
 }
 
 fn for_itself() -> Vec<GrantType> {
@@ -202,16 +208,19 @@ fn check(registration: &Registration) -> Result<(), Error> {
     if (registration.auth == AuthMethod::PrivateKeyJwt) != registration.jwks.is_some() {
         return refuse("jwks", "there with private_key_jwt, and with nothing else");
     }
-    if registration.grants.is_empty() || public && has(GrantType::ClientCredentials) {
+    let alone = has(GrantType::ClientCredentials) || has(GrantType::TokenExchange);
+    if registration.grants.is_empty() || public && alone {
         return refuse(
             "grant_types",
-            "one at least, and not client_credentials for a client that keeps no secret",
+            "one at least, and neither client_credentials nor token-exchange for a client that \
+             keeps no secret",
         );
     }
-    if has(GrantType::RefreshToken) && !has(GrantType::AuthorizationCode) {
+    let for_users = has(GrantType::AuthorizationCode) || has(GrantType::DeviceCode);
+    if has(GrantType::RefreshToken) && !for_users {
         return refuse(
             "grant_types",
-            "refresh_token together with authorization_code only",
+            "refresh_token together with authorization_code or device_code only",
         );
     }
     if has(GrantType::AuthorizationCode) == registration.redirects.is_empty() {

@@ -1,13 +1,16 @@
 //! Sessions: what a bearer token stands for. The id is the token's hash.
 
+use std::net::IpAddr;
+
 use salus_store::{Comparison, Filter, Param, Query, Row, Test, Value};
 use serde::{Deserialize, Serialize};
 
 use super::client::scopes_as_text;
 use super::{SystemRecord, matching, token_row, with_token};
-use crate::Scopes;
+use crate::{Error, Network, Scopes};
 
 const OWNER: Param = Param::named("salus:Session", "owner");
+const KEY_OF: Param = Param::named("salus:Session", "key");
 const EXPIRES: Param = Param::named("salus:Session", "expires");
 
 /// A session.
@@ -31,6 +34,56 @@ pub struct Session {
     /// How the user signed in, if that was here (RFC 8176).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub methods: Vec<String>,
+    /// What a server is given to keep, if it is that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Key>,
+}
+
+/// Keys of a client at most.
+pub const KEYS_MAX: usize = 50;
+const KEY_DAYS_MAX: i64 = 366;
+const KEY_NETWORKS_MAX: usize = 20;
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// A key that a server keeps: a session of its client that lasts longer, and is
+/// good for requests from these networks only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// What people call it.
+    pub name: String,
+    /// Where it is used.
+    pub addresses: Vec<Network>,
+}
+
+impl Key {
+    /// Checks a key before it is made, and for how long it is to be good, in days.
+    ///
+    /// # Errors
+    /// [`Error::Name`] says what is wrong.
+    pub fn check(&self, days: i64) -> Result<(), Error> {
+        super::project::check_name(&self.name)?;
+        let refuse = |what, form| Err(Error::Name { what, form });
+        if !(1..=KEY_NETWORKS_MAX).contains(&self.addresses.len()) {
+            return refuse("addresses", "1 to 20");
+        }
+        if !(1..=KEY_DAYS_MAX).contains(&days) {
+            return refuse("days", "1 to 366");
+        }
+        Ok(())
+    }
+
+    /// Days in milliseconds.
+    #[must_use]
+    pub fn lifetime_ms(days: i64) -> i64 {
+        days.saturating_mul(DAY_MS)
+    }
+
+    /// Whether a request may come from there. One that did not come over a network may.
+    #[must_use]
+    pub fn is_good_from(&self, remote: Option<IpAddr>) -> bool {
+        let within = |address| self.addresses.iter().any(|one| one.contains(address));
+        remote.is_none_or(within)
+    }
 }
 
 /// A client that acts for a user; what it was given is its authorization's.
@@ -45,6 +98,9 @@ pub struct Through {
     /// What the client asked for of what it was given.
     #[serde(with = "scopes_as_text")]
     pub scopes: Scopes,
+    /// How many clients handed it on.
+    #[serde(default)]
+    pub exchanges: u8,
 }
 
 /// Whose a session is; the record lies in the session's scope.
@@ -74,7 +130,9 @@ impl SystemRecord for Session {
     const NAME: &'static str = "salus:Session";
 
     fn rows(&self) -> Vec<Row> {
-        vec![
+        let key = self.key.as_ref();
+        let key = key.map(|_| token_row(KEY_OF, &self.owner.text()));
+        let rows = [
             token_row(OWNER, &self.owner.text()),
             Row {
                 param: EXPIRES,
@@ -83,7 +141,8 @@ impl SystemRecord for Session {
                     to_ms: self.expires_ms.saturating_add(1),
                 },
             },
-        ]
+        ];
+        rows.into_iter().chain(key).collect()
     }
 }
 
@@ -92,6 +151,12 @@ impl Session {
     #[must_use]
     pub fn of(owner: &Owner) -> Query {
         with_token::<Self>(OWNER, &owner.text())
+    }
+
+    /// The keys of an owner.
+    #[must_use]
+    pub fn keys_of(owner: &Owner) -> Query {
+        with_token::<Self>(KEY_OF, &owner.text())
     }
 
     /// The sessions that ended before a time, to delete them.

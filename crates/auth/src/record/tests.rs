@@ -151,6 +151,7 @@ fn sessions_are_kept() {
         used_ms: 0,
         through: None,
         methods: Vec::new(),
+        key: None,
     };
     check(
         Saved::new("hash", session),

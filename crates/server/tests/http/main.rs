@@ -32,6 +32,7 @@ mod import_killed;
 mod matching;
 mod methods;
 mod oauth;
+mod oauth_flows;
 mod oauth_users;
 mod observations;
 mod operations;

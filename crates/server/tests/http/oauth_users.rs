@@ -74,7 +74,7 @@ impl Browser {
     }
 
     /// Signs in and agrees: where the user is sent back to.
-    fn agree(&mut self, place: &Place, scope: &str) -> String {
+    pub(crate) fn agree(&mut self, place: &Place, scope: &str) -> String {
         let path = authorize(&[("scope", scope)]);
         let page = self.get(place, &path).expect(200);
         let user = [("email", "first@example.org"), ("password", PASSWORD)];

@@ -59,6 +59,7 @@ fn request(project: &Project, route: &Route) -> Request {
         .replace("{type}", "Patient")
         .replace("{id}", id)
         .replace("{session}", "none")
+        .replace("{key}", "none")
         .replace("{member}", "Patient")
         .replace("{vid}", "1")
         .replace("{file}", "none");
@@ -115,6 +116,11 @@ fn request(project: &Project, route: &Route) -> Request {
             .body(r#"{"resourceType":"Patient"}"#),
         name if name.starts_with("$export") => request.header("Prefer", "respond-async"),
         "policies-write" => request.body(json!({"rules": []}).to_string()),
+        "client-keys-create" => {
+            let key = json!({"name": "Made", "addresses": ["::/0", "0.0.0.0/0"], "days": 1});
+            request.body(key.to_string())
+        }
+        "par" | "device-authorization" => request.body("client_id=none&client_secret=none"),
         "launch" => request.body(json!({"client_id": "none"}).to_string()),
         "theme-write" => request.body(json!({"name": "Made"}).to_string()),
         "cors-write" => request.body(json!({"origins": []}).to_string()),
@@ -406,6 +412,7 @@ fn every_route_leaves_an_entry_in_the_audit() {
         "jwks",
         "openid-configuration",
         "auth-style",
+        "device-page",
         "auth-logo",
         "smart-style",
         // Without a page of ours before them they decide nothing.

@@ -21,6 +21,9 @@ use crate::projects::DEFAULT;
 /// people can be behind one.
 const BY_ADDRESS: Limit = Limit::Rate(300, 200);
 
+/// Wrong codes of devices from one address: so many at once, and two a minute.
+const BY_DEVICE: Limit = Limit::Rate(20, 30_000);
+
 /// How long the place of a right password is known.
 const KNOWN_MS: i64 = 30 * 24 * 60 * 60 * 1000;
 
@@ -45,6 +48,8 @@ enum Key {
     Place([u8; 32], IpAddr),
     /// Of IPv6 the network: its addresses are one customer's.
     Address(IpAddr),
+    /// From where the code of a device is tried.
+    Device(Option<IpAddr>),
 }
 
 /// An attempt that was let through.
@@ -56,6 +61,20 @@ pub(crate) struct Attempt {
 }
 
 impl Guesses {
+    /// Counts an attempt at what a device shows; `false` is one too many. The right one
+    /// is taken back by [`Self::right_device`].
+    pub(crate) fn try_device(&self, from: Option<IpAddr>, now_ms: i64) -> bool {
+        let key = Key::Device(from.map(network));
+        let counted = self.0.lock().attempts.attempt(&key, BY_DEVICE, now_ms);
+        counted.is_ok()
+    }
+
+    /// Takes an attempt back that was right.
+    pub(crate) fn right_device(&self, from: Option<IpAddr>) {
+        let key = Key::Device(from.map(network));
+        self.0.lock().attempts.forgive(&key);
+    }
+
     /// Ends the row of wrong ones: this one was right, and its place is known.
     pub(crate) fn right(&self, attempt: &Attempt, now_ms: i64) {
         let mut counts = self.0.lock();
@@ -129,7 +148,7 @@ impl Service {
         let account = self.account(scope, email);
         let of_account = |key: &Key| match key {
             Key::Account(known) | Key::Place(known, _) => *known == account,
-            Key::Address(_) => false,
+            Key::Address(_) | Key::Device(_) => false,
         };
         self.guesses.0.lock().attempts.forget_all(of_account);
     }

@@ -162,6 +162,7 @@ impl Owner {
             used_ms: 0,
             through: None,
             methods: Vec::new(),
+            key: None,
             // The job ends when its work does.
             expires_ms: i64::MAX,
         });

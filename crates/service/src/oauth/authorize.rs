@@ -3,7 +3,7 @@
 //! Nothing is kept between the pages. The request stands in each form, and is
 //! checked anew with each.
 
-use salus_auth::record::{Agreed, Client, Code as CodeRecord, Launch, Saved};
+use salus_auth::record::{Agreed, Client, Code as CodeRecord, GrantType, Launch, Saved};
 use salus_auth::{Action, Scopes, Target, Word};
 
 use super::browser::Browser;
@@ -24,6 +24,8 @@ pub enum Step {
     Stop(&'static str),
     /// The user is sent back to the client.
     Back(String),
+    /// The user goes back to the device, which was told.
+    Done(&'static str),
     /// The user signs in.
     SignIn {
         /// The client's name.
@@ -107,6 +109,10 @@ impl Service {
             let cx = &settled.browser.context(cx);
             let entry = Entry::new(cx, What::SignIn, Outcome::Refused, "the user did not agree");
             self.record(cx, entry).await?;
+            if let Some(device) = settled.wanted.device {
+                self.answer_device(cx, device, None).await?;
+                return Ok(Step::Done("The device was told that you do not agree."));
+            }
             let fault = Fault::new(Code::AccessDenied, "the user did not agree");
             return Ok(self.back(cx, asked, fault));
         }
@@ -253,6 +259,14 @@ impl Service {
             signed_in_ms: browser.session.value.created_ms,
             methods: browser.session.value.methods.clone(),
         };
+        if let Some(device) = wanted.device {
+            return Ok(match self.answer_device(cx, device, Some(agreed)).await? {
+                true => Step::Done("The device goes on now. You can close this page."),
+                false => Step::Stop(
+                    "The device waits no longer, or asked just now. Please try once more.",
+                ),
+            });
+        }
         let place = (&*asked.redirect_uri, &*wanted.challenge);
         let (code, saved) = CodeRecord::make(&self.random(), agreed, place, cx.now_ms);
         let grant = self
@@ -285,6 +299,9 @@ impl Service {
         cx: &Context,
         asked: &Asked,
     ) -> Result<Result<(Saved<Client>, Wanted), Step>, Error> {
+        if let Some(user_code) = &asked.user_code {
+            return self.understood_device(cx, user_code).await;
+        }
         let client = self.client(cx, &asked.client_id).await?;
         if let Err(why) = asked.check_place(client.as_ref()) {
             let entry = Entry::new(
@@ -317,6 +334,29 @@ impl Service {
         }
     }
 
+    /// The client of a device and what it wants.
+    async fn understood_device(
+        &self,
+        cx: &Context,
+        user_code: &str,
+    ) -> Result<Result<(Saved<Client>, Wanted), Step>, Error> {
+        let unknown = "No device waits that shows this code. Please look at it once more.";
+        let Some(device) = self.device_showing(cx, user_code).await? else {
+            return Ok(Err(Step::Stop(unknown)));
+        };
+        let client = self.client(cx, &device.value.client).await?;
+        let may = |client: &Saved<Client>| {
+            client.value.is_active() && client.value.may(GrantType::DeviceCode)
+        };
+        let Some(mut client) = client.filter(may) else {
+            return Ok(Err(Step::Stop(unknown)));
+        };
+        // People compare it with what is in front of them (RFC 8628, 5.4).
+        let shown = &device.value.user_code;
+        client.value.name = format!("{} on a device that shows {shown}", client.value.name);
+        Ok(Ok((client, Wanted::by_device(device))))
+    }
+
     /// Who is at the browser, unless they have to sign in again.
     async fn signed_in(
         &self,
@@ -337,6 +377,9 @@ impl Service {
     }
 
     fn back(&self, cx: &Context, asked: &Asked, fault: Fault) -> Step {
+        if asked.user_code.is_some() {
+            return Step::Stop(fault.description);
+        }
         let answer = [
             ("error", fault.code.name()),
             ("error_description", fault.description),

@@ -71,26 +71,55 @@ impl Service {
             return Err(fault.into());
         }
         let agreed = saved.value.agreed.clone();
+        let unchanged = CodeRecord::unchanged(&saved);
+        let grant = self
+            .authorize(cx, What::SignIn, Action::SignIn, Target::System)
+            .await?;
+        let (random, last) = (self.random(), self.random());
+        let id = Authorization::id(&random);
+        saved.value.used = Some(id);
+        let write = Write::system(&grant, "Code", saved.put()?);
+        let kept = (vec![unchanged], vec![write]);
+        let with = (agreed, "code", kept);
+        self.give_agreed_with(cx, &grant, &known, with, (&random, &last))
+            .await
+    }
+
+    /// Gives what a user agreed to, and keeps what was used up for it.
+    pub(super) async fn give_agreed(
+        &self,
+        cx: &Context,
+        grant: &Grant,
+        known: &Known,
+        with: (Agreed, &str, (Vec<Precondition>, Vec<Write>)),
+    ) -> Result<Given, Refused> {
+        let parts = (&self.random(), &self.random());
+        self.give_agreed_with(cx, grant, known, with, parts).await
+    }
+
+    async fn give_agreed_with(
+        &self,
+        cx: &Context,
+        grant: &Grant,
+        known: &Known,
+        (agreed, rule, (preconditions, mut writes)): (
+            Agreed,
+            &str,
+            (Vec<Precondition>, Vec<Write>),
+        ),
+        parts: (&[u8; 32], &[u8; 32]),
+    ) -> Result<Given, Refused> {
         let Some(user) = self.active_user(&agreed).await? else {
             return Err(self.not_given(cx, "user does not hold").await?);
         };
         let refreshed = known.client.value.may(GrantType::RefreshToken)
             && (agreed.scopes.has(Word::OfflineAccess) || agreed.scopes.has(Word::OnlineAccess));
-        let parts = (&self.random(), &self.random());
         let (refresh, authorization) = Authorization::make(agreed, parts, refreshed, cx.now_ms);
-        let unchanged = CodeRecord::unchanged(&saved);
-        saved.value.used = Some(authorization.id.clone());
-        let grant = self
-            .authorize(cx, What::SignIn, Action::SignIn, Target::System)
-            .await?;
-        let writes = vec![
-            Write::system(&grant, "Code", saved.put()?),
-            Write::system(&grant, "Authorization", authorization.put()?),
-        ];
-        self.keep(cx, &grant, &known, "code", (vec![unchanged], writes))
+        writes.push(Write::system(grant, "Authorization", authorization.put()?));
+        self.keep(cx, grant, known, rule, (preconditions, writes))
             .await?;
         let scopes = authorization.value.agreed.scopes.clone();
-        self.give(cx, &grant, &authorization, (&user, &scopes), refresh)
+        self.give(cx, grant, &authorization, (&user, &scopes), refresh)
             .await
     }
 
@@ -229,7 +258,7 @@ impl Service {
         Ok(Some(Arc::new(subject.limited(limit, rules))))
     }
 
-    async fn client_for(
+    pub(super) async fn client_for(
         &self,
         cx: &Context,
         presented: Presented<'_>,
@@ -284,6 +313,7 @@ impl Service {
             client: agreed.client.clone(),
             authorization: authorization.id.clone(),
             scopes: scopes.clone(),
+            exchanges: 0,
         };
         let home = Scope(agreed.home);
         let times = (cx.now_ms, LIFETIME_DEFAULT_MS);
@@ -313,7 +343,7 @@ impl Service {
     }
 
     /// Tells the audit why nothing is given, and the client that it is not.
-    async fn not_given(&self, cx: &Context, rule: &str) -> Result<Refused, Error> {
+    pub(super) async fn not_given(&self, cx: &Context, rule: &str) -> Result<Refused, Error> {
         let entry = Entry::new(cx, What::SignIn, Outcome::Refused, rule);
         self.record(cx, entry).await?;
         Ok(invalid("code or refresh token is not valid"))

@@ -9,24 +9,32 @@ mod authorize;
 mod browser;
 mod clients;
 mod codes;
+mod device;
+mod exchange;
 mod keys;
 mod launch;
 mod look;
 mod pick;
+mod pushed;
 mod request;
+mod service_keys;
 mod tokens;
 mod who;
 
 pub use authorize::{Consent, Pick, Step};
 pub use clients::{Presented, Proof};
 pub use codes::Given;
+pub use device::Waiting;
 pub(crate) use keys::Keys;
 pub use launch::LaunchToBe;
 pub use look::Look;
 pub use pick::{Choice, Chosen};
 pub use request::Asked;
 pub use salus_auth::oauth::{Code, Fault};
-pub use salus_auth::record::LAUNCH_LIFETIME_MS;
+pub use salus_auth::record::{
+    DEVICE_INTERVAL_MS, DEVICE_LIFETIME_MS, LAUNCH_LIFETIME_MS, PUSHED_LIFETIME_MS,
+};
+pub use service_keys::{KeyToBe, KeyView};
 
 use crate::context::Context;
 use crate::error::Error;

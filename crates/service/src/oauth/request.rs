@@ -5,7 +5,7 @@
 //! page: nobody is sent anywhere that the client has not registered. All else
 //! is told to the client there.
 
-use salus_auth::record::{Client, GrantType, Saved};
+use salus_auth::record::{Client, Device, GrantType, Saved};
 use salus_auth::{Level, Scopes, Word};
 
 use super::{Code, Fault};
@@ -30,6 +30,8 @@ pub struct Asked {
     max_age: Option<String>,
     aud: Option<String>,
     launch: Option<String>,
+    /// What a device shows, if a device asks.
+    pub(super) user_code: Option<String>,
     unsupported: bool,
     twice: bool,
 }
@@ -59,6 +61,7 @@ impl Asked {
                 "max_age" => asked.max_age = some(),
                 "aud" => asked.aud = some(),
                 "launch" => asked.launch = some(),
+                "user_code" => asked.user_code = some(),
                 "request" | "request_uri" => asked.unsupported = true,
                 _ => continue,
             }
@@ -144,6 +147,7 @@ impl Asked {
             challenge,
             nonce: self.nonce.clone(),
             launch: self.launch.clone(),
+            device: None,
             silent: prompt("none"),
             anew: prompt("login") || max_age_s == Some(0),
             max_age_s,
@@ -191,6 +195,8 @@ pub(super) struct Wanted {
     pub(super) nonce: Option<String>,
     /// What the client was opened with.
     pub(super) launch: Option<String>,
+    /// The device that it is for, if it is not for who is at the browser.
+    pub(super) device: Option<Saved<Device>>,
     /// Nothing may be shown.
     pub(super) silent: bool,
     /// The user has to sign in, even if they have.
@@ -199,6 +205,20 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
+    /// What a device asks for.
+    pub(super) fn by_device(device: Saved<Device>) -> Self {
+        Self {
+            scopes: device.value.scopes.clone(),
+            challenge: String::new(),
+            nonce: None,
+            launch: None,
+            device: Some(device),
+            silent: false,
+            anew: false,
+            max_age_s: None,
+        }
+    }
+
     /// Whether it is about one patient.
     pub(super) fn is_about_one(&self) -> bool {
         let scopes = &self.scopes;

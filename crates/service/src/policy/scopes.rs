@@ -90,9 +90,9 @@ fn filter(
         return Some(searched);
     }
     let within = compartment::of_patients(ty.name, &[patient?])?;
-    Some(match searched {
-        Filter::Everything => within,
-        searched => Filter::All(vec![within, searched]),
+    Some(match searched == Filter::Everything {
+        true => within,
+        false => Filter::All(vec![within, searched]),
     })
 }
 

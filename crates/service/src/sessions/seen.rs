@@ -1,16 +1,19 @@
 //! Sessions seen lately, and when each was used.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use salus_auth::Subject;
-use salus_auth::record::{Owner, Session};
+use salus_auth::record::{Key, Owner, Session};
 use salus_fhir::search::Parameters;
 use salus_store::Scope;
 use tokio::sync::Semaphore;
 
 /// Sessions kept in memory; others are read from the store.
 const SESSIONS_KEPT: usize = 10_000;
+/// How often the store is told that a key is in use.
+const KEY_KEPT_MS: i64 = 15 * 60 * 1000;
 /// Passwords hashed at once: each takes 19 MiB and a core.
 const HASHES_AT_ONCE: usize = 2;
 
@@ -34,6 +37,8 @@ pub(super) struct Seen {
     expires_ms: i64,
     /// It ends when it is not used for so long.
     idle_ms: Option<i64>,
+    /// Where it is good, if it is a key.
+    key: Option<Key>,
     used_ms: AtomicI64,
     /// The use that the store knows of.
     kept_ms: AtomicI64,
@@ -64,6 +69,7 @@ impl Seen {
             owner: session.owner,
             expires_ms: session.expires_ms,
             idle_ms,
+            key: session.key,
             used_ms: AtomicI64::new(used_ms),
             kept_ms: AtomicI64::new(used_ms),
         }
@@ -78,20 +84,24 @@ impl Seen {
     /// Notes that the session is used. What the store knows is behind by a
     /// quarter of the time allowed at most: so much sooner does a session
     /// end that the memory forgot, and never later.
-    pub(super) fn used(&self, now_ms: i64) -> Use {
-        if self.expires_ms <= now_ms {
+    pub(super) fn used(&self, now_ms: i64, remote: Option<IpAddr>) -> Use {
+        let is_elsewhere = |key: &Key| !key.is_good_from(remote);
+        if self.expires_ms <= now_ms || self.key.as_ref().is_some_and(is_elsewhere) {
             return Use::Over;
         }
-        let Some(idle_ms) = self.idle_ms else {
-            return Use::Noted;
+        let keep_ms = match (self.idle_ms, &self.key) {
+            (Some(idle_ms), _) => idle_ms / 4,
+            (None, Some(_)) => KEY_KEPT_MS,
+            (None, None) => return Use::Noted,
         };
         let last_ms = self.used_ms.load(Ordering::Relaxed);
-        if now_ms.saturating_sub(last_ms) >= idle_ms {
+        let idle = now_ms.saturating_sub(last_ms);
+        if self.idle_ms.is_some_and(|most_ms| idle >= most_ms) {
             return Use::Over;
         }
         self.used_ms.fetch_max(now_ms, Ordering::Relaxed);
         let kept_ms = self.kept_ms.load(Ordering::Relaxed);
-        let behind = now_ms.saturating_sub(kept_ms) >= idle_ms / 4;
+        let behind = now_ms.saturating_sub(kept_ms) >= keep_ms;
         let order = Ordering::Relaxed;
         let first = || {
             let swapped = self.kept_ms.compare_exchange(kept_ms, now_ms, order, order);
@@ -149,6 +159,12 @@ impl Sessions {
 
     pub(super) fn seen(&self, id: &str) -> Option<Arc<Seen>> {
         self.seen.get(id)
+    }
+
+    /// When a session was used, as far as the memory knows.
+    pub(crate) fn used_ms(&self, id: &str) -> Option<i64> {
+        let seen = self.seen.get(id)?;
+        Some(seen.used_ms.load(Ordering::Relaxed))
     }
 
     /// How often something ended sessions.
