@@ -9,6 +9,7 @@ mod arrows;
 mod decisions;
 mod dependencies;
 mod fuzz;
+mod held;
 mod links;
 mod rust;
 mod source;
@@ -62,6 +63,11 @@ const CHECKS: &[Check] = &[
         name: "links",
         rule: "links between Markdown pages lead somewhere",
         faults: links::faults,
+    },
+    Check {
+        name: "held",
+        rule: "every test that docs/security names is there",
+        faults: held::faults,
     },
     Check {
         name: "fuzz",

@@ -159,6 +159,9 @@ pub static ROUTES: &[Route] = {
         GET    Project "/auth/break-glass"              "break-glass-own"   Token(AdminRead)        break_glass::list_own;
         DELETE Project "/auth/break-glass/{id}"         "break-glass-end"   Token(BreakGlass)       break_glass::end;
 
+        GET    Project "/auth/me/apps"                  "account-apps"      Token(AdminRead)        oauth::apps::list;
+        DELETE Project "/auth/me/apps/{app}"            "account-app-end"   Token(AdminWrite)       oauth::apps::end;
+
         GET    Project "/admin/users"                   "users-list"        Token(AdminRead)        accounts::list_users;
         POST   Project "/admin/users"                   "users-create"      Token(AdminWrite)       accounts::create_user;
         GET    Project "/admin/users/{id}"              "users-read"        Token(AdminRead)        accounts::read_user;

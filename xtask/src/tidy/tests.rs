@@ -354,3 +354,23 @@ fn fuzz_targets_are_listed_and_seeded() {
         ],
     );
 }
+
+#[test]
+fn tests_that_pages_name_are_there() {
+    let tests = (
+        "a/b.rs",
+        "#[test]\nfn one() {}\n#[tokio::test]\nasync fn two() {}\nfn three() {}\n",
+    );
+    let page = |text| [("docs/security/a.md", text), tests];
+    check("held", &page("`a/b.rs::one`, `a/b.rs::two`"), &[]);
+    let faults = [
+        "docs/security/a.md:2: there is no test a/b.rs::three",
+        "docs/security/a.md:2: there is no test a/c.rs::one",
+    ];
+    check(
+        "held",
+        &page("x\n`a/b.rs::three` and `a/c.rs::one`"),
+        &faults,
+    );
+    check("held", &[("docs/api.md", "`a/c.rs::one`")], &[]);
+}

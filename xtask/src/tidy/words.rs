@@ -23,6 +23,7 @@ const HOSTS: &[&str] = &[
     "nlm.nih.gov",
     "openapis.org",
     "openid.net",
+    "owasp.org",
     "rfc-editor.org",
     "smarthealthit.org",
     "snomed.info",

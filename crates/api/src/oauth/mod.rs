@@ -1,6 +1,7 @@
 //! OAuth 2.1 over HTTP: the endpoints that clients call, and the documents by
 //! which they find them.
 
+pub(crate) mod apps;
 mod browser;
 mod discovery;
 mod flows;

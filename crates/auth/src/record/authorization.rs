@@ -5,19 +5,22 @@
 //! first finds the record and stays; the second is replaced each time. A token
 //! with the first and another second was used before (RFC 9700, 4.14.2).
 
-use salus_store::{Precondition, Row};
+use salus_store::{Param, Precondition, Query, Row};
 use serde::{Deserialize, Serialize};
 
 use super::code::Agreed;
-use super::{Saved, SystemRecord, expires_row, token_row};
+use super::{Saved, SystemRecord, expires_row, token_row, with_token};
 use crate::scopes::Word;
 use crate::{Secret, token};
 
 const PREFIX: &str = "sr1.";
+const USER: Param = Param::named("salus:Authorization", "user");
 const PART_LEN: usize = 43;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// How long a client may be away that was let go on without the user.
 const OFFLINE_MS: i64 = 30 * DAY_MS;
+/// How long one may go on at most, however often it comes.
+const LONGEST_MS: i64 = 180 * DAY_MS;
 /// How long one may go on that was not, from when the user signed in.
 const ONLINE_MS: i64 = DAY_MS / 2;
 
@@ -38,10 +41,9 @@ impl SystemRecord for Authorization {
     const NAME: &'static str = "salus:Authorization";
 
     fn rows(&self) -> Vec<Row> {
-        let user = salus_store::Param::named(Self::NAME, "user");
         vec![
             expires_row::<Self>(self.expires_ms),
-            token_row(user, &self.agreed.user),
+            token_row(USER, &self.agreed.user),
         ]
     }
 }
@@ -93,6 +95,12 @@ impl Authorization {
         (refresh, Saved::new(id, authorization))
     }
 
+    /// Those of a user, whose id is one of a user's home.
+    #[must_use]
+    pub fn of(user: &str) -> Query {
+        with_token::<Self>(USER, user)
+    }
+
     /// The id that the record of one made of this will have.
     #[must_use]
     pub fn id(family: &[u8; 32]) -> Box<str> {
@@ -108,7 +116,8 @@ impl Authorization {
         let last = salus_crypto::base64url(random);
         self.refresh = Some(token::id(&last));
         self.expires_ms = if self.agreed.scopes.has(Word::OfflineAccess) {
-            now_ms.saturating_add(OFFLINE_MS)
+            let longest_ms = self.created_ms.saturating_add(LONGEST_MS);
+            now_ms.saturating_add(OFFLINE_MS).min(longest_ms)
         } else {
             self.agreed.signed_in_ms.saturating_add(ONLINE_MS)
         };
@@ -160,6 +169,28 @@ mod tests {
         let second = Refresh::parse(second.expose()).unwrap();
         assert_eq!(second.id, saved.id);
         assert!(saved.value.is_current(&second) && !saved.value.is_current(&first));
+    }
+
+    #[test]
+    fn a_refresh_token_ends_however_much_it_is_used() {
+        let agreed = Agreed {
+            client: "app".into(),
+            home: 1,
+            user: "u".into(),
+            scopes: Scopes::parse("offline_access").unwrap(),
+            patient: None,
+            context: crate::record::LaunchContext::default(),
+            nonce: None,
+            signed_in_ms: 0,
+            methods: Vec::new(),
+        };
+        let (token, mut saved) = Authorization::make(agreed, (&[1; 32], &[2; 32]), true, 0);
+        let mut token = Refresh::parse(token.unwrap().expose()).unwrap();
+        for day in 1..=LONGEST_MS / DAY_MS {
+            let next = saved.value.replace(&token, &[day as u8; 32], day * DAY_MS);
+            token = Refresh::parse(next.expose()).unwrap();
+        }
+        assert_eq!(saved.value.expires_ms, LONGEST_MS);
     }
 
     #[test]

@@ -526,3 +526,28 @@ fn signing_in_anew_is_asked_for_once() {
         assert!(page.body.contains("value=\"allow\""), "{}", page.body);
     }
 }
+
+#[test]
+fn a_user_takes_back_what_a_client_may() {
+    let place = place();
+    let back = Browser::default().agree(&place, "offline_access user/Patient.rs");
+    let given = trade(&place, &[("code", &told(&back, "code").unwrap())]);
+    let given = given.expect(200).json();
+    let asks = place.project.with(&text(&given, "access_token"));
+    asks.get("Patient").expect(200);
+    // The client itself sees nothing of it.
+    asks.send(asks.request("GET", "/auth/me/apps")).expect(403);
+    let own = |method, path: &str| place.project.server.admin(method, path, &Value::Null);
+    let apps = own("GET", "/auth/me/apps").expect(200).json();
+    let app = &apps["apps"][0];
+    assert_eq!(app["client_id"], "app", "{apps}");
+    assert_eq!(app["scope"], "offline_access user/Patient.rs");
+    own("DELETE", "/auth/me/apps/none").expect(404);
+    let path = format!("/auth/me/apps/{}", text(app, "id"));
+    own("DELETE", &path).expect(200);
+    asks.get("Patient").expect(401);
+    let again = refresh(&place, &text(&given, "refresh_token"));
+    check_error(&again, 400, "invalid_grant");
+    let apps = own("GET", "/auth/me/apps").expect(200).json();
+    assert_eq!(apps, json!({"apps": []}));
+}

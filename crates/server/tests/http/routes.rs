@@ -60,6 +60,7 @@ fn request(project: &Project, route: &Route) -> Request {
         .replace("{id}", id)
         .replace("{session}", "none")
         .replace("{key}", "none")
+        .replace("{app}", "none")
         .replace("{member}", "Patient")
         .replace("{vid}", "1")
         .replace("{file}", "none");

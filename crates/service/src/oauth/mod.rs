@@ -5,6 +5,7 @@
 //! Each project is an issuer of its own, with its own clients and keys. Its
 //! name is the address that clients use for it.
 
+mod apps;
 mod authorize;
 mod browser;
 mod clients;
@@ -21,6 +22,7 @@ mod service_keys;
 mod tokens;
 mod who;
 
+pub use apps::AppView;
 pub use authorize::{Consent, Pick, Step};
 pub use clients::{Presented, Proof};
 pub use codes::Given;
