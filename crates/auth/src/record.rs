@@ -36,7 +36,7 @@ use serde::{Deserialize, Serialize};
 pub use assertion::Assertion;
 pub use authorization::{Authorization, Refresh};
 pub use break_glass::{BreakGlass, Reason, ReasonCode, Review, ReviewOutcome};
-pub use care::Care;
+pub use care::{Care, Consenting};
 pub use client::{AuthMethod, Client, GrantType, Registration};
 pub use code::{Agreed, Code};
 pub use cors::Cors;

@@ -145,6 +145,17 @@ impl Label {
         }
     }
 
+    /// What is more than a level of confidentiality; of others nothing.
+    #[must_use]
+    pub fn above(&self) -> Vec<Self> {
+        let codes = self.codes();
+        let is_level = codes.iter().all(|(system, _)| *system == CONFIDENTIALITY);
+        let next = codes.get(1).filter(|_| is_level);
+        next.map(|(_, code)| Self((*code).to_owned()))
+            .into_iter()
+            .collect()
+    }
+
     /// The records of a type that have one of some labels.
     #[must_use]
     pub fn any_of(ty: &str, labels: &[Self]) -> Filter {

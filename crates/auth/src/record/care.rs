@@ -20,6 +20,25 @@ pub struct Care {
     /// After how many minutes the glass that somebody broke is whole again.
     #[serde(default = "an_hour")]
     pub break_glass_minutes: u32,
+    /// Whether, and how, the consents of patients count.
+    #[serde(default)]
+    pub consent: Consenting,
+    /// The ids of clients that act for payers, beside users with the role `payer`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub payer_clients: Vec<String>,
+}
+
+/// How the consents of patients count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Consenting {
+    /// Not at all.
+    #[default]
+    None,
+    /// What one denies may not be done.
+    OptOut,
+    /// What none permits may not be done, either.
+    OptIn,
 }
 
 fn a_day() -> u32 {
@@ -40,6 +59,8 @@ impl Default for Care {
             encounter_grace_hours: a_day(),
             proxy_until_age: of_age(),
             break_glass_minutes: an_hour(),
+            consent: Consenting::None,
+            payer_clients: Vec::new(),
         }
     }
 }
@@ -70,7 +91,15 @@ impl Care {
         within("encounter_grace_hours", grace, (0, 8784), "0 to 8784")?;
         within("proxy_until_age", self.proxy_until_age, (0, 30), "0 to 30")?;
         let minutes = self.break_glass_minutes;
-        within("break_glass_minutes", minutes, (1, 1440), "1 to 1440")
+        within("break_glass_minutes", minutes, (1, 1440), "1 to 1440")?;
+        let is_one = |id: &String| (1..=64).contains(&id.len());
+        match self.payer_clients.len() <= 100 && self.payer_clients.iter().all(is_one) {
+            true => Ok(()),
+            false => Err(Error::Name {
+                what: "payer_clients",
+                form: "up to 100 ids of clients",
+            }),
+        }
     }
 
     /// How much longer than an encounter its relationships last, in milliseconds.

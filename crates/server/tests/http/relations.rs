@@ -416,3 +416,71 @@ fn breaking_the_glass_opens_one_patient_for_a_while_and_is_seen() {
     ward.admin("GET", "/admin/break-glass?state=x", Value::Null)
         .expect(400);
 }
+
+#[test]
+fn consents_of_patients_count_where_a_project_says_so() {
+    let ward = Ward::new("relations-consent");
+    ward.policy(
+        json!([{"id": "all", "effect": "allow", "subjects": ["role:clinician"],
+        "actions": ["*"], "kinds": ["*"]}]),
+    );
+    let token = ward.user("doc", "clinician", "Practitioner/d");
+    let finds = || ward.finds(&token, "Observation");
+    let consent = |status: &str, kind: &str| {
+        let actor = json!([{"role": {"coding": [{"code": "PRCP"}]},
+            "reference": {"reference": "Practitioner/d"}}]);
+        json!({"resourceType": "Consent", "id": "c", "status": status,
+            "scope": {"coding": [{"code": "patient-privacy"}]}, "category": [{"text": "x"}],
+            "patient": {"reference": "Patient/a"}, "policyRule": {"text": "x"},
+            "provision": {"type": kind, "actor": actor}})
+    };
+    let model = |model: &str| ward.admin("PUT", "/admin/care", json!({"consent": model}));
+    ward.0.put(&consent("active", "deny")).expect(201);
+    assert_eq!(finds(), "Observation/oa Observation/ob");
+    model("opt-out").expect(200);
+    assert_eq!(finds(), "Observation/ob");
+    let write = || {
+        let observation = json!({"resourceType": "Observation", "status": "final",
+            "code": {"text": "x"}, "subject": {"reference": "Patient/a"}});
+        ward.ask(&token, "POST", "/fhir/Observation", observation)
+    };
+    write().expect(403);
+    ward.0.put(&consent("inactive", "deny")).expect(200);
+    assert_eq!(finds(), "Observation/oa Observation/ob");
+    model("opt-in").expect(200);
+    assert_eq!(finds(), "");
+    write().expect(403);
+    ward.0.put(&consent("active", "permit")).expect(200);
+    assert_eq!(finds(), "Observation/oa");
+    write().expect(201);
+    model("else").expect(400);
+    // What consents say stands above what a program's scopes do.
+    let program = ward.0.with(&ward.0.client("program", "system/*.rs"));
+    assert_eq!(program.get("Observation").expect(200).found(), [""; 0]);
+}
+
+#[test]
+fn no_payer_learns_of_what_patients_paid_themselves() {
+    let ward = Ward::new("relations-payer");
+    ward.put_observation("own", "a", &[("v3-ActCode", "HIPAASelfPay")]);
+    ward.policy(
+        json!([{"id": "all", "effect": "allow", "subjects": ["everyone"],
+        "actions": ["*"], "kinds": ["*"]}]),
+    );
+    let payer = ward.user("payer", "payer", "Practitioner/d");
+    let doctor = ward.user("doc", "clinician", "Practitioner/d");
+    let all = "Observation/oa Observation/ob";
+    assert_eq!(ward.finds(&payer, "Observation"), all);
+    ward.ask(&payer, "GET", "/fhir/Observation/own", Value::Null)
+        .expect(404);
+    assert_eq!(
+        ward.finds(&doctor, "Observation"),
+        format!("{all} Observation/own")
+    );
+    let program = ward.0.with(&ward.0.client("insurer", "system/*.rs"));
+    let finds = || program.get("Observation").expect(200).found().len();
+    assert_eq!(finds(), 3);
+    ward.admin("PUT", "/admin/care", json!({"payer_clients": ["insurer"]}))
+        .expect(200);
+    assert_eq!(finds(), 2);
+}

@@ -42,6 +42,12 @@ pub(super) fn rules(
             }
         }
     }
+    let own = bindings.profiles.iter().filter(|(ty, _)| *ty == "Patient");
+    let own: Vec<Box<str>> = own.map(|(_, id)| id.clone()).collect();
+    statements.extend(patients.denials(&own));
+    if patients.is_payer() {
+        statements.extend(self_paid());
+    }
     match (is_user, statements.is_empty()) {
         (true, _) => Some(Rules::of(&statements).into()),
         (false, true) => None,
@@ -60,6 +66,18 @@ pub(super) fn relationships(policies: &[Saved<Policy>], subject: &Subject) -> Ve
     named.sort_unstable();
     named.dedup();
     named
+}
+
+/// What no rule can allow who acts for a payer.
+fn self_paid() -> impl Iterator<Item = Statement> {
+    let types = ResourceType::all().into_iter();
+    types.map(|ty| Statement {
+        rule: "self-pay".into(),
+        effect: Effect::Deny,
+        kind: ty.kind,
+        deeds: Deed::ALL.into(),
+        filter: Label::any_of(ty.name, &[Label::self_pay()]),
+    })
 }
 
 /// Whether some rule says what somebody may do who has broken the glass.

@@ -8,6 +8,7 @@ mod break_glass;
 mod care;
 mod compile;
 mod condition;
+mod consent;
 pub(crate) mod relations;
 pub(crate) mod scopes;
 #[cfg(test)]
@@ -34,6 +35,7 @@ use crate::projects::all;
 
 pub use break_glass::NewBreakGlass;
 pub(crate) use care::Cares;
+pub(crate) use consent::Consents;
 
 /// Policies of a project at most.
 const POLICIES_MAX: usize = 100;

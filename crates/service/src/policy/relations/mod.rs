@@ -16,26 +16,31 @@ mod watch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use salus_auth::Subject;
-use salus_auth::policy::{Fresh, Label, compartment};
-use salus_auth::record::{BreakGlass, Care, Relationship, Saved, SystemRecord, User};
+use salus_auth::policy::{Fresh, Label, Statement, compartment};
+use salus_auth::record::{BreakGlass, Care, Consenting, Relationship, Saved, SystemRecord, User};
+use salus_auth::{Subject, Who};
 use salus_fhir::json::{Document, Limits, Node};
 use salus_store::{
     At, Comparison, Content, Filter, Kind, Param, Query, Record, References, Snapshot, Sort, Test,
     Tokens,
 };
 
+use super::consent::{self, ALL, About, CONSENT, Consented};
 use crate::Service;
 use crate::error::{Error, Kind as Failure};
 use read::{Actors, Related};
-use time::Time;
-use watch::Watch;
+pub(crate) use time::Time;
+pub(crate) use watch::Watch;
 pub(crate) use watch::{Relations, touch};
 
 /// Patients of one relationship at most; who has more is refused.
 const PATIENTS_MAX: usize = 10_000;
 /// Records read to find them at most.
 const RECORDS_MAX: usize = 50_000;
+/// Active consents of a project at most, where they count.
+const CONSENTS_MAX: usize = 200_000;
+/// The role of users who act for payers.
+const PAYER: &str = "payer";
 /// Records read at once.
 const PAGE: usize = 500;
 
@@ -55,6 +60,10 @@ pub(crate) struct Patients {
     part_2: Vec<Box<str>>,
     /// Until when the glass is broken, if it is.
     emergency_until_ms: Option<i64>,
+    /// What consents leave, if they count.
+    consented: Option<Consented>,
+    /// Whether the subject acts for a payer.
+    is_payer: bool,
 }
 
 impl Patients {
@@ -67,6 +76,26 @@ impl Patients {
     /// Until when the glass is broken for one of them, if it is.
     pub(super) fn emergency_until_ms(&self) -> Option<i64> {
         self.emergency_until_ms
+    }
+
+    /// Whether the subject acts for a payer.
+    pub(super) fn is_payer(&self) -> bool {
+        self.is_payer
+    }
+
+    /// What consents deny somebody with these records of their own.
+    pub(super) fn denials(&self, own: &[Box<str>]) -> Vec<Statement> {
+        let Some(consented) = &self.consented else {
+            return Vec::new();
+        };
+        consented.statements(|ty| {
+            let mut except = Vec::new();
+            except.extend(compartment::of_patients(ty, own));
+            except.extend(self.records(Relationship::Proxy, ty));
+            except.extend(self.records(Relationship::BreakGlass, ty));
+            except.retain(|one| *one != Filter::Nothing);
+            except
+        })
     }
 
     /// The records of a type that are of those patients; `None` if those of
@@ -95,13 +124,21 @@ impl Service {
         wanted: &[Relationship],
         now_ms: i64,
     ) -> Result<(Patients, Option<Arc<Fresh>>), Error> {
-        if wanted.is_empty() {
-            return Ok((Patients::default(), None));
-        }
         let scope = subject.home();
+        let care = self.care(scope);
+        let mut patients = Patients {
+            is_payer: is_payer(subject, &care),
+            ..Patients::default()
+        };
+        let is_ruled = matches!(subject.who(), Who::User | Who::Client);
+        let consent = care.consent;
+        if !is_ruled || wanted.is_empty() && consent == Consenting::None {
+            return Ok((patients, None));
+        }
+        // Of its own, since what it is about is kept for others.
+        let consents = self.relations.watch(scope);
         let watch = self.relations.watch(scope);
         let snapshot = self.store.snapshot(scope, At::Now).await?;
-        let care = self.care(scope);
         let mut finding = Finding {
             snapshot: &*snapshot,
             watch: &watch,
@@ -109,8 +146,8 @@ impl Service {
             now_ms,
             found: Vec::new(),
         };
-        let mut patients = Patients::default();
-        let actors = match wanted.iter().any(|one| is_of_practitioners(*one)) {
+        let of_practitioner = consent != Consenting::None;
+        let actors = match of_practitioner || wanted.iter().any(|one| is_of_practitioners(*one)) {
             true => finding.actors(subject).await?,
             false => Actors::default(),
         };
@@ -130,7 +167,50 @@ impl Service {
                 .by
                 .insert(*relationship, References::of(PATIENT, ids));
         }
+        if consent != Consenting::None {
+            watch.on(CONSENT, ALL);
+            let all = match self.consents.known(scope, now_ms) {
+                Some(all) => all,
+                None => {
+                    let all = finding.consents().await?;
+                    consents.on(CONSENT, ALL);
+                    self.consents.keep(scope, consents.end(), &all);
+                    all
+                }
+            };
+            let about = about(subject, &actors, &patients, now_ms);
+            patients.consented = Some(Consented::of(consent, &all, &about, &watch));
+        }
         Ok((patients, Some(watch.end())))
+    }
+}
+
+/// 45 CFR 164.522(a)(1)(vi): of what patients paid themselves no payer learns.
+fn is_payer(subject: &Subject, care: &Care) -> bool {
+    let client = match subject.who() {
+        Who::Client => subject.label().split_once('/').map(|(_, id)| id),
+        Who::User | Who::Administrator | Who::Operator | Who::Anonymous => None,
+    };
+    let mut clients = care.payer_clients.iter();
+    client.is_some_and(|id| clients.any(|own| own == id))
+        || subject.role_names().iter().any(|role| role == PAYER)
+}
+
+/// Who a subject is to consents, and what for. Of clients nothing is known.
+fn about(subject: &Subject, actors: &Actors, patients: &Patients, now_ms: i64) -> About {
+    let is_user = subject.who() == Who::User;
+    let purposes: &[&str] = match (patients.is_payer, patients.emergency_until_ms) {
+        (true, _) => &["HPAYMT"],
+        (false, None) => &["TREAT"],
+        (false, Some(_)) => &["TREAT", "ETREAT", "BTG"],
+    };
+    let mut all = actors.all();
+    let own = subject.bindings().profiles.into_iter();
+    all.extend(own.map(|(ty, id)| (Kind::named(ty), id)));
+    About {
+        actors: is_user.then_some(all),
+        purposes: (is_user || patients.is_payer).then_some(purposes),
+        now_ms,
     }
 }
 
@@ -290,6 +370,21 @@ impl Finding<'_> {
         Ok(())
     }
 
+    /// The active consents of all patients.
+    async fn consents(&self) -> Result<consent::All, Error> {
+        let test = Test::Token {
+            system: None,
+            code: Some("active".into()),
+        };
+        let active = Filter::Value(Param::named("Consent", "status"), test);
+        let mut all = Vec::new();
+        self.each_up_to(CONSENTS_MAX, (CONSENT, active), |_, node| {
+            all.extend(consent::parse(node));
+        })
+        .await?;
+        Ok(all.into())
+    }
+
     /// Adds the patients of records that relate the user to one now.
     async fn related(
         &mut self,
@@ -337,6 +432,15 @@ impl Finding<'_> {
         &self,
         kind: Kind,
         filter: Filter,
+        see: impl FnMut(&str, Node<'_>),
+    ) -> Result<(), Error> {
+        self.each_up_to(RECORDS_MAX, (kind, filter), see).await
+    }
+
+    async fn each_up_to(
+        &self,
+        most: usize,
+        (kind, filter): (Kind, Filter),
         mut see: impl FnMut(&str, Node<'_>),
     ) -> Result<(), Error> {
         let (mut after, mut seen) = (None, 0);
@@ -358,7 +462,7 @@ impl Finding<'_> {
             if after.is_none() {
                 return Ok(());
             }
-            if seen >= RECORDS_MAX {
+            if seen >= most {
                 return Err(too_many());
             }
         }

@@ -61,6 +61,11 @@ impl Actors {
         }
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> HashSet<(Kind, Box<str>)> {
+        self.0.clone()
+    }
+
     fn has(&self, reference: &Local<'_>, but: Option<Kind>) -> bool {
         let kind = Kind::named(reference.ty);
         Some(kind) != but && self.0.contains(&(kind, reference.id.into()))

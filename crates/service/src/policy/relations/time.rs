@@ -5,20 +5,20 @@ use salus_fhir::search::Span;
 
 /// A span of time, half open, in milliseconds since 1970 UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Time {
+pub(crate) struct Time {
     from_ms: i64,
     to_ms: i64,
 }
 
 impl Time {
     /// Without an end.
-    pub(super) const ALWAYS: Self = Self {
+    pub(crate) const ALWAYS: Self = Self {
         from_ms: i64::MIN,
         to_ms: i64::MAX,
     };
 
     /// Up to then.
-    pub(super) fn until(to_ms: i64) -> Self {
+    pub(crate) fn until(to_ms: i64) -> Self {
         Self {
             to_ms,
             ..Self::ALWAYS
@@ -27,7 +27,7 @@ impl Time {
 
     /// That of a Period, or without an end if there is none. `None` if it cannot be
     /// read: then nobody knows when it holds.
-    pub(super) fn of(period: Option<Node<'_>>) -> Option<Self> {
+    pub(crate) fn of(period: Option<Node<'_>>) -> Option<Self> {
         let mut time = Self::ALWAYS;
         let Some(period) = period else {
             return Some(time);
@@ -43,7 +43,7 @@ impl Time {
     }
 
     /// What both have.
-    pub(super) fn and(self, other: Self) -> Self {
+    pub(crate) fn and(self, other: Self) -> Self {
         Self {
             from_ms: self.from_ms.max(other.from_ms),
             to_ms: self.to_ms.min(other.to_ms),
@@ -51,7 +51,7 @@ impl Time {
     }
 
     /// The same for longer.
-    pub(super) fn and_longer(self, by_ms: i64) -> Self {
+    pub(crate) fn and_longer(self, by_ms: i64) -> Self {
         Self {
             to_ms: self.to_ms.saturating_add(by_ms),
             ..self
@@ -59,17 +59,17 @@ impl Time {
     }
 
     /// Whether it has an end.
-    pub(super) fn ends(self) -> bool {
+    pub(crate) fn ends(self) -> bool {
         self.to_ms < i64::MAX
     }
 
     /// Whether it is such a time.
-    pub(super) fn has(self, now_ms: i64) -> bool {
+    pub(crate) fn has(self, now_ms: i64) -> bool {
         self.from_ms <= now_ms && now_ms < self.to_ms
     }
 
     /// The next time at which the answer to [`Self::has`] may be another.
-    pub(super) fn changes_after(self, now_ms: i64) -> i64 {
+    pub(crate) fn changes_after(self, now_ms: i64) -> i64 {
         let ends = [self.from_ms, self.to_ms].into_iter();
         let next = ends.filter(|end| *end > now_ms).min();
         next.unwrap_or(i64::MAX)

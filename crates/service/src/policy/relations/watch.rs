@@ -13,6 +13,7 @@ use salus_auth::policy::Fresh;
 use salus_auth::record::{BreakGlass, SystemRecord, User};
 use salus_store::{Kind, Param, Put, Scope, Value};
 
+use super::super::consent::{ALL, CONSENT};
 use super::{CARE_TEAM, ENCOUNTER, PATIENT, RELATED_PERSON, ROLE};
 
 /// Changes that are remembered for who was reading meanwhile.
@@ -72,7 +73,7 @@ impl Relations {
 }
 
 /// A set of patients that is being read.
-pub(super) struct Watch {
+pub(crate) struct Watch {
     fresh: Arc<Fresh>,
     since: u64,
     keys: Mutex<HashSet<(Kind, Box<str>)>>,
@@ -82,17 +83,17 @@ pub(super) struct Watch {
 
 impl Watch {
     /// It rests on this, or on what names this.
-    pub(super) fn on(&self, kind: Kind, id: &str) {
+    pub(crate) fn on(&self, kind: Kind, id: &str) {
         self.keys.lock().insert((kind, id.into()));
     }
 
     /// It may be another from then on.
-    pub(super) fn until(&self, ms: i64) {
+    pub(crate) fn until(&self, ms: i64) {
         self.fresh.until(ms);
     }
 
     /// All has been read. What was touched meanwhile may have been read before.
-    pub(super) fn end(self) -> Arc<Fresh> {
+    pub(crate) fn end(self) -> Arc<Fresh> {
         let keys = self.keys.into_inner();
         let mut watched = self.relations.0.lock();
         let missed = watched.touched - self.since;
@@ -146,6 +147,10 @@ impl Drop for Touch {
 pub(crate) fn touch(relations: &Arc<Relations>, scope: Scope, puts: &[Put]) -> Option<Touch> {
     let mut keys = Vec::new();
     for put in puts {
+        if put.kind == CONSENT {
+            keys.push((scope, CONSENT, ALL.into()));
+            continue;
+        }
         if put.kind == BreakGlass::KIND {
             let users = put.rows.iter().filter_map(BreakGlass::user_of);
             keys.extend(users.map(|user| (scope, User::KIND, user.into())));

@@ -1,0 +1,297 @@
+//! Consents at random: what is found is what each record is permitted or denied.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use salus_auth::Subject;
+use salus_auth::record::{Care, Consenting};
+use salus_store::Scope;
+use salus_store::memory::Memory;
+use serde_json::{Value, json};
+
+use super::super::tests::user;
+use crate::fhir::Handling;
+use crate::fhir::search::host::{Host, context};
+
+const SCOPE: Scope = Scope(1);
+/// 2014-05-13.
+const NOW_MS: i64 = 1_400_000_000_000;
+const ACT: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
+const LEVEL: &str = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality";
+
+/// Numbers that a seed gives (SplitMix64).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % end
+    }
+
+    fn one_of<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len() as u64) as usize]
+    }
+
+    /// Rarely one of these.
+    fn maybe<T: Copy>(&mut self, of: &[T]) -> Option<T> {
+        (self.below(3) == 0).then(|| self.one_of(of))
+    }
+}
+
+/// A provision with one value of each criterion at most.
+#[derive(Debug)]
+struct Said {
+    permits: bool,
+    actor: Option<&'static str>,
+    action: Option<&'static str>,
+    label: Option<(&'static str, &'static str)>,
+    class: Option<&'static str>,
+    code: Option<&'static str>,
+    end: Option<&'static str>,
+    meaning: Option<&'static str>,
+    purpose: Option<&'static str>,
+    nested: Vec<Said>,
+}
+
+impl Said {
+    fn any(numbers: &mut Numbers, depth: u64) -> Self {
+        let nested = if depth == 0 { 0 } else { numbers.below(3) };
+        Self {
+            permits: numbers.below(2) == 0,
+            actor: numbers.maybe(&[
+                "Practitioner/d",
+                "Practitioner/e",
+                "Organization/o",
+                "Group/g",
+            ]),
+            action: numbers.maybe(&["access", "correct", "else"]),
+            label: numbers.maybe(&[(ACT, "SPI"), (ACT, "ETH"), (LEVEL, "N"), (LEVEL, "R")]),
+            class: numbers.maybe(&["Observation", "Condition", "else"]),
+            code: numbers.maybe(&["x", "y"]),
+            end: numbers.maybe(&["2014-05-12", "2014-05-13"]),
+            meaning: if numbers.below(4) == 0 {
+                Some(numbers.one_of(&["instance", "related"]))
+            } else {
+                None
+            },
+            purpose: if numbers.below(4) == 0 {
+                Some(numbers.one_of(&["TREAT", "HRESCH"]))
+            } else {
+                None
+            },
+            nested: (0..nested).map(|_| Self::any(numbers, depth - 1)).collect(),
+        }
+    }
+
+    fn json(&self) -> Value {
+        let mut said = json!({"type": if self.permits { "permit" } else { "deny" }});
+        if let Some(actor) = self.actor {
+            said["actor"] = json!([{"role": {"coding": [{"code": "PRCP"}]},
+                "reference": {"reference": actor}}]);
+        }
+        if let Some(action) = self.action {
+            said["action"] = json!([{"coding": [{"code": action}]}]);
+        }
+        if let Some((system, code)) = self.label {
+            said["securityLabel"] = json!([{"system": system, "code": code}]);
+        }
+        if let Some(class) = self.class {
+            said["class"] = json!([{"code": class}]);
+        }
+        if let Some(code) = self.code {
+            said["code"] = json!([{"coding": [{"system": "s", "code": code}]}]);
+        }
+        if let Some(end) = self.end {
+            said["period"] = json!({"end": end});
+        }
+        if let Some(meaning) = self.meaning {
+            said["data"] = json!([{"meaning": meaning,
+                "reference": {"reference": "Observation/r0"}}]);
+        }
+        if let Some(purpose) = self.purpose {
+            said["purpose"] = json!([{"code": purpose}]);
+        }
+        if !self.nested.is_empty() {
+            said["provision"] = self.nested.iter().map(Self::json).collect();
+        }
+        said
+    }
+
+    /// Whether it is about a record; what cannot be known counts where it denies.
+    fn is_about(&self, record: &Record, denies: bool) -> bool {
+        let holds = |holds: Option<bool>| holds.unwrap_or(denies);
+        let actor = self.actor.map_or(Some(true), |actor| match actor {
+            "Group/g" => None,
+            actor => Some(actor != "Practitioner/e"),
+        });
+        let action = self.action.map_or(Some(true), |action| match action {
+            "else" => None,
+            action => Some(action == "access"),
+        });
+        let label = self.label.is_none_or(|label| match label {
+            (ACT, "SPI") => matches!(record.label, Some((ACT, "PSY"))),
+            (LEVEL, "N") if denies => matches!(record.label, Some((LEVEL, "N" | "R" | "V"))),
+            (LEVEL, "N") => !matches!(record.label, Some((LEVEL, "R" | "V"))),
+            (LEVEL, "R") if denies => matches!(record.label, Some((LEVEL, "R" | "V"))),
+            (LEVEL, "R") => !matches!(record.label, Some((LEVEL, "V"))),
+            label => record.label == Some(label),
+        });
+        let class = self.class.map_or(Some(true), |class| match class {
+            "else" => None,
+            class => Some(class == record.ty),
+        });
+        let data = self.meaning.map_or(Some(true), |meaning| match meaning {
+            "related" => None,
+            _ => Some(record.ty == "Observation" && record.id == "r0"),
+        });
+        let code = self.code.is_none_or(|code| record.code == code);
+        let purpose = self.purpose.is_none_or(|purpose| purpose == "TREAT");
+        let lasts = self.end != Some("2014-05-12");
+        holds(actor)
+            && holds(action)
+            && holds(class)
+            && holds(data)
+            && label
+            && code
+            && purpose
+            && lasts
+    }
+
+    fn denies(&self, record: &Record) -> bool {
+        let inner = self.nested.iter().any(|one| one.denies(record));
+        let permitted = self.nested.iter().any(|one| one.permits(record));
+        self.is_about(record, true) && (inner || !self.permits && !permitted)
+    }
+
+    fn permits(&self, record: &Record) -> bool {
+        let denied = self.nested.iter().any(|one| one.denies(record));
+        let inner = self.nested.iter().any(|one| one.permits(record));
+        self.is_about(record, false) && !denied && (inner || self.permits)
+    }
+}
+
+#[derive(Debug)]
+struct Record {
+    ty: &'static str,
+    id: String,
+    patient: u64,
+    code: &'static str,
+    label: Option<(&'static str, &'static str)>,
+}
+
+impl Record {
+    fn any(numbers: &mut Numbers, at: u64) -> Self {
+        Self {
+            ty: numbers.one_of(&["Observation", "Condition"]),
+            id: format!("r{at}"),
+            patient: numbers.below(4),
+            code: numbers.one_of(&["x", "y"]),
+            label: numbers.maybe(&[
+                (ACT, "PSY"),
+                (ACT, "ETH"),
+                (LEVEL, "N"),
+                (LEVEL, "R"),
+                (LEVEL, "V"),
+            ]),
+        }
+    }
+
+    fn json(&self) -> Value {
+        let mut record = json!({"resourceType": self.ty, "id": self.id,
+            "code": {"coding": [{"system": "s", "code": self.code}]},
+            "subject": {"reference": format!("Patient/p{}", self.patient)}});
+        if self.ty == "Observation" {
+            record["status"] = "final".into();
+        }
+        if let Some((system, code)) = self.label {
+            record["meta"] = json!({"security": [{"system": system, "code": code}]});
+        }
+        record
+    }
+}
+
+#[tokio::test]
+async fn what_is_found_is_what_consents_leave() {
+    let mut told = [0, 0];
+    for seed in 0..25 {
+        let mut numbers = Numbers(seed);
+        let host = Host::over(Arc::new(Memory::new())).await;
+        let cx = context(Subject::operator(), SCOPE, NOW_MS);
+        let records: Vec<Record> = (0..16).map(|at| Record::any(&mut numbers, at)).collect();
+        let said: Vec<(u64, Said)> = (0..5)
+            .map(|_| (numbers.below(4), Said::any(&mut numbers, 2)))
+            .collect();
+        let mut resources = vec![
+            json!({"resourceType": "Organization", "id": "o", "name": "o"}),
+            json!({"resourceType": "Practitioner", "id": "d"}),
+            json!({"resourceType": "Practitioner", "id": "e"}),
+            json!({"resourceType": "Group", "id": "g", "type": "person", "actual": true}),
+            json!({"resourceType": "PractitionerRole", "id": "r",
+                "practitioner": {"reference": "Practitioner/d"},
+                "organization": {"reference": "Organization/o"}}),
+            json!({"resourceType": "Observation", "id": "r0", "status": "final", "code": {"text": "x"}}),
+        ];
+        resources
+            .extend((0..4).map(|at| json!({"resourceType": "Patient", "id": format!("p{at}")})));
+        resources.extend(records.iter().map(Record::json));
+        resources.extend(said.iter().enumerate().map(|(at, (patient, said))| {
+            json!({"resourceType": "Consent", "id": format!("c{at}"), "status": "active",
+                "scope": {"coding": [{"code": "patient-privacy"}]},
+                "category": [{"text": "x"}], "policyRule": {"text": "x"},
+                "patient": {"reference": format!("Patient/p{patient}")},
+                "provision": said.json()})
+        }));
+        for resource in resources {
+            host.put(&cx, &resource).await.unwrap();
+        }
+        let rule = json!({"id": "all", "effect": "allow", "subjects": ["everyone"],
+            "actions": ["*"], "kinds": ["*"]});
+        let rules = json!({"rules": [rule]}).to_string();
+        host.service
+            .write_policy(&cx, "p", rules.as_bytes())
+            .await
+            .unwrap();
+        for model in [Consenting::OptOut, Consenting::OptIn] {
+            let care = Care {
+                consent: model,
+                ..Care::default()
+            };
+            host.service.write_care(&cx, care).await.unwrap();
+            let subject = user("x", &["Practitioner/d"]);
+            let subject = host.service.under_policies(subject.into(), NOW_MS);
+            let cx = crate::context::Context {
+                subject: subject.await.unwrap(),
+                ..context(Subject::anonymous(), SCOPE, NOW_MS)
+            };
+            let mut found = BTreeSet::new();
+            for ty in ["Observation", "Condition"] {
+                let answer = host.search(&cx, ty, Handling::Strict).await.unwrap();
+                found.extend(answer.pages.into_iter().flat_map(|page| page.matches));
+            }
+            // One that was there before and is of nobody, unless it was replaced.
+            if records[0].ty != "Observation" {
+                assert_eq!(found.remove("Observation/r0"), model == Consenting::OptOut);
+            }
+            let of = |record: &Record| {
+                let mut of = said
+                    .iter()
+                    .filter(|(patient, _)| *patient == record.patient);
+                let denied = of.clone().any(|(_, said)| said.denies(record));
+                let permitted = of.any(|(_, said)| said.permits(record));
+                !denied && (permitted || model == Consenting::OptOut)
+            };
+            let meant = records.iter().filter(|record| of(record));
+            let meant = meant.map(|record| format!("{}/{}", record.ty, record.id));
+            let meant: BTreeSet<String> = meant.collect();
+            assert_eq!(
+                found, meant,
+                "seed {seed}, {model:?}: {said:#?} {records:#?}"
+            );
+            told[usize::from(model == Consenting::OptIn)] += meant.len();
+        }
+    }
+    assert!(told[0] > 100 && told[1] > 20, "{told:?}");
+}
