@@ -57,7 +57,7 @@ impl<'a> Search<'a> {
         }
         self.step("walk in the order asked for", &[], None);
         // There is another way if this one is long.
-        let choice = driver.is_some() || self.conditions.may_resolve();
+        let choice = driver.is_some() || self.conditions.may_resolve() || self.conditions.wide;
         let walk_max = match choice {
             true if self.conditions.linked => LINKED_WALK,
             true => SHORT_WALK,

@@ -31,6 +31,8 @@ pub(crate) const COLLECT_MAX: usize = 4096;
 
 /// References to more records than these are not merged by their dates.
 const MERGED_MAX: usize = 1024;
+/// References to more records than these are no way that is surely short.
+const WIDE: usize = 64;
 /// Going to a place costs about as much as reading so many rows here and there,
 const ROWS_OF_SEEK: u64 = 8;
 /// and so many that lie side by side.
@@ -50,6 +52,8 @@ pub(crate) struct Conditions<'a> {
     pub(crate) sets: bool,
     /// Some look at texts.
     pub(crate) texts: bool,
+    /// Some are references to many records.
+    pub(crate) wide: bool,
     /// None can hold.
     pub(crate) impossible: bool,
 }
@@ -68,12 +72,14 @@ impl<'a> Conditions<'a> {
             linked: false,
             sets: false,
             texts: false,
+            wide: false,
             impossible: false,
         };
         conditions.add(filter);
         conditions.all.sort_by_key(|filter| filter.is_linked());
         conditions.texts = conditions.all.iter().any(|filter| has_text(filter));
         conditions.linked = conditions.all.last().is_some_and(|last| last.is_linked());
+        conditions.wide = conditions.all.iter().any(|filter| is_wide(filter));
         conditions.sets = conditions.all.iter().any(|filter| has_sets(filter));
         conditions
     }
@@ -124,14 +130,16 @@ impl<'a> Search<'a> {
     pub(crate) fn driver(&mut self, rounds: &[usize]) -> Result<Option<Driver>, Error> {
         let mut probes = Vec::new();
         let mut ended = None;
-        self.add_probes(&mut probes);
+        // They would not come to their end so soon.
+        let but_wide = rounds.iter().all(|most| (1..COLLECT_MAX).contains(most));
+        self.add_probes(&mut probes, but_wide);
         for (round, &most) in rounds.iter().enumerate() {
             if round > 0 && !self.may_end(most)? {
                 break;
             }
             ended = self.first_to_end(&mut probes, most)?;
             if ended.is_none() && (self.narrow(most)? | self.resolve(most)?) {
-                self.add_probes(&mut probes);
+                self.add_probes(&mut probes, but_wide);
                 ended = self.first_to_end(&mut probes, most)?;
             }
             if ended.is_some() {
@@ -180,7 +188,7 @@ impl<'a> Search<'a> {
         self.narrow(most)?;
         self.resolve(most)?;
         let mut probes = Vec::new();
-        self.add_probes(&mut probes);
+        self.add_probes(&mut probes, false);
         Ok(probes.into_iter().next().map(|probe| probe.access))
     }
 
@@ -188,7 +196,9 @@ impl<'a> Search<'a> {
     /// and were not walked along before.
     pub(crate) fn dated_access(&self) -> Option<(usize, Access)> {
         let all = self.conditions.all.iter().enumerate();
-        let rest = all.filter(|(condition, _)| !self.walked.contains(condition));
+        let rest = all.filter(|(condition, filter)| {
+            !(self.walked.contains(condition) || self.conditions.wide && is_wide(filter))
+        });
         let mut accesses =
             rest.filter_map(|(condition, filter)| Some((condition, self.access(filter)?)));
         accesses.find(|(_, access)| {
@@ -220,10 +230,12 @@ impl<'a> Search<'a> {
 
     /// Those of conditions that have none and can have one; references first:
     /// they are selective more often than not.
-    fn add_probes(&self, probes: &mut Vec<Probe<'a>>) {
+    fn add_probes(&self, probes: &mut Vec<Probe<'a>>, but_wide: bool) {
+        let but_wide = but_wide && self.conditions.wide;
         let conditions = self.conditions.all.iter().enumerate();
         for (condition, filter) in conditions {
-            let has = probes.iter().any(|probe| probe.condition == condition);
+            let has = but_wide && is_wide(filter)
+                || probes.iter().any(|probe| probe.condition == condition);
             let access = if has { None } else { self.access(filter) };
             probes.extend(access.map(|access| Probe::new(condition, access)));
         }
@@ -281,6 +293,22 @@ impl<'a> Search<'a> {
             Filter::Nothing => Some(Access::any(Vec::new())),
             Filter::Everything | Filter::Not(_) | Filter::Ids(_) | Filter::Updated(..) => None,
         }
+    }
+}
+
+/// Whether a condition is about references to many records.
+fn is_wide(filter: &Filter) -> bool {
+    match filter {
+        Filter::Value(_, Test::References(set)) => set.ids().len() > WIDE,
+        Filter::All(filters) | Filter::Any(filters) => filters.iter().any(is_wide),
+        Filter::Everything
+        | Filter::Nothing
+        | Filter::Not(_)
+        | Filter::Value(..)
+        | Filter::Ids(_)
+        | Filter::Updated(..)
+        | Filter::Refers { .. }
+        | Filter::Referred { .. } => false,
     }
 }
 

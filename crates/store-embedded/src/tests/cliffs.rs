@@ -2,7 +2,8 @@
 //! they cost, in rows touched, by the plan that is told.
 
 use salus_store::{
-    At, Comparison, Filter, Kind, Param, Plan, Put, Query, Row, Snapshot, Sort, Store, Test, Value,
+    At, Comparison, Filter, Kind, Param, Plan, Put, Query, References, Row, Snapshot, Sort, Store,
+    Test, Value,
 };
 use tempfile::TempDir;
 
@@ -167,6 +168,33 @@ fn what_is_common_alone_and_rare_together_is_found_without_walking_far() {
     let explained = world.room.runtime.block_on(world.snapshot.explain(&query));
     let plan = explained.unwrap().1;
     assert!(plan.rows < 2500, "{plan:#?}");
+}
+
+/// References to the first so many patients.
+fn of_patients(count: u64) -> Filter {
+    let ids = (0..count).map(|n| format!("p{n}").into());
+    let set = References::of(PATIENT, ids.collect());
+    let one = Filter::Value(SUBJECT, Test::References(set.clone()));
+    // As a compartment is, by several parameters.
+    let other = Filter::Value(STATUS, Test::References(set));
+    Filter::Any(vec![one, other])
+}
+
+#[test]
+fn references_to_many_cost_little_more_than_a_page_without_them() {
+    let world = World::new();
+    // A twentieth of all patients, half of them, and nearly all.
+    for (count, rows_max) in [(20, 1500), (200, 300), (390, 60)] {
+        world.check(vec![of_patients(count)], Vec::new(), rows_max);
+        for descending in [false, true] {
+            let sort = by_date(descending);
+            world.check(vec![of_patients(count)], sort, rows_max + 1100);
+        }
+    }
+    let with_code = vec![is(CODE, 3), of_patients(200)];
+    let alone = world.check(vec![is(CODE, 3)], Vec::new(), 1300);
+    world.check(with_code, Vec::new(), 2 * alone.rows + 60);
+    world.estimate(vec![of_patients(200)], 5000, 7000);
 }
 
 #[test]
