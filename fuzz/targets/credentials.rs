@@ -1,12 +1,15 @@
 //! What a stranger can send before anything is known of them: tokens, scopes,
-//! addresses, keys, assertions, requests of clients, sealed texts.
+//! addresses, keys, assertions, requests of clients, sealed texts, links, passwords;
+//! and the words of mails, which administrators send.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 
+use salus_auth::credentials::check_strength;
 use salus_auth::jwk::Jwks;
 use salus_auth::jwt::Jwt;
-use salus_auth::record::{Email, Refresh};
+use salus_auth::record::{Email, Link, Mail, MailText, Refresh};
+use salus_auth::template::Template;
 use salus_auth::{Scopes, Token};
 use salus_crypto::SecretKey;
 use salus_service::oauth::Asked;
@@ -45,6 +48,23 @@ fuzz_target!(|text: &str| {
     if let Some(jwt) = Jwt::parse(text) {
         let _ = jwt.unproved::<serde_json::Value>();
     }
+    let words = MailText {
+        subject: text.to_owned(),
+        text: text.to_owned(),
+        html: Some(text.to_owned()),
+    };
+    for mail in Mail::ALL {
+        let _ = words.check(mail);
+        if let Ok(template) = Template::parse(text, mail.places()) {
+            let filled = template.html(|_| "<\"'>");
+            let plain = template.plain(|_| "");
+            let signs = |text: &str| text.matches(['<', '>', '"', '\'']).count();
+            assert_eq!(signs(&filled), signs(&plain), "what is filled in is text");
+        }
+    }
+    if let Ok(email) = Email::parse("someone@example.org") {
+        let _ = check_strength(text, 8, &email, &[text, "Example"]);
+    }
     let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
     let asked = Asked::of(pairs);
     let back = asked.back("https://issuer.example.org", &[("code", "c")]);
@@ -53,6 +73,8 @@ fuzz_target!(|text: &str| {
         "nobody is sent elsewhere"
     );
     let key = SecretKey::from_bytes([7; 32]);
+    let scope = salus_store::Scope(3);
+    assert!(Link::id(&key, scope, text).is_err(), "nobody has the key");
     assert!(
         key.open_text(b"cursor", text).is_err(),
         "nobody has the key"

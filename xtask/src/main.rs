@@ -8,6 +8,7 @@
 mod definitions;
 mod dictionary;
 mod fuzz;
+mod passwords;
 mod tidy;
 mod ucum;
 
@@ -39,6 +40,11 @@ const COMMANDS: &[Command] = &[
         name: "fuzz",
         help: "let fuzz targets search for inputs that break them [--seconds N] [TARGET...]",
         run: fuzz::run,
+    },
+    Command {
+        name: "passwords",
+        help: "derive the list of common passwords from published ones [--check] [--from DIR]",
+        run: passwords::run,
     },
     Command {
         name: "tidy",

@@ -2,7 +2,9 @@
 
 use axum::response::Response;
 use http::StatusCode;
-use salus_service::accounts::{GroupView, NewGroup, SessionView, UserChange, UserFilter, UserView};
+use salus_service::accounts::{
+    AccountChange, GroupView, NewGroup, SessionView, UserChange, UserFilter, UserView,
+};
 use salus_service::{Email, Identity, LockOut, Secret, SignUp, Status};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -61,6 +63,20 @@ struct Passwords {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct OwnBody {
+    name: Option<String>,
+    email: Option<String>,
+    password: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Proof {
+    password: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct IdentityBody {
     sign_up: SignUp,
     #[serde(default)]
@@ -69,6 +85,7 @@ struct IdentityBody {
     session_minutes: Option<u32>,
     #[serde(default)]
     mfa_required: bool,
+    password_length: Option<u32>,
     lock_out: Option<LockOut>,
     mail_from: Option<String>,
 }
@@ -199,6 +216,7 @@ pub(crate) async fn write_identity(call: &mut Call) -> Result<Response, Failure>
         idle_minutes: new.idle_minutes,
         session_minutes: new.session_minutes.unwrap_or(default.session_minutes),
         mfa_required: new.mfa_required,
+        password_length: new.password_length.unwrap_or(default.password_length),
         lock_out: new.lock_out.unwrap_or(default.lock_out),
         mail_from: mail_from.map_err(|_| NO_ADDRESS)?,
     };
@@ -220,6 +238,32 @@ pub(crate) async fn change_password(call: &mut Call) -> Result<Response, Failure
     let service = call.service();
     service.change_password(&call.cx, own, old, new).await?;
     Ok(answer(StatusCode::OK, &json!({"changed": true})))
+}
+
+/// `PATCH /auth/me` with `{"name"?, "email"?, "password"?}`
+pub(crate) async fn change_account(call: &mut Call) -> Result<Response, Failure> {
+    let change: OwnBody = body(call).await?;
+    let change = AccountChange {
+        name: change.name,
+        email: change.email,
+        password: change.password.map(Secret::new),
+    };
+    let changed = call.service().change_account(&call.cx, change).await?;
+    Ok(answer(StatusCode::OK, &user(&changed)))
+}
+
+/// `POST /auth/me/delete` with `{"password"}`
+pub(crate) async fn delete_account(call: &mut Call) -> Result<Response, Failure> {
+    let Proof { password } = body(call).await?;
+    let password = Secret::new(password);
+    call.service().delete_account(&call.cx, password).await?;
+    Ok(answer(StatusCode::OK, &json!({"deleted": true})))
+}
+
+/// `POST /auth/me/verify`: a link that confirms one's address.
+pub(crate) async fn ask_to_verify(call: &mut Call) -> Result<Response, Failure> {
+    call.service().ask_to_verify(&call.cx).await?;
+    Ok(answer(StatusCode::OK, &json!({"asked": true})))
 }
 
 /// `GET /auth/me/sessions`
@@ -297,6 +341,7 @@ fn identity(setting: &Identity) -> Value {
         "idle_minutes": setting.idle_minutes,
         "session_minutes": setting.session_minutes,
         "mfa_required": setting.mfa_required,
+        "password_length": setting.password_length,
         "lock_out": setting.lock_out,
         "mail_from": setting.mail_from.as_ref().map(Email::expose),
     })

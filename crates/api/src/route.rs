@@ -117,7 +117,9 @@ macro_rules! routes {
 
 /// Every route.
 pub static ROUTES: &[Route] = {
-    use crate::{accounts, admin, auth, break_glass, fhir, health, oauth, openapi, policies};
+    use crate::{
+        accounts, admin, auth, break_glass, entry, fhir, health, mail, oauth, openapi, policies,
+    };
     routes! {
         GET    Root    "/"                              "home"              Public                  health::home;
         GET    Root    "/health/live"                   "health-live"       Public                  health::live;
@@ -151,6 +153,19 @@ pub static ROUTES: &[Route] = {
         POST   Project "/auth/revoke"                   "revoke"            Public                  oauth::revoke;
         POST   Project "/auth/sign-in"                  "sign-in"           Public                  auth::sign_in;
         POST   Project "/auth/sign-out"                 "sign-out"          Token(SignIn)           auth::sign_out;
+        GET    Project "/auth/sign-up"                  "sign-up-page"      Public                  entry::sign_up_page;
+        POST   Project "/auth/sign-up"                  "sign-up"           Public                  entry::sign_up;
+        GET    Project "/auth/join"                     "join-page"         Public                  entry::join_page;
+        POST   Project "/auth/join"                     "join"              Public                  entry::join;
+        GET    Project "/auth/recover"                  "recover-page"      Public                  entry::recover_page;
+        POST   Project "/auth/recover"                  "recover"           Public                  entry::recover;
+        GET    Project "/auth/password"                 "password-page"     Public                  entry::password_page;
+        POST   Project "/auth/password"                 "password"          Public                  entry::choose_password;
+        GET    Project "/auth/verify"                   "verify-page"       Public                  entry::verify_page;
+        POST   Project "/auth/verify"                   "verify"            Public                  entry::verify;
+        PATCH  Project "/auth/me"                       "account-change"    Token(AdminWrite)       accounts::change_account;
+        POST   Project "/auth/me/delete"                "account-delete"    Token(AdminWrite)       accounts::delete_account;
+        POST   Project "/auth/me/verify"                "account-verify"    Token(AdminWrite)       accounts::ask_to_verify;
         GET    Project "/auth/me"                       "account-read"      Token(AdminRead)        accounts::read_account;
         POST   Project "/auth/me/password"              "account-password"  Token(AdminWrite)       accounts::change_password;
         GET    Project "/auth/me/sessions"              "account-sessions"  Token(AdminRead)        accounts::list_own_sessions;
@@ -175,6 +190,13 @@ pub static ROUTES: &[Route] = {
         GET    Project "/admin/groups/{id}"             "groups-read"       Token(AdminRead)        accounts::read_group;
         PUT    Project "/admin/groups/{id}"             "groups-change"     Token(AdminWrite)       accounts::change_group;
         DELETE Project "/admin/groups/{id}"             "groups-delete"     Token(AdminWrite)       accounts::delete_group;
+        GET    Project "/admin/invitations"             "invitations-list"  Token(AdminRead)        mail::list_invitations;
+        POST   Project "/admin/invitations"             "invitations-create" Token(AdminWrite)      mail::invite;
+        DELETE Project "/admin/invitations/{id}"        "invitations-delete" Token(AdminWrite)      mail::revoke_invitation;
+        GET    Project "/admin/mails"                   "mails-list"        Token(AdminRead)        mail::list;
+        GET    Project "/admin/mails/{id}"              "mails-read"        Token(AdminRead)        mail::read;
+        PUT    Project "/admin/mails/{id}"              "mails-write"       Token(AdminWrite)       mail::write;
+        DELETE Project "/admin/mails/{id}"              "mails-delete"      Token(AdminWrite)       mail::delete;
         GET    Project "/admin/identity"                "identity-read"     Token(AdminRead)        accounts::read_identity;
         PUT    Project "/admin/identity"                "identity-write"    Token(AdminWrite)       accounts::write_identity;
 

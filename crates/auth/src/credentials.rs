@@ -6,17 +6,15 @@
 //! on threads that may block and bound how many at once. Secrets of clients
 //! are 32 random bytes, which nobody can try out: SHA-256 is enough.
 
+mod strength;
+
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Client, Email, Saved, User};
+use crate::record::{Client, Saved, User};
 use crate::{Error, Refusal, Secret};
-
-const LEN_MIN: usize = 12;
-const BYTES_MAX: usize = 1024;
-
-/// Passwords of twelve characters or more that everyone tries first.
-const COMMON: &str = include_str!("credentials/common.txt");
+use strength::BYTES_MAX;
+pub use strength::check_strength;
 
 /// What an unknown account's password is checked against, so that the answer
 /// takes as long as for a known one. No password is known to have this hash.
@@ -33,28 +31,6 @@ impl std::fmt::Debug for PasswordHash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("PasswordHash")
     }
-}
-
-/// Checks that a password may be chosen. NIST SP 800-63B: length and a list
-/// of known bad ones, no rules about kinds of characters.
-///
-/// # Errors
-/// [`Error::Password`] says what is wrong with it.
-pub fn check_strength(password: &str, email: &Email) -> Result<(), Error> {
-    if password.chars().count() < LEN_MIN {
-        return Err(Error::Password("needs at least 12 characters"));
-    }
-    if password.len() > BYTES_MAX {
-        return Err(Error::Password("is longer than 1024 bytes"));
-    }
-    let folded = password.to_lowercase();
-    if COMMON.lines().any(|common| common == folded) {
-        return Err(Error::Password("is one of the most common"));
-    }
-    if folded == email.expose() {
-        return Err(Error::Password("is the e-mail address"));
-    }
-    Ok(())
 }
 
 /// Hashes a password. Slow: see the module.

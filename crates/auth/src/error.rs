@@ -8,7 +8,7 @@ pub enum Error {
     Email,
     /// A password that is refused.
     #[error("the password {0}")]
-    Password(&'static str),
+    Password(std::borrow::Cow<'static, str>),
     /// A scope that is refused; the position counts scopes from 1.
     #[error("scope {position}: {reason}")]
     Scope {

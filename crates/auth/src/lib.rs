@@ -20,6 +20,7 @@ mod scopes;
 mod secret;
 pub mod session;
 mod subject;
+pub mod template;
 pub mod throttle;
 mod token;
 

@@ -42,7 +42,8 @@ Examples:
 Every option can also be given in salus.toml (see --config) or as a variable:
   SALUS_DATA, SALUS_LISTEN, SALUS_BASE_URL, SALUS_TLS_CERTIFICATE, SALUS_TLS_KEY,
   SALUS_TLS_ELSEWHERE, SALUS_BODY_BYTES_MAX, SALUS_SEARCH_SECONDS_MAX, SALUS_JOB_HOURS,
-  SALUS_IMPORT_ORIGINS, SALUS_IMPORT_ROOTS, SALUS_IMPORT_BYTES_MAX, SALUS_LOG, SALUS_LOG_FORMAT";
+  SALUS_IMPORT_ORIGINS, SALUS_IMPORT_ROOTS, SALUS_IMPORT_BYTES_MAX, SALUS_MAIL, SALUS_MAIL_FROM,
+  SALUS_MAIL_USER, SALUS_MAIL_PASSWORD_FILE, SALUS_MAIL_ROOTS, SALUS_LOG, SALUS_LOG_FORMAT";
 
 const IMPORT_EXAMPLES: &str = "\
 Examples:
@@ -137,6 +138,26 @@ pub(crate) struct ServeArguments {
     /// Longest file of $import, uploaded or fetched, in bytes
     #[arg(long, env = "SALUS_IMPORT_BYTES_MAX", value_name = "BYTES")]
     pub(crate) import_bytes_max: Option<u64>,
+
+    /// Where mail goes: smtp://HOST[:PORT] (STARTTLS), smtps://HOST[:PORT], folder:PATH or, in a demo, terminal
+    #[arg(long, env = "SALUS_MAIL", value_name = "WHERE")]
+    pub(crate) mail: Option<String>,
+
+    /// Whom mail comes from, unless a project says otherwise
+    #[arg(long, env = "SALUS_MAIL_FROM", value_name = "ADDRESS")]
+    pub(crate) mail_from: Option<String>,
+
+    /// Name at the mail server
+    #[arg(long, env = "SALUS_MAIL_USER", value_name = "NAME")]
+    pub(crate) mail_user: Option<String>,
+
+    /// A file with the password for it
+    #[arg(long, env = "SALUS_MAIL_PASSWORD_FILE", value_name = "FILE")]
+    pub(crate) mail_password_file: Option<PathBuf>,
+
+    /// Certificates of the authorities that the mail server may be trusted by, PEM
+    #[arg(long, env = "SALUS_MAIL_ROOTS", value_name = "FILE")]
+    pub(crate) mail_roots: Option<PathBuf>,
 
     /// What to log: error, warn, info or debug
     #[arg(long, env = "SALUS_LOG", value_name = "LEVEL")]

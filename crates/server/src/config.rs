@@ -9,6 +9,7 @@ use salus_service::jobs::Origin;
 use serde::Deserialize;
 
 use crate::cli::{Place, ServeArguments};
+use crate::mail;
 
 /// What a server needs to know.
 #[derive(Clone, Debug)]
@@ -25,6 +26,9 @@ pub(crate) struct Config {
     pub(crate) import_origins: Vec<Origin>,
     pub(crate) import_roots: Option<PathBuf>,
     pub(crate) import_bytes_max: u64,
+    pub(crate) mail: Option<mail::Config>,
+    /// Whether it is a demo, whose mails may be shown.
+    pub(crate) demo: bool,
     pub(crate) log: String,
     pub(crate) log_json: bool,
 }
@@ -46,6 +50,7 @@ struct File {
     tls: Tls,
     limits: Limits,
     import: Import,
+    mail: Mail,
     log: Log,
 }
 
@@ -72,6 +77,16 @@ struct Import {
     origins: Option<Vec<String>>,
     roots: Option<PathBuf>,
     bytes_max: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Mail {
+    to: Option<String>,
+    from: Option<String>,
+    user: Option<String>,
+    password_file: Option<PathBuf>,
+    roots: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -106,6 +121,8 @@ pub(crate) enum Error {
     Plain(SocketAddr),
     #[error("imports fetch from origins as https://files.example.org, and {0:?} is none")]
     ImportOrigin(String),
+    #[error(transparent)]
+    Mail(#[from] mail::Error),
     #[error("the log format is text or json, not {0}")]
     LogFormat(String),
 }
@@ -157,6 +174,8 @@ impl Config {
                 .import_bytes_max
                 .or(file.import.bytes_max)
                 .unwrap_or(IMPORT_BYTES_MAX_DEFAULT),
+            mail: mail(arguments, file.mail)?,
+            demo: arguments.demo.is_some(),
             log: arguments
                 .log
                 .clone()
@@ -168,6 +187,15 @@ impl Config {
             return Err(Error::Plain(config.listen));
         }
         Ok(config)
+    }
+
+    /// The address to give to people.
+    pub(crate) fn base(&self, address: SocketAddr) -> String {
+        match &self.base_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None if self.tls.is_some() => format!("https://{address}"),
+            None => format!("http://{address}"),
+        }
     }
 
     /// The configuration of a command that works on a data folder without listening.
@@ -192,10 +220,27 @@ impl Config {
             import_origins: origins(file.import.origins.unwrap_or_default())?,
             import_roots: file.import.roots,
             import_bytes_max: file.import.bytes_max.unwrap_or(IMPORT_BYTES_MAX_DEFAULT),
+            mail: None,
+            demo: false,
             log: "warn".to_owned(),
             log_json: false,
         })
     }
+}
+
+/// Where mail goes. A demo shows it at the terminal, unless it is told otherwise.
+fn mail(arguments: &ServeArguments, file: Mail) -> Result<Option<mail::Config>, Error> {
+    let usual = arguments.demo.map(|_| "terminal".to_owned());
+    let Some(to) = arguments.mail.clone().or(file.to).or(usual) else {
+        return Ok(None);
+    };
+    Ok(Some(mail::Config {
+        way: mail::Way::parse(&to)?,
+        from: arguments.mail_from.clone().or(file.from),
+        user: arguments.mail_user.clone().or(file.user),
+        password_file: arguments.mail_password_file.clone().or(file.password_file),
+        roots: arguments.mail_roots.clone().or(file.roots),
+    }))
 }
 
 fn place(arguments: &Place, file: Option<PathBuf>) -> PathBuf {

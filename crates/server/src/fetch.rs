@@ -48,13 +48,13 @@ const ROOTS: [&str; 4] = [
 /// Authorities that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("cannot read the authorities of --import-roots in {0}: {1}")]
+    #[error("cannot read the authorities in {0}: {1}")]
     Unreadable(PathBuf, rustls::pki_types::pem::Error),
-    #[error("{0} holds no certificate for --import-roots")]
+    #[error("{0} holds no certificate of an authority")]
     Empty(PathBuf),
-    #[error("this machine has no list of authorities for --import-origins; give --import-roots")]
+    #[error("this machine has no list of authorities; give --import-roots or --mail-roots")]
     NoRoots,
-    #[error("TLS cannot be used for imports: {0}")]
+    #[error("TLS cannot be used: {0}")]
     Tls(#[from] rustls::Error),
 }
 
@@ -69,26 +69,8 @@ impl Web {
         if !origins.iter().any(Origin::is_secure) {
             return Ok(Self { tls: None });
         }
-        let usual = || ROOTS.map(Path::new).into_iter().find(|path| path.exists());
-        let path = roots.or_else(usual).ok_or(Error::NoRoots)?;
-        let unreadable = |error| Error::Unreadable(path.to_owned(), error);
-        let mut store = RootCertStore::empty();
-        for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
-            let added = store.add(certificate.map_err(unreadable)?);
-            // A machine's list may have some that are too old to be read.
-            added.or_else(|error| roots.map_or(Ok(()), |_| Err(error)))?;
-        }
-        if store.is_empty() {
-            return Err(Error::Empty(path.to_owned()));
-        }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(store)
-            .with_no_client_auth();
-        Ok(Self {
-            tls: Some(Arc::new(config)),
-        })
+        let tls = Some(trusting(roots)?);
+        Ok(Self { tls })
     }
 
     async fn ask(&self, location: &Location) -> Fetching<Answer> {
@@ -114,6 +96,28 @@ impl Web {
             Ok(Err(_)) | Err(_) => Err(Unfetched::for_now("its server cannot be reached")),
         }
     }
+}
+
+/// TLS to servers that the authorities in a file vouch for, or the machine's.
+pub(crate) fn trusting(roots: Option<&Path>) -> Result<Arc<ClientConfig>, Error> {
+    let usual = || ROOTS.map(Path::new).into_iter().find(|path| path.exists());
+    let path = roots.or_else(usual).ok_or(Error::NoRoots)?;
+    let unreadable = |error| Error::Unreadable(path.to_owned(), error);
+    let mut store = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
+        let added = store.add(certificate.map_err(unreadable)?);
+        // A machine's list may have some that are too old to be read.
+        added.or_else(|error| roots.map_or(Ok(()), |_| Err(error)))?;
+    }
+    if store.is_empty() {
+        return Err(Error::Empty(path.to_owned()));
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(store)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
 }
 
 impl Fetch for Web {

@@ -10,6 +10,7 @@ mod fetch;
 mod generate;
 mod import;
 mod listen;
+mod mail;
 mod open;
 mod reindex;
 mod serve;

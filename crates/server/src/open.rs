@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::cli::Place;
 use crate::config::Config;
-use crate::{control, fetch, listen, tls};
+use crate::{control, fetch, listen, mail, tls};
 
 /// Trained on synthetic resources by `cargo xtask dictionary`.
 static DICTIONARY: &[u8] = include_bytes!("../dictionaries/resource-1.zdict");
@@ -40,6 +40,8 @@ pub(crate) enum Error {
     Tls(#[from] tls::Error),
     #[error(transparent)]
     Fetch(#[from] fetch::Error),
+    #[error(transparent)]
+    Mail(#[from] mail::Error),
 }
 
 /// Time and randomness of this machine.
@@ -117,6 +119,7 @@ pub(crate) struct Server {
     indexing: JoinHandle<()>,
     jobs: JoinHandle<()>,
     sweeping: JoinHandle<()>,
+    mailing: Option<JoinHandle<()>>,
     socket: PathBuf,
 }
 
@@ -127,6 +130,8 @@ impl Server {
         listen: Option<std::net::SocketAddr>,
     ) -> Result<Self, Error> {
         let acceptor = config.tls.as_ref().map(tls::acceptor).transpose()?;
+        let post = config.mail.as_ref();
+        let post = post.map(|mail| mail::post(mail, config.demo)).transpose()?;
         let web = fetch::Web::new(&config.import_origins, config.import_roots.as_deref())?;
         let network = match listen {
             Some(address) => {
@@ -136,7 +141,11 @@ impl Server {
             None => None,
         };
         let (keyring, engine) = store(config).await?;
-        let service = service(config, &keyring, Arc::clone(&engine)).await?;
+        let address = network
+            .as_ref()
+            .and_then(|listener| listener.local_addr().ok());
+        let base = config.base(address.unwrap_or(config.listen));
+        let service = service(config, &keyring, Arc::clone(&engine), base).await?;
         let settings = salus_api::Settings {
             body_bytes_max: config.body_bytes_max,
             binary_bytes_max: config.binary_bytes_max,
@@ -171,9 +180,7 @@ impl Server {
                 tokio::join!(service.keep_blobs(), service.keep_histories());
             }
         });
-        let address = network
-            .as_ref()
-            .and_then(|listener| listener.local_addr().ok());
+        let mailing = post.map(|post| tokio::spawn(Arc::clone(&service).run_mail(post)));
         if let Some(listener) = network {
             let work = listen::network(listener, acceptor, router, stopped);
             listeners.push(tokio::spawn(work));
@@ -187,6 +194,7 @@ impl Server {
             indexing,
             jobs,
             sweeping,
+            mailing,
             socket,
         })
     }
@@ -206,6 +214,10 @@ impl Server {
         let _ = self.indexing.await;
         self.sweeping.abort();
         let _ = self.sweeping.await;
+        if let Some(mailing) = self.mailing {
+            mailing.abort();
+            let _ = mailing.await;
+        }
         let _ = std::fs::remove_file(&self.socket);
         self.engine.close().await
     }
@@ -215,6 +227,7 @@ async fn service(
     config: &Config,
     keyring: &Keyring,
     engine: Arc<Embedded>,
+    base: String,
 ) -> Result<Arc<Service>, Error> {
     let failed = |reason: String| Error::Service(config.data.clone(), reason);
     let cursor_key = keyring
@@ -224,6 +237,8 @@ async fn service(
     settings.json.bytes_max = config.body_bytes_max;
     settings.jobs.import_origins = config.import_origins.clone();
     settings.jobs.import_bytes_max = config.import_bytes_max;
+    let mail = config.mail.as_ref();
+    settings.mail = mail.map(|_| salus_service::mail::Settings { base });
     settings.jobs.kept_ms = i64::from(config.job_hours) * 60 * 60 * 1000;
     let service = Service::open(
         engine.clone(),

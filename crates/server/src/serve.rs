@@ -4,8 +4,6 @@
     reason = "addresses and credentials go to standard output"
 )]
 
-use std::net::SocketAddr;
-
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::ServeArguments;
@@ -29,7 +27,7 @@ async fn serve(
     let mut interrupt = signal(SignalKind::interrupt())?;
     let server = Server::start(config, Some(config.listen)).await?;
     let address = server.address.unwrap_or(config.listen);
-    let base = base(config, address);
+    let base = config.base(address);
     let demo = match arguments.demo {
         Some(patients) => Some(demo::prepare(&server.service, patients, arguments.json).await?),
         None => None,
@@ -59,15 +57,6 @@ async fn serve(
     server.stop().await?;
     tracing::info!("stopped");
     Ok(())
-}
-
-/// The address to give to people.
-fn base(config: &Config, address: SocketAddr) -> String {
-    match &config.base_url {
-        Some(url) => url.trim_end_matches('/').to_owned(),
-        None if config.tls.is_some() => format!("https://{address}"),
-        None => format!("http://{address}"),
-    }
 }
 
 /// The one line of `--json`.

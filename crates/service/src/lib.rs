@@ -15,6 +15,7 @@ pub mod fhir;
 mod ids;
 pub mod jobs;
 mod keeping;
+pub mod mail;
 pub mod oauth;
 mod packed;
 pub mod parameters;
@@ -34,7 +35,8 @@ pub use salus_auth::Subject;
 pub use salus_auth::jwk::Jwks;
 pub use salus_auth::record::{
     AuthMethod, BreakGlass, Care, Cors, Email, GrantType, History, Identity, LaunchContext,
-    LaunchedWith, LockOut, Policy, Purged, Reason, ReviewOutcome, Saved, SignUp, Status, Theme,
+    LaunchedWith, LockOut, MailText, Policy, Purged, Reason, ReviewOutcome, Saved, SignUp, Status,
+    Theme,
 };
 use salus_crypto::SecretKey;
 use salus_fhir::json;
@@ -51,6 +53,8 @@ pub struct Settings {
     pub json: json::Limits,
     /// About jobs.
     pub jobs: jobs::Settings,
+    /// About mail; without, none is sent.
+    pub mail: Option<mail::Settings>,
 }
 
 /// The numbers of a server that metrics show.
@@ -75,7 +79,9 @@ pub struct Service {
     pub(crate) projects: projects::Projects,
     pub(crate) cors: cors::Policies,
     pub(crate) identities: accounts::Identities,
+    pub(crate) asks: accounts::Asks,
     pub(crate) guesses: accounts::Guesses,
+    pub(crate) mailroom: mail::Mailroom,
     pub(crate) parameters: parameters::Sets,
     pub(crate) policies: policy::Policies,
     pub(crate) cares: policy::Cares,
@@ -132,7 +138,9 @@ impl Service {
             projects,
             cors,
             identities,
+            asks: accounts::Asks::default(),
             guesses: accounts::Guesses::default(),
+            mailroom: mail::Mailroom::default(),
             parameters,
             policies: policy::Policies::default(),
             cares,

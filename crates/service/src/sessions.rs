@@ -281,7 +281,11 @@ impl Service {
         Ok(())
     }
 
-    async fn user(&self, scope: Scope, email: &Email) -> Result<Option<Saved<User>>, Error> {
+    pub(crate) async fn user(
+        &self,
+        scope: Scope,
+        email: &Email,
+    ) -> Result<Option<Saved<User>>, Error> {
         let snapshot = self.store.snapshot(scope, At::Now).await?;
         let found = snapshot.find(&User::with_email(email)).await?;
         read::<User>(found.hits.first().map(|hit| &hit.record))

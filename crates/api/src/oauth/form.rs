@@ -13,11 +13,11 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 
 /// Parameters of OAuth: each once at most, and empty is as good as absent
 /// (RFC 6749, 3.1).
-pub(super) struct Form(Vec<(String, String)>);
+pub(crate) struct Form(Vec<(String, String)>);
 
 impl Form {
     /// The form in the body.
-    pub(super) async fn of(call: &mut Call) -> Result<Self, Failure> {
+    pub(crate) async fn of(call: &mut Call) -> Result<Self, Failure> {
         let body = call.take_form().await?;
         let text = std::str::from_utf8(&body).map_err(|_| missing("the form is not UTF-8"))?;
         Self::parse(text)
@@ -50,7 +50,7 @@ impl Form {
     }
 
     /// A parameter that is there and says something.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(known, _)| known == name);
         found
             .map(|(_, value)| &**value)

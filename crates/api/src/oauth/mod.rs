@@ -26,7 +26,9 @@ pub(crate) use theme::{logo, read_theme, smart_style, write_theme};
 use crate::call::Call;
 use crate::failure::Failure;
 use crate::health::json as answer;
-use form::{Credentials, Form};
+use form::Credentials;
+pub(crate) use form::Form;
+pub(crate) use pages::{Page, escape, page, show};
 
 /// `POST /auth/token` (RFC 6749, 3.2).
 pub(crate) async fn token(call: &mut Call) -> Result<Response, Failure> {

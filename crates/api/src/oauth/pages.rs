@@ -36,9 +36,16 @@ impl Hidden<'_> {
 }
 
 /// A page, but for what all pages of a project have.
-pub(super) struct Page {
+pub(crate) struct Page {
     title: &'static str,
     body: String,
+}
+
+#[cfg(test)]
+impl Page {
+    pub(crate) fn body(&self) -> &str {
+        &self.body
+    }
 }
 
 /// Where a user signs in; `again` says that it did not work.
@@ -48,6 +55,7 @@ pub(super) fn sign_in(client: &str, hidden: &Hidden<'_>, again: bool) -> Page {
         false => "",
     };
     let client = escape(client);
+    let recover = escape(&format!("{}/auth/recover", hidden.root));
     let (action, hidden) = (hidden.action("sign-in"), inputs(hidden));
     page(
         "Sign in",
@@ -58,7 +66,8 @@ pub(super) fn sign_in(client: &str, hidden: &Hidden<'_>, again: bool) -> Page {
 <input id="email" name="email" type="email" autocomplete="username" required autofocus>
 <label for="password">Password</label>
 <input id="password" name="password" type="password" autocomplete="current-password" required>
-<button>Sign in</button></form>"#
+<button>Sign in</button></form>
+<p><a href="{recover}">Forgotten your password?</a></p>"#
         ),
     )
 }
@@ -103,7 +112,8 @@ fn inputs(hidden: &Hidden<'_>) -> String {
     )
 }
 
-fn page(title: &'static str, body: &str) -> Page {
+/// A page of this content, which is HTML.
+pub(crate) fn page(title: &'static str, body: &str) -> Page {
     Page {
         title,
         body: body.to_owned(),
@@ -132,7 +142,7 @@ fn document(look: &Look, page: &Page) -> String {
 }
 
 /// Text that is nothing but text in an element or a quoted attribute.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -148,7 +158,7 @@ fn escape(text: &str) -> String {
 }
 
 /// A page as an answer. Its forms may lead on to `place`, a client's redirect URI.
-pub(super) fn show(look: &Look, status: StatusCode, page: &Page, place: &str) -> Response {
+pub(crate) fn show(look: &Look, status: StatusCode, page: &Page, place: &str) -> Response {
     let mut response = Response::new(document(look, page).into());
     *response.status_mut() = status;
     let policy = format!(

@@ -109,7 +109,8 @@ pub(super) fn taken(route: &Route) -> &'static [&'static str] {
 pub(super) fn body(route: &Route) -> Option<Value> {
     let form = "application/x-www-form-urlencoded";
     let (required, ty, schema) = match (route.method.as_str(), route.mount, route.name) {
-        ("GET" | "DELETE", ..) | (_, _, "sign-out" | "keys-rotate" | "userinfo-post") => {
+        ("GET" | "DELETE", ..)
+        | (_, _, "sign-out" | "keys-rotate" | "userinfo-post" | "account-verify") => {
             return None;
         }
         (
@@ -211,6 +212,38 @@ fn object(name: &str) -> Value {
             json!({"email": text, "password": text}),
         ),
         "account-password" => of(&["old", "new"], json!({"old": text, "new": text})),
+        "sign-up" | "recover" => of(&["email"], json!({"email": text})),
+        "join" => of(
+            &["link", "password"],
+            json!({"link": text, "name": {"type": ["string", "null"]}, "password": text}),
+        ),
+        "password" => of(
+            &["link", "password"],
+            json!({"link": text, "password": text}),
+        ),
+        "verify" => of(&["link"], json!({"link": text})),
+        "account-delete" => of(&["password"], json!({"password": text})),
+        "account-change" => {
+            let text = json!({"type": ["string", "null"]});
+            of(&[], json!({"name": text, "email": text, "password": text}))
+        }
+        "invitations-create" => {
+            let texts = json!({"type": "array", "items": text});
+            of(
+                &["email"],
+                json!({
+                    "email": text,
+                    "name": text,
+                    "groups": texts,
+                    "roles": texts,
+                    "profiles": texts,
+                }),
+            )
+        }
+        "mails-write" => of(
+            &["subject", "text"],
+            json!({"subject": text, "text": text, "html": {"type": ["string", "null"]}}),
+        ),
         "users-create" => of(&["email"], user(true)),
         "users-change" => of(&[], user(false)),
         "groups-create" | "groups-change" => of(
@@ -382,6 +415,7 @@ fn identity() -> Value {
         "idle_minutes": minutes,
         "session_minutes": minutes,
         "mfa_required": {"type": "boolean"},
+        "password_length": {"type": ["integer", "null"], "minimum": 8, "maximum": 64},
         "lock_out": lock_out,
         "mail_from": {"type": ["string", "null"]},
     })
@@ -428,7 +462,7 @@ pub(super) fn successes(route: &Route) -> &'static [u16] {
             _,
             _,
             "projects-create" | "client-keys-create" | "par" | "launch" | "clients-create"
-            | "users-create" | "groups-create",
+            | "users-create" | "groups-create" | "invitations-create",
         ) => &[201],
         (_, _, "policies-write") => &[200, 201],
         (_, _, "patch" | "conditional-patch") => &[200, 201],
@@ -456,6 +490,9 @@ pub(super) fn success(route: &Route, status: u16) -> Value {
             "setup" | "device-page" | "setup-page" | "authorize" | "authorize-post"
             | "authorize-sign-in" | "authorize-patient" | "authorize-decision",
         ) => ("text/html", json!({"type": "string"})),
+        (_, "sign-up-page" | "join-page" | "recover-page" | "password-page" | "verify-page") => {
+            ("text/html", json!({"type": "string"}))
+        }
         (_, "auth-style") => ("text/css", json!({"type": "string"})),
         (_, "auth-logo") => ("image/*", json!({})),
         (Mount::Fhir, "capabilities") => {

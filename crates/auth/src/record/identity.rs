@@ -27,6 +27,9 @@ pub struct Identity {
     /// Whether everyone signs in with a second factor, whatever their groups say.
     #[serde(default)]
     pub mfa_required: bool,
+    /// How many characters a password has at least.
+    #[serde(default = "twelve")]
+    pub password_length: u32,
     /// When an account is held shut.
     #[serde(default)]
     pub lock_out: LockOut,
@@ -66,6 +69,10 @@ impl Default for LockOut {
     }
 }
 
+fn twelve() -> u32 {
+    12
+}
+
 fn an_hour() -> u32 {
     60
 }
@@ -78,6 +85,7 @@ impl Default for Identity {
             idle_minutes: None,
             session_minutes: an_hour(),
             mfa_required: false,
+            password_length: twelve(),
             lock_out: LockOut::default(),
             mail_from: None,
         }
@@ -110,6 +118,14 @@ impl Identity {
             within("idle_minutes", minutes, day, "1 to 1440, or absent")?;
         }
         within("session_minutes", self.session_minutes, day, "1 to 1440")?;
+        // ASVS 5.0, 6.2.1: 8 at least. NIST SP 800-63B-4: 15 where there is no second factor.
+        let length = self.password_length;
+        if !(8..=64).contains(&length) {
+            return Err(Error::Name {
+                what: "password_length",
+                form: "8 to 64",
+            });
+        }
         // ASVS 5.0, 6.3.1: no more than a hundred tries an hour on one account.
         within("failures", self.lock_out.failures, 25, "1 to 25")?;
         within("minutes", self.lock_out.minutes, day, "1 to 1440")?;
@@ -161,6 +177,9 @@ mod tests {
         check(|to| to.idle_minutes = Some(1441), false);
         check(|to| to.session_minutes = 0, false);
         check(|to| to.session_minutes = 1440, true);
+        check(|to| to.password_length = 7, false);
+        check(|to| to.password_length = 64, true);
+        check(|to| to.password_length = 65, false);
         let lock_out = |failures, minutes| LockOut { failures, minutes };
         check(|to| to.lock_out = lock_out(0, 5), false);
         check(|to| to.lock_out = lock_out(5, 3), true);

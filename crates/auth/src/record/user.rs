@@ -200,21 +200,26 @@ impl Profile {
 pub struct Email(String);
 
 impl Email {
-    /// Reads an address: something, an `@`, something, at most 254 bytes.
-    /// Only mail itself can tell whether it exists.
+    /// Reads an address that mail can be sent to without quoting: the `Dot-string` and
+    /// the `Domain` of RFC 5321, 4.1.2, with the letters of any language (RFC 6531), at most
+    /// 254 bytes. Only mail itself can tell whether it exists.
     ///
     /// # Errors
     /// [`Error::Email`].
     pub fn parse(text: &str) -> Result<Self, Error> {
         let text = text.trim().to_lowercase();
-        let whole = match text.split_once('@') {
-            Some((local, domain)) => {
-                !local.is_empty() && !domain.is_empty() && !domain.contains('@')
-            }
-            None => false,
+        let (local, domain) = text.split_once('@').ok_or(Error::Email)?;
+        let other = |c: char| !c.is_ascii() && !c.is_control() && !c.is_whitespace();
+        let atext = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c);
+        let letter = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        let whole = |part: &str, fits: &dyn Fn(char) -> bool| {
+            let atoms = part.split('.');
+            atoms
+                .into_iter()
+                .all(|atom| !atom.is_empty() && atom.chars().all(|c| fits(c) || other(c)))
         };
-        let clean = !text.contains(|c: char| c.is_control() || c.is_whitespace());
-        if whole && clean && text.len() <= 254 {
+        let good = whole(local, &atext) && whole(domain, &letter);
+        if good && local.len() <= 64 && text.len() <= 254 {
             Ok(Self(text))
         } else {
             Err(Error::Email)

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test, helpers included
 
 mod accounts;
+mod accounts_by_mail;
 mod audit;
 mod bad_bodies;
 mod bad_input;
@@ -39,6 +40,7 @@ mod operations;
 mod paging;
 mod patch;
 mod phi;
+mod postbox;
 mod projects;
 mod purge;
 mod relations;

@@ -96,6 +96,15 @@ fn request(project: &Project, route: &Route) -> Request {
         }
         "break-glass-review" => request.body(json!({"outcome": "justified"}).to_string()),
         "care-write" => request.body(json!({}).to_string()),
+        "sign-up" | "recover" => request.body(json!({"email": "nobody@example.org"}).to_string()),
+        "join" | "password" => {
+            request.body(json!({"link": "none", "password": "none"}).to_string())
+        }
+        "verify" => request.body(json!({"link": "none"}).to_string()),
+        "account-change" => request.body(json!({}).to_string()),
+        "account-delete" => request.body(json!({"password": "none"}).to_string()),
+        "invitations-create" => request.body(json!({"email": "b@example.org"}).to_string()),
+        "mails-write" => request.body(json!({"subject": "Made", "text": "{{link}}"}).to_string()),
         "account-password" => {
             request.body(json!({"old": "none", "new": "an unlikely answer"}).to_string())
         }
@@ -416,6 +425,11 @@ fn every_route_leaves_an_entry_in_the_audit() {
         "device-page",
         "auth-logo",
         "smart-style",
+        "sign-up-page",
+        "join-page",
+        "recover-page",
+        "password-page",
+        "verify-page",
         // Without a page of ours before them they decide nothing.
         "authorize-post",
         "authorize-patient",

@@ -67,9 +67,10 @@ impl Service {
         &self,
         cx: &Context,
         grant: &Grant,
-        identity: Identity,
+        mut identity: Identity,
     ) -> Result<Identity, Error> {
         identity.check()?;
+        identity.sign_up_groups = self.known_groups(cx.scope, identity.sign_up_groups).await?;
         let _turn = self.identities.turn.lock().await;
         let before = saved(&*self.store, cx.scope).await?;
         let next = Saved {

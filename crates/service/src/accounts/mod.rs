@@ -1,17 +1,23 @@
 //! The people of a project: how they come in, and what keeps others out.
 
+mod asks;
 mod groups;
 mod guesses;
 mod identity;
+mod invitations;
+mod links;
 mod own;
 #[cfg(test)]
-mod stage;
+pub(crate) mod stage;
 #[cfg(test)]
 mod tests;
 mod users;
 
+pub(crate) use asks::Asks;
 pub use groups::{GroupView, NewGroup};
 pub(crate) use guesses::Guesses;
 pub(crate) use identity::Identities;
-pub use own::SessionView;
+pub use invitations::{Invitation, InvitationView};
+pub use own::{AccountChange, SessionView};
+pub(crate) use users::concern;
 pub use users::{UserChange, UserFilter, UserPage, UserView};

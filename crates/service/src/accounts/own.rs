@@ -1,11 +1,11 @@
 //! One's own account, and the sessions of users: one's own for everyone,
 //! those of others for administrators.
 
-use salus_auth::record::{Owner, Saved, Session, SystemRecord, User};
+use salus_auth::record::{Email, Letter, Mail, Owner, Saved, Session, SystemRecord, User};
 use salus_auth::{Action, Grant, Secret, Token, credentials};
 use salus_store::{At, Scope};
 
-use super::users::{UserView, concern};
+use super::users::{UserView, check_name, concern};
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
@@ -30,6 +30,17 @@ pub struct SessionView {
     pub expires: String,
     /// Whether it is the one that the request came with.
     pub current: bool,
+}
+
+/// What somebody changes of their own account; `None` stays as it is.
+#[derive(Debug, Default)]
+pub struct AccountChange {
+    /// What people call them.
+    pub name: Option<String>,
+    /// What they sign in with.
+    pub email: Option<String>,
+    /// Their password, for the address.
+    pub password: Option<Secret>,
 }
 
 impl Service {
@@ -71,10 +82,38 @@ impl Service {
         credential: Credential<'_>,
         (old, new): (Secret, Secret),
     ) -> Result<(), Error> {
+        let mut user = self.prove_own(cx, id, old).await?;
+        user.value.password = Some(self.new_password(cx, &user.value, new).await?);
+        let to = user.value.email.clone();
+        let mut writes = vec![Write::system(grant, "User", user.put()?)];
+        writes.extend(self.other_links(cx, grant, &user, "").await?);
+        let notice = self.notice(cx, grant, Mail::PasswordChanged, (&user, to))?;
+        let told = notice.is_some();
+        writes.extend(notice);
+        let entry = Entry::new(cx, What::AdminWrite, Outcome::Success, grant.rule());
+        self.commit(cx, entry, Vec::new(), writes).await?;
+        if told {
+            self.posted();
+        }
+        let current = current(credential);
+        let owner = Owner::User(id.into());
+        self.sessions.forget_owner(cx.scope, &owner);
+        self.end_sessions(cx, grant, &owner, current.as_deref())
+            .await?;
+        Ok(())
+    }
+
+    /// The one who asks, if this is their password.
+    async fn prove_own(
+        &self,
+        cx: &Context,
+        id: &str,
+        password: Secret,
+    ) -> Result<Saved<User>, Error> {
         let user = self.saved_user(cx.scope, id).await?;
         let attempt = self.attempt_on_password(cx, &user.value.email).await?;
-        let (checked, mut user) = self
-            .hashing(move || (credentials::check_password(Some(&user), &old), user))
+        let (checked, user) = self
+            .hashing(move || (credentials::check_password(Some(&user), &password), user))
             .await?;
         if checked.is_err() {
             return Err(Error::new(
@@ -83,13 +122,114 @@ impl Service {
             ));
         }
         self.guesses.right(&attempt, cx.now_ms);
-        user.value.password = Some(self.new_password(&user.value.email, new).await?);
-        self.commit_user(cx, grant, &user, false).await?;
-        let current = current(credential);
-        let owner = Owner::User(id.into());
-        self.end_sessions(cx, grant, &owner, current.as_deref())
-            .await?;
-        Ok(())
+        Ok(user)
+    }
+
+    /// Changes one's own name, or asks for another address: a link goes there, and it counts when
+    /// that is used. For an address the password is asked for.
+    pub async fn change_account(
+        &self,
+        cx: &Context,
+        change: AccountChange,
+    ) -> Result<UserView, Error> {
+        let (cx, grant, id) = self.own(cx, What::AdminWrite, Action::WriteAccount).await?;
+        let work = self.alter_account(&cx, &grant, &id, change);
+        self.attempt_on(&cx, &grant, What::AdminWrite, ("User", &id), work)
+            .await
+    }
+
+    async fn alter_account(
+        &self,
+        cx: &Context,
+        grant: &Grant,
+        id: &str,
+        change: AccountChange,
+    ) -> Result<UserView, Error> {
+        let mut user = self.saved_user(cx.scope, id).await?;
+        let mut writes = Vec::new();
+        let asked = change.email.is_some();
+        if let Some(email) = &change.email {
+            let password = change.password.ok_or_else(|| {
+                Error::invalid("password: needed to change the address of an account")
+            })?;
+            let email = Email::parse(email)?;
+            user = self.prove_own(cx, id, password).await?;
+            writes.push(self.letter_to_verify(cx, grant, &user, email)?);
+        }
+        if let Some(name) = change.name {
+            check_name(&name)?;
+            user.value.name = name;
+            writes.push(Write::system(grant, "User", user.put()?));
+        }
+        let entry = Entry::new(cx, What::AdminWrite, Outcome::Success, grant.rule());
+        match writes.is_empty() {
+            true => self.record(cx, entry).await?,
+            false => self.commit(cx, entry, Vec::new(), writes).await?,
+        }
+        if asked {
+            self.posted();
+        }
+        let owner = Owner::User(user.id.clone());
+        self.sessions.forget_owner(cx.scope, &owner);
+        Ok(self.view_user(&user))
+    }
+
+    /// Asks for a link that confirms one's own address.
+    pub async fn ask_to_verify(&self, cx: &Context) -> Result<(), Error> {
+        let (cx, grant, id) = self.own(cx, What::AdminWrite, Action::WriteAccount).await?;
+        let (cx, grant) = (&cx, &grant);
+        let work = async {
+            let user = self.saved_user(cx.scope, &id).await?;
+            let email = user.value.email.clone();
+            let letter = self.letter_to_verify(cx, grant, &user, email)?;
+            let entry = Entry::new(cx, What::AdminWrite, Outcome::Success, grant.rule());
+            self.commit(cx, entry, Vec::new(), vec![letter]).await?;
+            self.posted();
+            Ok(())
+        };
+        self.attempt_on(cx, grant, What::AdminWrite, ("User", &id), work)
+            .await
+    }
+
+    fn letter_to_verify(
+        &self,
+        cx: &Context,
+        grant: &Grant,
+        user: &Saved<User>,
+        to: Email,
+    ) -> Result<Write, Error> {
+        self.check_mail()?;
+        self.count_ask(cx, &to)?;
+        let letter = Letter {
+            user: Some(user.id.clone()),
+            ..Letter::new(Mail::Verify, to, cx.now_ms)
+        };
+        self.letter(cx, grant, letter)
+    }
+
+    /// Removes one's own account. Who administers something asks another administrator.
+    pub async fn delete_account(&self, cx: &Context, password: Secret) -> Result<(), Error> {
+        let (cx, grant, id) = self.own(cx, What::AdminWrite, Action::WriteAccount).await?;
+        let (cx, grant) = (&cx, &grant);
+        let work = async {
+            let user = self.prove_own(cx, &id, password).await?;
+            if !user.value.roles.is_empty() {
+                return Err(Error::new(
+                    Kind::Conflict,
+                    "another administrator has to do this to your account",
+                ));
+            }
+            let mut writes = self.other_links(cx, grant, &user, "").await?;
+            writes.push(Write::system(grant, "User", user.delete()));
+            let entry = Entry::new(cx, What::AdminWrite, Outcome::Success, grant.rule());
+            self.commit(cx, entry, Vec::new(), writes).await?;
+            let owner = Owner::User(user.id);
+            self.sessions.forget_owner(cx.scope, &owner);
+            self.end_sessions(cx, grant, &owner, None).await?;
+            Ok(())
+        };
+        self.attempt_on(cx, grant, What::AdminWrite, ("User", &id), work)
+            .await
     }
 
     /// One's own sessions, the newest first.

@@ -14,7 +14,7 @@ use crate::context::{Context, World};
 use crate::error::Error;
 use crate::projects::DEFAULT;
 use crate::sessions::{Credential, read};
-use crate::{Service, Settings};
+use crate::{Service, Settings, mail};
 
 /// A clock that stands until it is moved, and a chance that counts.
 struct Clock(AtomicI64, AtomicU64);
@@ -32,14 +32,14 @@ impl World for Clock {
     }
 }
 
-pub(super) struct Stage {
-    pub(super) service: Service,
+pub(crate) struct Stage {
+    pub(crate) service: Service,
     clock: Arc<Clock>,
     store: Memory,
 }
 
 impl Stage {
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let clock = Arc::new(Clock(AtomicI64::new(1_000_000), AtomicU64::new(1)));
         let store = Memory::new();
         Self {
@@ -50,25 +50,29 @@ impl Stage {
     }
 
     /// Ends the service and opens it again over what it has kept.
-    pub(super) async fn restart(&mut self) {
+    pub(crate) async fn restart(&mut self) {
         self.service = open(&self.store, &self.clock).await;
     }
 
-    pub(super) fn advance_minutes(&self, minutes: i64) {
+    pub(crate) fn advance_ms(&self, ms: i64) {
+        self.clock.0.fetch_add(ms, Ordering::Relaxed);
+    }
+
+    pub(crate) fn advance_minutes(&self, minutes: i64) {
         self.clock.0.fetch_add(minutes * 60_000, Ordering::Relaxed);
     }
 
-    pub(super) fn scope(&self) -> Scope {
+    pub(crate) fn scope(&self) -> Scope {
         self.service.project_scope(DEFAULT).unwrap()
     }
 
     /// What the operator does in the project.
-    pub(super) fn cx(&self) -> Context {
+    pub(crate) fn cx(&self) -> Context {
         self.service.operator_context(self.scope())
     }
 
     /// What somebody unknown does in the project.
-    pub(super) fn nobody(&self) -> Context {
+    pub(crate) fn nobody(&self) -> Context {
         Context {
             subject: self.service.anonymous(),
             ..self.cx()
@@ -76,7 +80,7 @@ impl Stage {
     }
 
     /// Keeps a group as it is given.
-    pub(super) async fn group(&self, id: &str, parents: &[&str], roles: &[&str]) {
+    pub(crate) async fn group(&self, id: &str, parents: &[&str], roles: &[&str]) {
         let parents = parents.iter().map(|&id| id.into()).collect();
         let roles = roles.iter().map(|&name| name.into()).collect();
         let group = Group::new(id, parents, roles, false, 0).unwrap();
@@ -85,7 +89,7 @@ impl Stage {
     }
 
     /// Keeps a user as `change` makes it of what there is.
-    pub(super) async fn user(&self, id: &str, change: impl FnOnce(&mut User)) {
+    pub(crate) async fn user(&self, id: &str, change: impl FnOnce(&mut User)) {
         let email = Email::parse(&format!("{id}@example.org")).unwrap();
         let before = self.saved::<User>(id).await;
         let mut user = before.map_or(User::new(email, 0), |before| before.value);
@@ -96,7 +100,7 @@ impl Stage {
     }
 
     /// A session of a user, as signing in begins it.
-    pub(super) async fn session(&self, id: &str) -> Secret {
+    pub(crate) async fn session(&self, id: &str) -> Secret {
         let user = self.saved::<User>(id).await.unwrap();
         let (now_ms, random) = (self.service.now_ms(), self.service.random());
         let lifetime_ms = self.service.identity(self.scope()).session_ms();
@@ -109,13 +113,13 @@ impl Stage {
     }
 
     /// Who a token is from at the next request.
-    pub(super) async fn who(&self, token: &Secret) -> Result<Arc<Subject>, Error> {
+    pub(crate) async fn who(&self, token: &Secret) -> Result<Arc<Subject>, Error> {
         let credential = Credential::Token(token.expose());
         let cx = self.nobody();
         self.service.authenticate(&cx, credential).await
     }
 
-    pub(super) async fn saved<T: SystemRecord>(&self, id: &str) -> Option<Saved<T>> {
+    pub(crate) async fn saved<T: SystemRecord>(&self, id: &str) -> Option<Saved<T>> {
         let snapshot = self.store.snapshot(self.scope(), At::Now).await.unwrap();
         let record = snapshot.get(T::KIND, id).await.unwrap();
         read(record.as_ref()).unwrap()
@@ -139,6 +143,11 @@ async fn open(store: &Memory, clock: &Arc<Clock>) -> Service {
     let key = SecretKey::from_bytes([7; 32]);
     let blobs = Arc::new(Memory::new());
     let store = Arc::new(store.clone());
-    let service = Service::open(store, blobs, world, Settings::default(), key);
+    let base = "https://salus.example".to_owned();
+    let settings = Settings {
+        mail: Some(mail::Settings { base }),
+        ..Settings::default()
+    };
+    let service = Service::open(store, blobs, world, settings, key);
     service.await.unwrap()
 }

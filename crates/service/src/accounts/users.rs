@@ -172,7 +172,7 @@ impl Service {
         let mut user = User::new(email, cx.now_ms);
         self.change_of(cx, &mut user, given).await?;
         if let Some(password) = password {
-            user.password = Some(self.new_password(&user.email, password).await?);
+            user.password = Some(self.new_password(cx, &user, password).await?);
         }
         let saved = Saved::new(self.new_id(cx), user);
         self.commit_user(cx, grant, &saved, true).await?;
@@ -274,7 +274,7 @@ impl Service {
     }
 
     /// Groups that there are, in order.
-    async fn known_groups(
+    pub(super) async fn known_groups(
         &self,
         scope: Scope,
         mut groups: Vec<Box<str>>,
@@ -293,7 +293,11 @@ impl Service {
     }
 
     /// Profiles that there are, in order.
-    async fn known_profiles(&self, scope: Scope, texts: &[String]) -> Result<Vec<Profile>, Error> {
+    pub(super) async fn known_profiles(
+        &self,
+        scope: Scope,
+        texts: &[String],
+    ) -> Result<Vec<Profile>, Error> {
         if texts.len() > PROFILES_MAX {
             return Err(Error::invalid("profiles: 20 at most"));
         }
@@ -382,10 +386,14 @@ impl Service {
     /// What a new password is checked against, if it may be chosen.
     pub(super) async fn new_password(
         &self,
-        email: &Email,
+        cx: &Context,
+        user: &User,
         password: Secret,
     ) -> Result<credentials::PasswordHash, Error> {
-        credentials::check_strength(password.expose(), email)?;
+        let project = self.project_name(cx.scope).await?;
+        let context = [&*user.name, &*project];
+        let chars_min = self.identity(cx.scope).password_length;
+        credentials::check_strength(password.expose(), chars_min, &user.email, &context)?;
         let mut salt = [0; 16];
         self.world.random(&mut salt);
         let hash = self
@@ -464,7 +472,7 @@ impl Service {
 }
 
 /// The audit names the records concerned.
-pub(super) fn concern<T: SystemRecord>(entry: &mut Entry, id: &str, version: u64) {
+pub(crate) fn concern<T: SystemRecord>(entry: &mut Entry, id: &str, version: u64) {
     let entity = Entity {
         ty: T::NAME.trim_start_matches("salus:").into(),
         id: id.into(),
@@ -485,7 +493,7 @@ fn check_another(cx: &Context, id: &str) -> Result<(), Error> {
 }
 
 /// What people call somebody: nothing, or up to 200 bytes on a line.
-fn check_name(name: &str) -> Result<(), Error> {
+pub(super) fn check_name(name: &str) -> Result<(), Error> {
     match name.len() <= 200 && !name.contains(char::is_control) {
         true => Ok(()),
         false => Err(Error::invalid("name: 200 bytes at most, on one line")),

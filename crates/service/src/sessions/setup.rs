@@ -119,7 +119,8 @@ impl Service {
         now_ms: i64,
     ) -> Result<Saved<User>, Error> {
         let email = Email::parse(email)?;
-        credentials::check_strength(password.expose(), &email)?;
+        let chars_min = self.identity(Scope::SYSTEM).password_length;
+        credentials::check_strength(password.expose(), chars_min, &email, &[])?;
         let mut salt = [0; 16];
         self.world.random(&mut salt);
         let hash = self
