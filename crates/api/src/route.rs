@@ -137,6 +137,7 @@ pub static ROUTES: &[Route] = {
         POST   Project "/auth/token"                    "token"             Public                  oauth::token;
         GET    Project "/auth/style.css"                "auth-style"        Public                  oauth::style;
         GET    Project "/auth/logo"                     "auth-logo"         Public                  oauth::logo;
+        GET    Project "/auth/brands"                   "brands"            Public                  oauth::brands;
         GET    Project "/auth/smart-style.json"         "smart-style"       Public                  oauth::smart_style;
         GET    Project "/auth/authorize"                "authorize"         Public                  oauth::authorize;
         POST   Project "/auth/authorize"                "authorize-post"    Public                  oauth::authorize_post;
@@ -211,6 +212,7 @@ pub static ROUTES: &[Route] = {
         POST   Project "/admin/keys/rotate"             "keys-rotate"       Token(AdminWrite)       oauth::rotate_keys;
         GET    Project "/admin/reindex"                 "reindex-read"      Token(AdminRead)        admin::read_index;
         POST   Project "/admin/reindex"                 "reindex-pause"     Token(AdminWrite)       admin::pause_index;
+        PUT    Project "/admin/brands"                  "brands-write"      Token(AdminWrite)       oauth::write_brands;
         GET    Project "/admin/theme"                   "theme-read"        Token(AdminRead)        oauth::read_theme;
         PUT    Project "/admin/theme"                   "theme-write"       Token(AdminWrite)       oauth::write_theme;
         GET    Project "/admin/cors"                    "cors-read"         Token(AdminRead)        admin::read_cors;

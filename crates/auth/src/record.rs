@@ -7,6 +7,7 @@
 
 mod assertion;
 mod authorization;
+mod brands;
 mod break_glass;
 mod care;
 mod client;
@@ -37,6 +38,7 @@ use serde::{Deserialize, Serialize};
 
 pub use assertion::Assertion;
 pub use authorization::{Authorization, Refresh};
+pub use brands::Brands;
 pub use break_glass::{BreakGlass, Reason, ReasonCode, Review, ReviewOutcome};
 pub use care::{Care, Consenting};
 pub use client::{AuthMethod, Client, GrantType, Registration};

@@ -80,6 +80,7 @@ pub(crate) async fn authorization_server(call: &mut Call) -> Result<Response, Fa
 pub(crate) async fn smart(call: &mut Call) -> Result<Response, Failure> {
     let mut document = metadata(issuer(&call.cx));
     document["capabilities"] = json!(CAPABILITIES);
+    super::brands::tell(call, &mut document).await?;
     Ok(public(&document))
 }
 

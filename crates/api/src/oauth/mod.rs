@@ -2,6 +2,7 @@
 //! which they find them.
 
 pub(crate) mod apps;
+mod brands;
 mod browser;
 mod discovery;
 mod flows;
@@ -17,6 +18,7 @@ use salus_service::oauth::{Code, Fault, Given, Refused};
 use salus_service::sessions::SignedIn;
 use serde_json::json;
 
+pub(crate) use brands::{brands, write_brands};
 pub(crate) use browser::{authorize, authorize_post, decide, pick, sign_in, style};
 pub(crate) use discovery::{authorization_server, jwks, openid, rotate_keys, smart};
 pub(crate) use flows::{begin_device, device_page, push};

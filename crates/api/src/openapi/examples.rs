@@ -57,6 +57,10 @@ pub(super) fn body(route: &Route) -> Option<Value> {
             "subjects": ["role:clinician"], "actions": ["read", "search"], "kinds": ["Patient"],
             "condition": "Patient?general-practitioner=%user.practitioner"}]})),
         "launch" => Some(json!({"client_id": "example", "patient": "example"})),
+        "brands-write" => Some(
+            json!({"resourceType": "Bundle", "type": "collection", "entry": [
+            {"resource": {"resourceType": "Organization", "name": "Example"}}]}),
+        ),
         "theme-write" => Some(json!({"name": "Example"})),
         "cors-write" => Some(json!({"origins": ["https://app.example.org"]})),
         name if name.starts_with("search-") => Some(json!({"_id": "example"})),

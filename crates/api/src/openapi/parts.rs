@@ -349,6 +349,7 @@ fn object(name: &str) -> Value {
                 "tenant": {"type": ["string", "null"]},
             }),
         ),
+        "brands-write" => json!({"type": "object", "required": ["resourceType"]}),
         "theme-write" => of(
             &[],
             json!({
@@ -495,6 +496,7 @@ pub(super) fn success(route: &Route, status: u16) -> Value {
         }
         (_, "auth-style") => ("text/css", json!({"type": "string"})),
         (_, "auth-logo") => ("image/*", json!({})),
+        (_, "brands") => (FHIR_JSON, named("Bundle")),
         (Mount::Fhir, "capabilities") => {
             let modes = ["CapabilityStatement", "TerminologyCapabilities"].map(named);
             (FHIR_JSON, json!({"anyOf": modes}))

@@ -14,6 +14,7 @@ mod binary_large;
 mod bulk;
 mod bulk_jobs;
 mod bulk_killed;
+mod clients;
 mod codings;
 mod conditional_writes;
 mod conditions;

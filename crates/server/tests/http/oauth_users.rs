@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use base64ct::Encoding;
@@ -430,43 +429,6 @@ fn the_pages_are_safe() {
         .expect(303);
     let back = answer.header("location").unwrap().to_owned();
     assert_eq!(told(&back, "error").as_deref(), Some("access_denied"));
-}
-
-/// A library that others wrote signs in. It is skipped, with a message, where there is no Node
-/// or its packages cannot be had.
-#[test]
-fn openid_client_signs_in() {
-    let folder = tempfile::tempdir().unwrap();
-    let skipped = |why: &str| println!("skipped: {why}");
-    let npm = Command::new("npm")
-        .args(["install", "--no-audit", "--no-fund", "--silent", "--prefix"])
-        .arg(folder.path())
-        .arg("openid-client@6")
-        .stdin(Stdio::null())
-        .output();
-    match npm {
-        Err(_) => return skipped("there is no npm"),
-        Ok(done) if !done.status.success() => return skipped("openid-client cannot be had"),
-        Ok(_) => {}
-    }
-    let script = folder.path().join("openid_client.mjs");
-    std::fs::write(&script, include_str!("openid_client.mjs")).unwrap();
-    let place = place();
-    let issuer = format!("http://{}", place.project.server.address());
-    let done = Command::new("node")
-        .arg(&script)
-        .args([&issuer, "app", BACK, "first@example.org", PASSWORD])
-        .output();
-    let Ok(done) = done else {
-        return skipped("there is no Node");
-    };
-    let said = String::from_utf8_lossy(&done.stdout);
-    assert_eq!(
-        said.trim(),
-        "signed in",
-        "{}",
-        String::from_utf8_lossy(&done.stderr)
-    );
 }
 
 #[test]

@@ -131,6 +131,11 @@ fn request(project: &Project, route: &Route) -> Request {
             request.body(key.to_string())
         }
         "par" | "device-authorization" => request.body("client_id=none&client_secret=none"),
+        "brands-write" => {
+            let bundle = json!({"resourceType": "Bundle", "type": "collection", "entry": [
+            {"resource": {"resourceType": "Organization", "name": "Example"}}]});
+            request.body(bundle.to_string())
+        }
         "launch" => request.body(json!({"client_id": "none"}).to_string()),
         "theme-write" => request.body(json!({"name": "Made"}).to_string()),
         "cors-write" => request.body(json!({"origins": []}).to_string()),
@@ -422,6 +427,7 @@ fn every_route_leaves_an_entry_in_the_audit() {
         "jwks",
         "openid-configuration",
         "auth-style",
+        "brands",
         "device-page",
         "auth-logo",
         "smart-style",

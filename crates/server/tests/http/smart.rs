@@ -11,7 +11,7 @@ const SCOPES: &str = "openid offline_access launch launch/patient launch/encount
                       user/*.cruds";
 
 /// A place with two patients, of whom one has been measured and was there.
-fn clinic() -> Place {
+pub(crate) fn clinic() -> Place {
     let place = place();
     for id in ["app2", "other"] {
         let client = json!({
@@ -307,4 +307,31 @@ fn a_request_may_come_as_a_form() {
     let answer = place.project.send(request).expect(303);
     let next = answer.header("location").unwrap();
     assert!(next.ends_with(&query), "{next}");
+}
+
+#[test]
+fn a_project_shows_its_brands() {
+    let place = place();
+    let get = |path: &str| place.project.send(Request::new("GET", path)).expect(200);
+    let write = |body: &Value| place.project.server.admin("PUT", "/admin/brands", body);
+    let configuration = "/fhir/.well-known/smart-configuration";
+    assert!(get(configuration).json()["user_access_brand_bundle"].is_null());
+    let bundle = |ty: &str| {
+        json!({"resourceType": "Bundle", "type": "collection", "entry": [
+            {"fullUrl": "https://example.org/a", "resource": {"resourceType": ty, "name": "Clinic",
+                "active": true}},
+        ]})
+    };
+    write(&bundle("Organization")).expect(200);
+    let place_of = text(&get(configuration).json(), "user_access_brand_bundle");
+    let (_, path) = place_of.split_once("/auth/").unwrap();
+    let shown = get(&format!("/auth/{path}"));
+    assert_eq!(shown.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(shown.json(), bundle("Organization"));
+    write(&json!({"resourceType": "Patient"})).expect(400);
+    write(&bundle("Location")).expect(400);
+    write(&json!({"resourceType": "Bundle", "type": "collection"})).expect(400);
+    write(&json!({"resourceType": "Bundle", "type": "nothing"})).expect(400);
+    write(&Value::Null).expect(200);
+    assert!(get(configuration).json()["user_access_brand_bundle"].is_null());
 }

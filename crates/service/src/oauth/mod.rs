@@ -7,6 +7,7 @@
 
 mod apps;
 mod authorize;
+mod brands;
 mod browser;
 mod clients;
 mod codes;

@@ -83,7 +83,7 @@ impl Service {
                 return Ok(Ok(About::Choose(own.iter().map(choice).collect())));
             }
         }
-        let mut search = vec![("_elements", "name,birthDate")];
+        let mut search = vec![("_elements", "name,birthDate"), ("_sort", "family")];
         search.extend(chosen.name.as_deref().map(|name| ("name", name)));
         match self.choices(cx, "Patient", search).await? {
             // A name that nobody has can be followed by another one.

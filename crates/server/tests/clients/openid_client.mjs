@@ -2,6 +2,7 @@
 // Arguments: issuer, client id, redirect URI, e-mail address, password.
 import assert from 'node:assert/strict';
 import * as client from 'openid-client';
+import { allowed } from './browser.mjs';
 
 const [issuer, id, back, email, password] = process.argv.slice(2);
 const config = await client.discovery(new URL(issuer), id, undefined, client.None(), {
@@ -20,32 +21,8 @@ const url = client.buildAuthorizationUrl(config, {
   nonce,
 });
 
-const cookies = new Map();
-async function send(target, form) {
-  const headers = { cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; ') };
-  const body = form && new URLSearchParams(form);
-  const method = form ? 'POST' : 'GET';
-  const answer = await fetch(target, { method, headers, body, redirect: 'manual' });
-  for (const cookie of answer.headers.getSetCookie()) {
-    const [name, value] = cookie.split(';')[0].split('=');
-    cookies.set(name, value);
-  }
-  return { next: answer.headers.get('location'), html: await answer.text() };
-}
-function hidden(html, name) {
-  const [, value] = html.match(new RegExp(`name="${name}" value="([^"]*)"`));
-  return value.replaceAll('&amp;', '&');
-}
-function filled(page, more) {
-  return { request: hidden(page.html, 'request'), form: hidden(page.html, 'form'), ...more };
-}
-
-let page = await send(url);
-page = await send(`${issuer}/auth/authorize/sign-in`, filled(page, { email, password }));
-page = await send(page.next);
-page = await send(`${issuer}/auth/authorize/decision`, filled(page, { decision: 'allow' }));
-
-const tokens = await client.authorizationCodeGrant(config, new URL(page.next), {
+const home = await allowed(url, email, password);
+const tokens = await client.authorizationCodeGrant(config, home, {
   pkceCodeVerifier: verifier,
   expectedState: state,
   expectedNonce: nonce,
