@@ -10,6 +10,7 @@ use salus_fhir::search::{Asking, Parameters, Search};
 fuzz_target!(|input: &str| {
     let (ty, filter) = input.split_once('\n').unwrap_or((input, ""));
     let asking = Asking {
+        hidden: salus_fhir::mask::Hidden::NOTHING,
         own_bases: &["http://localhost/fhir"],
         parameters: Parameters::r4(),
         now_ms: 1_767_225_600_000,

@@ -14,6 +14,7 @@ fuzz_target!(|input: &str| {
         .map(|line| line.split_once('=').unwrap_or((line, "")))
         .collect();
     let asking = Asking {
+        hidden: salus_fhir::mask::Hidden::NOTHING,
         parameters: salus_fhir::search::Parameters::r4(),
         own_bases: &["http://localhost/fhir"],
         now_ms: 1_767_225_600_000,

@@ -56,6 +56,19 @@ pub(crate) async fn write_care(call: &mut Call) -> Result<Response, Failure> {
     Ok(answer(StatusCode::OK, &json!(care)))
 }
 
+/// `GET /admin/policy-sets`
+pub(crate) async fn sets(call: &mut Call) -> Result<Response, Failure> {
+    let sets = call.service().list_policy_sets(&call.cx).await?;
+    Ok(answer(StatusCode::OK, &sets))
+}
+
+/// `POST /admin/policy-questions` with `{"policies"?, "questions"}`
+pub(crate) async fn ask(call: &mut Call) -> Result<Response, Failure> {
+    let body = call.take_form().await?;
+    let answers = call.service().ask_policies(&call.cx, &body).await?;
+    Ok(answer(StatusCode::OK, &answers))
+}
+
 fn view(policy: &Saved<Policy>) -> Value {
     json!({
         "name": policy.id,

@@ -225,6 +225,8 @@ pub static ROUTES: &[Route] = {
         POST   Project "/admin/break-glass/{id}/review" "break-glass-review" Token(AdminWrite)      break_glass::review;
         GET    Project "/admin/care"                    "care-read"         Token(AdminRead)        policies::read_care;
         PUT    Project "/admin/care"                    "care-write"        Token(AdminWrite)       policies::write_care;
+        GET    Project "/admin/policy-sets"             "policy-sets"       Token(AdminRead)        policies::sets;
+        POST   Project "/admin/policy-questions"        "policies-ask"      Token(AdminRead)        policies::ask;
         GET    Project "/admin/history"                 "history-read"      Token(AdminRead)        admin::read_history;
         PUT    Project "/admin/history"                 "history-write"     Token(AdminWrite)       admin::write_history;
 

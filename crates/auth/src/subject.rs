@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+use salus_fhir::mask::Hidden;
 use salus_store::{Filter, Kind, Scope};
 use serde::{Deserialize, Serialize};
 
-use crate::policy::{BINARY, Bindings, Deed, Fresh, Rules};
+use crate::policy::{BINARY, Bindings, Deed, Fresh, Masks, Rules};
 use crate::record::{Client, Membership, Profile, User};
 use crate::{Level, Limit, Scopes};
 
@@ -310,6 +311,18 @@ impl Subject {
             Some(place) => place.get_or_init(made).clone(),
             None => self.visible(deed, BINARY),
         }
+    }
+
+    /// What is hidden from it of records that it sees, if anything.
+    #[must_use]
+    pub fn masks(&self) -> Option<&Arc<Masks>> {
+        self.rules.as_ref()?.masks()
+    }
+
+    /// What is hidden from it of some record, by type.
+    #[must_use]
+    pub fn hidden(&self) -> &Hidden {
+        self.masks().map_or(Hidden::NOTHING, |masks| masks.hidden())
     }
 
     /// The rules that it is under.

@@ -6,6 +6,7 @@ pub mod definitions;
 pub mod fhirpath;
 pub mod issue;
 pub mod json;
+pub mod mask;
 pub mod patch;
 pub mod primitive;
 pub mod reference;

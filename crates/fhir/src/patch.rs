@@ -8,7 +8,7 @@
 //! bounded. Whether the result is a resource is for validation to say.
 
 mod draft;
-mod equal;
+pub(crate) mod equal;
 mod error;
 mod fhirpath_patch;
 mod json_patch;

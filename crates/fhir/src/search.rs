@@ -19,10 +19,10 @@ mod name;
 mod near;
 mod operand;
 mod parameters;
-mod path;
+pub(crate) mod path;
 mod query;
 mod span;
-mod subset;
+pub(crate) mod subset;
 mod text;
 mod value;
 

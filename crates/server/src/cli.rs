@@ -28,6 +28,9 @@ pub(crate) enum Command {
     /// Show how far the search indexes of a project are
     #[command(after_help = REINDEX_EXAMPLES)]
     Reindex(ReindexArguments),
+    /// Try, compare and explain the policies of a project
+    #[command(after_help = POLICY_EXAMPLES)]
+    Policy(PolicyArguments),
     /// Read a data folder back and report what does not fit together
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArguments),
@@ -68,6 +71,19 @@ Examples:
 
 Indexes are built by the server on the same data folder; without one, this
 command opens the folder itself and builds them while it waits.";
+
+const POLICY_EXAMPLES: &str = "\
+Examples:
+  salus policy sets                                        what comes with the server
+  salus policy install patient-app
+  salus policy test expectations.json                      who may do what; exit status 1 if it is otherwise
+  salus policy explain --role clinician --profile Practitioner/d --action read Patient/a
+  salus policy explain --audit ID                          which rule decided a request in the past
+  salus policy diff next.json --name clinician-app         which users gain or lose which records by it
+  salus policy matrix --role clinician --role front-desk   role by type by action
+
+A running server on the same data folder is asked if there is one; without one,
+this command opens the folder itself. Each question is in the audit.";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
@@ -244,6 +260,95 @@ pub(crate) struct ReindexArguments {
     /// Print the state as one line of JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct PolicyArguments {
+    #[command(subcommand)]
+    pub(crate) command: PolicyCommand,
+
+    #[command(flatten)]
+    pub(crate) place: Place,
+
+    /// The project
+    #[arg(long, default_value = "default", global = true)]
+    pub(crate) project: String,
+
+    /// Print the answer as one line of JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// List the policy sets that come with the server
+    Sets,
+    /// Make one of them a policy of the project
+    Install {
+        /// Its name
+        name: String,
+    },
+    /// Compare what users and clients may do with what a file expects
+    Test {
+        /// Expectations, in JSON: docs/policies.md tells their form
+        file: PathBuf,
+    },
+    /// Tell which rule decides a request, or decided one in the past
+    Explain(ExplainArguments),
+    /// Tell which users would gain or lose which records by a policy
+    Diff {
+        /// The policy as it would be
+        file: PathBuf,
+
+        /// Its name [default: that of the file]
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Print what roles may do: all, some or no records of a type
+    Matrix {
+        /// A role; several may be given
+        #[arg(long = "role", required = true)]
+        roles: Vec<String>,
+
+        /// A type; all that some role may do anything with if none is given
+        #[arg(long = "type")]
+        types: Vec<String>,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct ExplainArguments {
+    /// The record, as Patient/1
+    #[arg(required_unless_present = "audit")]
+    pub(crate) resource: Option<String>,
+
+    /// The audit event of a request in the past
+    #[arg(long, value_name = "ID", conflicts_with = "resource")]
+    pub(crate) audit: Option<String>,
+
+    /// The user who asks, by id
+    #[arg(long, value_name = "ID")]
+    pub(crate) user: Option<String>,
+
+    /// The client that asks, by id
+    #[arg(long, value_name = "ID", conflicts_with = "user")]
+    pub(crate) client: Option<String>,
+
+    /// A role of somebody who might ask
+    #[arg(long = "role", conflicts_with_all = ["user", "client"])]
+    pub(crate) roles: Vec<String>,
+
+    /// A group of somebody who might ask, by id
+    #[arg(long = "group", conflicts_with_all = ["user", "client"])]
+    pub(crate) groups: Vec<String>,
+
+    /// A profile of somebody who might ask, as Practitioner/1
+    #[arg(long = "profile", conflicts_with_all = ["user", "client"])]
+    pub(crate) profiles: Vec<String>,
+
+    /// What is done
+    #[arg(long, default_value = "read")]
+    pub(crate) action: String,
 }
 
 #[derive(Args)]

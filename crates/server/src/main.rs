@@ -12,6 +12,7 @@ mod import;
 mod listen;
 mod mail;
 mod open;
+mod policy;
 mod reindex;
 mod serve;
 mod telemetry;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         cli::Command::Generate(arguments) => generate::run(&arguments),
         cli::Command::Check(arguments) => check::run(&arguments),
         cli::Command::Reindex(arguments) => reindex::run(&arguments),
+        cli::Command::Policy(arguments) => policy::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

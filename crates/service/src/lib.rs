@@ -200,7 +200,23 @@ impl Service {
         self.sessions.anonymous()
     }
 
+    /// The project as it is now, for the one asking: without what is hidden from them.
     pub(crate) async fn snapshot(&self, cx: &Context) -> Result<Box<dyn Snapshot>, Error> {
+        self.snapshot_at(cx, At::Now).await
+    }
+
+    /// The same of an earlier point.
+    pub(crate) async fn snapshot_at(
+        &self,
+        cx: &Context,
+        at: At,
+    ) -> Result<Box<dyn Snapshot>, Error> {
+        let whole = self.store.snapshot(cx.scope, at).await?;
+        Ok(policy::masked::for_subject(&cx.subject, whole))
+    }
+
+    /// The project with all that is in it, to decide on: nothing of it is shown.
+    pub(crate) async fn whole_snapshot(&self, cx: &Context) -> Result<Box<dyn Snapshot>, Error> {
         Ok(self.store.snapshot(cx.scope, At::Now).await?)
     }
 

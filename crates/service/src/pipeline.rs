@@ -135,6 +135,15 @@ impl Write {
         Self { placed, ..self }
     }
 
+    /// The same write of another text, with all that follows from it.
+    pub(crate) fn become_stored(&mut self, stored: Stored) {
+        self.put.content = Content::Body(stored.text);
+        self.put.rows = stored.rows;
+        self.put.main_date_ms = stored.main_date_ms;
+        self.put.seal = stored.seal;
+        self.contained = stored.contained;
+    }
+
     /// The blob that is the content, if it is one.
     pub(crate) fn take_placed(&mut self) -> Option<Placed> {
         self.placed.take()

@@ -56,6 +56,8 @@ pub(super) fn body(route: &Route) -> Option<Value> {
         "policies-write" => Some(json!({"rules": [{"id": "own", "effect": "allow",
             "subjects": ["role:clinician"], "actions": ["read", "search"], "kinds": ["Patient"],
             "condition": "Patient?general-practitioner=%user.practitioner"}]})),
+        "policies-ask" => Some(json!({"questions": [
+            {"as": {"roles": ["clinician"]}, "action": "read", "type": "Patient"}]})),
         "launch" => Some(json!({"client_id": "example", "patient": "example"})),
         "brands-write" => Some(
             json!({"resourceType": "Bundle", "type": "collection", "entry": [

@@ -336,6 +336,13 @@ fn object(name: &str) -> Value {
                 "days": {"type": "integer", "minimum": 1, "maximum": 366},
             }),
         ),
+        "policies-ask" => of(
+            &["questions"],
+            json!({
+                "policies": {"type": "object"},
+                "questions": {"type": "array", "maxItems": 10_000, "items": question()},
+            }),
+        ),
         "launch" => of(
             &["client_id"],
             json!({
@@ -444,6 +451,31 @@ fn rule() -> Value {
             ]},
             "labels": list,
             "exceptLabels": list,
+            "hidden": list,
+            "readOnly": list,
+        },
+        "additionalProperties": false,
+    })
+}
+
+/// A question about policies.
+fn question() -> Value {
+    let text = json!({"type": "string"});
+    let list = json!({"type": "array", "items": text});
+    json!({
+        "type": "object",
+        "required": ["as", "action"],
+        "properties": {
+            "as": {"type": "object", "additionalProperties": false, "properties": {
+                "user": text, "client": text, "roles": list, "groups": list, "profiles": list,
+            }},
+            "action": {"enum": [
+                "read", "search", "history", "create", "update", "patch", "delete",
+            ]},
+            "type": text,
+            "resource": text,
+            "compare": {"type": "boolean"},
+            "expect": {},
         },
         "additionalProperties": false,
     })

@@ -19,6 +19,12 @@ pub enum Deed {
     Delete,
 }
 
+/// What shows records.
+pub(super) const SEEING: [Deed; 3] = [Deed::Read, Deed::Search, Deed::History];
+
+/// What gives records content.
+pub(super) const CHANGING: [Deed; 3] = [Deed::Create, Deed::Update, Deed::Patch];
+
 impl Deed {
     /// All of them.
     pub const ALL: [Self; 7] = [

@@ -9,9 +9,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use salus_fhir::mask::Paths;
 use salus_store::{Filter, Kind};
 
-use super::Deed;
+use super::{Deed, Masks};
 use crate::record::Effect;
 
 /// Rule names in an audit entry.
@@ -23,6 +24,8 @@ pub struct Rules {
     of: BTreeMap<Kind, OfKind>,
     /// Of kinds that are not named.
     others: OfKind,
+    /// What is hidden of records, and what is not to be changed.
+    masks: Option<Arc<Masks>>,
 }
 
 /// By deed.
@@ -49,6 +52,18 @@ pub struct Statement {
     pub deeds: Vec<Deed>,
     /// The records.
     pub filter: Filter,
+    /// What of them it does not show, or, if it denies, takes away.
+    pub hidden: Paths,
+    /// What of them it does not let change.
+    pub read_only: Paths,
+}
+
+impl Statement {
+    /// Whether it says something of whole records.
+    fn is_of_records(&self) -> bool {
+        let of_fields = !self.hidden.is_empty() || !self.read_only.is_empty();
+        self.effect == Effect::Allow || !of_fields
+    }
 }
 
 impl Rules {
@@ -60,13 +75,14 @@ impl Rules {
             filter: None,
         });
         let others = Deed::ALL.map(|_| Some(Arc::clone(&all)));
-        Self::over(others, statements)
+        Self::over(others, statements, Masks::of(true, statements))
     }
 
     /// Nothing, but for what statements allow and do not deny.
     #[must_use]
     pub fn of(statements: &[Statement]) -> Self {
-        Self::over(OfKind::default(), statements)
+        let masks = Masks::of(false, statements);
+        Self::over(OfKind::default(), statements, masks)
     }
 
     /// Everything, but of these kinds only the records of a filter.
@@ -84,12 +100,13 @@ impl Rules {
                 .map(|(kind, filter)| (kind, of(Some(filter.into()))))
                 .collect(),
             others: of(None),
+            masks: None,
         }
     }
 
-    fn over(others: OfKind, statements: &[Statement]) -> Self {
+    fn over(others: OfKind, statements: &[Statement], masks: Option<Arc<Masks>>) -> Self {
         let mut by_kind: BTreeMap<Kind, Vec<&Statement>> = BTreeMap::new();
-        for statement in statements {
+        for statement in statements.iter().filter(|one| one.is_of_records()) {
             by_kind.entry(statement.kind).or_default().push(statement);
         }
         let of = by_kind.into_iter();
@@ -97,6 +114,7 @@ impl Rules {
         Self {
             of: of.collect(),
             others,
+            masks,
         }
     }
 
@@ -108,7 +126,13 @@ impl Rules {
         Self {
             of: of.collect(),
             others: both(&self.others, &other.others),
+            masks: Masks::both(self.masks.as_ref(), other.masks.as_ref()),
         }
+    }
+
+    /// What is hidden of records, and what is not to be changed.
+    pub(crate) fn masks(&self) -> Option<&Arc<Masks>> {
+        self.masks.as_ref()
     }
 
     /// What may be done to records of a kind; `None` is nothing.

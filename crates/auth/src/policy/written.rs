@@ -5,9 +5,11 @@
 //! to tell who has its search parameters.
 
 use salus_fhir::definitions;
+use salus_fhir::mask::Path;
 use serde_json::{Map, Value};
 
 use super::condition::{Bindings, Condition};
+use super::deed::{CHANGING, Deed, SEEING};
 use super::labels::Label;
 use crate::record::{Effect, Party, Policy, Relationship, Rule, Verb};
 
@@ -131,6 +133,8 @@ impl Reading {
             "relationship",
             "labels",
             "exceptLabels",
+            "hidden",
+            "readOnly",
         ];
         let members = self.members(value, place, &known)?;
         let id = members.get("id").and_then(Value::as_str);
@@ -157,6 +161,24 @@ impl Reading {
         let relationship = self.relationship(members.get("relationship"), place);
         let labels = self.labels((members, place, "labels"));
         let except_labels = self.labels((members, place, "exceptLabels"));
+        let does = |deeds: &[Deed]| {
+            let does = |deed: &Deed| actions.contains(&Verb::Deed(*deed));
+            actions.contains(&Verb::Any) || deeds.iter().any(does)
+        };
+        let hidden = self.paths((members, place, "hidden"), &kinds);
+        if !hidden.is_empty() && !does(&SEEING) {
+            self.fault(
+                &format!("{place}.hidden"),
+                "needs read, search or history among the actions",
+            );
+        }
+        let read_only = self.paths((members, place, "readOnly"), &kinds);
+        if !read_only.is_empty() && !does(&CHANGING) {
+            self.fault(
+                &format!("{place}.readOnly"),
+                "needs create, update or patch among the actions",
+            );
+        }
         Some(Rule {
             id: id?,
             effect: effect?,
@@ -167,6 +189,8 @@ impl Reading {
             relationship,
             labels,
             except_labels,
+            hidden,
+            read_only,
         })
     }
 
@@ -174,6 +198,38 @@ impl Reading {
         let found = value?.as_str().and_then(Relationship::named);
         if found.is_none() {
             self.fault(&format!("{place}.relationship"), RELATIONSHIP);
+        }
+        found
+    }
+
+    /// Paths of elements, if there are any, of the rule's types.
+    fn paths(
+        &mut self,
+        (members, place, name): (&Map<String, Value>, &str, &str),
+        kinds: &[String],
+    ) -> Vec<String> {
+        let Some(value) = members.get(name) else {
+            return Vec::new();
+        };
+        let place = format!("{place}.{name}");
+        let items = value.as_array();
+        let items = items.filter(|items| (1..=LIST_MAX).contains(&items.len()));
+        let Some(items) = items else {
+            self.fault(&place, "must be a list of 1 to 200 texts");
+            return Vec::new();
+        };
+        let mut found = Vec::with_capacity(items.len());
+        for (at, item) in items.iter().enumerate() {
+            let of_kinds = |path: &Path| kinds.iter().any(|kind| kind == "*" || kind == path.ty());
+            match item.as_str().map(Path::parse) {
+                Some(Ok(path)) if of_kinds(&path) => found.push(path.to_string()),
+                Some(Ok(_)) => self.fault(
+                    &format!("{place}[{at}]"),
+                    "is an element of another type than the rule is about",
+                ),
+                Some(Err(details)) => self.fault(&format!("{place}[{at}]"), details),
+                None => self.fault(&format!("{place}[{at}]"), "must be a text"),
+            }
         }
         found
     }
@@ -300,7 +356,8 @@ mod tests {
             r#"{{"description":"x","rules":[{RULE},{{"id":"b","effect":"deny",
             "subjects":["user:1","group:g","role:r","client:c"],"actions":["read","search",
             "history","create","update","patch","delete"],"kinds":["Patient"],
-            "condition":"Patient?active=true"}}]}}"#
+            "condition":"Patient?active=true","hidden":["Patient.telecom"],
+            "readOnly":["Patient.name.family"]}}]}}"#
         );
         let policy = Policy::parse(text.as_bytes()).unwrap();
         let value: Value = serde_json::from_str(&text).unwrap();
@@ -344,6 +401,31 @@ mod tests {
         ] {
             assert!(faults(condition, kinds), "{condition}");
         }
+    }
+
+    #[test]
+    fn elements_are_those_of_the_types_that_a_rule_is_about() {
+        let faults = |more: &str, places: &[&str]| {
+            let rule = RULE.replace(r#""*"],"kinds":["*"]"#, more);
+            refuses(&format!(r#"{{"rules":[{rule}]}}"#), places);
+        };
+        faults(
+            r#"read"],"kinds":["Group"],"hidden":["Patient.name","Group.x",1,"Group.id"]"#,
+            &[
+                "rules[0].hidden[0]",
+                "rules[0].hidden[1]",
+                "rules[0].hidden[2]",
+                "rules[0].hidden[3]",
+            ],
+        );
+        faults(
+            r#"create"],"kinds":["*"],"hidden":["Patient.name"],"readOnly":[]"#,
+            &["rules[0].hidden", "rules[0].readOnly"],
+        );
+        faults(
+            r#"delete"],"kinds":["*"],"readOnly":["Patient.name"]"#,
+            &["rules[0].readOnly"],
+        );
     }
 
     #[test]

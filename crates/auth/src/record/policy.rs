@@ -50,6 +50,22 @@ pub struct Rule {
     /// Only records with none of these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub except_labels: Vec<Label>,
+    /// Elements that it does not show, as `Patient.telecom`. A rule that denies
+    /// with some denies these, not the records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hidden: Vec<String>,
+    /// Elements that it does not let change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub read_only: Vec<String>,
+}
+
+impl Rule {
+    /// Whether it is about elements of records only: it denies these.
+    #[must_use]
+    pub fn denies_fields(&self) -> bool {
+        let has_some = !self.hidden.is_empty() || !self.read_only.is_empty();
+        self.effect == Effect::Deny && has_some
+    }
 }
 
 /// How a user stands to patients, as records say it.

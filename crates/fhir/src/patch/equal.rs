@@ -4,7 +4,7 @@ use crate::json::{Kind, Node};
 use std::collections::HashMap;
 
 /// Members in any order, numbers by their value, strings by their characters.
-pub(super) fn equal(one: Node<'_>, other: Node<'_>) -> bool {
+pub(crate) fn equal(one: Node<'_>, other: Node<'_>) -> bool {
     if one.kind() != other.kind() {
         return false;
     }

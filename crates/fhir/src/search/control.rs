@@ -2,10 +2,11 @@
 //! <https://hl7.org/fhir/R4/search.html#return>.
 
 use super::name::{codes, location};
-use super::operand::type_name;
+use super::operand::{Asking, type_name};
 use super::parameters::{NotReady, Parameters};
 use crate::definitions::{self, Parent, SearchKind, SearchParameter};
 use crate::issue::{Issue, IssueType};
+use crate::mask::Hidden;
 
 /// How a result is to be given. What is not told is `None` or empty.
 #[derive(Clone, Debug, Default)]
@@ -147,13 +148,14 @@ impl Control {
     /// Reads one parameter for a search of type `ty`, perhaps among other types.
     pub(super) fn read(
         &mut self,
-        parameters: &Parameters,
+        asking: &Asking<'_>,
         (ty, among): (&'static str, &[&'static str]),
         name: &str,
         value: &str,
     ) -> Result<(), Issue> {
         let at = At {
-            parameters,
+            parameters: asking.parameters,
+            hidden: asking.hidden,
             ty,
             among,
             name,
@@ -267,6 +269,7 @@ impl Control {
 /// The parameter that is read, for its messages.
 struct At<'r> {
     parameters: &'r Parameters,
+    hidden: &'r Hidden,
     ty: &'static str,
     /// The types that are searched together, if there are several.
     among: &'r [&'static str],
@@ -313,6 +316,7 @@ impl At<'_> {
             if let Some(own) = self.parameters.find(ty, code) {
                 let ready = self.parameters.check_ready(ty, own);
                 ready.map_err(|not| not.at(location(self.name)))?;
+                self.hidden.check(ty, own, || location(self.name))?;
             }
         }
         Ok(())
@@ -320,17 +324,28 @@ impl At<'_> {
 
     fn check_contained(&self) -> Result<(), Issue> {
         let ready = self.parameters.check_contained();
-        ready.map_err(|not| not.at(location(self.name)))
+        ready.map_err(|not| not.at(location(self.name)))?;
+        self.hidden.check_all(|| location(self.name))
     }
 
-    /// All references must be ready: of the types found, or of any.
+    /// All references must be ready, and shown: of the types found, or of any.
     fn check_references(&self, of_any: bool) -> Result<(), Issue> {
         let at = |not: NotReady| not.at(location(self.name));
         if of_any {
-            return self.parameters.check_references(None).map_err(at);
+            self.parameters.check_references(None).map_err(at)?;
+            return self.check_shown(None);
         }
         let mut types = std::iter::once(&self.ty).chain(self.among);
-        types.try_for_each(|ty| self.parameters.check_references(Some(ty)).map_err(at))
+        types.try_for_each(|ty| {
+            self.parameters.check_references(Some(ty)).map_err(at)?;
+            self.check_shown(Some(ty))
+        })
+    }
+
+    /// No reference of a type, or of any, may be hidden.
+    fn check_shown(&self, ty: Option<&str>) -> Result<(), Issue> {
+        let hidden = self.hidden;
+        hidden.check_references(self.parameters, ty, || location(self.name))
     }
 
     /// `_include`: from the resources found, and from others only with `:iterate`.
@@ -392,6 +407,7 @@ impl At<'_> {
         let reference = if code == "*" {
             let ready = self.parameters.check_references(Some(source));
             ready.map_err(|not| not.at(location(self.name)))?;
+            self.check_shown(Some(source))?;
             None
         } else {
             Some(self.reference(source, code)?)
@@ -415,6 +431,7 @@ impl At<'_> {
         })?;
         let ready = self.parameters.check_ready(ty, parameter);
         ready.map_err(|not| not.at(location(self.name)))?;
+        self.hidden.check(ty, parameter, || location(self.name))?;
         Ok(parameter)
     }
 

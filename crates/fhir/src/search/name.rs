@@ -185,6 +185,7 @@ impl<'r> Reading<'r> {
                 filter::clause((ty, depth), self.value, self.asking, self.values)
             }
             None if name == list::NAME => {
+                self.parameter("List", "item")?;
                 list::listed(ty, self.value, self.asking.parameters).map(Clause::Listed)
             }
             None => self.own(ty, name).map(Clause::Own),
@@ -464,6 +465,8 @@ impl<'r> Reading<'r> {
         };
         let ready = parameters.check_ready(ty, parameter);
         ready.map_err(|not| not.at(location(self.whole)))?;
+        let hidden = self.asking.hidden;
+        hidden.check(ty, parameter, || location(self.whole))?;
         Ok(parameter)
     }
 

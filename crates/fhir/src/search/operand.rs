@@ -13,6 +13,7 @@ use super::span::Span;
 use super::text::TextQuery;
 use super::value::{CODE_BYTES_MAX, STRING_BYTES_MAX, clip};
 use crate::definitions::{self, SearchKind, SearchParameter};
+use crate::mask::Hidden;
 use crate::reference::{self, Reference};
 use crate::ucum::{self, Unit};
 
@@ -161,6 +162,8 @@ pub struct Asking<'s> {
     pub own_bases: &'s [&'s str],
     /// Which parameters there are.
     pub parameters: &'s Parameters,
+    /// What the one asking may not see, and so not ask about.
+    pub hidden: &'s Hidden,
     /// Now, in milliseconds since 1970 UTC: `ap` on dates is the wider the
     /// longer ago.
     pub now_ms: i64,

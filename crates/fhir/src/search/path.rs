@@ -7,31 +7,31 @@
 
 /// One path of an expression, `Type.a.b`, without the type it begins with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Path<'e> {
+pub(crate) struct Path<'e> {
     /// The type that it begins with.
-    pub(super) root: &'e str,
+    pub(crate) root: &'e str,
     /// The way from there.
-    pub(super) steps: Vec<Step<'e>>,
+    pub(crate) steps: Vec<Step<'e>>,
     /// Only references to this type: `.where(resolve() is Patient)` at the end.
-    pub(super) target: Option<&'e str>,
+    pub(crate) target: Option<&'e str>,
 }
 
 /// One step of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Step<'e> {
+pub(crate) struct Step<'e> {
     /// The element.
-    pub(super) name: &'e str,
+    pub(crate) name: &'e str,
     /// Only values of this type: `as(Quantity)`.
-    pub(super) ty: Option<&'e str>,
+    pub(crate) ty: Option<&'e str>,
     /// Only those with a member of this text: `.where(system='email')`.
-    pub(super) guard: Option<(&'e str, &'e str)>,
+    pub(crate) guard: Option<(&'e str, &'e str)>,
     /// Only the one at this place: `[0]`.
-    pub(super) index: Option<usize>,
+    pub(crate) index: Option<usize>,
 }
 
 /// The paths of an expression that is a union of them; `None` when any part
 /// is something else.
-pub(super) fn paths(expression: &str) -> Option<Vec<Path<'_>>> {
+pub(crate) fn paths(expression: &str) -> Option<Vec<Path<'_>>> {
     let mut parts = Vec::new();
     let (mut start, mut depth, mut quoted) = (0, 0_usize, false);
     for (at, b) in expression.bytes().enumerate() {

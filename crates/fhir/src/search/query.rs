@@ -102,9 +102,7 @@ impl Search {
         (asking, values): (&Asking<'_>, &Cell<usize>),
     ) -> Result<(), Issue> {
         if control::is_control(name) {
-            return self
-                .control
-                .read(asking.parameters, (ty, among), name, value);
+            return self.control.read(asking, (ty, among), name, value);
         }
         let clause = name::clause(ty, name, value, asking, values)?;
         self.check_repeated(&clause, name)?;

@@ -46,7 +46,7 @@ impl Subset {
                 if member.is_object() {
                     has_meta = true;
                     members.begin(&mut writing.out, "meta");
-                    writing.meta(member);
+                    tagged(member, &mut writing.out);
                 }
                 continue;
             }
@@ -65,7 +65,7 @@ impl Subset {
         }
         if !has_meta {
             members.begin(&mut writing.out, "meta");
-            writing.out.push_str(&format!(r#"{{"tag":[{SUBSETTED}]}}"#));
+            untagged(&mut writing.out);
         }
         writing.out.push('}');
         writing.out
@@ -106,12 +106,12 @@ fn child(definitions: &Definitions, parent: Parent, key: &str) -> Option<Child> 
 
 /// The members of an object that is being written.
 #[derive(Default)]
-struct Members {
-    some: bool,
+pub(crate) struct Members {
+    pub(crate) some: bool,
 }
 
 impl Members {
-    fn begin(&mut self, out: &mut String, key: &str) {
+    pub(crate) fn begin(&mut self, out: &mut String, key: &str) {
         if self.some {
             out.push(',');
         }
@@ -121,37 +121,47 @@ impl Members {
     }
 }
 
+/// `meta`, with the tag once.
+pub(crate) fn tagged(meta: Node<'_>, out: &mut String) {
+    let mut members = Members::default();
+    out.push('{');
+    for member in meta.children() {
+        let Some(key) = member.key().filter(|key| *key != "tag") else {
+            continue;
+        };
+        members.begin(out, key);
+        out.push_str(member.raw());
+    }
+    members.begin(out, "tag");
+    out.push('[');
+    let tags = meta.get("tag").filter(|tags| tags.is_array());
+    for tag in tags.into_iter().flat_map(Node::children) {
+        if !is_tag(tag) {
+            out.push_str(tag.raw());
+            out.push(',');
+        }
+    }
+    out.push_str(SUBSETTED);
+    out.push_str("]}");
+}
+
+/// The `meta` of a part of what has none.
+pub(crate) fn untagged(out: &mut String) {
+    out.push_str(&format!(r#"{{"tag":[{SUBSETTED}]}}"#));
+}
+
+/// Whether a tag says that a resource is a part.
+pub(crate) fn is_tag(tag: Node<'_>) -> bool {
+    let code = tag.get("code").and_then(Node::str);
+    code.is_some_and(|code| code == "SUBSETTED")
+}
+
 struct Writing {
     definitions: &'static Definitions,
     out: String,
 }
 
 impl Writing {
-    /// `meta`, with the tag once.
-    fn meta(&mut self, meta: Node<'_>) {
-        let mut members = Members::default();
-        self.out.push('{');
-        for member in meta.children() {
-            let Some(key) = member.key().filter(|key| *key != "tag") else {
-                continue;
-            };
-            members.begin(&mut self.out, key);
-            self.out.push_str(member.raw());
-        }
-        members.begin(&mut self.out, "tag");
-        self.out.push('[');
-        let tags = meta.get("tag").filter(|tags| tags.is_array());
-        for tag in tags.into_iter().flat_map(Node::children) {
-            let code = tag.get("code").and_then(Node::str);
-            if code.is_none_or(|code| code != "SUBSETTED") {
-                self.out.push_str(tag.raw());
-                self.out.push(',');
-            }
-        }
-        self.out.push_str(SUBSETTED);
-        self.out.push_str("]}");
-    }
-
     /// What is summary in a value.
     fn summary(&mut self, parent: Parent, node: Node<'_>) {
         match node.kind() {

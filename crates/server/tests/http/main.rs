@@ -42,6 +42,7 @@ mod paging;
 mod patch;
 mod phi;
 mod postbox;
+mod policies;
 mod projects;
 mod purge;
 mod relations;

@@ -138,6 +138,10 @@ fn request(project: &Project, route: &Route) -> Request {
         }
         "launch" => request.body(json!({"client_id": "none"}).to_string()),
         "theme-write" => request.body(json!({"name": "Made"}).to_string()),
+        "policies-ask" => {
+            let question = json!({"as": {}, "action": "read", "type": "Patient"});
+            request.body(json!({"questions": [question]}).to_string())
+        }
         "cors-write" => request.body(json!({"origins": []}).to_string()),
         "reindex-pause" => request.body(json!({"paused": false}).to_string()),
         "token" => request.body("grant_type=client_credentials&client_id=none&client_secret=none"),

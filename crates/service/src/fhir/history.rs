@@ -170,7 +170,7 @@ impl Service {
             .as_ref()
             .map_or(At::Now, |cursor| At::Seq(cursor.seq));
         let parts = Parts::of(&of, &asked.part)?;
-        let snapshot = self.store.snapshot(cx.scope, at).await?;
+        let snapshot = self.snapshot_at(cx, at).await?;
         let query = History {
             of,
             since_ms: asked.since.as_deref().and_then(search::instant_ms),

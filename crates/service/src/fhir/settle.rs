@@ -50,7 +50,7 @@ impl Service {
             {
                 return Ok(answer);
             }
-            let (entry, mut preconditions, mut writes, answer) = match decide().await? {
+            let (entry, mut preconditions, mut writes, mut answer) = match decide().await? {
                 Decision::Answer(answer) => return Ok(answer),
                 Decision::Commit {
                     entry,
@@ -59,6 +59,14 @@ impl Service {
                     answer,
                 } => (entry, preconditions, writes, answer),
             };
+            let kept = self.keep_hidden(cx, &mut writes).await?;
+            for reply in answer.replies() {
+                let place = reply.place.as_ref().filter(|_| reply.body.is_some());
+                let text = place.and_then(|place| kept.get(&(place.ty.kind, place.id.clone())));
+                if let Some(text) = text {
+                    reply.body = Some(text.clone());
+                }
+            }
             let placed = self.place_binaries(cx, &mut writes).await?;
             self.check_writes(cx, &writes, &mut preconditions).await?;
             writes.extend(named.map(|named| named.receipt(grant, &answer)));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use salus_auth::policy::{Bindings, Deed, Fault, Label, Rules, Statement};
 use salus_auth::record::{Effect, Party, Policy, Relationship, Rule, Saved, Verb};
 use salus_auth::{Subject, Who};
+use salus_fhir::mask::{Path, Paths};
 use salus_store::Filter;
 
 use super::condition::meaning;
@@ -29,6 +30,26 @@ pub(super) fn rules(
         Who::Client => false,
         Who::Administrator | Who::Operator | Who::Anonymous => return None,
     };
+    let statements = statements(cx, policies, subject, patients);
+    match (is_user, statements.is_empty()) {
+        (true, _) => Some(Rules::of(&statements).into()),
+        (false, true) => None,
+        (false, false) => Some(Rules::unless(SCOPES, &statements).into()),
+    }
+}
+
+/// What each rule that counts for somebody says.
+pub(super) fn statements(
+    cx: &Context,
+    policies: &[Saved<Policy>],
+    subject: &Subject,
+    patients: &Patients,
+) -> Vec<Statement> {
+    let is_user = match subject.who() {
+        Who::User => true,
+        Who::Client => false,
+        Who::Administrator | Who::Operator | Who::Anonymous => return Vec::new(),
+    };
     let bindings = subject.bindings();
     let mut statements = Vec::new();
     for policy in policies {
@@ -48,11 +69,7 @@ pub(super) fn rules(
     if patients.is_payer() {
         statements.extend(self_paid());
     }
-    match (is_user, statements.is_empty()) {
-        (true, _) => Some(Rules::of(&statements).into()),
-        (false, true) => None,
-        (false, false) => Some(Rules::unless(SCOPES, &statements).into()),
-    }
+    statements
 }
 
 /// The relationships that rules about somebody name.
@@ -77,6 +94,8 @@ fn self_paid() -> impl Iterator<Item = Statement> {
         kind: ty.kind,
         deeds: Deed::ALL.into(),
         filter: Label::any_of(ty.name, &[Label::self_pay()]),
+        hidden: Paths::default(),
+        read_only: Paths::default(),
     })
 }
 
@@ -141,10 +160,23 @@ fn state(
     statements: &mut Vec<Statement>,
 ) {
     let deeds = deeds(rule);
+    let paths = |texts: &[String]| {
+        let all = texts.iter().map(|text| Path::parse(text));
+        all.collect::<Result<Vec<_>, _>>()
+    };
+    // A path that is none any more denies what the rule is about.
+    let parsed = (paths(&rule.hidden), paths(&rule.read_only));
+    let (Ok(hidden), Ok(read_only)) = parsed else {
+        return deny(rule, name, &deeds, statements);
+    };
     for ty in types(rule) {
         let Some(narrowed) = narrowed(rule, ty, patients) else {
             continue;
         };
+        let (hidden, read_only) = (Paths::of(ty.name, &hidden), Paths::of(ty.name, &read_only));
+        if rule.denies_fields() && hidden.is_empty() && read_only.is_empty() {
+            continue;
+        }
         let filter = match rule.condition.as_deref() {
             None => Filter::Everything,
             Some(text) => match (meaning(cx, ty, text, bindings), rule.effect) {
@@ -161,6 +193,8 @@ fn state(
             kind: ty.kind,
             deeds: deeds.clone(),
             filter: all(narrowed, filter),
+            hidden,
+            read_only,
         });
     }
 }
@@ -199,6 +233,20 @@ fn all(mut parts: Vec<Filter>, condition: Filter) -> Filter {
         1 => parts.remove(0),
         _ => Filter::All(parts),
     }
+}
+
+/// Of a rule that is no longer understood, nothing is allowed.
+fn deny(rule: &Rule, name: &Arc<str>, deeds: &[Deed], statements: &mut Vec<Statement>) {
+    let all = types(rule).into_iter().map(|ty| Statement {
+        rule: Arc::clone(name),
+        effect: Effect::Deny,
+        kind: ty.kind,
+        deeds: deeds.to_vec(),
+        filter: Filter::Everything,
+        hidden: Paths::default(),
+        read_only: Paths::default(),
+    });
+    statements.extend(all);
 }
 
 fn deeds(rule: &Rule) -> Vec<Deed> {

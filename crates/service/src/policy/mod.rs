@@ -9,8 +9,12 @@ mod care;
 mod compile;
 mod condition;
 mod consent;
+mod fields;
+pub(crate) mod masked;
+mod questions;
 pub(crate) mod relations;
 pub(crate) mod scopes;
+mod sets;
 #[cfg(test)]
 mod tests;
 pub(crate) mod writes;
@@ -32,6 +36,7 @@ use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::pipeline::Write;
 use crate::projects::all;
+use relations::Patients;
 
 pub use break_glass::NewBreakGlass;
 pub(crate) use care::Cares;
@@ -92,10 +97,21 @@ impl Service {
     ) -> Result<Arc<Subject>, Error> {
         let scope = subject.home();
         let policies = self.policies.of(&*self.store, scope).await?;
-        let cx = self.operator_context(scope);
-        let wanted = compile::relationships(&policies, &subject);
+        let (subject, _) = self.under_these(&policies, subject, now_ms).await?;
+        Ok(subject)
+    }
+
+    /// A subject under some policies, and the patients that it stands to.
+    async fn under_these(
+        &self,
+        policies: &[Saved<Policy>],
+        subject: Arc<Subject>,
+        now_ms: i64,
+    ) -> Result<(Arc<Subject>, Patients), Error> {
+        let cx = self.operator_context(subject.home());
+        let wanted = compile::relationships(policies, &subject);
         let (patients, fresh) = self.patients(&subject, &wanted, now_ms).await?;
-        let rules = compile::rules(&cx, &policies, &subject, &patients);
+        let rules = compile::rules(&cx, policies, &subject, &patients);
         let own = subject.scopes().filter(|scopes| scopes.are_narrowed());
         let own = own.map(|own| scopes::rules(&cx, own, None));
         let all = rules.into_iter().chain(own.map(Arc::new));
@@ -106,7 +122,7 @@ impl Service {
         if let Some(until_ms) = patients.emergency_until_ms() {
             subject = subject.in_emergency(until_ms);
         }
-        Ok(Arc::new(subject))
+        Ok((Arc::new(subject), patients))
     }
 
     /// The policies of a project, by name.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use salus_auth::policy::{Bindings, Deed, Rules, Statement, compartment};
 use salus_auth::record::Effect;
 use salus_auth::{Granted, Level, Scopes};
+use salus_fhir::mask::Paths;
 use salus_store::Filter;
 
 use super::condition::meaning;
@@ -36,6 +37,8 @@ pub(crate) fn rules(cx: &Context, scopes: &Scopes, patient: Option<&str>) -> Rul
                 kind: ty.kind,
                 deeds,
                 filter,
+                hidden: Paths::default(),
+                read_only: Paths::default(),
             });
         }
     }

@@ -1,5 +1,8 @@
 //! Policies written as text, for users and clients, through the service.
 
+mod hidden;
+mod sets;
+
 use std::sync::Arc;
 
 use salus_auth::record::{Client, Email, Membership, Profile, User};

@@ -35,7 +35,7 @@ impl Service {
         if !cx.subject.is_bound() {
             return Ok(());
         }
-        let snapshot = self.snapshot(cx).await?;
+        let snapshot = self.whole_snapshot(cx).await?;
         let among = Among::of(&*snapshot, cx.now_ms, writes);
         for write in writes {
             let put = write.put();
@@ -113,7 +113,7 @@ pub(crate) struct Among<'w> {
 pub(crate) type Answer<'a> = Pin<Box<dyn Future<Output = Result<bool, Error>> + Send + 'a>>;
 
 impl<'w> Among<'w> {
-    fn of(snapshot: &'w dyn Snapshot, now_ms: i64, writes: &'w [Write]) -> Self {
+    pub(super) fn of(snapshot: &'w dyn Snapshot, now_ms: i64, writes: &'w [Write]) -> Self {
         let written = writes.iter().map(|write| {
             let put = write.put();
             let is_kept = put.content != Content::Deleted;

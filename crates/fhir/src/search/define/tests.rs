@@ -133,6 +133,7 @@ fn set(definitions: &[&str]) -> Parameters {
 #[track_caller]
 fn asks(parameters: &Parameters, query: (&str, &str), expected: Result<(), &str>) {
     let asking = Asking {
+        hidden: crate::mask::Hidden::NOTHING,
         parameters,
         own_bases: &[],
         now_ms: 0,
@@ -243,6 +244,7 @@ fn a_parameter_that_is_being_built_is_refused_wherever_it_is_used() {
             "Observation"
         };
         let asking = Asking {
+            hidden: crate::mask::Hidden::NOTHING,
             parameters: &set,
             own_bases: &[],
             now_ms: 0,

@@ -177,6 +177,7 @@ fn filters_have_bounds() {
 
 fn clause(text: &str) -> Result<Clause, Issue> {
     let asking = Asking {
+        hidden: crate::mask::Hidden::NOTHING,
         own_bases: &["http://localhost/fhir"],
         parameters: Parameters::r4(),
         now_ms: 1_000_000_000_000,
@@ -226,6 +227,7 @@ fn means(filter: &str, expected: &str) {
 fn same(filter: &str, (name, value): (&str, &str)) {
     let (ty, _) = filter.split_once('?').unwrap();
     let asking = Asking {
+        hidden: crate::mask::Hidden::NOTHING,
         own_bases: &["http://localhost/fhir"],
         parameters: Parameters::r4(),
         now_ms: 1_000_000_000_000,
@@ -324,6 +326,7 @@ fn paths_are_chains() {
 fn filters_stand_at_the_end_of_chains() {
     let parse = |name: &str, value: &str| {
         let asking = Asking {
+            hidden: crate::mask::Hidden::NOTHING,
             own_bases: &["http://localhost/fhir"],
             parameters: Parameters::r4(),
             now_ms: 1_000_000_000_000,

@@ -5,6 +5,7 @@ use super::*;
 use proptest::prelude::*;
 
 static ASKING: Asking<'static> = Asking {
+    hidden: crate::mask::Hidden::NOTHING,
     parameters: &super::super::parameters::R4,
     own_bases: &["http://localhost/fhir"],
     now_ms: 1_000_000_000_000,

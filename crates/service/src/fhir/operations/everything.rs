@@ -25,7 +25,7 @@ use crate::context::Context;
 use crate::cursor::{self, Beside, Cursor};
 use crate::error::{Error, Kind as ErrorKind};
 use crate::fhir::reply::Reply;
-use crate::fhir::search::{self, compartment, compartments_of};
+use crate::fhir::search::{self, compartment, compartments_of, hides_compartment};
 use crate::fhir::types::ResourceType;
 
 use outside::Outside;
@@ -116,7 +116,7 @@ impl Service {
                 (wanted, At::Seq(cursor.seq), Place::read(&cursor.position)?)
             }
         };
-        let snapshot = self.store.snapshot(cx.scope, at).await?;
+        let snapshot = self.snapshot_at(cx, at).await?;
         let patient = match asked.id {
             "" => None,
             _ => self.whose(&*snapshot, asked, ty).await?,
@@ -189,6 +189,9 @@ impl Service {
             id => compartment(ty.name, id)?,
         };
         for (member, within) in all {
+            if hides_compartment(cx.subject.hidden(), ty.name, member) {
+                continue;
+            }
             let (within, grant) = match granted(cx, member) {
                 Ok(grant) => (within, grant),
                 // Who may read it sees at least the one whose compartment it is.

@@ -81,6 +81,11 @@ impl Service {
         let understood = self.understand_condition(cx, ty, search).await?;
         let mut query = understood.query(&asked.grant, AT_ONCE);
         let date = definitions::r4().search_parameter(ty.name, "date");
+        if let Some(date) = date {
+            let hidden = cx.subject.hidden();
+            let barred = hidden.check(ty.name, date, || "http._sort".to_owned());
+            barred.map_err(|issue| Error::with_issues(Kind::Forbidden, vec![issue]))?;
+        }
         let by_date = |parameter| Sort::Value {
             param: rows::param(ty.name, parameter),
             descending: true,

@@ -71,6 +71,12 @@ const REFERRING_MAX: usize = 1000;
 /// What a Provenance of a merge says it is.
 const ACTIVITY: &str = r#"{"coding":[{"system":"urn:salus:activity","code":"merge"}]}"#;
 
+/// Who does not see all of what refers to a patient cannot turn it to another.
+fn check_sees_all(cx: &Context) -> Result<(), Error> {
+    let barred = cx.subject.hidden().check_all(|| "http".to_owned());
+    barred.map_err(|issue| Error::with_issues(Kind::Forbidden, vec![issue]))
+}
+
 /// A change of a resource: the version that was and the one that comes.
 struct Changed {
     before: Record,
@@ -99,6 +105,7 @@ impl Service {
             Some("true") => true,
             Some(_) => return Err(invalid("preview", "it must be true or false")),
         };
+        check_sees_all(cx)?;
         let (what, of) = (What::Operation, Target::Type(ty.name));
         let read = self.authorize_on(cx, what, Action::Read, of, &source);
         let read = read.await?;

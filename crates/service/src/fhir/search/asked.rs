@@ -2,6 +2,7 @@
 
 use salus_auth::Grant;
 use salus_fhir::issue::{Issue, IssueType, Severity};
+use salus_fhir::mask::Hidden;
 use salus_fhir::search::{
     Asking, Control, Parameters, Problem, SCORE, Search, SortKey, Subset, Summary, Total,
 };
@@ -46,6 +47,7 @@ pub(super) fn read(
     let asking = Asking {
         own_bases: &[&cx.base],
         parameters: known,
+        hidden: cx.subject.hidden(),
         now_ms: cx.now_ms,
     };
     // Containers may be of any type.
@@ -104,6 +106,7 @@ pub(crate) fn part_among(
     let asking = Asking {
         own_bases: &[],
         parameters: Parameters::r4(),
+        hidden: Hidden::NOTHING,
         now_ms: 0,
     };
     let (search, problems) = Search::parse_among(ty.name, among, &wanted, &asking);
@@ -144,6 +147,13 @@ pub(super) fn lenient(problems: Vec<Problem>, handling: Handling) -> Result<Vec<
 /// What is not ready yet will be; with another fault beside it, the request is
 /// wrong whenever it comes.
 fn refusal(issues: &[Issue]) -> Kind {
+    // What is barred is so whatever else is wrong, and whatever there is.
+    if issues
+        .iter()
+        .any(|issue| issue.code == IssueType::Forbidden)
+    {
+        return Kind::Forbidden;
+    }
     let waits = |issue: &Issue| issue.code == IssueType::Transient;
     match issues.iter().all(waits) {
         true => Kind::Unavailable,

@@ -8,6 +8,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use salus_fhir::definitions;
+use salus_fhir::mask::Hidden;
 use salus_store::{Filter, Hit, Param, Row, Test, Value};
 
 use crate::fhir::types::ResourceType;
@@ -21,6 +22,12 @@ pub(super) struct Naming {
     param: Param,
     /// With each URL the version of the resource.
     named: BTreeSet<(Box<str>, Option<Box<str>>)>,
+}
+
+/// Whether the URLs of resources of a type are hidden.
+pub(super) fn hides_url(hidden: &Hidden, ty: ResourceType) -> bool {
+    let url = definitions::r4().search_parameter(ty.name, "url");
+    url.is_some_and(|url| hidden.is_read_by(ty.name, url))
 }
 
 /// Whether resources of a type have a canonical URL.

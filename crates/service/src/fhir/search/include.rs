@@ -121,6 +121,13 @@ impl Service {
         step: Step,
         gathered: &mut Gathered,
     ) -> Result<(), Error> {
+        // Who is named by a URL, and by whom, tells of the URL.
+        let hidden = cx.subject.hidden();
+        let tells = hidden.types().filter_map(ResourceType::named);
+        let is_named = !matches!(step.keep, Keep::All);
+        if is_named && tells.into_iter().any(|ty| canonical::hides_url(hidden, ty)) {
+            return Ok(());
+        }
         let target = Target::Type(step.ty.name);
         let Ok(grant) = salus_auth::authorize(&cx.subject, cx.scope, Action::Search, target) else {
             return Ok(());

@@ -87,7 +87,10 @@ impl<'c> Link<'c> {
             Way::From => (end, ty),
         };
         let of_urls = |it: &Extractor| it.is_canonical(reference.code);
-        if canonical::has_url(to) && cx.parameters.extractor(from.name).is_some_and(of_urls) {
+        if canonical::has_url(to)
+            && !canonical::hides_url(cx.subject.hidden(), to)
+            && cx.parameters.extractor(from.name).is_some_and(of_urls)
+        {
             all.push(Self {
                 ty,
                 reference,

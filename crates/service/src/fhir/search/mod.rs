@@ -36,7 +36,7 @@ pub(crate) use links::Link;
 use page::Match;
 pub(crate) use page::{outcome, shown};
 pub use range::compartments;
-pub(crate) use range::{compartment, compartments_of};
+pub(crate) use range::{compartment, compartments_of, hides_compartment};
 
 use asked::{lenient, read};
 use range::Range;
@@ -107,6 +107,11 @@ impl Service {
         mut place: Place,
         handling: Handling,
     ) -> Result<Reply, Error> {
+        let owner = range.path.split('/').next().unwrap_or_default();
+        if range.within.is_some() && hides_compartment(cx.subject.hidden(), owner, range.ty) {
+            let details = "what is in this compartment tells of elements that are hidden from you";
+            return Err(Error::new(Kind::Forbidden, details));
+        }
         let named = self.named(cx, &[range.ty], &mut parameters, &place).await?;
         let terms = match &named {
             None => self.terms(cx, place.at, &[range.ty], &parameters).await?,
@@ -124,7 +129,7 @@ impl Service {
         asked.filters.extend(range.within);
         asked.pairs.extend(range.listed);
         if within::is_wanted(&asked) {
-            let snapshot = self.store.snapshot(cx.scope, place.at).await?;
+            let snapshot = self.snapshot_at(cx, place.at).await?;
             let (ty, all) = (asked.ty.name, [(asked, grant.clone())]);
             let position = &place.position;
             return self
@@ -201,7 +206,7 @@ impl Service {
         mut asked: Asked,
         place: Place,
     ) -> Result<Reply, Error> {
-        let snapshot = self.store.snapshot(cx.scope, place.at).await?;
+        let snapshot = self.snapshot_at(cx, place.at).await?;
         let mut query = asked.query(grant, asked.count());
         query.after = cursor::take(&place.position)?;
         if query.after == Some(Position::End) {

@@ -3,6 +3,7 @@
 
 use salus_auth::policy::compartment;
 use salus_fhir::definitions;
+use salus_fhir::mask::Hidden;
 use salus_store::Filter;
 
 use crate::error::Error;
@@ -56,6 +57,16 @@ pub(crate) fn compartment(name: &str, id: &str) -> Result<Vec<(ResourceType, Fil
     Ok(ranges
         .filter_map(|range| Some((range.ty, range.within?)))
         .collect())
+}
+
+/// Whether what is in a compartment of this name tells of hidden elements of a type.
+pub(crate) fn hides_compartment(hidden: &Hidden, name: &str, ty: ResourceType) -> bool {
+    let definitions = definitions::r4();
+    let mut codes = definitions.compartment(name, ty.name).iter();
+    codes.any(|code| {
+        let parameter = definitions.search_parameter(ty.name, code);
+        parameter.is_some_and(|parameter| hidden.is_read_by(ty.name, parameter))
+    })
 }
 
 /// The same of the compartments of all resources of a type that satisfy a

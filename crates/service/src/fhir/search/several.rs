@@ -14,7 +14,7 @@ use salus_store::Snapshot;
 
 use super::named::Named;
 use super::page::Match;
-use super::range::{Compartment, Range};
+use super::range::{Compartment, Range, hides_compartment};
 use super::streams::{self, Stream};
 use super::within::{self, Shown};
 use super::{Asked, Place, lenient, page, read, text};
@@ -68,7 +68,9 @@ impl Service {
         let compartment = Compartment::of(name, id)?;
         if member == "*" {
             let path = format!("{name}/{id}/*");
-            let ranges = compartment.ranges();
+            let hidden = cx.subject.hidden();
+            let mut ranges = compartment.ranges();
+            ranges.retain(|range| !hides_compartment(hidden, name, range.ty));
             return self
                 .search_several(cx, &path, ranges, parameters, handling)
                 .await;
@@ -140,7 +142,7 @@ impl Service {
             if let Some((first, _)) = all.first_mut() {
                 first.pairs.extend(request.listed);
             }
-            let snapshot = self.store.snapshot(cx.scope, place.at).await?;
+            let snapshot = self.snapshot_at(cx, place.at).await?;
             if all
                 .first()
                 .is_some_and(|(asked, _)| within::is_wanted(asked))

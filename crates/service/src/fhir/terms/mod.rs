@@ -187,6 +187,13 @@ impl Service {
         if wanted.is_empty() && links.is_empty() {
             return Ok(Terms::default());
         }
+        let hidden = cx.subject.hidden();
+        let defines = |ty: &str| !hidden.on(ty).is_empty();
+        if !wanted.is_empty() && (defines("ValueSet") || defines("CodeSystem")) {
+            let details = "searches by value sets and hierarchies of codes tell of elements that \
+                           are hidden from you";
+            return Err(Error::new(Kind::Forbidden, details));
+        }
         let snapshot = self.store.snapshot(cx.scope, at).await?;
         let mut terms = Terms::find(cx, &*snapshot, &self.terms, wanted).await?;
         for link in links {
@@ -218,6 +225,7 @@ fn searches(
     let asking = Asking {
         own_bases: &[&cx.base],
         parameters: &cx.parameters,
+        hidden: cx.subject.hidden(),
         now_ms: cx.now_ms,
     };
     let search = |ty: &ResourceType| (*ty, Search::parse(ty.name, parameters, &asking).0);

@@ -24,7 +24,8 @@ impl Running<'_> {
     pub(super) async fn add_changed(&mut self, output: &mut Output<'_>) -> Result<(), Halt> {
         let kind = output.choice.ty.kind;
         let start = self.point()?.seq;
-        let snapshot = self.service.store.snapshot(self.scope, At::Now).await?;
+        let cx = self.context().await?;
+        let snapshot = self.service.snapshot_at(&cx, At::Now).await?;
         let changed = snapshot.changed(&[kind]).await?;
         if changed.is_none_or(|seq| seq.0 <= start) {
             return Ok(());
@@ -88,7 +89,8 @@ impl Running<'_> {
             return Ok(());
         };
         let start = self.point()?.seq;
-        let snapshot = self.service.store.snapshot(self.scope, At::Now).await?;
+        let cx = self.context().await?;
+        let snapshot = self.service.snapshot_at(&cx, At::Now).await?;
         let mut history = versions(choice, Some(since_ms));
         let (mut lines, mut ids) = (None, Vec::new());
         loop {

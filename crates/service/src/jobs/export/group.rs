@@ -88,6 +88,11 @@ impl Service {
         let grant = self
             .authorize_on(cx, what, Action::Read, target, id)
             .await?;
+        // The members are in what is exported.
+        if !cx.subject.hidden().on(ty.name).is_empty() {
+            let details = "you may not see all of this group, and so not export its members";
+            return Err(Error::new(Kind::Forbidden, details));
+        }
         let snapshot = self.snapshot(cx).await?;
         self.check_visible(&*snapshot, &grant, ty, id).await?;
         let record = snapshot.get(ty.kind, id).await?;

@@ -28,6 +28,7 @@ use super::run::Running;
 use crate::audit::entry::{Entity, What};
 use crate::context::Context;
 use crate::error::{Error, Kind};
+use crate::fhir::search;
 use crate::fhir::types::ResourceType;
 use choice::Members;
 
@@ -276,6 +277,10 @@ impl crate::Service {
                 types = asked.level.types();
                 types.retain(may);
             }
+        }
+        if !matches!(asked.level, Level::System) {
+            let hidden = cx.subject.hidden();
+            types.retain(|ty| !search::hides_compartment(hidden, "Patient", *ty));
         }
         if types.is_empty() {
             return Err(Error::new(Kind::Forbidden, crate::pipeline::FORBIDDEN));

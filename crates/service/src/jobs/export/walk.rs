@@ -112,7 +112,8 @@ impl Running<'_> {
 
     /// A new view; what is before this point is seen in it.
     pub(super) async fn view(&mut self, before: u64) -> Result<Box<dyn Snapshot>, Error> {
-        let snapshot = self.service.store.snapshot(self.scope, At::Now).await?;
+        let cx = self.context().await?;
+        let snapshot = self.service.snapshot_at(&cx, At::Now).await?;
         let seen = snapshot.seq().0;
         self.point_mut()?.views.push(View { before, seen });
         Ok(snapshot)

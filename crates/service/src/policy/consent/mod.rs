@@ -17,6 +17,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use salus_auth::policy::{Deed, Fresh, Statement, compartment};
 use salus_auth::record::{Consenting, Effect};
+use salus_fhir::mask::Paths;
 use salus_store::{Filter, Kind, References, Scope};
 
 pub(crate) use self::meaning::About;
@@ -109,6 +110,8 @@ impl Consented {
                     kind: ty.kind,
                     deeds: deeds.filter(|deed| deed.writes() == writes).collect(),
                     filter: open(meaning::all(all)),
+                    hidden: Paths::default(),
+                    read_only: Paths::default(),
                 });
             }
         }

@@ -9,6 +9,7 @@ use salus_store::{Content, Record, Snapshot};
 
 use super::super::parameters::{invalid, items};
 use super::super::{Asked, Code, Level, Operation, Parameter, reply};
+use super::check_sees_all;
 use crate::Service;
 use crate::audit::entry::What;
 use crate::context::Context;
@@ -41,6 +42,7 @@ impl Service {
         cx: &Context,
         asked: &Asked<'_>,
     ) -> Result<Reply, Error> {
+        check_sees_all(cx)?;
         let fault = || invalid("provenance", "it must be a reference, as Provenance/1");
         let node = asked.arguments.node("provenance")?.ok_or_else(fault)?;
         let text = node
