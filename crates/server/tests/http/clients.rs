@@ -12,12 +12,17 @@ use crate::oauth::register;
 use crate::oauth_users::{BACK, PASSWORD, place, text};
 use crate::smart::clinic;
 
+#[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
+fn skipped(why: &str) {
+    println!("skipped: {why}");
+}
+
 /// Runs a program of crates/server/tests/clients, which has to say this at its end.
 #[track_caller]
 fn check(script: &str, arguments: &[&str], expect: &str) {
     let room = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients");
     if !room.join("node_modules").exists() {
-        return println!("skipped: the packages of tests/clients are not installed");
+        return skipped("the packages of tests/clients are not installed");
     }
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
     for name in ["browser.mjs", script] {
@@ -28,7 +33,7 @@ fn check(script: &str, arguments: &[&str], expect: &str) {
         .args(arguments)
         .output();
     let Ok(done) = done else {
-        return println!("skipped: there is no Node");
+        return skipped("there is no Node");
     };
     let said = String::from_utf8_lossy(&done.stdout);
     let why = String::from_utf8_lossy(&done.stderr);
