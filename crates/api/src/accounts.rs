@@ -86,6 +86,7 @@ struct IdentityBody {
     #[serde(default)]
     mfa_required: bool,
     password_length: Option<u32>,
+    step_up_minutes: Option<u32>,
     lock_out: Option<LockOut>,
     mail_from: Option<String>,
 }
@@ -217,6 +218,7 @@ pub(crate) async fn write_identity(call: &mut Call) -> Result<Response, Failure>
         session_minutes: new.session_minutes.unwrap_or(default.session_minutes),
         mfa_required: new.mfa_required,
         password_length: new.password_length.unwrap_or(default.password_length),
+        step_up_minutes: new.step_up_minutes.unwrap_or(default.step_up_minutes),
         lock_out: new.lock_out.unwrap_or(default.lock_out),
         mail_from: mail_from.map_err(|_| NO_ADDRESS)?,
     };
@@ -342,6 +344,7 @@ fn identity(setting: &Identity) -> Value {
         "session_minutes": setting.session_minutes,
         "mfa_required": setting.mfa_required,
         "password_length": setting.password_length,
+        "step_up_minutes": setting.step_up_minutes,
         "lock_out": setting.lock_out,
         "mail_from": setting.mail_from.as_ref().map(Email::expose),
     })

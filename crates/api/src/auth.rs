@@ -9,7 +9,6 @@ use serde_json::json;
 use crate::call::{Call, pairs};
 use crate::failure::Failure;
 use crate::health::json as answer;
-use crate::oauth::bearer;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,7 +17,7 @@ struct SignIn {
     password: String,
 }
 
-/// `POST /auth/sign-in` with `{"email", "password"}`: an administrator's token.
+/// `POST /auth/sign-in` with `{"email", "password"}`: a token, or what has to come before it.
 pub(crate) async fn sign_in(call: &mut Call) -> Result<Response, Failure> {
     let asked: SignIn = crate::admin::body(call).await?;
     let password = Secret::new(asked.password);
@@ -26,7 +25,7 @@ pub(crate) async fn sign_in(call: &mut Call) -> Result<Response, Failure> {
         .service()
         .sign_in(&call.cx, &asked.email, password)
         .await?;
-    Ok(bearer(&done))
+    Ok(crate::factors::step(&done))
 }
 
 /// `POST /auth/sign-out`: the token stops working.

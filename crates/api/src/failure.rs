@@ -6,6 +6,7 @@ use http::{HeaderValue, StatusCode, header};
 use salus_fhir::issue::{Issue, IssueType, operation_outcome};
 use salus_service::error::{Error, Kind};
 
+use crate::factors;
 use crate::format::Media;
 
 /// A request that got no answer but this.
@@ -40,6 +41,9 @@ impl Failure {
                 let status = status(error.kind());
                 let mut response = outcome(status, error.issues(), media);
                 decorate(&mut response, error.kind());
+                if let Some((name, value)) = error.age_max_s().and_then(factors::challenge) {
+                    response.headers_mut().insert(name, value);
+                }
                 response
             }
             Self::Http(status, message) => outcome(

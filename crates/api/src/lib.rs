@@ -12,6 +12,7 @@ mod call;
 mod coding;
 mod cors;
 mod entry;
+mod factors;
 mod failure;
 mod fhir;
 mod format;

@@ -118,7 +118,8 @@ macro_rules! routes {
 /// Every route.
 pub static ROUTES: &[Route] = {
     use crate::{
-        accounts, admin, auth, break_glass, entry, fhir, health, mail, oauth, openapi, policies,
+        accounts, admin, auth, break_glass, entry, factors, fhir, health, mail, oauth, openapi,
+        policies,
     };
     routes! {
         GET    Root    "/"                              "home"              Public                  health::home;
@@ -147,12 +148,20 @@ pub static ROUTES: &[Route] = {
         POST   Project "/auth/launch"                   "launch"            Token(AdminWrite)       oauth::launch;
         POST   Project "/auth/authorize/patient"        "authorize-patient" Public                  oauth::pick;
         POST   Project "/auth/authorize/sign-in"        "authorize-sign-in" Public                  oauth::sign_in;
+        GET    Project "/auth/passkey.js"               "auth-script"       Public                  oauth::script;
+        POST   Project "/auth/authorize/passkey"        "authorize-passkey" Public                  oauth::passkey;
+        POST   Project "/auth/authorize/factor"         "authorize-factor"  Public                  oauth::factor;
         POST   Project "/auth/authorize/decision"       "authorize-decision" Public                 oauth::decide;
         GET    Project "/auth/userinfo"                 "userinfo"          Token(AdminRead)        oauth::user_info;
         POST   Project "/auth/userinfo"                 "userinfo-post"     Token(AdminRead)        oauth::user_info;
         POST   Project "/auth/introspect"               "introspect"        Public                  oauth::introspect;
         POST   Project "/auth/revoke"                   "revoke"            Public                  oauth::revoke;
         POST   Project "/auth/sign-in"                  "sign-in"           Public                  auth::sign_in;
+        POST   Project "/auth/sign-in/factor"           "sign-in-factor"    Public                  factors::finish;
+        POST   Project "/auth/passkey"                  "passkey-options"   Public                  factors::passkey_options;
+        POST   Project "/auth/sign-in/passkey"          "sign-in-passkey"   Public                  factors::sign_in_by_passkey;
+        POST   Project "/auth/step-up/passkey"          "step-up-options"   Token(SignIn)           factors::step_up_options;
+        POST   Project "/auth/step-up"                  "step-up"           Token(SignIn)           factors::step_up;
         POST   Project "/auth/sign-out"                 "sign-out"          Token(SignIn)           auth::sign_out;
         GET    Project "/auth/sign-up"                  "sign-up-page"      Public                  entry::sign_up_page;
         POST   Project "/auth/sign-up"                  "sign-up"           Public                  entry::sign_up;
@@ -177,6 +186,12 @@ pub static ROUTES: &[Route] = {
 
         GET    Project "/auth/me/apps"                  "account-apps"      Token(AdminRead)        oauth::apps::list;
         DELETE Project "/auth/me/apps/{app}"            "account-app-end"   Token(AdminWrite)       oauth::apps::end;
+        GET    Project "/auth/me/factors"               "factors-list"      Token(AdminRead)        factors::list;
+        POST   Project "/auth/me/factors"               "factors-enrol"     Token(AdminWrite)       factors::enrol;
+        POST   Project "/auth/me/factors/{id}/confirm"  "factors-confirm"   Token(AdminWrite)       factors::confirm;
+        DELETE Project "/auth/me/factors/{id}"          "factors-remove"    Token(AdminWrite)       factors::remove;
+        POST   Project "/auth/me/passkeys"              "passkeys-add"      Token(AdminWrite)       factors::add_passkey;
+        POST   Project "/auth/me/recovery-codes"        "recovery-codes"    Token(AdminWrite)       factors::renew_codes;
 
         GET    Project "/admin/users"                   "users-list"        Token(AdminRead)        accounts::list_users;
         POST   Project "/admin/users"                   "users-create"      Token(AdminWrite)       accounts::create_user;
@@ -186,6 +201,7 @@ pub static ROUTES: &[Route] = {
         GET    Project "/admin/users/{id}/sessions"     "sessions-list"     Token(AdminRead)        accounts::list_sessions;
         DELETE Project "/admin/users/{id}/sessions"     "sessions-revoke"   Token(AdminWrite)       accounts::revoke_sessions;
         DELETE Project "/admin/users/{id}/sessions/{session}" "session-revoke" Token(AdminWrite)    accounts::revoke_session;
+        DELETE Project "/admin/users/{id}/factors"      "factors-reset"     Token(AdminWrite)       factors::reset;
         GET    Project "/admin/groups"                  "groups-list"       Token(AdminRead)        accounts::list_groups;
         POST   Project "/admin/groups"                  "groups-create"     Token(AdminWrite)       accounts::create_group;
         GET    Project "/admin/groups/{id}"             "groups-read"       Token(AdminRead)        accounts::read_group;

@@ -7,6 +7,7 @@
 //! | a client | in its own project, what its scopes say (see [`crate::Scopes`]) and no rule denies |
 //! | an administrator | everything in the projects where they hold the role; with it on the system, projects, users of the system and metrics |
 //! | the operator | everything |
+//! | whoever needs a second factor and has brought none | what anyone may, and see and change their own account |
 //!
 //! An administrator of the system has no part in a project's records or
 //! clients until given a role there, which is a change of a record and so in
@@ -262,6 +263,10 @@ pub fn authorize(
     target: Target<'_>,
 ) -> Result<Grant, Denied> {
     let class = action.class();
+    let always = matches!(class, Class::Open | Class::Own | Class::OwnAccount);
+    if subject.lacks_factor() && !always {
+        return Err(Denied(NO_FACTOR));
+    }
     let rule = decide(subject, scope, class, target)?;
     let rule = ruled(subject, class, target, rule)?;
     let rule = within_limit(subject, scope, action, target, rule)?;
@@ -340,6 +345,9 @@ pub fn visible(subject: &Subject, deed: Deed, kind: Kind) -> Option<Arc<Filter>>
     }
 }
 
+/// The rule that refuses who has to bring a second factor first.
+const NO_FACTOR: &str = "no second factor";
+
 /// A refusal. The one asking is told that, and no more; the audit has the rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Denied(&'static str);
@@ -349,6 +357,12 @@ impl Denied {
     #[must_use]
     pub fn rule(self) -> &'static str {
         self.0
+    }
+
+    /// Whether a second factor has to come first.
+    #[must_use]
+    pub fn is_for_want_of_a_factor(self) -> bool {
+        self.0 == NO_FACTOR
     }
 }
 

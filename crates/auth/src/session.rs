@@ -64,11 +64,13 @@ pub fn open_for_browser(
     Ok((text, Saved::new(token.session_id(), session)))
 }
 
-/// Begins a session in which a client acts for a user.
+/// Begins a session in which a client acts for a user, who has signed in by
+/// these methods and proved last at this time who they are.
 #[must_use]
 pub fn open_through(
     home: Scope,
     user: &str,
+    (methods, proved_ms): (&[String], i64),
     through: Through,
     random: &[u8; 32],
     (now_ms, lifetime_ms): (i64, i64),
@@ -76,6 +78,8 @@ pub fn open_through(
     let (text, token) = Token::mint(home, random);
     let session = Session {
         through: Some(through),
+        methods: methods.to_vec(),
+        proved_ms,
         ..begun(Owner::User(user.into()), now_ms, lifetime_ms)
     };
     (text, Saved::new(token.session_id(), session))
@@ -91,6 +95,7 @@ fn begun(owner: Owner, now_ms: i64, lifetime_ms: i64) -> Session {
         through: None,
         methods: Vec::new(),
         key: None,
+        proved_ms: now_ms,
     }
 }
 
@@ -176,7 +181,11 @@ pub fn resume(
         Owner::User(_) => {
             let user = Saved::<User>::read(record)?.ok_or(unknown)?;
             active(user.value.status)?;
-            Subject::user(home, &user.id, &user.value, membership)
+            let proved_ms = match session.proved_ms {
+                0 => session.created_ms,
+                at_ms => at_ms,
+            };
+            Subject::user(home, &user.id, &user.value, membership).proved(proved_ms)
         }
         Owner::Client(_) => {
             let client = Saved::<Client>::read(record)?.ok_or(unknown)?;

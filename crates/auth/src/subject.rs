@@ -31,6 +31,10 @@ pub struct Subject {
     fresh: Option<Arc<Fresh>>,
     /// Until when it has broken the glass for some patient, if it has.
     emergency_until_ms: Option<i64>,
+    /// When a person proved last who they are, in milliseconds since 1970 UTC.
+    proved_ms: Option<i64>,
+    /// They have to bring a second factor, and have not.
+    lacks_factor: bool,
 }
 
 /// What kind of subject.
@@ -83,6 +87,8 @@ impl Subject {
             limit: None,
             fresh: None,
             emergency_until_ms: None,
+            proved_ms: None,
+            lacks_factor: false,
         }
     }
 
@@ -101,6 +107,8 @@ impl Subject {
             limit: None,
             fresh: None,
             emergency_until_ms: None,
+            proved_ms: None,
+            lacks_factor: false,
         }
     }
 
@@ -132,6 +140,8 @@ impl Subject {
             limit: None,
             fresh: None,
             emergency_until_ms: None,
+            proved_ms: None,
+            lacks_factor: false,
         }
     }
 
@@ -151,6 +161,8 @@ impl Subject {
             limit: None,
             fresh: None,
             emergency_until_ms: None,
+            proved_ms: None,
+            lacks_factor: false,
         }
     }
 
@@ -233,6 +245,37 @@ impl Subject {
     #[must_use]
     pub fn limit(&self) -> Option<&Arc<Limit>> {
         self.limit.as_ref()
+    }
+
+    /// The same person, who proved at this time who they are.
+    #[must_use]
+    pub fn proved(self, at_ms: i64) -> Self {
+        Self {
+            proved_ms: Some(at_ms),
+            ..self
+        }
+    }
+
+    /// When they did; `None` is no person's session.
+    #[must_use]
+    pub fn proved_ms(&self) -> Option<i64> {
+        self.proved_ms
+    }
+
+    /// The same person, who may do nothing but care for their own account
+    /// until they bring a second factor.
+    #[must_use]
+    pub fn without_factor(self) -> Self {
+        Self {
+            lacks_factor: true,
+            ..self
+        }
+    }
+
+    /// Whether a second factor has to come first.
+    #[must_use]
+    pub fn lacks_factor(&self) -> bool {
+        self.lacks_factor
     }
 
     /// What kind of subject.

@@ -1,6 +1,7 @@
 //! Bearer tokens: `sl1.<scope, base 36>.<32 random bytes, base64url>`, and with
 //! `sb1.` in front what the cookie of a browser holds. Neither can be made the
-//! other: each is found by the hash of the whole text.
+//! other: each is found by the hash of the whole text. `ss1.` is the ticket of a
+//! sign-in that is half done.
 //!
 //! The scope says where the session is kept, so that one snapshot finds it.
 //! It proves nothing: the session is found by the hash of the whole text, so
@@ -12,6 +13,7 @@ use crate::Secret;
 
 const PREFIX: &str = "sl1.";
 const COOKIE_PREFIX: &str = "sb1.";
+const TICKET_PREFIX: &str = "ss1.";
 const RANDOM_LEN: usize = 43;
 /// The longest number of 32 bits in base 36.
 const SCOPE_LEN_MAX: usize = 7;
@@ -34,6 +36,12 @@ impl Token {
     #[must_use]
     pub fn mint_cookie(scope: Scope, random: &[u8; 32]) -> (Secret, Self) {
         Self::with_prefix(COOKIE_PREFIX, scope, random)
+    }
+
+    /// The same for a sign-in that is half done.
+    #[must_use]
+    pub fn mint_ticket(scope: Scope, random: &[u8; 32]) -> (Secret, Self) {
+        Self::with_prefix(TICKET_PREFIX, scope, random)
     }
 
     fn with_prefix(prefix: &str, scope: Scope, random: &[u8; 32]) -> (Secret, Self) {
@@ -59,6 +67,12 @@ impl Token {
     #[must_use]
     pub fn parse_cookie(text: &str) -> Option<Self> {
         Self::after_prefix(COOKIE_PREFIX, text)
+    }
+
+    /// The same of a ticket.
+    #[must_use]
+    pub fn parse_ticket(text: &str) -> Option<Self> {
+        Self::after_prefix(TICKET_PREFIX, text)
     }
 
     fn after_prefix(prefix: &str, text: &str) -> Option<Self> {

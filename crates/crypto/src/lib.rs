@@ -10,6 +10,7 @@ mod error;
 pub mod frames;
 mod keyring;
 pub mod merkle;
+mod passkey;
 pub mod random;
 mod sealing;
 mod secret;
@@ -17,6 +18,7 @@ pub mod signing;
 
 pub use error::Error;
 pub use keyring::{Founding, Keyring, Slot};
+pub use passkey::PasskeyKey;
 pub use sealing::OVERHEAD;
 pub use secret::SecretKey;
 
@@ -65,6 +67,20 @@ pub fn base64url(bytes: &[u8]) -> String {
 pub fn from_base64url(text: &str) -> Option<Vec<u8>> {
     use base64ct::{Base64UrlUnpadded, Encoding};
     Base64UrlUnpadded::decode_vec(text).ok()
+}
+
+/// HMAC-SHA-1 (RFC 2104), for one-time passwords only: authenticator apps know no other
+/// (RFC 6238, 1.2). What breaks SHA-1 as a hash does not break this.
+#[must_use]
+pub fn hmac_sha1(key: &[u8], message: &[u8]) -> [u8; 20] {
+    use aws_lc_rs::hmac;
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key);
+    let tag = hmac::sign(&key, message);
+    let mut mac = [0; 20];
+    for (to, from) in mac.iter_mut().zip(tag.as_ref()) {
+        *to = *from;
+    }
+    mac
 }
 
 /// Whether two texts are the same, in a time that depends on their lengths only.

@@ -102,6 +102,10 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "25")]
     pub(crate) demo: Option<usize>,
 
+    /// Development mode: administrators need no second factor. --demo is in it, too
+    #[arg(long)]
+    pub(crate) dev: bool,
+
     /// Print one line of JSON when ready, instead of text
     #[arg(long)]
     pub(crate) json: bool,

@@ -29,6 +29,7 @@ pub(crate) struct Config {
     pub(crate) mail: Option<mail::Config>,
     /// Whether it is a demo, whose mails may be shown.
     pub(crate) demo: bool,
+    pub(crate) development: bool,
     pub(crate) log: String,
     pub(crate) log_json: bool,
 }
@@ -176,6 +177,8 @@ impl Config {
                 .unwrap_or(IMPORT_BYTES_MAX_DEFAULT),
             mail: mail(arguments, file.mail)?,
             demo: arguments.demo.is_some(),
+            // No variable and no file says so: whoever starts a server in it means to.
+            development: arguments.dev || arguments.demo.is_some(),
             log: arguments
                 .log
                 .clone()
@@ -222,6 +225,7 @@ impl Config {
             import_bytes_max: file.import.bytes_max.unwrap_or(IMPORT_BYTES_MAX_DEFAULT),
             mail: None,
             demo: false,
+            development: false,
             log: "warn".to_owned(),
             log_json: false,
         })

@@ -235,6 +235,7 @@ async fn service(
         .map_err(|error| failed(error.to_string()))?;
     let mut settings = Settings::default();
     settings.json.bytes_max = config.body_bytes_max;
+    settings.development = config.development;
     settings.jobs.import_origins = config.import_origins.clone();
     settings.jobs.import_bytes_max = config.import_bytes_max;
     let mail = config.mail.as_ref();

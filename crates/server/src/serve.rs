@@ -36,6 +36,9 @@ async fn serve(
         None if !server.service.is_set_up().await? => Some(server.service.setup_link().await?),
         _ => None,
     };
+    if config.development {
+        tracing::warn!("development mode: administrators need no second factor");
+    }
     tracing::info!(%address, "ready");
     match (arguments.json, &demo) {
         (true, demo) => println!("{}", ready_line(&base, demo.as_ref())),

@@ -1,4 +1,4 @@
-//! What can go wrong with a request, in eleven kinds.
+//! What can go wrong with a request, in twelve kinds.
 //!
 //! Every protocol maps the kinds to its own answers, exhaustively. Neither the
 //! issues nor the source chain hold content of resources.
@@ -12,6 +12,8 @@ pub enum Kind {
     Invalid,
     /// Nobody proved who is asking.
     Unauthenticated,
+    /// Who is asking has to be proved once more (RFC 9470).
+    StepUp,
     /// The one asking may not do this.
     Forbidden,
     /// There is no such thing, as far as the one asking may know.
@@ -38,7 +40,7 @@ impl Kind {
     pub fn status(self) -> (u16, &'static str) {
         match self {
             Self::Invalid => (400, "Bad Request"),
-            Self::Unauthenticated => (401, "Unauthorized"),
+            Self::Unauthenticated | Self::StepUp => (401, "Unauthorized"),
             Self::Forbidden => (403, "Forbidden"),
             Self::NotFound => (404, "Not Found"),
             Self::Gone => (410, "Gone"),
@@ -58,6 +60,7 @@ impl Kind {
 pub struct Error {
     kind: Kind,
     issues: Vec<Issue>,
+    age_max_s: Option<i64>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -72,6 +75,7 @@ impl Error {
                 String::new(),
                 message.into(),
             )],
+            age_max_s: None,
             source: None,
         }
     }
@@ -82,6 +86,7 @@ impl Error {
         Self {
             kind,
             issues,
+            age_max_s: None,
             source: None,
         }
     }
@@ -113,6 +118,23 @@ impl Error {
     #[must_use]
     pub fn issues(&self) -> &[Issue] {
         &self.issues
+    }
+
+    /// Who is asking has to be proved once more, and this many seconds ago at most.
+    #[must_use]
+    pub fn step_up(age_max_s: i64) -> Self {
+        let message = "this takes proof of who you are: POST /auth/step-up, and try again; apps \
+                       send their users to sign in again";
+        Self {
+            age_max_s: Some(age_max_s),
+            ..Self::new(Kind::StepUp, message)
+        }
+    }
+
+    /// How old the proof may be, where one is asked for.
+    #[must_use]
+    pub fn age_max_s(&self) -> Option<i64> {
+        self.age_max_s
     }
 
     /// The request cannot be understood.
@@ -195,7 +217,7 @@ fn too_costly(error: salus_store::Error) -> Error {
 fn issue_type(kind: Kind) -> IssueType {
     match kind {
         Kind::Invalid => IssueType::Invalid,
-        Kind::Unauthenticated => IssueType::Login,
+        Kind::Unauthenticated | Kind::StepUp => IssueType::Login,
         Kind::Forbidden => IssueType::Forbidden,
         Kind::NotFound => IssueType::NotFound,
         Kind::Gone => IssueType::Deleted,

@@ -16,6 +16,7 @@ mod ids;
 pub mod jobs;
 mod keeping;
 pub mod mail;
+pub mod mfa;
 pub mod oauth;
 mod packed;
 pub mod parameters;
@@ -51,6 +52,8 @@ use error::Error;
 pub struct Settings {
     /// Limits of what is parsed.
     pub json: json::Limits,
+    /// The server is tried out or developed against: administrators need no second factor.
+    pub development: bool,
     /// About jobs.
     pub jobs: jobs::Settings,
     /// About mail; without, none is sent.

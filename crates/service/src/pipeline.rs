@@ -31,6 +31,10 @@ use crate::policy::relations::touch;
 /// What a refused caller is told, whatever the reason.
 pub(crate) const FORBIDDEN: &str = "you may not do this here";
 
+/// What somebody is told who has to bring a second factor first.
+const NO_FACTOR: &str = "this account has to have a second factor: set one up at /auth/me/factors, or \
+                         sign in with it";
+
 /// A decided change of one record, authorized and validated.
 pub(crate) struct Write {
     put: Put,
@@ -207,7 +211,11 @@ impl Service {
                 entry.query = query.into();
                 let ty = target.type_name().unwrap_or_default();
                 self.record_refusal(cx, entry, ty, id).await?;
-                Err(Error::new(error::Kind::Forbidden, FORBIDDEN))
+                let told = match denied.is_for_want_of_a_factor() {
+                    true => NO_FACTOR,
+                    false => FORBIDDEN,
+                };
+                Err(Error::new(error::Kind::Forbidden, told))
             }
         }
     }

@@ -8,14 +8,15 @@ use std::sync::Arc;
 use salus_auth::record::{
     Email, Group, Membership, Owner, Saved, Session, SystemRecord, User, Walk,
 };
-use salus_auth::session::{self, Opened};
-use salus_auth::{Action, Scopes, Secret, Subject, Target, Token, credentials};
+use salus_auth::session;
+use salus_auth::{Action, Secret, Subject, Target, Token, credentials, mfa};
 use salus_store::{At, Content, Record, Scope, Snapshot};
 
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::{Error, Kind};
+use crate::mfa::SignInStep;
 use crate::pipeline::Write;
 use crate::projects::DEFAULT;
 pub(crate) use seen::Sessions;
@@ -173,10 +174,14 @@ impl Service {
     ) -> Result<Option<Arc<Subject>>, Error> {
         let (kind, id) = session::owner_key(session);
         let owner = snapshot.get(kind, id).await?;
-        let membership = match &session.owner {
-            Owner::Client(_) => Membership::default(),
+        let (membership, needs) = match &session.owner {
+            Owner::Client(_) => (Membership::default(), false),
             Owner::User(_) => match read::<User>(owner.as_ref())? {
-                Some(user) => membership(snapshot, Walk::of(&user.value)).await?,
+                Some(user) => {
+                    let membership = membership(snapshot, Walk::of(&user.value)).await?;
+                    let needs = self.needs_factor(home, &user.value, &membership);
+                    (membership, needs)
+                }
                 None => return Ok(None),
             },
         };
@@ -184,6 +189,10 @@ impl Service {
             Ok(subject) => subject,
             Err(salus_auth::Error::Refused(_)) => return Ok(None),
             Err(error) => return Err(error.into()),
+        };
+        let subject = match needs && !mfa::is_multi(&session.methods) {
+            true => Arc::new((*subject).clone().without_factor()),
+            false => subject,
         };
         let subject = self.under_policies(subject, now_ms).await?;
         match &session.through {
@@ -202,27 +211,22 @@ impl Service {
         read::<Session>(record.as_ref())
     }
 
-    /// An administrator's token for an address and a password: of the project,
+    /// What follows from an address and a password of a user of the project,
     /// or of the server where no project is named.
     pub async fn sign_in(
         &self,
         cx: &Context,
         email: &str,
         password: Secret,
-    ) -> Result<SignedIn, Error> {
+    ) -> Result<SignInStep, Error> {
         let (cx, proved) = self.prove_password(cx, email, password).await?;
-        let opened = match proved {
-            Ok(user) => {
-                let snapshot = self.snapshot(&cx).await?;
-                let membership = membership(&*snapshot, Walk::of(&user.value)).await?;
-                let random = self.random();
-                let (now_ms, lifetime_ms) = (cx.now_ms, self.identity(cx.scope).session_ms());
-                let scope = cx.scope;
-                session::open_for_user(scope, &user, &membership, &random, now_ms, lifetime_ms)
+        match proved {
+            Ok(user) => self.after_password(&cx, user).await,
+            Err(error) => {
+                self.refused(&cx, &error).await?;
+                Err(error.into())
             }
-            Err(error) => Err(error),
-        };
-        self.opened(&cx, opened).await
+        }
     }
 
     /// The user whose password this is, and where their record is kept; a
@@ -306,34 +310,6 @@ impl Service {
         tokio::task::spawn_blocking(work)
             .await
             .map_err(|error| failed().caused_by(error))
-    }
-
-    /// Commits a session, or the refusal to open one.
-    async fn opened(
-        &self,
-        cx: &Context,
-        opened: Result<Opened, salus_auth::Error>,
-    ) -> Result<SignedIn, Error> {
-        let opened = match opened {
-            Ok(opened) => opened,
-            Err(error) => {
-                self.refused(cx, &error).await?;
-                return Err(error.into());
-            }
-        };
-        let grant = self
-            .authorize(cx, What::SignIn, Action::SignIn, Target::System)
-            .await?;
-        let mut entry = Entry::new(cx, What::SignIn, Outcome::Success, grant.rule());
-        entry.agent = opened.subject.label().into();
-        let session = &opened.session;
-        let write = Write::system(&grant, "Session", session.put()?);
-        self.commit(cx, entry, Vec::new(), vec![write]).await?;
-        Ok(SignedIn {
-            expires_in_s: (session.value.expires_ms - cx.now_ms) / 1000,
-            scopes: opened.subject.scopes().map(Scopes::text),
-            token: opened.token,
-        })
     }
 
     pub(crate) async fn refused(

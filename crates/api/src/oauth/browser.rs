@@ -12,7 +12,8 @@ use salus_service::error::Kind;
 use salus_service::oauth::{Asked, Chosen, Step, issuer};
 
 use super::form::{Form, missing};
-use super::pages::{self, Hidden};
+use super::pages::{self, Hidden, Page};
+use super::steps;
 use crate::call::{Call, pairs};
 use crate::failure::Failure;
 
@@ -24,7 +25,7 @@ const FOREIGN: &str = "This form was not sent from a page of ours, or it is too 
 const NOT_PUSHED: &str =
     "The app's request is not known here, or no longer. Please go back to the app and begin again.";
 
-const HELD_UP: &str =
+pub(super) const HELD_UP: &str =
     "Too many passwords were wrong. Please wait some minutes, then go back and try again.";
 
 /// `GET /auth/style.css`
@@ -59,15 +60,11 @@ pub(crate) async fn sign_in(call: &mut Call) -> Result<Response, Failure> {
     };
     let (email, password) = (form.get("email"), form.get("password"));
     let password = Secret::new(password.unwrap_or_default().to_owned());
+    let (email, strict) = (email.unwrap_or_default(), read(&request)?.is_strict());
     let service = call.service();
-    let done = service.sign_in_here(&call.cx, email.unwrap_or_default(), password);
+    let done = service.sign_in_here(&call.cx, email, password, strict);
     match done.await {
-        Ok((cookie, seconds)) => {
-            let mut response = see_other(&again(call, &request)?)?;
-            let cookie = set_cookie(call, "salus", cookie.expose(), "Lax", Some(seconds))?;
-            response.headers_mut().append(header::SET_COOKIE, cookie);
-            Ok(response)
-        }
+        Ok(here) => steps::go_on(call, &request, here).await,
         Err(error) if matches!(error.kind(), Kind::Unauthenticated | Kind::Invalid) => {
             let asked = read(&request)?;
             let step = call
@@ -165,7 +162,7 @@ fn read(request: &str) -> Result<Asked, Failure> {
 }
 
 /// The request that a form carries, if the form is one of ours.
-fn checked(call: &Call, form: &Form) -> Result<Option<String>, Failure> {
+pub(super) fn checked(call: &Call, form: &Form) -> Result<Option<String>, Failure> {
     let own = call.header(header::ORIGIN).is_none_or(|origin| {
         let issuer = issuer(&call.cx);
         issuer == origin
@@ -185,11 +182,15 @@ fn checked(call: &Call, form: &Form) -> Result<Option<String>, Failure> {
 }
 
 /// The answer to a form that is not from a page of ours.
-async fn foreign(call: &mut Call) -> Result<Response, Failure> {
+pub(super) async fn foreign(call: &mut Call) -> Result<Response, Failure> {
     stop(call, StatusCode::FORBIDDEN, FOREIGN).await
 }
 
-async fn stop(call: &mut Call, status: StatusCode, why: &str) -> Result<Response, Failure> {
+pub(super) async fn stop(
+    call: &mut Call,
+    status: StatusCode,
+    why: &str,
+) -> Result<Response, Failure> {
     let look = call.service().look(&call.cx).await?;
     Ok(pages::show(&look, status, &pages::stop(why), ""))
 }
@@ -201,6 +202,52 @@ async fn show(
     step: Step,
     again: bool,
 ) -> Result<Response, Failure> {
+    let status = if again {
+        StatusCode::FORBIDDEN
+    } else {
+        StatusCode::OK
+    };
+    let place = &asked.redirect_uri;
+    match step {
+        Step::Back(url) => see_other(&url),
+        Step::Stop(why) => stop(call, StatusCode::BAD_REQUEST, why).await,
+        Step::SignIn { client } => {
+            let options = call.service().passkey_options(&call.cx)?;
+            let page = |hidden: &Hidden<'_>| pages::sign_in(&client, &options, hidden, again);
+            with_form_to(call, request, (status, place), page).await
+        }
+        Step::Done(what) => {
+            let page = |_: &Hidden<'_>| pages::done(what);
+            with_form_to(call, request, (status, place), page).await
+        }
+        Step::Pick(pick) => {
+            let page = |hidden: &Hidden<'_>| pages::pick(&pick, hidden);
+            with_form_to(call, request, (status, place), page).await
+        }
+        Step::Consent(consent) => {
+            let page = |hidden: &Hidden<'_>| pages::consent(&consent, hidden);
+            with_form_to(call, request, (status, place), page).await
+        }
+    }
+}
+
+/// A page with a form for the same request.
+pub(super) async fn with_form(
+    call: &mut Call,
+    request: &str,
+    status: StatusCode,
+    page: impl FnOnce(&Hidden<'_>) -> Page,
+) -> Result<Response, Failure> {
+    let asked = read(request)?;
+    with_form_to(call, request, (status, &asked.redirect_uri), page).await
+}
+
+async fn with_form_to(
+    call: &mut Call,
+    request: &str,
+    (status, place): (StatusCode, &str),
+    page: impl FnOnce(&Hidden<'_>) -> Page,
+) -> Result<Response, Failure> {
     let known = cookie(call, "salus-form").filter(|text| text.len() == 43);
     let fresh = known.is_none();
     let form = known.unwrap_or_else(|| call.service().form_cookie());
@@ -211,23 +258,7 @@ async fn show(
         request,
         token: &token,
     };
-    let page = match step {
-        Step::Back(url) => return see_other(&url),
-        Step::Stop(why) => {
-            let page = pages::stop(why);
-            return Ok(pages::show(&look, StatusCode::BAD_REQUEST, &page, ""));
-        }
-        Step::SignIn { client } => pages::sign_in(&client, &hidden, again),
-        Step::Done(what) => pages::done(what),
-        Step::Pick(pick) => pages::pick(&pick, &hidden),
-        Step::Consent(consent) => pages::consent(&consent, &hidden),
-    };
-    let status = if again {
-        StatusCode::FORBIDDEN
-    } else {
-        StatusCode::OK
-    };
-    let mut response = pages::show(&look, status, &page, &asked.redirect_uri);
+    let mut response = pages::show(&look, status, &page(&hidden), place);
     if fresh {
         let cookie = set_cookie(call, "salus-form", &form, "Strict", None)?;
         response.headers_mut().append(header::SET_COOKIE, cookie);
@@ -237,7 +268,7 @@ async fn show(
 
 /// The request once more, for who has just signed in: that is what
 /// `prompt=login` and `max_age=0` asked for.
-fn again(call: &Call, request: &str) -> Result<String, Failure> {
+pub(super) fn again(call: &Call, request: &str) -> Result<String, Failure> {
     let mut query = form_urlencoded::Serializer::new(String::new());
     for (name, value) in pairs(request)? {
         match (&*name, &*value) {
@@ -256,7 +287,7 @@ fn again(call: &Call, request: &str) -> Result<String, Failure> {
     Ok(format!("{issuer}/auth/authorize?{}", query.finish()))
 }
 
-fn see_other(url: &str) -> Result<Response, Failure> {
+pub(super) fn see_other(url: &str) -> Result<Response, Failure> {
     let mut response = crate::nothing();
     *response.status_mut() = StatusCode::SEE_OTHER;
     let url = HeaderValue::try_from(url).map_err(|_| missing("no address to go to"))?;
@@ -282,7 +313,7 @@ fn cookie_name(call: &Call, name: &str) -> String {
     }
 }
 
-fn cookie(call: &Call, name: &str) -> Option<String> {
+pub(super) fn cookie(call: &Call, name: &str) -> Option<String> {
     let name = cookie_name(call, name);
     let mut cookies = call.header(header::COOKIE)?.split(';').map(str::trim);
     let found = cookies.find_map(|cookie| {
@@ -292,7 +323,7 @@ fn cookie(call: &Call, name: &str) -> Option<String> {
     found.map(str::to_owned)
 }
 
-fn set_cookie(
+pub(super) fn set_cookie(
     call: &Call,
     name: &str,
     value: &str,

@@ -119,9 +119,10 @@ fn metadata(issuer: &str) -> Value {
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256"],
         "claims_supported": [
-            "iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "amr", "at_hash", "fhirUser", "name",
+            "iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "amr", "acr", "at_hash", "fhirUser", "name",
         ],
         "prompt_values_supported": ["none", "login", "consent"],
+        "acr_values_supported": [salus_service::mfa::ACR_MULTI, salus_service::mfa::ACR_SINGLE],
         "authorization_response_iss_parameter_supported": true,
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,

@@ -10,6 +10,7 @@ mod form;
 pub(crate) mod keys;
 mod launch;
 mod pages;
+mod steps;
 mod theme;
 
 use axum::response::Response;
@@ -23,6 +24,7 @@ pub(crate) use browser::{authorize, authorize_post, decide, pick, sign_in, style
 pub(crate) use discovery::{authorization_server, jwks, openid, rotate_keys, smart};
 pub(crate) use flows::{begin_device, device_page, push};
 pub(crate) use launch::launch;
+pub(crate) use steps::{factor, passkey, script};
 pub(crate) use theme::{logo, read_theme, smart_style, write_theme};
 
 use crate::call::Call;
@@ -147,7 +149,7 @@ pub(crate) fn bearer(signed_in: &SignedIn) -> Response {
 }
 
 /// The same, for nobody to keep.
-fn unstored(mut response: Response) -> Response {
+pub(crate) fn unstored(mut response: Response) -> Response {
     let never = HeaderValue::from_static("no-store");
     response.headers_mut().insert(header::CACHE_CONTROL, never);
     response

@@ -1,4 +1,5 @@
-//! The pages on which a user signs in and agrees: plain HTML without any script.
+//! The pages on which a user signs in and agrees: plain HTML that works without scripts; one
+//! script of ours asks the browser for a passkey.
 //!
 //! What stands in them from outside is escaped. They load nothing but our own
 //! sheet of style, stand in no frame, and send their forms nowhere else; where
@@ -6,16 +7,20 @@
 //! browsers hold a redirect to be part of the form.
 
 mod consent;
+mod factors;
 mod pick;
 
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use salus_service::oauth::Look;
+use serde_json::Value;
 
 pub(super) use consent::consent;
+pub(super) use factors::{codes, enrol, factor};
 pub(super) use pick::pick;
 
 const STYLE: &str = include_str!("../pages/style.css");
+const SCRIPT: &str = include_str!("../pages/passkey.js");
 
 /// What every form brings back.
 pub(super) struct Hidden<'a> {
@@ -39,6 +44,8 @@ impl Hidden<'_> {
 pub(crate) struct Page {
     title: &'static str,
     body: String,
+    /// Whether it asks the browser for a passkey, which takes a script.
+    asks: bool,
 }
 
 #[cfg(test)]
@@ -49,7 +56,9 @@ impl Page {
 }
 
 /// Where a user signs in; `again` says that it did not work.
-pub(super) fn sign_in(client: &str, hidden: &Hidden<'_>, again: bool) -> Page {
+/// `options` is what a browser needs to find a passkey.
+pub(super) fn sign_in(client: &str, options: &Value, hidden: &Hidden<'_>, again: bool) -> Page {
+    let passkey = factors::passkey(options, "passkey", hidden);
     let wrong = match again {
         true => r#"<p role="alert">E-mail address or password is not right.</p>"#,
         false => "",
@@ -66,10 +75,11 @@ pub(super) fn sign_in(client: &str, hidden: &Hidden<'_>, again: bool) -> Page {
 <input id="email" name="email" type="email" autocomplete="username" required autofocus>
 <label for="password">Password</label>
 <input id="password" name="password" type="password" autocomplete="current-password" required>
-<button>Sign in</button></form>
+<button>Sign in</button></form>{passkey}
 <p><a href="{recover}">Forgotten your password?</a></p>"#
         ),
     )
+    .asking()
 }
 
 /// Where a user types what a device shows.
@@ -117,13 +127,25 @@ pub(crate) fn page(title: &'static str, body: &str) -> Page {
     Page {
         title,
         body: body.to_owned(),
+        asks: false,
+    }
+}
+
+impl Page {
+    /// The same, with the script that asks for a passkey.
+    fn asking(self) -> Self {
+        Self { asks: true, ..self }
     }
 }
 
 /// The whole document, as the project wants it to look.
 fn document(look: &Look, page: &Page) -> String {
-    let Page { title, body } = page;
+    let Page { title, body, asks } = page;
     let root = escape(&look.root);
+    let script = match asks {
+        true => format!(r#"<script src="{root}/auth/passkey.js" defer></script>"#),
+        false => String::new(),
+    };
     let name = look.theme.name.as_deref().map(escape);
     let logo = match (&look.theme.logo, &name) {
         // What it shows is said beside it, if anything is.
@@ -137,7 +159,7 @@ fn document(look: &Look, page: &Page) -> String {
         _ => format!("<header>{logo}<span>{name}</span></header>"),
     };
     format!(
-        r#"<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title><link rel="stylesheet" href="{root}/auth/style.css"></head><body>{banner}<main>{body}</main></body></html>"#
+        r#"<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title><link rel="stylesheet" href="{root}/auth/style.css">{script}</head><body>{banner}<main>{body}</main></body></html>"#
     )
 }
 
@@ -161,8 +183,9 @@ pub(crate) fn escape(text: &str) -> String {
 pub(crate) fn show(look: &Look, status: StatusCode, page: &Page, place: &str) -> Response {
     let mut response = Response::new(document(look, page).into());
     *response.status_mut() = status;
+    let scripts = if page.asks { " script-src 'self';" } else { "" };
     let policy = format!(
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self' {}; base-uri 'none'; frame-ancestors 'none'",
+        "default-src 'none';{scripts} style-src 'self'; img-src 'self'; form-action 'self' {}; base-uri 'none'; frame-ancestors 'none'",
         origin(place)
     );
     let headers = response.headers_mut();
@@ -190,6 +213,20 @@ pub(super) fn style(look: &Look) -> Response {
     headers.insert(header::CONTENT_TYPE, ty);
     let minutes = HeaderValue::from_static("public, max-age=300");
     headers.insert(header::CACHE_CONTROL, minutes);
+    response
+}
+
+/// The script that asks for a passkey: the only one there is.
+pub(super) fn script() -> Response {
+    let mut response = Response::new(SCRIPT.into());
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_TYPE, "text/javascript; charset=utf-8"),
+        (header::CACHE_CONTROL, "public, max-age=300"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
     response
 }
 
@@ -227,10 +264,11 @@ mod tests {
                 ..Theme::default()
             },
         };
-        let html = document(&look, &sign_in("<b>App</b>", &hidden, true));
+        let options = serde_json::json!({"rpId": "\"><script>"});
+        let html = document(&look, &sign_in("<b>App</b>", &options, &hidden, true));
         assert!(html.contains(r#"action="/p/x/auth/authorize/sign-in""#));
         assert!(html.contains("&lt;i&gt;Clinic") && !html.contains("<i>"));
-        assert!(!html.contains("<b>") && !html.contains("<script"));
+        assert!(!html.contains("<b>") && html.matches("<script").count() == 1);
         assert!(html.contains("&lt;b&gt;App") && html.contains("value=\"&#39;\""));
     }
 

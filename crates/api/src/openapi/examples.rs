@@ -32,6 +32,14 @@ pub(super) fn body(route: &Route) -> Option<Value> {
         })),
         "setup" => Some(json!({"link": "x", "email": "a@example.org", "password": "example"})),
         "sign-in" => Some(json!({"email": "a@example.org", "password": "example"})),
+        "sign-in-factor" => Some(json!({"sign_in": "example", "totp": "123456"})),
+        "sign-in-passkey" => Some(json!({"passkey": {"id": "example", "response": {
+            "clientDataJSON": "e30", "authenticatorData": "e30", "signature": "e30"}}})),
+        "passkeys-add" => Some(json!({"name": "Example", "passkey": {"response": {
+            "clientDataJSON": "e30", "attestationObject": "e30"}}})),
+        "step-up" => Some(json!({"totp": "123456"})),
+        "factors-enrol" => Some(json!({"kind": "totp", "name": "Example"})),
+        "factors-confirm" => Some(json!({"totp": "123456"})),
         "account-password" => Some(json!({"old": "example", "new": "example"})),
         "sign-up" | "recover" => Some(json!({"email": "a@example.org"})),
         "join" | "password" => Some(json!({"link": "example", "password": "example"})),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Saved, SystemRecord, expires_row};
 use crate::token;
 
-/// An assertion that was used. Its id is the hash of the client's id and its own.
+/// An assertion, or the challenge of a passkey, that was used. Its id is a hash of what it was and whose.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assertion {
     /// When it ends by itself, in milliseconds since 1970 UTC.
@@ -27,6 +27,12 @@ impl Assertion {
         let expires_ms = expires_s.saturating_mul(1000);
         // No id of a client has this sign.
         Saved::new(token::id(&format!("{client} {jti}")), Self { expires_ms })
+    }
+
+    /// A challenge that a passkey has signed now.
+    #[must_use]
+    pub fn challenge(text: &str, expires_ms: i64) -> Saved<Self> {
+        Saved::new(token::id(&format!("passkey {text}")), Self { expires_ms })
     }
 
     /// That it was never used.

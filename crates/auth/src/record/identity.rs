@@ -30,6 +30,9 @@ pub struct Identity {
     /// How many characters a password has at least.
     #[serde(default = "twelve")]
     pub password_length: u32,
+    /// For how many minutes a proof of who is there holds before what cannot be undone.
+    #[serde(default = "ten")]
+    pub step_up_minutes: u32,
     /// When an account is held shut.
     #[serde(default)]
     pub lock_out: LockOut,
@@ -77,6 +80,10 @@ fn an_hour() -> u32 {
     60
 }
 
+fn ten() -> u32 {
+    10
+}
+
 impl Default for Identity {
     fn default() -> Self {
         Self {
@@ -86,6 +93,7 @@ impl Default for Identity {
             session_minutes: an_hour(),
             mfa_required: false,
             password_length: twelve(),
+            step_up_minutes: ten(),
             lock_out: LockOut::default(),
             mail_from: None,
         }
@@ -126,6 +134,7 @@ impl Identity {
                 form: "8 to 64",
             });
         }
+        within("step_up_minutes", self.step_up_minutes, 60, "1 to 60")?;
         // ASVS 5.0, 6.3.1: no more than a hundred tries an hour on one account.
         within("failures", self.lock_out.failures, 25, "1 to 25")?;
         within("minutes", self.lock_out.minutes, day, "1 to 1440")?;
@@ -142,6 +151,12 @@ impl Identity {
     #[must_use]
     pub fn idle_ms(&self) -> Option<i64> {
         self.idle_minutes.map(|minutes| i64::from(minutes) * 60_000)
+    }
+
+    /// For how many milliseconds a proof of who is there holds.
+    #[must_use]
+    pub fn step_up_ms(&self) -> i64 {
+        i64::from(self.step_up_minutes) * 60_000
     }
 
     /// After how many milliseconds a user's session ends.

@@ -37,6 +37,9 @@ pub struct Session {
     /// What a server is given to keep, if it is that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Key>,
+    /// When the user proved last who they are; 0 is when the session began.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub proved_ms: i64,
 }
 
 /// Keys of a client at most.

@@ -97,7 +97,7 @@ fn groups_and_the_setting_of_a_project_are_kept() {
     );
     check(
         Saved::new("identity", Identity::default()),
-        r#"{"sign_up":"closed","session_minutes":60,"mfa_required":false,"lock_out":{"failures":10,"minutes":15}}"#,
+        r#"{"sign_up":"closed","session_minutes":60,"mfa_required":false,"password_length":12,"step_up_minutes":10,"lock_out":{"failures":10,"minutes":15}}"#,
     );
 }
 
@@ -152,6 +152,7 @@ fn sessions_are_kept() {
         through: None,
         methods: Vec::new(),
         key: None,
+        proved_ms: 0,
     };
     check(
         Saved::new("hash", session),

@@ -149,6 +149,18 @@ fn request(project: &Project, route: &Route) -> Request {
         "sign-in" => {
             request.body(json!({"email": "nobody@example.org", "password": "none"}).to_string())
         }
+        "sign-in-factor" => request.body(json!({"sign_in": "none", "totp": "123456"}).to_string()),
+        "sign-in-passkey" => {
+            let response = json!({"clientDataJSON": "", "authenticatorData": "", "signature": ""});
+            request.body(json!({"passkey": {"id": "", "response": response}}).to_string())
+        }
+        "passkeys-add" => {
+            let response = json!({"clientDataJSON": "", "attestationObject": ""});
+            request.body(json!({"passkey": {"response": response}}).to_string())
+        }
+        "step-up" => request.body(json!({"totp": "123456"}).to_string()),
+        "factors-enrol" => request.body(json!({"kind": "totp"}).to_string()),
+        "factors-confirm" => request.body(json!({"totp": "123456"}).to_string()),
         "setup" => request.body("link=none&email=nobody@example.org&password=none"),
         _ => request,
     }
@@ -445,6 +457,11 @@ fn every_route_leaves_an_entry_in_the_audit() {
         "authorize-patient",
         "authorize-sign-in",
         "authorize-decision",
+        "authorize-factor",
+        "authorize-passkey",
+        "auth-script",
+        // It gives a challenge, which stands for nothing.
+        "passkey-options",
     ];
     let bearer = format!("Bearer {}", project.server.token());
     let mut requests = BTreeMap::new();

@@ -19,5 +19,5 @@ pub(crate) use guesses::Guesses;
 pub(crate) use identity::Identities;
 pub use invitations::{Invitation, InvitationView};
 pub use own::{AccountChange, SessionView};
-pub(crate) use users::concern;
 pub use users::{UserChange, UserFilter, UserPage, UserView};
+pub(crate) use users::{check_another, concern};

@@ -219,8 +219,13 @@ impl Service {
                     "another administrator has to do this to your account",
                 ));
             }
+            self.needs_step_up(cx)?;
             let mut writes = self.other_links(cx, grant, &user, "").await?;
             writes.push(Write::system(grant, "User", user.delete()));
+            let factors = self.factors(cx.scope, &id).await?;
+            if factors.version > 0 {
+                writes.push(Write::aside(grant, factors.delete()));
+            }
             let entry = Entry::new(cx, What::AdminWrite, Outcome::Success, grant.rule());
             self.commit(cx, entry, Vec::new(), writes).await?;
             let owner = Owner::User(user.id);

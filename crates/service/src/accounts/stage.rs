@@ -125,7 +125,7 @@ impl Stage {
         read(record.as_ref()).unwrap()
     }
 
-    async fn put<T: SystemRecord>(&self, id: &str, value: T) {
+    pub(crate) async fn put<T: SystemRecord>(&self, id: &str, value: T) {
         let version = self.saved::<T>(id).await.map_or(0, |saved| saved.version);
         let id = id.into();
         let saved = Saved { id, version, value };

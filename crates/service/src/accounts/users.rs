@@ -228,9 +228,14 @@ impl Service {
         let work = async {
             let user = self.saved_user(cx.scope, id).await?;
             check_another(cx, id)?;
-            let write = Write::system(&grant, "User", user.delete());
+            self.needs_step_up(cx)?;
+            let mut writes = vec![Write::system(&grant, "User", user.delete())];
+            let factors = self.factors(cx.scope, id).await?;
+            if factors.version > 0 {
+                writes.push(Write::aside(&grant, factors.delete()));
+            }
             let entry = Entry::new(cx, What::AdminWrite, Outcome::Success, grant.rule());
-            self.commit(cx, entry, Vec::new(), vec![write]).await?;
+            self.commit(cx, entry, Vec::new(), writes).await?;
             let owner = Owner::User(id.into());
             self.sessions.forget_owner(cx.scope, &owner);
             self.end_sessions(cx, &grant, &owner, None).await?;
@@ -384,7 +389,7 @@ impl Service {
     }
 
     /// What a new password is checked against, if it may be chosen.
-    pub(super) async fn new_password(
+    pub(crate) async fn new_password(
         &self,
         cx: &Context,
         user: &User,
@@ -403,7 +408,7 @@ impl Service {
     }
 
     /// Ends the sessions of somebody, all but one if that is to stay; how many.
-    pub(super) async fn end_sessions(
+    pub(crate) async fn end_sessions(
         &self,
         cx: &Context,
         grant: &Grant,
@@ -440,7 +445,7 @@ impl Service {
         Ok(ended)
     }
 
-    pub(super) async fn saved_user(&self, scope: Scope, id: &str) -> Result<Saved<User>, Error> {
+    pub(crate) async fn saved_user(&self, scope: Scope, id: &str) -> Result<Saved<User>, Error> {
         let absent = || Error::not_found("there is no such user");
         if !salus_fhir::reference::is_id(id) {
             return Err(absent());
@@ -481,7 +486,7 @@ pub(crate) fn concern<T: SystemRecord>(entry: &mut Entry, id: &str, version: u64
     entry.concerns(entity, T::KIND, &salus_store::SealKey::Scope);
 }
 
-fn check_another(cx: &Context, id: &str) -> Result<(), Error> {
+pub(crate) fn check_another(cx: &Context, id: &str) -> Result<(), Error> {
     let own = cx.subject.user_id() == Some(id) && cx.subject.home() == cx.scope;
     match own {
         true => Err(Error::new(

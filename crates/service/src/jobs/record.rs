@@ -5,7 +5,7 @@
 //! what they may do is looked up whenever it goes on.
 
 use salus_auth::record::{self, Session, SystemRecord};
-use salus_auth::{Subject, Who};
+use salus_auth::{Subject, Who, mfa};
 use salus_store::{Param, Query, Row, Scope, Test, Value};
 use serde::{Deserialize, Serialize};
 
@@ -161,7 +161,9 @@ impl Owner {
             created_ms: now_ms,
             used_ms: 0,
             through: None,
-            methods: Vec::new(),
+            // Whoever could begin it had brought all that they had to.
+            methods: vec![mfa::MULTI.to_owned()],
+            proved_ms: now_ms,
             key: None,
             // The job ends when its work does.
             expires_ms: i64::MAX,

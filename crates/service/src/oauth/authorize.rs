@@ -4,7 +4,7 @@
 //! checked anew with each.
 
 use salus_auth::record::{Agreed, Client, Code as CodeRecord, GrantType, Launch, Saved};
-use salus_auth::{Action, Scopes, Target, Word};
+use salus_auth::{Action, Scopes, Target, Word, mfa};
 
 use super::browser::Browser;
 use super::pick::{About, Choice, Chosen};
@@ -369,6 +369,9 @@ impl Service {
         };
         let browser = self.browser(cx, cookie).await?;
         Ok(browser.filter(|browser| {
+            if wanted.strict && !mfa::is_multi(&browser.session.value.methods) {
+                return false;
+            }
             let age_ms = cx.now_ms - browser.session.value.created_ms;
             wanted
                 .max_age_s

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use salus_auth::record::{Owner, ProfileType, Saved, Session, SystemRecord, User};
-use salus_auth::{Action, Secret, Subject, Target, Token, session};
+use salus_auth::{Action, Secret, Subject, Token, session};
 use salus_store::Scope;
 
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::{Error, Kind};
+use crate::mfa::{Assertion, FactorStep, Passed, Proof};
 use crate::pipeline::Write;
 use crate::sessions::read;
 
@@ -19,6 +20,17 @@ pub(super) struct Browser {
     pub(super) home: Scope,
     pub(super) user: Saved<User>,
     pub(super) session: Saved<Session>,
+}
+
+/// How a sign-in at a browser goes on.
+#[derive(Debug)]
+pub enum Here {
+    /// It is done: the cookie, and how long it is good for in seconds.
+    In(Secret, i64),
+    /// A second factor has to follow.
+    Factor(FactorStep),
+    /// An app has to be set up first, with this secret.
+    Enrol(FactorStep, Secret),
 }
 
 impl Browser {
@@ -73,44 +85,98 @@ impl Service {
         Ok(salus_crypto::same(expected.as_bytes(), token.as_bytes()))
     }
 
-    /// Signs a user in at a browser: the cookie, and how long it is good for in seconds.
+    /// Signs a user in at a browser by their password, as far as that goes.
+    /// `strict` is that the client takes nobody without a second factor.
     pub async fn sign_in_here(
         &self,
         cx: &Context,
         email: &str,
         password: Secret,
-    ) -> Result<(Secret, i64), Error> {
+        strict: bool,
+    ) -> Result<Here, Error> {
         let (home, proved) = self.prove_password(cx, email, password).await?;
-        let lifetime_ms = self.identity(home.scope).session_ms();
-        let opened = match proved {
-            Ok(user) if belongs(home.scope, &user.value, cx.scope) => {
-                let times = (cx.now_ms, lifetime_ms);
-                let random = self.random();
-                let opened = session::open_for_browser(home.scope, &user, &["pwd"], &random, times);
-                opened.map(|opened| (opened, user))
-            }
-            Err(error) => Err(error),
-            Ok(_) => Err(salus_auth::Error::Refused(salus_auth::Refusal::Unknown)),
-        };
-        let ((cookie, session), user) = match opened {
-            Ok(opened) => opened,
+        let proved = proved.and_then(|user| match belongs(home.scope, &user.value, cx.scope) {
+            true => Ok(user),
+            false => Err(salus_auth::Error::Refused(salus_auth::Refusal::Unknown)),
+        });
+        let user = match proved {
+            Ok(user) => user,
             Err(error) => {
                 self.refused(&home, &error).await?;
                 return Err(error.into());
             }
         };
-        let grant = self
-            .authorize(&home, What::SignIn, Action::SignIn, Target::System)
+        let factors = self.factors(home.scope, &user.id).await?;
+        if factors.value.any() {
+            let step = self.begin_sign_in(&home, &user, &factors, false).await?;
+            return Ok(Here::Factor(step));
+        }
+        if strict || self.lacks_factor(&home, &user).await? {
+            let (step, secret) = self.begin_enrolment(&home, &user).await?;
+            return Ok(Here::Enrol(step, secret));
+        }
+        let passed = self.passed_password(&home, user).await?;
+        let (cookie, lifetime_s) = self.open_cookie(passed).await?;
+        Ok(Here::In(cookie, lifetime_s))
+    }
+
+    /// Ends a sign-in at a browser with a second factor: the cookie, and how
+    /// long it is good for in seconds.
+    pub async fn finish_here(
+        &self,
+        cx: &Context,
+        ticket: &str,
+        proof: &Proof,
+    ) -> Result<(Secret, i64), Error> {
+        let passed = self.passed_factor(cx, ticket, proof).await?;
+        self.open_cookie(passed).await
+    }
+
+    /// Signs a user in at a browser by a passkey alone.
+    pub async fn passkey_here(
+        &self,
+        cx: &Context,
+        assertion: &Assertion,
+    ) -> Result<(Secret, i64), Error> {
+        let passed = self.passed_passkey(cx, assertion).await?;
+        if !belongs(passed.cx.scope, &passed.user.value, cx.scope) {
+            let error = salus_auth::Error::Refused(salus_auth::Refusal::Unknown);
+            self.refused(&passed.cx, &error).await?;
+            return Err(error.into());
+        }
+        self.open_cookie(passed).await
+    }
+
+    /// Ends a sign-in at a browser with the first code of an app: the cookie,
+    /// and the recovery codes.
+    pub async fn enrol_here(
+        &self,
+        cx: &Context,
+        ticket: &str,
+        code: &str,
+    ) -> Result<((Secret, i64), Vec<Secret>), Error> {
+        let (passed, codes) = self.passed_enrolment(cx, ticket, code).await?;
+        Ok((self.open_cookie(passed).await?, codes))
+    }
+
+    /// Opens the session of a browser whose user has proved everything.
+    async fn open_cookie(&self, passed: Passed) -> Result<(Secret, i64), Error> {
+        let home = &passed.cx;
+        let lifetime_ms = self.identity(home.scope).session_ms();
+        let methods: Vec<&str> = passed.methods.iter().map(|method| &**method).collect();
+        let (times, random) = ((home.now_ms, lifetime_ms), self.random());
+        let opened = session::open_for_browser(home.scope, &passed.user, &methods, &random, times);
+        let (cookie, session) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.refused(home, &error).await?;
+                return Err(error.into());
+            }
+        };
+        let write = Write::system(&passed.grant, "Session", session.put()?);
+        let agent = format!("User/{}", passed.user.id);
+        self.open_passed(passed, write, (agent, "signed in at a browser"))
             .await?;
-        let mut entry = Entry::new(
-            &home,
-            What::SignIn,
-            Outcome::Success,
-            "signed in at a browser",
-        );
-        entry.agent = format!("User/{}", user.id).into();
-        let write = Write::system(&grant, "Session", session.put()?);
-        self.commit(&home, entry, Vec::new(), vec![write]).await?;
         Ok((cookie, lifetime_ms / 1000))
     }
 
@@ -157,6 +223,8 @@ impl Service {
         };
         let user = read::<User>(snapshot.get(User::KIND, id).await?.as_ref())?;
         let user = user.filter(|user| belongs(home, &user.value, cx.scope));
+        // Who has to have a second factor by now signs in once more, with it.
+        let user = user.filter(|_| !subject.lacks_factor());
         Ok(user.map(|user| Browser {
             subject,
             home,

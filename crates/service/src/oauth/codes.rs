@@ -318,7 +318,9 @@ impl Service {
         let home = Scope(agreed.home);
         let times = (cx.now_ms, LIFETIME_DEFAULT_MS);
         let random = self.random();
-        let (token, session) = session::open_through(home, &user.id, through, &random, times);
+        let proof = (&*agreed.methods, agreed.signed_in_ms);
+        let (token, session) =
+            session::open_through(home, &user.id, proof, through, &random, times);
         let id_token = match scopes.has(Word::OpenId) {
             true => Some(self.id_token(cx, agreed, user, &token).await?),
             false => None,

@@ -75,7 +75,10 @@ impl Service {
         let left_ms = session.value.expires_ms.saturating_sub(cx.now_ms);
         let lifetime_ms = left_ms.min(LIFETIME_DEFAULT_MS);
         let times = (cx.now_ms, lifetime_ms);
-        let (token, opened) = session::open_through(home, user, next, &self.random(), times);
+        // Handing a token on proves nothing anew.
+        let proved_ms = subject.proved_ms().unwrap_or(session.value.created_ms);
+        let proof = (&*session.value.methods, proved_ms);
+        let (token, opened) = session::open_through(home, user, proof, next, &self.random(), times);
         let grant = self
             .authorize(cx, What::SignIn, Action::SignIn, Target::System)
             .await?;

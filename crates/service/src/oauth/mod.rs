@@ -25,6 +25,7 @@ mod who;
 
 pub use apps::AppView;
 pub use authorize::{Consent, Pick, Step};
+pub use browser::Here;
 pub use clients::{Presented, Proof};
 pub use codes::Given;
 pub use device::Waiting;

@@ -6,7 +6,7 @@
 //! is told to the client there.
 
 use salus_auth::record::{Client, Device, GrantType, Saved};
-use salus_auth::{Level, Scopes, Word};
+use salus_auth::{Level, Scopes, Word, mfa};
 
 use super::{Code, Fault};
 
@@ -28,6 +28,7 @@ pub struct Asked {
     nonce: Option<String>,
     prompt: Option<String>,
     max_age: Option<String>,
+    acr: Option<String>,
     aud: Option<String>,
     launch: Option<String>,
     /// What a device shows, if a device asks.
@@ -59,6 +60,7 @@ impl Asked {
                 "nonce" => asked.nonce = some(),
                 "prompt" => asked.prompt = some(),
                 "max_age" => asked.max_age = some(),
+                "acr_values" => asked.acr = some(),
                 "aud" => asked.aud = some(),
                 "launch" => asked.launch = some(),
                 "user_code" => asked.user_code = some(),
@@ -151,7 +153,19 @@ impl Asked {
             silent: prompt("none"),
             anew: prompt("login") || max_age_s == Some(0),
             max_age_s,
+            strict: self.is_strict(),
         })
+    }
+
+    /// Whether the client takes nobody who has not brought a second factor: it
+    /// asks for that class and would not have the other (RFC 9470, 4).
+    #[must_use]
+    pub fn is_strict(&self) -> bool {
+        let asks = |class| {
+            let mut classes = self.acr.iter().flat_map(|classes| classes.split(' '));
+            classes.any(|one| one == class)
+        };
+        asks(mfa::ACR_MULTI) && !asks(mfa::ACR_SINGLE)
     }
 
     /// What was asked for of what the client may have for users.
@@ -202,6 +216,8 @@ pub(super) struct Wanted {
     /// The user has to sign in, even if they have.
     pub(super) anew: bool,
     pub(super) max_age_s: Option<u32>,
+    /// The user has to bring a second factor.
+    pub(super) strict: bool,
 }
 
 impl Wanted {
@@ -216,6 +232,7 @@ impl Wanted {
             silent: false,
             anew: false,
             max_age_s: None,
+            strict: false,
         }
     }
 

@@ -3,7 +3,7 @@
 
 use salus_auth::record::{AuthMethod, GrantType, Owner, Saved, Session};
 use salus_auth::session::{self, LIFETIME_DEFAULT_MS};
-use salus_auth::{Action, Scopes, Target, Token};
+use salus_auth::{Action, Scopes, Target, Token, mfa};
 use serde_json::{Value, json};
 
 use super::clients::{Known, Presented};
@@ -107,7 +107,13 @@ impl Service {
                 shown["client_id"] = json!(id);
                 shown["sub"] = json!(id);
             }
-            Owner::User(id) => shown["sub"] = json!(id),
+            Owner::User(id) => {
+                // RFC 9470, 6.2.
+                shown["sub"] = json!(id);
+                shown["acr"] = json!(mfa::class_of(&value.methods));
+                let proved_ms = subject.proved_ms().unwrap_or(value.created_ms);
+                shown["auth_time"] = json!(proved_ms.div_euclid(1000));
+            }
         }
         if let Some(limit) = subject.limit() {
             shown["client_id"] = json!(limit.client());

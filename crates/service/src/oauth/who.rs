@@ -3,7 +3,7 @@
 //! and 5.3, with `fhirUser` of SMART App Launch.
 
 use salus_auth::record::{Agreed, Saved, SystemRecord, User};
-use salus_auth::{Action, Scopes, Secret, Word, jwt};
+use salus_auth::{Action, Scopes, Secret, Word, jwt, mfa};
 use salus_crypto::signing::Algorithm;
 use serde_json::{Value, json};
 
@@ -36,6 +36,7 @@ impl Service {
         claims["exp"] = json!(now_s + LIFETIME_S);
         claims["auth_time"] = json!(agreed.signed_in_ms.div_euclid(1000));
         claims["amr"] = json!(agreed.methods);
+        claims["acr"] = json!(mfa::class_of(&agreed.methods));
         claims["at_hash"] = json!(salus_crypto::base64url(half));
         if let Some(nonce) = &agreed.nonce {
             claims["nonce"] = json!(nonce);

@@ -182,12 +182,14 @@ impl Service {
             },
             Credential::None | Credential::Operator => None,
         };
-        let proved_ms = session.map(|session| session.value.created_ms);
+        let proved_ms =
+            session.map(|session| session.value.proved_ms.max(session.value.created_ms));
         match proved_ms.is_some_and(|proved_ms| is_recent(proved_ms, cx.now_ms)) {
             true => Ok(()),
             false => Err(Error::new(
                 Kind::Forbidden,
-                "sign in again: breaking the glass takes a sign-in of the last five minutes",
+                "sign in again, or POST /auth/step-up: breaking the glass takes a proof of the last five \
+                 minutes",
             )),
         }
     }

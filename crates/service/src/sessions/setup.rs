@@ -109,7 +109,8 @@ impl Service {
         self.commit(&cx, entry, Vec::new(), vec![write]).await?;
         let owner = Owner::User(user.id.clone());
         self.sessions.forget_owner(Scope::SYSTEM, &owner);
-        self.sign_in(&cx, email, password.clone()).await
+        user.version += 1;
+        self.open_demo(&cx, user).await
     }
 
     async fn administrator(

@@ -55,6 +55,7 @@ impl Service {
         (call, ty): (&Invocation<'_>, Option<ResourceType>),
         (handling, url): (Handling, String),
     ) -> Result<Box<str>, Error> {
+        self.needs_step_up(cx)?;
         let operation = operation(call, ty)?;
         let document = match call.body.is_empty() {
             true => None,

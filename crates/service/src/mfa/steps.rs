@@ -1,0 +1,359 @@
+//! A sign-in after the password: done, or half done until a second factor follows.
+
+use salus_auth::record::{Factor, Factors, Saved, SignIn, Status, SystemRecord, User, Walk};
+use salus_auth::session;
+use salus_auth::{Action, Error as AuthError, Grant, Refusal, Secret, Target, Token, mfa};
+
+use salus_store::Precondition;
+
+use super::{FactorStep, Proof, SignInStep, raced, shut};
+use crate::Service;
+use crate::audit::entry::{Entry, Outcome, What};
+use crate::context::Context;
+use crate::error::{Error, Kind};
+use crate::pipeline::Write;
+use crate::sessions::{SignedIn, membership, read};
+
+/// A sign-in that is half done, as it was found.
+pub(crate) struct Begun {
+    /// Circumstances where the user is at home.
+    pub(crate) cx: Context,
+    pub(crate) user: Saved<User>,
+    pub(crate) factors: Saved<Factors>,
+    sign_in: Saved<SignIn>,
+}
+
+/// A sign-in of which everything was proved, and what has to be committed with
+/// the session that it opens.
+pub(crate) struct Passed {
+    /// Circumstances where the user is at home.
+    pub(crate) cx: Context,
+    pub(crate) grant: Grant,
+    pub(crate) user: Saved<User>,
+    /// How (RFC 8176).
+    pub(crate) methods: Vec<String>,
+    pub(super) unused: Vec<Precondition>,
+    pub(super) writes: Vec<Write>,
+}
+
+impl Service {
+    /// Goes on when a user has proved their password.
+    pub(crate) async fn after_password(
+        &self,
+        cx: &Context,
+        user: Saved<User>,
+    ) -> Result<SignInStep, Error> {
+        let factors = self.factors(cx.scope, &user.id).await?;
+        if factors.value.any() {
+            let step = self.begin_sign_in(cx, &user, &factors, false).await?;
+            return Ok(SignInStep::Factor(step));
+        }
+        let lacks = self.lacks_factor(cx, &user).await?;
+        let passed = self.passed_password(cx, user).await?;
+        let done = self.open_token(passed, "password").await?;
+        Ok(match lacks {
+            true => SignInStep::Enrol(done),
+            false => SignInStep::Done(done),
+        })
+    }
+
+    /// Whether somebody without a second factor has to have one.
+    pub(crate) async fn lacks_factor(
+        &self,
+        cx: &Context,
+        user: &Saved<User>,
+    ) -> Result<bool, Error> {
+        let snapshot = self.snapshot(cx).await?;
+        let membership = membership(&*snapshot, Walk::of(&user.value)).await?;
+        Ok(self.needs_factor(cx.scope, &user.value, &membership))
+    }
+
+    /// A sign-in for which the password is enough.
+    pub(crate) async fn passed_password(
+        &self,
+        cx: &Context,
+        user: Saved<User>,
+    ) -> Result<Passed, Error> {
+        Ok(Passed {
+            cx: cx.clone(),
+            grant: self.sign_in_grant(cx).await?,
+            user,
+            methods: mfa::with(&[], &[mfa::PASSWORD]),
+            unused: Vec::new(),
+            writes: Vec::new(),
+        })
+    }
+
+    /// Keeps that the password was right, until the second factor comes.
+    pub(crate) async fn begin_sign_in(
+        &self,
+        cx: &Context,
+        user: &Saved<User>,
+        factors: &Saved<Factors>,
+        enrols: bool,
+    ) -> Result<FactorStep, Error> {
+        if user.value.status == Status::Suspended {
+            let error = AuthError::Refused(Refusal::Suspended);
+            self.refused(cx, &error).await?;
+            return Err(error.into());
+        }
+        let (methods, random) = ([mfa::PASSWORD], self.random());
+        let (ticket, begun) =
+            SignIn::begin(cx.scope, &user.id, &methods, enrols, &random, cx.now_ms);
+        let passkey = match factors.value.credentials().next() {
+            Some(_) => {
+                let purpose = purpose(&begun.id);
+                Some(self.request_options(cx, &purpose, Some(&factors.value))?)
+            }
+            None => None,
+        };
+        let grant = self.sign_in_grant(cx).await?;
+        let mut writes = vec![Write::aside(&grant, begun.put()?)];
+        if enrols {
+            writes.push(Write::aside(&grant, factors.put()?));
+        }
+        let rule = "password, a second factor to follow";
+        let mut entry = Entry::new(cx, What::SignIn, Outcome::Success, rule);
+        entry.agent = format!("User/{}", user.id).into();
+        self.commit(cx, entry, Vec::new(), writes)
+            .await
+            .map_err(raced)?;
+        Ok(FactorStep {
+            ticket,
+            expires_in_s: SignIn::LIFETIME_S,
+            totp: factors.value.has_totp(),
+            recovery: factors.value.codes_left() > 0,
+            passkey,
+        })
+    }
+
+    /// Ends a sign-in with a second factor: a token.
+    pub async fn finish_sign_in(
+        &self,
+        cx: &Context,
+        ticket: &str,
+        proof: &Proof,
+    ) -> Result<SignedIn, Error> {
+        let passed = self.passed_factor(cx, ticket, proof).await?;
+        self.open_token(passed, "second factor").await
+    }
+
+    /// A sign-in to which the second factor has come.
+    pub(crate) async fn passed_factor(
+        &self,
+        cx: &Context,
+        ticket: &str,
+        proof: &Proof,
+    ) -> Result<Passed, Error> {
+        let mut begun = self.begun(cx, ticket).await?;
+        let purpose = purpose(&begun.sign_in.id);
+        let home = begun.cx.clone();
+        let taken = self.take_factor(&home, &mut begun.factors.value, (proof, &purpose));
+        match taken.await? {
+            Ok(taken) => {
+                let mut passed = self.passed(begun, &taken.methods).await?;
+                passed.use_up_challenge(taken.used)?;
+                Ok(passed)
+            }
+            Err(error) => Err(self.failed(begun, error).await?),
+        }
+    }
+
+    /// A half-done sign-in that still holds.
+    pub(crate) async fn begun(&self, cx: &Context, ticket: &str) -> Result<Begun, Error> {
+        if let Some(begun) = self.find_begun(cx, ticket).await? {
+            return Ok(begun);
+        }
+        let error = AuthError::Refused(Refusal::Unknown);
+        self.refused(cx, &error).await?;
+        Err(Error::new(
+            Kind::Unauthenticated,
+            "this sign-in is over; begin again with the password",
+        ))
+    }
+
+    async fn find_begun(&self, cx: &Context, ticket: &str) -> Result<Option<Begun>, Error> {
+        let Some(token) = Token::parse_ticket(ticket) else {
+            return Ok(None);
+        };
+        let cx = Context {
+            scope: token.scope(),
+            ..cx.clone()
+        };
+        let snapshot = self.snapshot(&cx).await?;
+        let record = snapshot.get(SignIn::KIND, token.session_id()).await?;
+        let sign_in = read::<SignIn>(record.as_ref())?;
+        let Some(sign_in) = sign_in.filter(|begun| begun.value.holds(cx.now_ms)) else {
+            return Ok(None);
+        };
+        let user = snapshot.get(User::KIND, &sign_in.value.user).await?;
+        let user = read::<User>(user.as_ref())?;
+        let Some(user) = user.filter(|user| user.value.status == Status::Active) else {
+            return Ok(None);
+        };
+        let factors = self.factors(cx.scope, &user.id).await?;
+        Ok(Some(Begun {
+            cx,
+            user,
+            factors,
+            sign_in,
+        }))
+    }
+
+    /// Everything was right: what is used up goes with the session.
+    pub(crate) async fn passed(&self, begun: Begun, more: &[&str]) -> Result<Passed, Error> {
+        let grant = self.sign_in_grant(&begun.cx).await?;
+        let writes = vec![
+            Write::aside(&grant, begun.sign_in.delete()),
+            Write::aside(&grant, begun.factors.put()?),
+        ];
+        Ok(Passed {
+            grant,
+            methods: mfa::with(&begun.sign_in.value.methods, more),
+            cx: begun.cx,
+            user: begun.user,
+            unused: Vec::new(),
+            writes,
+        })
+    }
+
+    /// Something was wrong: that is counted, here and for the account.
+    pub(crate) async fn failed(&self, begun: Begun, error: AuthError) -> Result<Error, Error> {
+        let Begun {
+            cx,
+            user,
+            factors,
+            mut sign_in,
+        } = begun;
+        sign_in.value.failed();
+        let grant = self.sign_in_grant(&cx).await?;
+        let writes = vec![
+            Write::aside(&grant, sign_in.put()?),
+            Write::aside(&grant, factors.put()?),
+        ];
+        let mut entry = Entry::new(&cx, What::SignIn, Outcome::Refused, "wrong second factor");
+        entry.agent = format!("User/{}", user.id).into();
+        self.commit(&cx, entry, Vec::new(), writes)
+            .await
+            .map_err(raced)?;
+        Ok(error.into())
+    }
+
+    /// Opens the session of a sign-in that has come to its end: a bearer token.
+    pub(super) async fn open_token(&self, passed: Passed, rule: &str) -> Result<SignedIn, Error> {
+        let cx = &passed.cx;
+        let snapshot = self.snapshot(cx).await?;
+        let membership = membership(&*snapshot, Walk::of(&passed.user.value)).await?;
+        let lifetime_ms = self.identity(cx.scope).session_ms();
+        let random = self.random();
+        let opened = session::open_for_user(
+            cx.scope,
+            &passed.user,
+            &membership,
+            &random,
+            cx.now_ms,
+            lifetime_ms,
+        );
+        let mut opened = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.refused(cx, &error).await?;
+                return Err(error.into());
+            }
+        };
+        opened.session.value.methods = passed.methods.clone();
+        let agent = opened.subject.label().to_owned();
+        let put = Write::system(&passed.grant, "Session", opened.session.put()?);
+        self.open_passed(passed, put, (agent, rule)).await?;
+        Ok(SignedIn {
+            expires_in_s: lifetime_ms / 1000,
+            scopes: None,
+            token: opened.token,
+        })
+    }
+
+    /// Commits a session with what was used up for it.
+    pub(crate) async fn open_passed(
+        &self,
+        passed: Passed,
+        session: Write,
+        (agent, rule): (String, &str),
+    ) -> Result<(), Error> {
+        let mut writes = passed.writes;
+        writes.push(session);
+        let mut entry = Entry::new(&passed.cx, What::SignIn, Outcome::Success, rule);
+        entry.agent = agent.into();
+        let done = self.commit(&passed.cx, entry, passed.unused, writes).await;
+        done.map_err(raced)
+    }
+
+    async fn sign_in_grant(&self, cx: &Context) -> Result<Grant, Error> {
+        self.authorize(cx, What::SignIn, Action::SignIn, Target::System)
+            .await
+    }
+
+    /// The demo's token: its administrator is whoever started it.
+    pub(crate) async fn open_demo(
+        &self,
+        cx: &Context,
+        user: Saved<User>,
+    ) -> Result<SignedIn, Error> {
+        let passed = self.passed_password(cx, user).await?;
+        self.open_token(passed, "demo").await
+    }
+
+    /// Sets up an app for who must have one and signs in at a browser: the secret is shown once more.
+    pub(crate) async fn begin_enrolment(
+        &self,
+        cx: &Context,
+        user: &Saved<User>,
+    ) -> Result<(FactorStep, Secret), Error> {
+        let mut factors = self.factors(cx.scope, &user.id).await?;
+        let id = self.new_id(cx);
+        let mut random = [0; 20];
+        self.world.random(&mut random);
+        let totp = factors.value.begin_totp(&id, "", &random, cx.now_ms)?;
+        let step = self.begin_sign_in(cx, user, &factors, true).await?;
+        Ok((step, totp.text()))
+    }
+
+    /// The secret of an app that is being set up in a half-done sign-in.
+    pub async fn enrolment_secret(&self, cx: &Context, ticket: &str) -> Result<Secret, Error> {
+        let begun = self.begun(cx, ticket).await?;
+        let factor = begun.factors.value.begun(None, cx.now_ms);
+        let factor = factor.filter(|_| begun.sign_in.value.enrols);
+        match factor.and_then(Factor::totp) {
+            Some(totp) => Ok(totp.text()),
+            None => Err(Error::not_found("no app is being set up")),
+        }
+    }
+
+    /// Ends setting up an app in a half-done sign-in, and with it the sign-in:
+    /// the new recovery codes.
+    pub(crate) async fn passed_enrolment(
+        &self,
+        cx: &Context,
+        ticket: &str,
+        code: &str,
+    ) -> Result<(Passed, Vec<Secret>), Error> {
+        let mut begun = self.begun(cx, ticket).await?;
+        let rule = self.identity(begun.cx.scope).lock_out;
+        let enrols = begun.sign_in.value.enrols && !begun.factors.value.any();
+        let factors = &mut begun.factors.value;
+        if factors.is_shut(rule, cx.now_ms) || !enrols {
+            return Err(shut());
+        }
+        if !factors.confirm(None, code, cx.now_ms) {
+            let error = AuthError::Refused(Refusal::Mismatch);
+            return Err(self.failed(begun, error).await?);
+        }
+        let codes = factors.renew_codes(|random| self.world.random(random));
+        let passed = self.passed(begun, &[mfa::ONE_TIME, mfa::MULTI]).await?;
+        Ok((passed, codes))
+    }
+}
+
+/// The purpose of what is signed for a half-done sign-in.
+fn purpose(id: &str) -> String {
+    format!("sign-in {id}")
+}
