@@ -33,7 +33,11 @@ fuzz_target!(|input: &str| {
     if let Some(shown) = hidden.hide(stored.root(), &own) {
         let shown = Document::parse(shown.into(), &Limits::default());
         let shown = shown.expect("what is shown is JSON");
-        let _ = keep(Some(stored.root()), shown.root(), (&hidden, &own, Paths::NONE));
+        let _ = keep(
+            Some(stored.root()),
+            shown.root(),
+            (&hidden, &own, Paths::NONE),
+        );
         let _ = keep(None, stored.root(), (&hidden, &own, &own));
     }
 });

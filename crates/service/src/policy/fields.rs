@@ -155,16 +155,14 @@ impl Service {
         };
         let mut holds = Vec::new();
         for filter in mask.filters() {
-            holds.push(match filter {
-                Filter::Everything => true,
-                filter if change.before.is_some() => {
-                    self.is_visible(snapshot, filter, change.ty, change.id)
-                        .await?
-                }
-                filter => {
-                    let (kind, rows) = (change.ty.kind, change.rows);
-                    among.holds(kind, (change.id, rows), filter).await?
-                }
+            let kind = change.ty.kind;
+            holds.push(if *filter == Filter::Everything {
+                true
+            } else if change.before.is_some() {
+                let (ty, id) = (change.ty, change.id);
+                self.is_visible(snapshot, filter, ty, id).await?
+            } else {
+                among.holds(kind, (change.id, change.rows), filter).await?
             });
         }
         Ok(mask.of(&holds))

@@ -365,11 +365,9 @@ fn access(cx: &Context, asked: &Judged, deed: Deed, ty: ResourceType) -> Value {
     let granted = salus_auth::authorize(&asked.subject, cx.scope, action_of(deed), target);
     let (records, rule) = match &granted {
         Err(denied) => ("none", denied.rule()),
-        Ok(grant) => match grant.filter() {
-            Filter::Nothing => ("none", "no rule allows it"),
-            Filter::Everything => ("all", grant.rule()),
-            _ => ("some", grant.rule()),
-        },
+        Ok(grant) if *grant.filter() == Filter::Nothing => ("none", "no rule allows it"),
+        Ok(grant) if *grant.filter() == Filter::Everything => ("all", grant.rule()),
+        Ok(grant) => ("some", grant.rule()),
     };
     json!({"allowed": records != "none", "records": records, "rule": rule})
 }
