@@ -21,7 +21,8 @@ const HEADERS: HeaderValue = HeaderValue::from_static(
 /// What a page may see beside the headers that it always may.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "ETag, Location, Content-Location, Last-Modified, Content-Range, Accept-Ranges, \
-     Content-Disposition, X-Security-Context, Preference-Applied, Retry-After, WWW-Authenticate, X-Progress, X-Request-Id",
+     Content-Disposition, X-Security-Context, Preference-Applied, Retry-After, WWW-Authenticate, X-Progress, X-Request-Id, \
+     Salus-Break-Glass",
 );
 const ORIGIN: HeaderValue = HeaderValue::from_static("Origin");
 const PREFLIGHT: HeaderValue = HeaderValue::from_static(

@@ -179,6 +179,12 @@ impl Reading {
                 "needs create, update or patch among the actions",
             );
         }
+        // The audit is shown whole or not at all.
+        for name in ["relationship", "labels", "exceptLabels"] {
+            if members.contains_key(name) && kinds.iter().any(|kind| kind == "AuditEvent") {
+                self.fault(&format!("{place}.{name}"), "cannot be on AuditEvent");
+            }
+        }
         Some(Rule {
             id: id?,
             effect: effect?,
@@ -410,7 +416,7 @@ mod tests {
             refuses(&format!(r#"{{"rules":[{rule}]}}"#), places);
         };
         faults(
-            r#"read"],"kinds":["Group"],"hidden":["Patient.name","Group.x",1,"Group.id"]"#,
+            r#""read"],"kinds":["Group"],"hidden":["Patient.name","Group.x",1,"Group.id"]"#,
             &[
                 "rules[0].hidden[0]",
                 "rules[0].hidden[1]",
@@ -419,13 +425,32 @@ mod tests {
             ],
         );
         faults(
-            r#"create"],"kinds":["*"],"hidden":["Patient.name"],"readOnly":[]"#,
+            r#""create"],"kinds":["*"],"hidden":["Patient.name"],"readOnly":[]"#,
             &["rules[0].hidden", "rules[0].readOnly"],
         );
         faults(
-            r#"delete"],"kinds":["*"],"readOnly":["Patient.name"]"#,
+            r#""delete"],"kinds":["*"],"readOnly":["Patient.name"]"#,
             &["rules[0].readOnly"],
         );
+    }
+
+    #[test]
+    fn what_narrows_is_not_for_the_audit() {
+        let narrow = |name: &str, value: &str, kind: &str| {
+            let rule = RULE.replace(r#""kinds":["*"]"#, &format!(r#""kinds":["*","{kind}"]"#));
+            let rule = rule.replace('}', &format!(r#","{name}":{value}}}"#));
+            let text = format!(r#"{{"rules":[{rule}]}}"#);
+            Policy::parse(text.as_bytes()).is_ok()
+        };
+        for (name, value) in [
+            ("relationship", r#""proxy""#),
+            ("labels", r#"["R"]"#),
+            ("exceptLabels", r#"["SUD","http://x|y"]"#),
+        ] {
+            assert!(narrow(name, value, "Patient"), "{name}");
+            assert!(!narrow(name, value, "AuditEvent"), "{name}");
+            assert!(!narrow(name, "[]", "Patient") && !narrow(name, r#""x""#, "Patient"));
+        }
     }
 
     #[test]

@@ -304,6 +304,12 @@ fn labels_shut_what_they_mark() {
         "{}",
         answer.body
     );
+    let of_nobody = json!({"relationship": "care-team", "kinds": ["*", "Medication"]});
+    let wrong = json!({"rules": [allow("a", of_nobody)]});
+    let answer = ward
+        .admin("PUT", "/admin/policies/wrong", wrong)
+        .expect(400);
+    assert!(answer.body.contains("for Medication"), "{}", answer.body);
     let wrong = json!({"rules": [allow("a", json!({"relationship": "friend"}))]});
     let answer = ward
         .admin("PUT", "/admin/policies/wrong", wrong)

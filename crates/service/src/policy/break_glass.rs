@@ -271,11 +271,70 @@ fn said(text: &str, place: &str) -> Result<String, Error> {
 
 #[cfg(test)]
 mod tests {
+    use salus_auth::Subject;
+    use salus_auth::policy::{Deed, visible};
+    use salus_auth::record::ReasonCode;
+    use salus_store::memory::Memory;
+    use salus_store::{Filter, Scope};
+    use serde_json::json;
+
     use super::*;
+    use crate::fhir::search::host::{Host, context};
+    use crate::policy::tests::user;
 
     #[test]
     fn a_proof_is_recent_for_five_minutes() {
         assert!(is_recent(1000, 1000) && is_recent(1000, 1000 + SIGNED_IN_MS - 1));
         assert!(!is_recent(1000, 1000 + SIGNED_IN_MS) && !is_recent(1000, 999));
+    }
+
+    #[tokio::test]
+    async fn an_emergency_ends_by_itself() {
+        let host = Host::over(std::sync::Arc::new(Memory::new())).await;
+        let cx = context(Subject::operator(), Scope(1), 1000);
+        let rule = json!({"id": "a", "effect": "allow", "subjects": ["everyone"],
+            "actions": ["*"], "kinds": ["Observation"], "relationship": "break-glass"});
+        let rules = json!({"rules": [rule]}).to_string();
+        let written = host.service.write_policy(&cx, "p", rules.as_bytes());
+        written.await.unwrap();
+        let under = async |now_ms: i64| {
+            let subject = user("x", &[]).into();
+            let subject = host.service.under_policies(subject, now_ms).await.unwrap();
+            let kind = RecordKind::named("Observation");
+            let seen = visible(&subject, Deed::Read, kind).unwrap();
+            (subject, *seen != Filter::Ids(Vec::new()))
+        };
+        let (before, sees) = under(1000).await;
+        assert!(!sees && before.emergency(1000).is_none());
+        let glass = BreakGlass {
+            user: "u".into(),
+            patient: "p".into(),
+            from_ms: 1000,
+            until_ms: 5000,
+            ended_ms: None,
+            reason: Reason {
+                code: ReasonCode::Etreat,
+                text: "x".into(),
+            },
+            part_2: None,
+            review: None,
+        };
+        let what = What::AdminWrite;
+        let grant = host.service.allow(&cx, what, Action::WriteUsers).await;
+        let grant = grant.unwrap();
+        let glass = Saved::new("g", glass);
+        let put = host.service.put_glass(&cx, &grant, glass, What::BreakGlass);
+        let mut glass = put.await.unwrap();
+        // Whoever was known before is known anew.
+        assert!(!before.is_fresh(1001));
+        let (during, sees) = under(1001).await;
+        assert!(sees && during.emergency(4999) == Some(5000));
+        assert!(during.is_fresh(4999) && !during.is_fresh(5000));
+        assert!(!under(5000).await.1);
+        glass.value.ended_ms = Some(2000);
+        let put = host.service.put_glass(&cx, &grant, glass, What::BreakGlass);
+        put.await.unwrap();
+        assert!(!during.is_fresh(1001));
+        assert!(under(1999).await.1 && !under(2000).await.1);
     }
 }

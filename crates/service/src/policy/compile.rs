@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use salus_auth::policy::{Bindings, Deed, Fault, Label, Rules, Statement};
+use salus_auth::policy::{Bindings, Deed, Fault, Label, Rules, Statement, compartment};
 use salus_auth::record::{Effect, Party, Policy, Relationship, Rule, Saved, Verb};
 use salus_auth::{Subject, Who};
 use salus_fhir::mask::{Path, Paths};
@@ -115,6 +115,11 @@ pub(super) fn faults(cx: &Context, policy: &Policy) -> Vec<Fault> {
     let example = Bindings::example();
     let mut faults = Vec::new();
     for (at, rule) in policy.rules.iter().enumerate() {
+        if let Some(kind) = of_no_patient(rule) {
+            let place = format!("rules[{at}].relationship");
+            let details = format!("for {kind}: the type is in no compartment of patients");
+            faults.push(Fault::at(place, details));
+        }
         let Some(condition) = &rule.condition else {
             continue;
         };
@@ -134,6 +139,14 @@ pub(super) fn faults(cx: &Context, policy: &Policy) -> Vec<Fault> {
         }
     }
     faults
+}
+
+/// A type that a rule about patients names, and that has nothing of them.
+fn of_no_patient(rule: &Rule) -> Option<&str> {
+    rule.relationship?;
+    let named = rule.kinds.iter().filter(|kind| *kind != "*");
+    let mut without = named.filter(|kind| compartment::of_patients::<&str>(kind, &[]).is_none());
+    without.next().map(String::as_str)
 }
 
 /// Whether a subject is meant.
