@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 
-use salus_auth::mfa::passkey::{Assertion, Expected, Registration, read_attestation};
+use salus_auth::mfa::passkey::{Assertion, Expected, Passkey, Registration, read_attestation};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Some((_, credential, key)) = read_attestation(bytes) {
@@ -19,7 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
         };
         if let Some(passkey) = made.check(expected) {
             let kept = serde_json::to_string(&passkey).expect("it can be kept");
-            let again = serde_json::from_str(&kept).expect("what we print can be read");
+            let again: Passkey = serde_json::from_str(&kept).expect("what we print can be read");
             assert_eq!(passkey, again);
         }
     }
