@@ -224,3 +224,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
         self.0.buffer().is_empty().then(|| self.0.into_inner())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -226,7 +226,31 @@ impl Service {
         }
         self.forget_user(cx.scope, &user);
         self.reopen(cx.scope, &user.value.email);
+        self.end_apps(cx, grant, &user.id).await?;
         self.end_all(cx, grant, &user.id).await
+    }
+
+    /// Takes back what a user has let clients do, in every project: whoever had the password
+    /// could have agreed to it.
+    async fn end_apps(&self, cx: &Context, grant: &Grant, user: &str) -> Result<(), Error> {
+        for scope in self.projects.scopes() {
+            let there = Context {
+                scope,
+                ..cx.clone()
+            };
+            let agreed = self.agreed_by(&there, cx.scope, user).await?;
+            if agreed.is_empty() {
+                continue;
+            }
+            let ended = agreed.iter();
+            let ended = ended.map(|saved| Write::system(grant, "Authorization", saved.delete()));
+            let rule = "link in mail: password recovered";
+            let entry = Entry::new(&there, What::SignIn, Outcome::Success, rule);
+            self.commit(&there, entry, Vec::new(), ended.collect())
+                .await?;
+            self.sessions.forget_all();
+        }
+        Ok(())
     }
 
     /// The links of a user but one: what they were asked for has been done otherwise.

@@ -77,7 +77,7 @@ impl Service {
     }
 
     /// What a user has agreed to in a project and is good still.
-    async fn agreed_by(
+    pub(crate) async fn agreed_by(
         &self,
         cx: &Context,
         home: Scope,
