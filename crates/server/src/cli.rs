@@ -159,7 +159,7 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "SALUS_IMPORT_BYTES_MAX", value_name = "BYTES")]
     pub(crate) import_bytes_max: Option<u64>,
 
-    /// Where mail goes: smtp://HOST[:PORT] (STARTTLS), smtps://HOST[:PORT], folder:PATH or, in a demo, terminal
+    /// Where mail goes: `smtp://HOST:PORT` (STARTTLS), `smtps://HOST:PORT`, `folder:PATH` or, in a demo, `terminal`
     #[arg(long, env = "SALUS_MAIL", value_name = "WHERE")]
     pub(crate) mail: Option<String>,
 

@@ -24,6 +24,7 @@ const HOSTS: &[&str] = &[
     "openapis.org",
     "openid.net",
     "owasp.org",
+    "refeds.org",
     "rfc-editor.org",
     "smarthealthit.org",
     "snomed.info",

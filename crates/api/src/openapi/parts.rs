@@ -31,6 +31,8 @@ pub(super) fn parameters() -> Value {
         "vid": path("vid", text("^[1-9][0-9]*$"), "1"),
         "file": path("file", text("^[A-Za-z0-9.-]+$"), "Patient-1.ndjson"),
         "session": path("session", text("^[A-Za-z0-9_-]{1,64}$"), "example"),
+        "app": path("app", text("^[A-Za-z0-9._-]{1,64}$"), "example"),
+        "key": path("key", text("^[A-Za-z0-9_-]{1,64}$"), "example"),
         "client": path("id", text("^[A-Za-z0-9._-]{1,64}$"), "example"),
         "_format": query("_format", json!({"type": "string", "examples": format})),
         "_pretty": query("_pretty", json!({"type": "boolean"})),

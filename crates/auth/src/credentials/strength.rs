@@ -5,6 +5,8 @@
 //! (`Passw0rd2024!`) are taken off before a password is looked up in it
 //! ([0034](../../../../docs/adr/0034-passwords.md)).
 
+use std::cmp::Reverse;
+
 use crate::Error;
 use crate::record::Email;
 
@@ -158,14 +160,16 @@ fn is_of_context(folded: &str, email: &Email, context: &[&str]) -> bool {
     let texts: Vec<String> = texts
         .chain([address.to_owned(), "salus".to_owned()])
         .collect();
+    let words = texts
+        .iter()
+        .flat_map(|text| text.split(|c: char| !c.is_alphanumeric()));
+    let mut parts: Vec<&str> = texts.iter().map(|text| &**text).chain(words).collect();
+    parts.retain(|part| part.chars().count() >= WORD_MIN);
+    // An address goes before the words in it: what is between them is of it, too.
+    parts.sort_unstable_by_key(|part| Reverse(part.len()));
     let mut rest = folded.to_owned();
-    for text in &texts {
-        let words = text.split(|c: char| !c.is_alphanumeric());
-        for word in words.chain([&**text]) {
-            if word.chars().count() >= WORD_MIN {
-                rest = rest.replace(word, "");
-            }
-        }
+    for part in parts {
+        rest = rest.replace(part, "");
     }
     rest.len() < folded.len() && rest.chars().count() < COMMON_MIN
 }

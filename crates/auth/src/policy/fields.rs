@@ -280,9 +280,9 @@ mod tests {
         assert_eq!(masks.hidden().on("Patient"), &paths(most));
         for (id, expected) in ["a", "b", "c"].into_iter().zip(expected) {
             let found = masks.on(PATIENT).map_or(Paths::default(), |mask| {
-                let holds = |filter: &&Filter| match filter {
-                    Filter::Ids(ids) => ids.iter().any(|one| **one == *id),
-                    filter => **filter == Filter::Everything,
+                let holds = |filter: &&Filter| {
+                    matches!(filter, Filter::Everything)
+                        || matches!(filter, Filter::Ids(ids) if ids.iter().any(|one| **one == *id))
                 };
                 let holds: Vec<bool> = mask.filters().iter().map(holds).collect();
                 mask.of(&holds)
@@ -300,7 +300,7 @@ mod tests {
             &["Patient.telecom", "Patient.name"][..],
         );
         let all = says(Allow, "", tel);
-        check(false, &[all.clone()], [tel; 3], tel);
+        check(false, std::slice::from_ref(&all), [tel; 3], tel);
         check(
             false,
             &[all.clone(), says(Allow, "a", &[])],

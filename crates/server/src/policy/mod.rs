@@ -196,10 +196,10 @@ impl Asking {
     async fn ask(&mut self, body: &Value) -> Result<Vec<Value>, Failure> {
         let path = "/admin/policy-questions";
         let mut answer = self.send(Method::POST, path, Some(body)).await?;
-        match answer["answers"].take() {
-            Value::Array(answers) => Ok(answers),
-            _ => Err("the server gave no answers".into()),
-        }
+        let Value::Array(answers) = answer["answers"].take() else {
+            return Err("the server gave no answers".into());
+        };
+        Ok(answers)
     }
 
     /// The types of resource that the server has.
