@@ -46,8 +46,7 @@ pub(crate) async fn begin(call: &mut Call) -> Result<Response, Failure> {
         reason,
         part_2,
     };
-    let own = crate::bearer(&call.headers);
-    let begun = call.service().break_glass(&call.cx, own, new).await?;
+    let begun = call.service().break_glass(&call.cx, new).await?;
     Ok(answer(StatusCode::CREATED, &view(&begun)))
 }
 

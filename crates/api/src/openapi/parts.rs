@@ -286,6 +286,7 @@ fn object(name: &str) -> Value {
                 "encounter_grace_hours": {"type": "integer", "minimum": 0, "maximum": 8784},
                 "proxy_until_age": {"type": "integer", "minimum": 0, "maximum": 30},
                 "break_glass_minutes": {"type": "integer", "minimum": 1, "maximum": 1440},
+                "break_glass_mail": {"type": "array", "maxItems": 10, "items": text},
                 "consent": {"enum": ["none", "opt-out", "opt-in"]},
                 "payer_clients": {"type": "array", "maxItems": 100, "items": text},
             }),

@@ -3,7 +3,7 @@
 use salus_store::Row;
 use serde::{Deserialize, Serialize};
 
-use super::SystemRecord;
+use super::{Email, SystemRecord};
 use crate::Error;
 
 /// The setting of a project. There is one such record at most.
@@ -20,6 +20,9 @@ pub struct Care {
     /// After how many minutes the glass that somebody broke is whole again.
     #[serde(default = "an_hour")]
     pub break_glass_minutes: u32,
+    /// Addresses that are told at once when somebody breaks the glass.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub break_glass_mail: Vec<String>,
     /// Whether, and how, the consents of patients count.
     #[serde(default)]
     pub consent: Consenting,
@@ -59,6 +62,7 @@ impl Default for Care {
             encounter_grace_hours: a_day(),
             proxy_until_age: of_age(),
             break_glass_minutes: an_hour(),
+            break_glass_mail: Vec::new(),
             consent: Consenting::None,
             payer_clients: Vec::new(),
         }
@@ -92,6 +96,13 @@ impl Care {
         within("proxy_until_age", self.proxy_until_age, (0, 30), "0 to 30")?;
         let minutes = self.break_glass_minutes;
         within("break_glass_minutes", minutes, (1, 1440), "1 to 1440")?;
+        let is_address = |text: &String| Email::parse(text).is_ok();
+        if self.break_glass_mail.len() > 10 || !self.break_glass_mail.iter().all(is_address) {
+            return Err(Error::Name {
+                what: "break_glass_mail",
+                form: "up to 10 e-mail addresses",
+            });
+        }
         let is_one = |id: &String| (1..=64).contains(&id.len());
         match self.payer_clients.len() <= 100 && self.payer_clients.iter().all(is_one) {
             true => Ok(()),
@@ -128,6 +139,7 @@ mod tests {
             r#"{"encounter_grace_hours":8785}"#,
             r#"{"proxy_until_age":31}"#,
             r#"{"break_glass_minutes":0}"#,
+            r#"{"break_glass_mail":["nobody"]}"#,
         ] {
             let read: Care = serde_json::from_str(wrong).unwrap();
             assert!(read.check().is_err(), "{wrong}");

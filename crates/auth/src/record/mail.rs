@@ -36,11 +36,13 @@ pub enum Mail {
     PasswordChanged,
     /// The address is another now; to the old one.
     AddressChanged,
+    /// Somebody broke the glass; to who looks after that.
+    GlassBroken,
 }
 
 impl Mail {
     /// Every mail there is.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::SignUp,
         Self::AccountExists,
         Self::Verify,
@@ -48,6 +50,7 @@ impl Mail {
         Self::Invitation,
         Self::PasswordChanged,
         Self::AddressChanged,
+        Self::GlassBroken,
     ];
 
     /// Its name in URLs; the id of a project's text for it.
@@ -61,6 +64,7 @@ impl Mail {
             Self::Invitation => "invitation",
             Self::PasswordChanged => "password-changed",
             Self::AddressChanged => "address-changed",
+            Self::GlassBroken => "glass-broken",
         }
     }
 
@@ -84,6 +88,7 @@ impl Mail {
             Self::AccountExists | Self::PasswordChanged | Self::AddressChanged => {
                 &[Place::Project, Place::Name, Place::Address]
             }
+            Self::GlassBroken => &[Place::Project, Place::Address],
         }
     }
 }

@@ -585,7 +585,37 @@ fn a_project_chooses_its_words() {
         .admin("GET", "/admin/mails", Value::Null)
         .expect(200)
         .json();
-    assert_eq!(all["mails"].as_array().unwrap().len(), 7);
+    assert_eq!(all["mails"].as_array().unwrap().len(), 8);
+}
+
+#[test]
+fn a_broken_glass_is_told_at_once_and_tells_of_nobody() {
+    let people = People::new("closed");
+    let care = |address: &str| {
+        let care = json!({"break_glass_mail": [address]});
+        people.admin("PUT", "/admin/care", care)
+    };
+    care("nobody").expect(400);
+    care("privacy@example.org").expect(200);
+    let rule = json!({"id": "a", "effect": "allow", "subjects": ["everyone"], "actions": ["read"],
+        "kinds": ["Observation"], "relationship": "break-glass"});
+    let rules = json!({"rules": [rule]});
+    people
+        .admin("PUT", "/admin/policies/glass", rules)
+        .expect(201);
+    let patient = json!({"resourceType": "Patient", "id": "cato"});
+    people.project.put(&patient).expect(201);
+    people.user("ada");
+    let token = people.token("ada", PASSWORD);
+    let reason = json!({"code": "ETREAT", "text": "unconscious in the lobby"});
+    let body = json!({"patient": "cato", "reason": reason});
+    people
+        .own(&token, "POST", "/auth/break-glass", body)
+        .expect(201);
+    let mail = people.mail_to("privacy");
+    for word in ["ada", "cato", "lobby"] {
+        assert!(!mail.parts[0].contains(word), "{}", mail.parts[0]);
+    }
 }
 
 #[test]

@@ -143,6 +143,12 @@ pub(super) fn usual(mail: Mail) -> MailText {
             "Hello {{name}},\n\nyour account at {{project}} no longer belongs to {{address}}. If \
              it was not you who changed that, tell whoever runs {{project}}.\n",
         ),
+        Mail::GlassBroken => (
+            "The glass was broken at {{project}}",
+            "Hello,\n\na user of {{project}} has opened the records of a patient in an emergency, \
+             past what rules else allow. Who it was, for whom and why is in the review queue of \
+             {{project}}, for administrators to look at.\n",
+        ),
     };
     MailText {
         subject: subject.to_owned(),

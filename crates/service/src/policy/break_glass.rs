@@ -7,8 +7,10 @@
 //! emergency is a record of its own that waits for a review, and all that is
 //! done during one is in the audit with the purpose BTG.
 
-use salus_auth::record::{BreakGlass, Reason, Review, ReviewOutcome, Saved, SystemRecord, User};
-use salus_auth::{Action, Grant, Token, Who};
+use salus_auth::record::{
+    BreakGlass, Email, Letter, Mail, Reason, Review, ReviewOutcome, Saved, SystemRecord, User,
+};
+use salus_auth::{Action, Grant, Who};
 use salus_fhir::reference::is_id;
 use salus_store::{Content, Kind as RecordKind, SealKey};
 
@@ -19,10 +21,8 @@ use crate::audit::entry::{Entity, Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::pipeline::{FORBIDDEN, Write};
-use crate::sessions::{Credential, read};
+use crate::sessions::read;
 
-/// How long ago somebody may have signed in who breaks the glass, in milliseconds.
-const SIGNED_IN_MS: i64 = 5 * 60_000;
 /// Emergencies of one user at once, at most.
 const OPEN_MAX: usize = 5;
 /// Characters of what somebody says, at most.
@@ -48,13 +48,12 @@ impl Service {
     pub async fn break_glass(
         &self,
         cx: &Context,
-        credential: Credential<'_>,
         new: NewBreakGlass,
     ) -> Result<Saved<BreakGlass>, Error> {
         let what = What::BreakGlass;
         let (cx, grant, user) = self.own(cx, what, Action::WriteAccount).await?;
         let patient = new.patient.clone();
-        let work = self.begin(&cx, &grant, &user, credential, new);
+        let work = self.begin(&cx, &grant, &user, new);
         self.attempt_on(&cx, &grant, what, ("Patient", &patient), work)
             .await
     }
@@ -80,7 +79,7 @@ impl Service {
             }
             if found.value.is_open(cx.now_ms) {
                 found.value.ended_ms = Some(cx.now_ms);
-                found = self.put_glass(&cx, &grant, found, what).await?;
+                found = self.put_glass(&cx, &grant, found, what, Vec::new()).await?;
             }
             Ok(found)
         };
@@ -127,7 +126,7 @@ impl Service {
                 outcome,
                 text,
             });
-            self.put_glass(cx, &grant, found, what).await
+            self.put_glass(cx, &grant, found, what, Vec::new()).await
         };
         self.attempt(cx, &grant, what, "BreakGlass", work).await
     }
@@ -137,7 +136,6 @@ impl Service {
         cx: &Context,
         grant: &Grant,
         user: &str,
-        credential: Credential<'_>,
         new: NewBreakGlass,
     ) -> Result<Saved<BreakGlass>, Error> {
         if cx.subject.who() == Who::Administrator {
@@ -148,7 +146,7 @@ impl Service {
         if !compile::may_break_glass(&policies, &cx.subject) {
             return Err(Error::new(Kind::Forbidden, FORBIDDEN));
         }
-        self.check_step_up(cx, credential).await?;
+        self.needs_step_up(cx)?;
         let reason = Reason {
             text: said(&new.reason.text, "reason.text")?,
             ..new.reason
@@ -170,28 +168,26 @@ impl Service {
             review: None,
         };
         let saved = Saved::new(self.new_id(cx), glass);
-        self.put_glass(cx, grant, saved, What::BreakGlass).await
+        let alerts = self.alerts(cx, grant)?;
+        let count = alerts.len();
+        let begun = self
+            .put_glass(cx, grant, saved, What::BreakGlass, alerts)
+            .await?;
+        (0..count).for_each(|_| self.posted());
+        Ok(begun)
     }
 
-    /// Asks for a proof of who it is that was just given.
-    async fn check_step_up(&self, cx: &Context, credential: Credential<'_>) -> Result<(), Error> {
-        let session = match credential {
-            Credential::Token(text) => match Token::parse(text) {
-                Some(token) => self.saved_session(&token).await?,
-                None => None,
-            },
-            Credential::None | Credential::Operator => None,
-        };
-        let proved_ms =
-            session.map(|session| session.value.proved_ms.max(session.value.created_ms));
-        match proved_ms.is_some_and(|proved_ms| is_recent(proved_ms, cx.now_ms)) {
-            true => Ok(()),
-            false => Err(Error::new(
-                Kind::Forbidden,
-                "sign in again, or POST /auth/step-up: breaking the glass takes a proof of the last five \
-                 minutes",
-            )),
+    /// Mails to those who are told at once. Nobody waits in an emergency for
+    /// mail that cannot be sent: it is in the audit and the review queue, too.
+    fn alerts(&self, cx: &Context, grant: &Grant) -> Result<Vec<Write>, Error> {
+        if self.check_mail().is_err() {
+            return Ok(Vec::new());
         }
+        let care = self.care(cx.scope);
+        let told = care.break_glass_mail.iter();
+        let told = told.filter_map(|text| Email::parse(text).ok());
+        told.map(|to| self.letter(cx, grant, Letter::new(Mail::GlassBroken, to, cx.now_ms)))
+            .collect()
     }
 
     async fn check_patient(&self, cx: &Context, id: &str) -> Result<(), Error> {
@@ -231,6 +227,7 @@ impl Service {
         grant: &Grant,
         mut glass: Saved<BreakGlass>,
         what: What,
+        mut writes: Vec<Write>,
     ) -> Result<Saved<BreakGlass>, Error> {
         let mut entry = Entry::new(cx, what, Outcome::Success, grant.rule());
         let about = |entry: &mut Entry, ty: &'static str, kind: RecordKind, id: &str| {
@@ -243,8 +240,8 @@ impl Service {
         };
         about(&mut entry, "Patient", PATIENT, &glass.value.patient);
         about(&mut entry, "User", User::KIND, &glass.value.user);
-        let write = Write::system(grant, "BreakGlass", glass.put()?);
-        self.commit(cx, entry, Vec::new(), vec![write]).await?;
+        writes.push(Write::system(grant, "BreakGlass", glass.put()?));
+        self.commit(cx, entry, Vec::new(), writes).await?;
         glass.version += 1;
         Ok(glass)
     }
@@ -252,10 +249,6 @@ impl Service {
 
 fn absent() -> Error {
     Error::not_found("there is no such emergency")
-}
-
-fn is_recent(proved_ms: i64, now_ms: i64) -> bool {
-    (0..SIGNED_IN_MS).contains(&now_ms.saturating_sub(proved_ms))
 }
 
 /// What somebody says, if it says something.
@@ -279,22 +272,51 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::accounts::stage::Stage;
     use crate::fhir::search::host::{Host, context};
     use crate::policy::tests::user;
 
-    #[test]
-    fn a_proof_is_recent_for_five_minutes() {
-        assert!(is_recent(1000, 1000) && is_recent(1000, 1000 + SIGNED_IN_MS - 1));
-        assert!(!is_recent(1000, 1000 + SIGNED_IN_MS) && !is_recent(1000, 999));
+    #[tokio::test]
+    async fn a_proof_of_long_ago_breaks_no_glass() {
+        let stage = Stage::new().await;
+        let (rules, operator) = (rules(), stage.cx());
+        let written = stage.service.write_policy(&operator, "p", rules.as_bytes());
+        written.await.unwrap();
+        stage.user("u", |_| ()).await;
+        let token = stage.session("u").await;
+        let refused = async || {
+            let cx = Context {
+                subject: stage.who(&token).await.unwrap(),
+                ..stage.cx()
+            };
+            let new = NewBreakGlass {
+                patient: "p".to_owned(),
+                reason: Reason {
+                    code: ReasonCode::Etreat,
+                    text: "found in the lobby".to_owned(),
+                },
+                part_2: None,
+            };
+            let begun = stage.service.break_glass(&cx, new).await;
+            begun.unwrap_err().kind()
+        };
+        assert_eq!(refused().await, Kind::NotFound, "of the patient");
+        stage.advance_minutes(11);
+        assert_eq!(refused().await, Kind::StepUp);
+    }
+
+    /// Everyone may break the glass.
+    fn rules() -> String {
+        let rule = json!({"id": "a", "effect": "allow", "subjects": ["everyone"],
+            "actions": ["*"], "kinds": ["Observation"], "relationship": "break-glass"});
+        json!({"rules": [rule]}).to_string()
     }
 
     #[tokio::test]
     async fn an_emergency_ends_by_itself() {
         let host = Host::over(std::sync::Arc::new(Memory::new())).await;
         let cx = context(Subject::operator(), Scope(1), 1000);
-        let rule = json!({"id": "a", "effect": "allow", "subjects": ["everyone"],
-            "actions": ["*"], "kinds": ["Observation"], "relationship": "break-glass"});
-        let rules = json!({"rules": [rule]}).to_string();
+        let rules = rules();
         let written = host.service.write_policy(&cx, "p", rules.as_bytes());
         written.await.unwrap();
         let under = async |now_ms: i64| {
@@ -323,7 +345,9 @@ mod tests {
         let grant = host.service.allow(&cx, what, Action::WriteUsers).await;
         let grant = grant.unwrap();
         let glass = Saved::new("g", glass);
-        let put = host.service.put_glass(&cx, &grant, glass, What::BreakGlass);
+        let put = host
+            .service
+            .put_glass(&cx, &grant, glass, What::BreakGlass, Vec::new());
         let mut glass = put.await.unwrap();
         // Whoever was known before is known anew.
         assert!(!before.is_fresh(1001));
@@ -332,7 +356,9 @@ mod tests {
         assert!(during.is_fresh(4999) && !during.is_fresh(5000));
         assert!(!under(5000).await.1);
         glass.value.ended_ms = Some(2000);
-        let put = host.service.put_glass(&cx, &grant, glass, What::BreakGlass);
+        let put = host
+            .service
+            .put_glass(&cx, &grant, glass, What::BreakGlass, Vec::new());
         put.await.unwrap();
         assert!(!during.is_fresh(1001));
         assert!(under(1999).await.1 && !under(2000).await.1);
