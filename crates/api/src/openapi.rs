@@ -149,7 +149,7 @@ fn answers(route: &Route) -> BTreeMap<String, Value> {
     }
     for status in refusals(route) {
         let name = match route.name {
-            "token" | "introspect" | "revoke" => "OAuthError",
+            "token" | "introspect" | "revoke" | "par" | "device-authorization" => "OAuthError",
             name if name.starts_with("authorize") => "RefusedPage",
             _ => "Refused",
         };
@@ -187,9 +187,18 @@ fn refusals(route: &Route) -> Vec<u16> {
     if writes && route.access != Access::Public {
         statuses.extend([409, 412]);
     }
-    let accounts = ["account-", "users-", "groups-"];
+    let accounts = [
+        "account-",
+        "users-",
+        "groups-",
+        "factors-",
+        "passkeys-",
+        "recovery-codes",
+        "step-up",
+        "break-glass",
+    ];
     if accounts.iter().any(|of| route.name.starts_with(of)) {
-        // A page that is too old; groups that are too many, a password that is not right.
+        // A page that is too old; groups that are too many, a password or a factor that is not right.
         statuses.extend([410, 422]);
     }
     if is_signing_in(route) {

@@ -488,9 +488,12 @@ fn question() -> Value {
 pub(super) fn successes(route: &Route) -> &'static [u16] {
     match (route.method.as_str(), route.mount, route.name) {
         (_, _, "read") => &[200, 206, 304],
-        (_, _, "authorize" | "authorize-sign-in" | "authorize-patient" | "authorize-decision") => {
-            &[200, 303]
-        }
+        (
+            _,
+            _,
+            "authorize" | "authorize-sign-in" | "authorize-patient" | "authorize-decision"
+            | "authorize-factor" | "authorize-passkey",
+        ) => &[200, 303],
         (_, _, "authorize-post") => &[303],
         (_, _, "vread") => &[200, 206],
         (_, _, "create" | "update" | "conditional-update") => &[200, 201],
@@ -498,7 +501,8 @@ pub(super) fn successes(route: &Route) -> &'static [u16] {
             _,
             _,
             "projects-create" | "client-keys-create" | "par" | "launch" | "clients-create"
-            | "users-create" | "groups-create" | "invitations-create",
+            | "users-create" | "groups-create" | "invitations-create" | "factors-enrol"
+            | "passkeys-add" | "break-glass",
         ) => &[201],
         (_, _, "policies-write") => &[200, 201],
         (_, _, "patch" | "conditional-patch") => &[200, 201],
@@ -524,11 +528,13 @@ pub(super) fn success(route: &Route, status: u16) -> Value {
         (
             _,
             "setup" | "device-page" | "setup-page" | "authorize" | "authorize-post"
-            | "authorize-sign-in" | "authorize-patient" | "authorize-decision",
+            | "authorize-sign-in" | "authorize-patient" | "authorize-decision" | "authorize-factor"
+            | "authorize-passkey",
         ) => ("text/html", json!({"type": "string"})),
         (_, "sign-up-page" | "join-page" | "recover-page" | "password-page" | "verify-page") => {
             ("text/html", json!({"type": "string"}))
         }
+        (_, "auth-script") => ("text/javascript", json!({"type": "string"})),
         (_, "auth-style") => ("text/css", json!({"type": "string"})),
         (_, "auth-logo") => ("image/*", json!({})),
         (_, "brands") => (FHIR_JSON, named("Bundle")),
