@@ -1,17 +1,18 @@
 //! Signatures of passkeys: ES256, EdDSA and RS256 of COSE (RFC 9053, RFC 8812),
 //! in the forms that WebAuthn sends them (<https://www.w3.org/TR/webauthn-2/#sctn-signature-attestation-types>).
 
+use std::ops::RangeInclusive;
+
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ED25519, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
     UnparsedPublicKey,
 };
 
 use crate::Error;
+use crate::signing::{UNCOMPRESSED, is_rsa_key};
 
-/// The first byte of a point that is not compressed (SEC 1, 2.3.3).
-const UNCOMPRESSED: u8 = 4;
 /// Bytes of a modulus that signatures are checked with.
-const MODULUS_BYTES: std::ops::RangeInclusive<usize> = 256..=512;
+const MODULUS_BYTES: RangeInclusive<usize> = 256..=512;
 
 /// What a passkey's signatures are checked with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,11 +36,7 @@ impl PasskeyKey {
     pub fn is_usable(&self) -> bool {
         match self {
             Self::Es256(_) | Self::EdDsa(_) => true,
-            Self::Rs256 { n, e } => {
-                let trimmed = |part: &[u8]| part.first().is_some_and(|first| *first != 0);
-                let sizes = MODULUS_BYTES.contains(&n.len()) && e.len() <= 4;
-                trimmed(n) && trimmed(e) && sizes && n.last().is_some_and(|last| last % 2 == 1)
-            }
+            Self::Rs256 { n, e } => is_rsa_key(n, e, &MODULUS_BYTES),
         }
     }
 

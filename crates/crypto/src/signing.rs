@@ -4,6 +4,8 @@
 //! and RS384 (RFC 7518, 3.1). A private key leaves here as PKCS #8 only, for
 //! a store that seals it.
 
+use std::ops::RangeInclusive;
+
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
@@ -17,9 +19,9 @@ use zeroize::Zeroizing;
 use crate::{Error, random};
 
 /// The first byte of a point that is not compressed (SEC 1, 2.3.3).
-const UNCOMPRESSED: u8 = 4;
+pub(crate) const UNCOMPRESSED: u8 = 4;
 /// Of RSA moduli, in bytes: what the library checks signatures with.
-const MODULUS_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
+const MODULUS_BYTES: RangeInclusive<usize> = 256..=1024;
 
 /// How something is signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,11 +76,7 @@ impl PublicKey {
     pub fn is_usable(&self) -> bool {
         match self {
             Self::Ec(curve, point) => point.len() == 2 * curve.coordinate_bytes(),
-            Self::Rsa { n, e } => {
-                let trimmed = |part: &[u8]| part.first().is_some_and(|first| *first != 0);
-                let odd = n.last().is_some_and(|last| last % 2 == 1);
-                trimmed(n) && trimmed(e) && odd && MODULUS_BYTES.contains(&n.len()) && e.len() <= 4
-            }
+            Self::Rsa { n, e } => is_rsa_key(n, e, &MODULUS_BYTES),
         }
     }
 
@@ -237,6 +235,14 @@ fn ecdsa(algorithm: Algorithm) -> Option<(Curve, &'static EcdsaSigningAlgorithm)
         Algorithm::Es384 => Some((Curve::P384, &ECDSA_P384_SHA384_FIXED_SIGNING)),
         Algorithm::Rs256 | Algorithm::Rs384 => None,
     }
+}
+
+/// Whether these can be the numbers of an RSA key, big-endian without zeros in front,
+/// with a modulus of so many bytes.
+pub(crate) fn is_rsa_key(n: &[u8], e: &[u8], modulus_bytes: &RangeInclusive<usize>) -> bool {
+    let trimmed = |part: &[u8]| part.first().is_some_and(|first| *first != 0);
+    let odd = n.last().is_some_and(|last| last % 2 == 1);
+    trimmed(n) && trimmed(e) && odd && modulus_bytes.contains(&n.len()) && e.len() <= 4
 }
 
 /// Modulus and exponent of an RSAPublicKey (RFC 8017, A.1.1) of our own making.
