@@ -4,8 +4,8 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use salus_store::{
-    AuditQuery, AuditRecord, Content, Error, Found, History, HistoryOf, Hit, Kind, Param, Plan,
-    Position, Query, Record, Reply, Scope, Seq, Snapshot, Superseded,
+    AuditQuery, AuditRecord, Content, Error, Filter, Found, History, HistoryOf, Hit, Kind, Param,
+    Plan, Position, Query, Record, Reply, Scope, Seq, Snapshot, Superseded,
 };
 
 use crate::cache::Era;
@@ -487,6 +487,10 @@ impl Snapshot for Reader {
 
     fn find<'a>(&'a self, query: &'a Query) -> Reply<'a, Found> {
         ready(self.find_now(query))
+    }
+
+    fn holds<'a>(&'a self, kind: Kind, id: &'a str, filter: &'a Filter) -> Reply<'a, bool> {
+        ready(self.holds_now(kind, id, filter))
     }
 
     fn explain<'a>(&'a self, query: &'a Query) -> Reply<'a, (Found, Plan)> {

@@ -47,6 +47,20 @@ impl Reader {
         Ok((found, search.plan()))
     }
 
+    /// Whether a filter describes a record, from its rows alone: no body is opened.
+    pub(crate) fn holds_now(&self, kind: Kind, id: &str, filter: &Filter) -> Result<bool, Error> {
+        filter.validate()?;
+        let newest = self.newest(kind, id)?;
+        let Some(newest) = newest.filter(|newest| !newest.deleted) else {
+            return Ok(false);
+        };
+        let mut search = Search::new(self, Asked::any_order(kind, filter), &[]);
+        if search.conditions.impossible {
+            return Ok(false);
+        }
+        Ok(search.choose(newest.seq, true)?.is_some())
+    }
+
     fn found(&self, search: &mut Search<'_>, query: &Query) -> Result<Found, Error> {
         let mut chosen = search.page(query.limit)?;
         search.step("open the bodies of the page", &[], None);

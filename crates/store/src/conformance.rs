@@ -61,8 +61,8 @@ use std::task::{Context, Wake, Waker};
 use std::thread::Thread;
 
 use crate::{
-    At, AuditQuery, AuditRecord, Batch, Change, Committed, Error, Found, History, Hit, Kind, Param,
-    Query, Record, Reply, Scope, Seq, Snapshot, Store, Superseded,
+    At, AuditQuery, AuditRecord, Batch, Change, Committed, Error, Filter, Found, History, Hit,
+    Kind, Param, Query, Record, Reply, Scope, Seq, Snapshot, Store, Superseded,
 };
 
 /// How the suite gets a store of the engine under test.
@@ -371,6 +371,12 @@ impl View<'_> {
     fn find(&self, query: &Query) -> Found {
         let found = self.subject.wait(self.snapshot.find(query));
         found.expect("find")
+    }
+
+    #[track_caller]
+    fn holds(&self, kind: Kind, id: &str, filter: &Filter) -> bool {
+        let holds = self.subject.wait(self.snapshot.holds(kind, id, filter));
+        holds.expect("holds")
     }
 
     #[track_caller]

@@ -137,6 +137,20 @@ pub trait Snapshot: Send + Sync {
     /// that [`Query::validate`] refuses is refused here and by `count`.
     fn find<'a>(&'a self, query: &'a Query) -> Reply<'a, Found>;
 
+    /// Whether [`Self::find`] by a filter finds a record; what is deleted is never found.
+    fn holds<'a>(&'a self, kind: Kind, id: &'a str, filter: &'a Filter) -> Reply<'a, bool> {
+        let this = Filter::Ids(vec![id.into()]);
+        let query = Query {
+            kind,
+            filter: Filter::All(vec![this, filter.clone()]),
+            sort: Vec::new(),
+            limit: 1,
+            after: None,
+            rows: Vec::new(),
+        };
+        Box::pin(async move { Ok(!self.find(&query).await?.hits.is_empty()) })
+    }
+
     /// As [`Self::find`], and how it was done.
     fn explain<'a>(&'a self, query: &'a Query) -> Reply<'a, (Found, Plan)>;
 

@@ -155,17 +155,25 @@ impl Query {
     /// [`Error::Misuse`] if references are followed more than 8 times, one
     /// inside the other, or texts are asked for in too many levels.
     pub fn validate(&self) -> Result<(), Error> {
-        if self.filter.links() > LINKS_MAX {
-            return Err(Error::Misuse("references are followed too far"));
-        }
-        if !self.filter.texts_are_valid() {
-            return Err(Error::Misuse("a text is asked for in too many levels"));
-        }
-        Ok(())
+        self.filter.validate()
     }
 }
 
 impl Filter {
+    /// As [`Query::validate`] of a query with it.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`], if it asks for more than a store has to be able to do.
+    pub fn validate(&self) -> Result<(), Error> {
+        if self.links() > LINKS_MAX {
+            return Err(Error::Misuse("references are followed too far"));
+        }
+        if !self.texts_are_valid() {
+            return Err(Error::Misuse("a text is asked for in too many levels"));
+        }
+        Ok(())
+    }
+
     /// Whether this looks at other records than the one it is asked about.
     #[must_use]
     pub fn is_linked(&self) -> bool {

@@ -4,7 +4,7 @@
 
 use salus_auth::{Action, Grant, Target};
 use salus_fhir::search::Subset;
-use salus_store::{Content, Filter, Query, Record, Snapshot};
+use salus_store::{Content, Filter, Record, Snapshot};
 
 use super::binary::{is_binary, whole};
 use super::reply::{Reply, Status};
@@ -174,16 +174,7 @@ impl Service {
         ty: ResourceType,
         id: &str,
     ) -> Result<bool, Error> {
-        let this = Filter::Ids(vec![id.into()]);
-        let query = Query {
-            kind: ty.kind,
-            filter: Filter::All(vec![this, filter.clone()]),
-            sort: Vec::new(),
-            limit: 1,
-            after: None,
-            rows: Vec::new(),
-        };
-        Ok(!snapshot.find(&query).await?.hits.is_empty())
+        Ok(snapshot.holds(ty.kind, id, filter).await?)
     }
 
     /// The part that was asked for, with the content of a Binary that is not in its text.

@@ -183,6 +183,10 @@ impl Snapshot for Masked {
         Box::pin(async move { self.found(self.whole.find(query).await?).await })
     }
 
+    fn holds<'a>(&'a self, kind: Kind, id: &'a str, filter: &'a Filter) -> Reply<'a, bool> {
+        self.whole.holds(kind, id, filter)
+    }
+
     fn explain<'a>(&'a self, query: &'a Query) -> Reply<'a, (Found, Plan)> {
         Box::pin(async move {
             let (found, plan) = self.whole.explain(query).await?;

@@ -249,7 +249,8 @@ impl Pair<'_> {
             let estimate = view.estimate(&query);
             assert!(estimate.is_none_or(|about| about == count), "{query:?}");
             assert_eq!(view.explain(&query), view.find(&query), "{query:?}");
-            (pages(&limits, page), count)
+            let held = IDS.map(|id| view.holds(kind, id, &query.filter));
+            (pages(&limits, page), count, held)
         });
     }
 

@@ -69,6 +69,10 @@ fn check_once(view: &View<'_>, query: Query, expected: &[&str]) {
         "{:?}",
         query.filter
     );
+    for id in expected {
+        assert!(view.holds(query.kind, id, &query.filter), "{id}");
+    }
+    assert!(!view.holds(query.kind, "never", &query.filter));
 }
 
 pub(super) fn is(test: Test) -> Filter {
