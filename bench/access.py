@@ -33,6 +33,7 @@ SHAPES = [
 ]
 PASSWORD = "rather a long one for a bench 7"
 PEOPLE_AT_ONCE = 4
+chance = random.Random(5)
 
 
 class Server:
@@ -54,6 +55,7 @@ class Caller:
     """One connection and who asks on it."""
 
     def __init__(self, server, token=None):
+        self.server = server
         self.line, self.token = http.client.HTTPConnection(server.host), token or server.token
 
     def ask(self, method, path, body=None):
@@ -84,7 +86,7 @@ def microseconds(times):
     return statistics.median(times) * 1e6
 
 
-def people(server, admin, chance):
+def people(server, admin):
     """Groups of which each stands in two others, and users in five of them."""
     groups = []
     for number in range(GROUPS):
@@ -148,13 +150,15 @@ def sign_in(server, number):
     return json.loads(text)["access_token"]
 
 
-def in_turns(name, admin, users, paths, rounds):
-    """Medians of the two, and of the difference."""
+def in_turns(name, users, paths, rounds):
+    """Medians of the two: by as many connections, either first as often as the other."""
+    admins = [Caller(user.server) for user in users]
     free, held = [], []
     for round in range(rounds):
-        path, user = paths[round % len(paths)], users[round % len(users)]
-        free.append(admin.timed(path))
-        held.append(user.timed(path))
+        path, which = paths[round % len(paths)], round % len(users)
+        turns = [(free, admins[which]), (held, users[which])]
+        for times, caller in turns if chance.random() < 0.5 else reversed(turns):
+            times.append(caller.timed(path))
     free, held = microseconds(free), microseconds(held)
     print(f"{name}: {free:.0f} us without rules, {held:.0f} with, {held - free:+.0f}, "
           f"{held / free:.2f} times", flush=True)
@@ -169,10 +173,9 @@ def sign_ins(server):
 
 
 def measure(server):
-    chance = random.Random(5)
     admin = Caller(server)
     began = time.monotonic()
-    groups, practitioner = people(server, admin, chance)
+    groups, practitioner = people(server, admin)
     policy = {"rules": list(rules(groups))}
     admin.ask("PUT", server.project + "/admin/policies/bench", policy)
     count = admin.ask("GET", server.base + "/?_summary=count")["total"]
@@ -183,12 +186,12 @@ def measure(server):
     readers = [n for n in range(SIGNED_IN) if n != CLINICIAN]
     readers = [Caller(server, sign_in(server, number)) for number in readers]
     reads = [f"{server.base}/Patient/{id}" for id in patients]
-    in_turns("warming up", admin, readers, reads, 1000)
-    in_turns("read, readers", admin, readers, reads, ROUNDS)
+    in_turns("warming up", readers, reads, 1000)
+    in_turns("read, readers", readers, reads, ROUNDS)
     clinician = Caller(server, sign_in(server, CLINICIAN))
     for shape in SHAPES:
-        in_turns(f"{shape}, readers", admin, readers, [f"{server.base}/{shape}"], SEARCHES)
-        in_turns(f"{shape}, clinician", admin, [clinician], [f"{server.base}/{shape}"], SEARCHES)
+        in_turns(f"{shape}, readers", readers, [f"{server.base}/{shape}"], SEARCHES)
+        in_turns(f"{shape}, clinician", [clinician], [f"{server.base}/{shape}"], SEARCHES)
     sign_ins(server)
 
 
