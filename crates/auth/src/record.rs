@@ -33,7 +33,9 @@ mod theme;
 mod user;
 
 use bytes::Bytes;
-use salus_store::{Content, Filter, Kind, Param, Position, Put, Query, Record, Row, SealKey};
+use salus_store::{
+    Content, Filter, Kind, Param, Position, Precondition, Put, Query, Record, Row, SealKey,
+};
 use salus_store::{Test, Value};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -142,6 +144,16 @@ impl<T: SystemRecord> Saved<T> {
         let mut rows = self.value.rows();
         Row::sort(&mut rows);
         Ok(self.next(content, rows))
+    }
+
+    /// That nobody changes it meanwhile, for a batch.
+    #[must_use]
+    pub fn unchanged(&self) -> Precondition {
+        Precondition::VersionIs {
+            kind: T::KIND,
+            id: self.id.clone(),
+            version: Some(self.version),
+        }
     }
 
     /// The deletion of this record, for a batch.

@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use salus_auth::record::{Cors, Saved, SystemRecord};
+use salus_auth::record::{Cors, Saved};
 use salus_auth::{Action, Grant};
-use salus_store::{At, Scope, Store};
+use salus_store::{Scope, Store};
 
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::Error;
 use crate::pipeline::Write;
+use crate::records::one;
 
 /// The id of a project's only record.
 const ID: &str = "cors";
@@ -90,8 +91,5 @@ impl Service {
 }
 
 async fn saved(store: &dyn Store, scope: Scope) -> Result<Option<Saved<Cors>>, Error> {
-    let snapshot = store.snapshot(scope, At::Now).await?;
-    let record = snapshot.get(Cors::KIND, ID).await?;
-    let saved = record.as_ref().map(Saved::<Cors>::read).transpose()?;
-    Ok(saved.flatten())
+    one::<Cors>(store, scope, ID).await
 }

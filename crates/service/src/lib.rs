@@ -23,6 +23,7 @@ pub mod parameters;
 mod pipeline;
 pub mod policy;
 pub mod projects;
+mod records;
 pub mod sessions;
 mod time;
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use salus_auth::jwk::Jwks;
 use salus_auth::record::{
-    self, AuthMethod, Client, GrantType, Owner, Project, Registration, Saved, SystemRecord, User,
+    AuthMethod, Client, GrantType, Owner, Project, Registration, Saved, SystemRecord, User,
 };
 use salus_auth::{Action, Grant, Scopes, Secret, Subject, Target, credentials};
 use salus_fhir::search::REVISION;
-use salus_store::{At, Precondition, Scope, Store};
+use salus_store::{Precondition, Scope, Store};
 
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
@@ -19,14 +19,13 @@ use crate::error::{Error, Kind};
 use crate::parameters;
 use crate::pipeline::Write;
 use crate::policy;
+use crate::records::{all, one};
 
 /// The project that has no name in URLs.
 pub const DEFAULT: &str = "default";
 /// The name in URLs of the server's own scope: its audit and its clients, no resources.
 pub const SYSTEM: &str = "system";
 
-/// How many records of one kind are read at once.
-const PAGE: usize = 500;
 const CLIENTS_MAX: usize = 10_000;
 
 /// The projects of a server, by their name in URLs.
@@ -232,10 +231,7 @@ impl Service {
         let Some(id) = cx.subject.user_id() else {
             return Ok(None);
         };
-        let snapshot = self.store.snapshot(Scope::SYSTEM, At::Now).await?;
-        let record = snapshot.get(User::KIND, id).await?;
-        let user = record.as_ref().map(Saved::<User>::read).transpose()?;
-        Ok(user.flatten())
+        one::<User>(&*self.store, Scope::SYSTEM, id).await
     }
 
     /// The clients of a project.
@@ -373,26 +369,6 @@ impl Service {
     pub(crate) async fn noted(&self, cx: &Context, grant: &Grant, what: What) -> Result<(), Error> {
         let entry = Entry::new(cx, what, Outcome::Success, grant.rule());
         self.record(cx, entry).await
-    }
-}
-
-/// All records of a kind, up to a number of them.
-pub(crate) async fn all<T: SystemRecord>(
-    store: &dyn Store,
-    scope: Scope,
-    most: usize,
-) -> Result<Vec<Saved<T>>, Error> {
-    let snapshot = store.snapshot(scope, At::Now).await?;
-    let (mut found, mut after) = (Vec::new(), None);
-    loop {
-        let page = snapshot.find(&record::all::<T>(PAGE, after)).await?;
-        for hit in &page.hits {
-            found.extend(Saved::<T>::read(&hit.record)?);
-        }
-        after = page.next;
-        if after.is_none() || found.len() >= most {
-            return Ok(found);
-        }
     }
 }
 

@@ -10,7 +10,7 @@ use salus_auth::record::{
 };
 use salus_auth::session;
 use salus_auth::{Action, Secret, Subject, Target, Token, credentials, mfa};
-use salus_store::{At, Content, Record, Scope, Snapshot};
+use salus_store::{At, Scope, Snapshot};
 
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
@@ -19,6 +19,7 @@ use crate::error::{Error, Kind};
 use crate::mfa::SignInStep;
 use crate::pipeline::Write;
 use crate::projects::DEFAULT;
+use crate::records::{one, read};
 pub(crate) use seen::Sessions;
 use seen::{Seen, Use};
 
@@ -206,9 +207,7 @@ impl Service {
         &self,
         token: &Token,
     ) -> Result<Option<Saved<Session>>, Error> {
-        let snapshot = self.store.snapshot(token.scope(), At::Now).await?;
-        let record = snapshot.get(Session::KIND, token.session_id()).await?;
-        read::<Session>(record.as_ref())
+        one::<Session>(&*self.store, token.scope(), token.session_id()).await
     }
 
     /// What follows from an address and a password of a user of the project,
@@ -337,12 +336,4 @@ pub(crate) async fn membership(
         }
     }
     Ok(walk.end())
-}
-
-/// A record of ours, if there is one that is not deleted.
-pub(crate) fn read<T: SystemRecord>(record: Option<&Record>) -> Result<Option<Saved<T>>, Error> {
-    match record {
-        Some(record) if record.content != Content::Deleted => Ok(Saved::read(record)?),
-        Some(_) | None => Ok(None),
-    }
 }

@@ -5,7 +5,7 @@
 //! first finds the record and stays; the second is replaced each time. A token
 //! with the first and another second was used before (RFC 9700, 4.14.2).
 
-use salus_store::{Param, Precondition, Query, Row};
+use salus_store::{Param, Query, Row};
 use serde::{Deserialize, Serialize};
 
 use super::code::Agreed;
@@ -129,16 +129,6 @@ impl Authorization {
     pub fn is_current(&self, refresh: &Refresh) -> bool {
         let hash = self.refresh.as_deref().unwrap_or_default();
         salus_crypto::same(hash.as_bytes(), refresh.hash.as_bytes())
-    }
-
-    /// That nobody changes it meanwhile.
-    #[must_use]
-    pub fn unchanged(saved: &Saved<Self>) -> Precondition {
-        Precondition::VersionIs {
-            kind: Self::KIND,
-            id: saved.id.clone(),
-            version: Some(saved.version),
-        }
     }
 }
 

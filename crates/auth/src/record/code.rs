@@ -1,6 +1,6 @@
 //! Codes that a client trades for tokens (RFC 6749, 4.1.2; OAuth 2.1, 4.1.2).
 
-use salus_store::{Precondition, Row};
+use salus_store::Row;
 use serde::{Deserialize, Serialize};
 
 use super::client::scopes_as_text;
@@ -110,16 +110,6 @@ impl Code {
                 Ok(())
             }
             Some(_) | None => refuse("code_verifier does not fit the code_challenge"),
-        }
-    }
-
-    /// That nobody trades it meanwhile.
-    #[must_use]
-    pub fn unchanged(saved: &Saved<Self>) -> Precondition {
-        Precondition::VersionIs {
-            kind: Self::KIND,
-            id: saved.id.clone(),
-            version: Some(saved.version),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! The device polls with 32 random bytes. The user types eight consonants (34 bits, so that
 //! no words come up), which hold for ten minutes; how often one may try is counted by who asks.
 
-use salus_store::{Param, Precondition, Query, Row};
+use salus_store::{Param, Query, Row};
 use serde::{Deserialize, Serialize};
 
 use super::client::scopes_as_text;
@@ -117,16 +117,6 @@ impl Device {
                 Code::AuthorizationPending,
                 "the user has not answered yet",
             )),
-        }
-    }
-
-    /// That nobody changes it meanwhile.
-    #[must_use]
-    pub fn unchanged(saved: &Saved<Self>) -> Precondition {
-        Precondition::VersionIs {
-            kind: Self::KIND,
-            id: saved.id.clone(),
-            version: Some(saved.version),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! The app gets an opaque text of 32 random bytes. It gives no access: the user has to sign
 //! in and agree, and sees no more of the patient than they do without it.
 
-use salus_store::{Precondition, Row};
+use salus_store::Row;
 use serde::{Deserialize, Serialize};
 
 use super::{Saved, SystemRecord, expires_row};
@@ -114,16 +114,6 @@ impl Launch {
             (Some(_), None) | (None, _) => true,
         };
         meant && *self.client == *client && now_ms < self.expires_ms
-    }
-
-    /// That nobody uses it meanwhile.
-    #[must_use]
-    pub fn unused(saved: &Saved<Self>) -> Precondition {
-        Precondition::VersionIs {
-            kind: Self::KIND,
-            id: saved.id.clone(),
-            version: Some(saved.version),
-        }
     }
 }
 

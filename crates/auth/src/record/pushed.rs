@@ -1,6 +1,6 @@
 //! Requests that a client sent ahead of its user (RFC 9126).
 
-use salus_store::{Precondition, Row};
+use salus_store::Row;
 use serde::{Deserialize, Serialize};
 
 use super::{Saved, SystemRecord, expires_row};
@@ -56,15 +56,5 @@ impl Pushed {
     #[must_use]
     pub fn is_for(&self, client: &str, now_ms: i64) -> bool {
         *self.client == *client && now_ms < self.expires_ms
-    }
-
-    /// That nobody used it meanwhile.
-    #[must_use]
-    pub fn unused(saved: &Saved<Self>) -> Precondition {
-        Precondition::VersionIs {
-            kind: Self::KIND,
-            id: saved.id.clone(),
-            version: Some(saved.version),
-        }
     }
 }

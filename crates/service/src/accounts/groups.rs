@@ -1,8 +1,8 @@
 //! The groups of a project, for its administrators.
 
-use salus_auth::record::{Group, Saved, SystemRecord, User, Walk};
+use salus_auth::record::{Group, Saved, User, Walk};
 use salus_auth::{Action, Grant};
-use salus_store::{At, Precondition, Scope};
+use salus_store::{Precondition, Scope};
 
 use super::users::concern;
 use crate::Service;
@@ -10,7 +10,8 @@ use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::pipeline::Write;
-use crate::sessions::{membership, read};
+use crate::records::{all, one};
+use crate::sessions::membership;
 
 /// How many groups a project has at most.
 const GROUPS_MAX: usize = 10_000;
@@ -50,7 +51,7 @@ impl Service {
     pub async fn list_groups(&self, cx: &Context) -> Result<Vec<GroupView>, Error> {
         let grant = self.allow(cx, What::AdminRead, Action::ReadUsers).await?;
         self.noted(cx, &grant, What::AdminRead).await?;
-        let groups = crate::projects::all::<Group>(&*self.store, cx.scope, GROUPS_MAX).await?;
+        let groups = all::<Group>(&*self.store, cx.scope, GROUPS_MAX).await?;
         Ok(groups.into_iter().map(|group| view(group, None)).collect())
     }
 
@@ -164,9 +165,9 @@ impl Service {
         if !salus_fhir::reference::is_id(id) {
             return Err(absent());
         }
-        let snapshot = self.store.snapshot(scope, At::Now).await?;
-        let record = snapshot.get(Group::KIND, id).await?;
-        read::<Group>(record.as_ref())?.ok_or_else(absent)
+        one::<Group>(&*self.store, scope, id)
+            .await?
+            .ok_or_else(absent)
     }
 }
 

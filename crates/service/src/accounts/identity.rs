@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use salus_auth::record::{Identity, Saved, SystemRecord};
+use salus_auth::record::{Identity, Saved};
 use salus_auth::{Action, Grant};
-use salus_store::{At, Scope, Store};
+use salus_store::{Scope, Store};
 
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::Error;
 use crate::pipeline::Write;
-use crate::sessions::read;
+use crate::records::one;
 
 /// The settings of all projects that have one.
 #[derive(Default)]
@@ -91,7 +91,5 @@ impl Service {
 }
 
 async fn saved(store: &dyn Store, scope: Scope) -> Result<Option<Saved<Identity>>, Error> {
-    let snapshot = store.snapshot(scope, At::Now).await?;
-    let record = snapshot.get(Identity::KIND, Identity::ID).await?;
-    read::<Identity>(record.as_ref())
+    one::<Identity>(store, scope, Identity::ID).await
 }

@@ -5,9 +5,7 @@
 //! only its sending looks (NIST SP 800-63B, 4.2; ASVS 5.0, 6.3.8). There is no account
 //! before its address is proved, so nobody can take an address that is another's.
 
-use salus_auth::record::{
-    Email, Letter, Link, Mail, Owner, Purpose, Saved, SignUp, Status, SystemRecord, User,
-};
+use salus_auth::record::{Email, Letter, Link, Mail, Owner, Purpose, Saved, SignUp, Status, User};
 use salus_auth::{Action, Grant, Secret};
 use salus_crypto::SecretKey;
 use salus_store::{At, Precondition, Scope};
@@ -18,7 +16,7 @@ use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::pipeline::Write;
-use crate::sessions::read;
+use crate::records::one;
 
 impl Service {
     /// Asks for an account: a link to make it goes to the address.
@@ -302,9 +300,9 @@ impl Service {
     /// The user that a link is about, if they may use it.
     async fn user_of(&self, scope: Scope, link: &Link) -> Result<Saved<User>, Error> {
         let id = link.user.as_deref().ok_or_else(over)?;
-        let snapshot = self.store.snapshot(scope, At::Now).await?;
-        let record = snapshot.get(User::KIND, id).await?;
-        let user = read::<User>(record.as_ref())?.ok_or_else(over)?;
+        let user = one::<User>(&*self.store, scope, id)
+            .await?
+            .ok_or_else(over)?;
         match user.value.status {
             Status::Active => Ok(user),
             Status::Suspended => Err(over()),

@@ -1,7 +1,7 @@
 //! One's own account, and the sessions of users: one's own for everyone,
 //! those of others for administrators.
 
-use salus_auth::record::{Email, Letter, Mail, Owner, Saved, Session, SystemRecord, User};
+use salus_auth::record::{Email, Letter, Mail, Owner, Saved, Session, User};
 use salus_auth::{Action, Grant, Secret, Token, credentials};
 use salus_store::{At, Scope};
 
@@ -11,7 +11,8 @@ use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::pipeline::Write;
-use crate::sessions::{Credential, read};
+use crate::records::one;
+use crate::sessions::Credential;
 use crate::time::instant;
 
 /// How many sessions are listed.
@@ -354,9 +355,9 @@ impl Service {
         if session.len() > 64 || !session.bytes().all(plain) || session.is_empty() {
             return Err(absent());
         }
-        let snapshot = self.store.snapshot(cx.scope, At::Now).await?;
-        let record = snapshot.get(Session::KIND, session).await?;
-        let found = read::<Session>(record.as_ref())?.ok_or_else(absent)?;
+        let found = one::<Session>(&*self.store, cx.scope, session)
+            .await?
+            .ok_or_else(absent)?;
         if found.value.owner != Owner::User(user.into()) {
             return Err(absent());
         }

@@ -13,7 +13,8 @@ use salus_store::{At, Batch, Put, Scope, Store};
 use crate::context::{Context, World};
 use crate::error::Error;
 use crate::projects::DEFAULT;
-use crate::sessions::{Credential, read};
+use crate::records::read;
+use crate::sessions::Credential;
 use crate::{Service, Settings, mail};
 
 /// A clock that stands until it is moved, and a chance that counts.

@@ -12,7 +12,8 @@ use crate::audit::entry::{Entity, Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::pipeline::Write;
-use crate::sessions::{membership, read};
+use crate::records::one;
+use crate::sessions::membership;
 
 /// How many users are listed at once.
 const PAGE: usize = 100;
@@ -450,9 +451,9 @@ impl Service {
         if !salus_fhir::reference::is_id(id) {
             return Err(absent());
         }
-        let snapshot = self.store.snapshot(scope, At::Now).await?;
-        let record = snapshot.get(User::KIND, id).await?;
-        read::<User>(record.as_ref())?.ok_or_else(absent)
+        one::<User>(&*self.store, scope, id)
+            .await?
+            .ok_or_else(absent)
     }
 
     pub(super) fn view_user(&self, user: &Saved<User>) -> UserView {

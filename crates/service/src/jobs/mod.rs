@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use salus_auth::Grant;
-use salus_auth::record::{Saved, SystemRecord};
+use salus_auth::record::Saved;
 use salus_store::Scope;
 use tokio::sync::{Notify, watch};
 
@@ -37,6 +37,7 @@ use crate::audit::entry::Entry;
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::pipeline::Write;
+use crate::records::one;
 use record::{Job, Owner, State, Work};
 
 /// Jobs under way at once.
@@ -305,9 +306,7 @@ impl Service {
 
     /// A job of a scope, if there is one.
     async fn job(&self, scope: Scope, id: &str) -> Result<Option<Saved<Job>>, Error> {
-        let snapshot = self.store.snapshot(scope, salus_store::At::Now).await?;
-        let record = snapshot.get(Job::KIND, id).await?;
-        Ok(record.as_ref().map(Saved::read).transpose()?.flatten())
+        one::<Job>(&*self.store, scope, id).await
     }
 }
 

@@ -1,16 +1,14 @@
 //! What a mail says: the words of the project, or ours, with their places filled in.
 
-use salus_auth::record::{
-    Letter, Link, Mail, MailText, Project, Purpose, Saved, SystemRecord, User,
-};
+use salus_auth::record::{Letter, Link, Mail, MailText, Project, Purpose, Saved, User};
 use salus_auth::template::{Place, Template};
-use salus_store::{At, Scope};
+use salus_store::Scope;
 
 use super::Outgoing;
 use crate::Service;
 use crate::error::{Error, Kind};
 use crate::projects::DEFAULT;
-use crate::sessions::read;
+use crate::records::one;
 
 impl Service {
     /// The mail that a letter becomes.
@@ -60,18 +58,14 @@ impl Service {
 
     /// The words of a mail as the project has them.
     async fn words(&self, scope: Scope, mail: Mail) -> Result<MailText, Error> {
-        let snapshot = self.store.snapshot(scope, At::Now).await?;
-        let record = snapshot.get(MailText::KIND, mail.name()).await?;
-        let own = read::<MailText>(record.as_ref())?;
+        let own = self.own_text(scope, mail).await?;
         Ok(own.map_or_else(|| usual(mail), |own| own.value))
     }
 
     /// What people call a project.
     pub(crate) async fn project_name(&self, scope: Scope) -> Result<String, Error> {
         let slug = self.project_slug(scope).unwrap_or_default();
-        let snapshot = self.store.snapshot(Scope::SYSTEM, At::Now).await?;
-        let record = snapshot.get(Project::KIND, &slug).await?;
-        let project = read::<Project>(record.as_ref())?;
+        let project = one::<Project>(&*self.store, Scope::SYSTEM, &slug).await?;
         let name = project.map(|project| project.value.name);
         Ok(match scope {
             Scope::SYSTEM => "Salus".to_owned(),

@@ -19,7 +19,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::pipeline::Write;
 use crate::projects::DEFAULT;
-use crate::sessions::read;
+use crate::records::one;
 
 /// How often letters are looked for whose time to be tried again has come.
 const ROUND: Duration = Duration::from_secs(5);
@@ -178,10 +178,7 @@ impl Service {
     async fn meant(&self, cx: &Context, letter: &Saved<Letter>) -> Result<Option<Ready>, Error> {
         let value = &letter.value;
         let user = match &value.user {
-            Some(id) => {
-                let snapshot = self.store.snapshot(cx.scope, At::Now).await?;
-                read::<User>(snapshot.get(User::KIND, id).await?.as_ref())?
-            }
+            Some(id) => one::<User>(&*self.store, cx.scope, id).await?,
             None => self.user(cx.scope, &value.to).await?,
         };
         let link = match &value.link {
@@ -332,8 +329,7 @@ impl Service {
         scope: Scope,
         id: &str,
     ) -> Result<Option<Saved<Link>>, Error> {
-        let snapshot = self.store.snapshot(scope, At::Now).await?;
-        read::<Link>(snapshot.get(Link::KIND, id).await?.as_ref())
+        one::<Link>(&*self.store, scope, id).await
     }
 }
 

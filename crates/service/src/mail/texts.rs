@@ -11,7 +11,7 @@ use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::Error;
 use crate::pipeline::Write;
-use crate::sessions::read;
+use crate::records::one;
 
 /// The words of a mail as administrators see them.
 #[derive(Clone, Debug)]
@@ -91,10 +91,13 @@ impl Service {
             .await
     }
 
-    async fn own_text(&self, scope: Scope, mail: Mail) -> Result<Option<Saved<MailText>>, Error> {
-        let snapshot = self.store.snapshot(scope, At::Now).await?;
-        let record = snapshot.get(MailText::KIND, mail.name()).await?;
-        read::<MailText>(record.as_ref())
+    /// The words that the project has of its own.
+    pub(super) async fn own_text(
+        &self,
+        scope: Scope,
+        mail: Mail,
+    ) -> Result<Option<Saved<MailText>>, Error> {
+        one::<MailText>(&*self.store, scope, mail.name()).await
     }
 
     /// The version of the words, deleted ones too.

@@ -20,7 +20,8 @@ use salus_store::{At, Scope};
 
 use crate::Service;
 use crate::error::{Error, Kind};
-use crate::sessions::{SignedIn, read};
+use crate::records::read;
+use crate::sessions::SignedIn;
 
 pub use salus_auth::mfa::passkey::{Assertion, Registration};
 pub use salus_auth::mfa::{ACR_MULTI, ACR_SINGLE};

@@ -18,7 +18,8 @@ use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::pipeline::Write;
 use crate::projects::DEFAULT;
-use crate::sessions::{Credential, SignedIn, read};
+use crate::records::read;
+use crate::sessions::{Credential, SignedIn};
 
 /// How long somebody may look for their passkey.
 const LIFETIME_MS: i64 = 5 * 60 * 1000;

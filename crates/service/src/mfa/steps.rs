@@ -12,7 +12,8 @@ use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::pipeline::Write;
-use crate::sessions::{SignedIn, membership, read};
+use crate::records::read;
+use crate::sessions::{SignedIn, membership};
 
 /// A sign-in that is half done, as it was found.
 pub(crate) struct Begun {

@@ -9,7 +9,7 @@ use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::Error;
 use crate::pipeline::Write;
-use crate::sessions::read;
+use crate::records::read;
 use crate::time::instant;
 
 /// A client that may act for a user.

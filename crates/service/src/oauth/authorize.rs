@@ -278,7 +278,7 @@ impl Service {
         let mut unused = Vec::new();
         if let Some(launch) = &launch {
             // It holds once.
-            unused.push(Launch::unused(launch));
+            unused.push(launch.unchanged());
             writes.push(Write::system(&grant, "Launch", launch.delete()));
         }
         match self.commit(cx, entry, unused, writes).await {

@@ -13,7 +13,7 @@ use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::pipeline::Write;
-use crate::sessions::read;
+use crate::records::read;
 
 /// The id of a project's only record.
 const ID: &str = "brands";

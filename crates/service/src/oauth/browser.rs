@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::mfa::{Assertion, FactorStep, Passed, Proof};
 use crate::pipeline::Write;
-use crate::sessions::read;
+use crate::records::read;
 
 /// A user who is at a browser.
 pub(super) struct Browser {

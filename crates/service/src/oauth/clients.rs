@@ -10,7 +10,7 @@ use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::Error;
 use crate::pipeline::Write;
-use crate::sessions::read;
+use crate::records::read;
 
 /// What a request brings to say which client it is from.
 #[derive(Clone, Copy, Debug)]

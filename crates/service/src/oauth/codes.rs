@@ -23,7 +23,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::pipeline::Write;
 use crate::policy;
-use crate::sessions::read;
+use crate::records::{one, read};
 
 /// What a client is given for a user.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Service {
             return Err(fault.into());
         }
         let agreed = saved.value.agreed.clone();
-        let unchanged = CodeRecord::unchanged(&saved);
+        let unchanged = saved.unchanged();
         let grant = self
             .authorize(cx, What::SignIn, Action::SignIn, Target::System)
             .await?;
@@ -164,7 +164,7 @@ impl Service {
                 "the user did not agree to these scopes",
             ));
         }
-        let unchanged = Authorization::unchanged(&saved);
+        let unchanged = saved.unchanged();
         let next = saved.value.replace(&refresh, &self.random(), cx.now_ms);
         let grant = self
             .authorize(cx, What::SignIn, Action::SignIn, Target::System)
@@ -273,9 +273,7 @@ impl Service {
     }
 
     async fn active_user(&self, agreed: &Agreed) -> Result<Option<Saved<User>>, Error> {
-        let snapshot = self.store.snapshot(Scope(agreed.home), At::Now).await?;
-        let user = snapshot.get(User::KIND, &agreed.user).await?;
-        let user = read::<User>(user.as_ref())?;
+        let user = one::<User>(&*self.store, Scope(agreed.home), &agreed.user).await?;
         Ok(user.filter(|user| user.value.status == Status::Active))
     }
 

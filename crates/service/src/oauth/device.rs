@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::pipeline::Write;
 use crate::policy;
-use crate::sessions::read;
+use crate::records::read;
 
 /// What a device is given to wait with.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Service {
         let Some(mut saved) = saved.filter(|one| one.value.client == known.client.id) else {
             return Err(self.not_given(cx, "no such device").await?);
         };
-        let unchanged = Device::unchanged(&saved);
+        let unchanged = saved.unchanged();
         let polled = saved.value.poll(cx.now_ms);
         let grant = self
             .authorize(cx, What::SignIn, Action::SignIn, Target::System)
@@ -152,7 +152,7 @@ impl Service {
         mut device: Saved<Device>,
         agreed: Option<Agreed>,
     ) -> Result<bool, Error> {
-        let unchanged = Device::unchanged(&device);
+        let unchanged = device.unchanged();
         let (outcome, rule) = match &agreed {
             Some(_) => (Outcome::Success, "the user agreed"),
             None => (Outcome::Refused, "the user did not agree"),

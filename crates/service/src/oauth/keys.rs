@@ -18,7 +18,7 @@ use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::pipeline::Write;
-use crate::projects::all;
+use crate::records::all;
 
 /// Keys of a project that are read: with three each quarter, of many years.
 const KEYS_MAX: usize = 1000;

@@ -14,7 +14,7 @@ use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::Error;
 use crate::pipeline::Write;
-use crate::sessions::read;
+use crate::records::read;
 
 /// A launch to be made.
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::Error;
 use crate::pipeline::Write;
-use crate::sessions::read;
+use crate::records::read;
 
 impl Service {
     /// Keeps a request until the user comes: its name.
@@ -66,7 +66,7 @@ impl Service {
             .await?;
         let entry = Entry::new(cx, What::SignIn, Outcome::Success, "pushed request");
         let write = Write::system(&grant, "Pushed", saved.delete());
-        let unused = vec![Pushed::unused(&saved)];
+        let unused = vec![saved.unchanged()];
         match self.commit(cx, entry, unused, vec![write]).await {
             Ok(()) => Ok(Some(saved.value.request)),
             Err(salus_store::Error::Conflict { .. }) => Ok(None),

@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::pipeline::Write;
 use crate::policy;
-use crate::sessions::read;
+use crate::records::read;
 use crate::time::instant;
 
 /// A key to be made.

@@ -12,7 +12,7 @@ use crate::Service;
 use crate::audit::entry::What;
 use crate::context::Context;
 use crate::error::{Error, Kind};
-use crate::sessions::read;
+use crate::records::read;
 
 /// How long an id token is good for, in seconds.
 const LIFETIME_S: i64 = 600;

@@ -21,7 +21,7 @@ use crate::audit::entry::{Entity, Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::pipeline::{FORBIDDEN, Write};
-use crate::sessions::read;
+use crate::records::read;
 
 /// Emergencies of one user at once, at most.
 const OPEN_MAX: usize = 5;

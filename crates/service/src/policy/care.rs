@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use salus_auth::record::{Care, Saved, SystemRecord};
+use salus_auth::record::{Care, Saved};
 use salus_auth::{Action, Grant};
-use salus_store::{At, Scope, Store};
+use salus_store::{Scope, Store};
 
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::Error;
 use crate::pipeline::Write;
-use crate::sessions::read;
+use crate::records::one;
 
 /// The settings of all projects that have one.
 #[derive(Default)]
@@ -83,7 +83,5 @@ impl Service {
 }
 
 async fn saved(store: &dyn Store, scope: Scope) -> Result<Option<Saved<Care>>, Error> {
-    let snapshot = store.snapshot(scope, At::Now).await?;
-    let record = snapshot.get(Care::KIND, Care::ID).await?;
-    read::<Care>(record.as_ref())
+    one::<Care>(store, scope, Care::ID).await
 }

@@ -35,7 +35,7 @@ use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::pipeline::Write;
-use crate::projects::all;
+use crate::records::all;
 use relations::Patients;
 
 pub use break_glass::NewBreakGlass;

@@ -24,7 +24,8 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::fhir::check_id;
 use crate::fhir::types::ResourceType;
-use crate::sessions::{membership, read};
+use crate::records::read;
+use crate::sessions::membership;
 
 /// Questions of a request at most: all types and actions for a few roles.
 const QUESTIONS_MAX: usize = 10_000;

@@ -4,13 +4,14 @@ use salus_auth::record::{Email, Owner, Saved, SetupLink, SystemRecord, User};
 use salus_auth::{Action, Secret, credentials};
 use salus_store::{Precondition, Scope};
 
-use super::{SignedIn, read};
+use super::SignedIn;
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::pipeline::Write;
 use crate::projects::DEFAULT;
+use crate::records::read;
 
 impl Service {
     /// Whether the server has an administrator.
