@@ -3,6 +3,7 @@
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use salus_store::{
     AuditQuery, AuditRecord, Content, Error, Filter, Found, History, HistoryOf, Hit, Kind, Param,
     Plan, Position, Query, Record, Reply, Scope, Seq, Snapshot, Superseded,
@@ -25,6 +26,8 @@ pub(crate) struct Reader {
     pub(crate) scope: Scope,
     pub(crate) at: u64,
     pub(crate) era: Era,
+    /// The record that was looked up last: who asks whether one may be seen asks for it next.
+    last: Mutex<Option<(Kind, Box<str>, Option<Newest>)>>,
     _watch: Watch,
 }
 
@@ -57,6 +60,7 @@ impl Reader {
             scope,
             at,
             era,
+            last: Mutex::new(None),
             _watch: watch,
         })
     }
@@ -107,6 +111,17 @@ impl Reader {
 
     /// The newest version of a record at this point.
     pub(crate) fn newest(&self, kind: Kind, id: &str) -> Result<Option<Newest>, Error> {
+        if let Some((of, last, newest)) = &*self.last.lock()
+            && (*of, &**last) == (kind, id)
+        {
+            return Ok(*newest);
+        }
+        let newest = self.newest_anew(kind, id)?;
+        *self.last.lock() = Some((kind, id.into(), newest));
+        Ok(newest)
+    }
+
+    fn newest_anew(&self, kind: Kind, id: &str) -> Result<Option<Newest>, Error> {
         let key = keys::record(keys::NEWEST, self.scope, kind, id);
         let Some(bytes) = self.view.get(&key)? else {
             return Ok(None);

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use memchr::memmem;
 use salus_auth::Subject;
 use salus_auth::policy::{Mask, Masks};
 use salus_fhir::json::{Document, Limits};
@@ -144,8 +145,7 @@ impl Masked {
 /// Whether a resource may have others within it.
 fn may_hold_others(kind: Kind, body: &[u8]) -> bool {
     const WITH_OTHERS: [Kind; 2] = [Kind::named("Bundle"), Kind::named("Parameters")];
-    let name = br#""contained""#;
-    WITH_OTHERS.contains(&kind) || body.windows(name.len()).any(|part| part == name)
+    WITH_OTHERS.contains(&kind) || memmem::find(body, br#""contained""#).is_some()
 }
 
 impl Snapshot for Masked {
