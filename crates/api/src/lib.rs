@@ -9,6 +9,7 @@ mod admin;
 mod auth;
 mod break_glass;
 mod call;
+mod caller;
 mod coding;
 mod cors;
 mod entry;
@@ -45,6 +46,7 @@ use salus_service::sessions::Credential;
 use salus_service::{Service, Subject};
 
 use call::Call;
+pub use caller::{Proxies, ProxyHeader};
 use coding::Coding;
 use failure::Failure;
 use format::Wanted;
@@ -62,6 +64,8 @@ pub struct Settings {
     pub base_url: Option<String>,
     /// Whether clients come over TLS, to here or to a proxy before it.
     pub https: bool,
+    /// The proxies that say whom they were asked by.
+    pub proxies: Proxies,
 }
 
 /// A peer's address, put into each request by the listener.
@@ -319,7 +323,9 @@ async fn handle(
         parameters: app.service.parameters(scope_or_none),
         format: wanted.format,
         remote: match peer {
-            Some(Peer::Network(address)) => Some(address.ip()),
+            Some(Peer::Network(address)) => {
+                Some(app.settings.proxies.caller(address.ip(), &parts.headers))
+            }
             Some(Peer::Operator) | None => None,
         },
     };

@@ -50,6 +50,12 @@ impl Network {
         same && self.first_bits(address) == Some(number(self.address))
     }
 
+    /// Whether it has every address of its kind.
+    #[must_use]
+    pub fn is_everywhere(&self) -> bool {
+        self.bits == 0
+    }
+
     fn first_bits(&self, address: IpAddr) -> Option<u128> {
         let width = if address.is_ipv4() { 32u32 } else { 128 };
         let rest = width.checked_sub(u32::from(self.bits))?;

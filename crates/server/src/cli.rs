@@ -44,7 +44,7 @@ Examples:
 
 Every option can also be given in salus.toml (see --config) or as a variable:
   SALUS_DATA, SALUS_LISTEN, SALUS_BASE_URL, SALUS_TLS_CERTIFICATE, SALUS_TLS_KEY,
-  SALUS_TLS_ELSEWHERE, SALUS_BODY_BYTES_MAX, SALUS_SEARCH_SECONDS_MAX, SALUS_JOB_HOURS,
+  SALUS_TLS_ELSEWHERE, SALUS_TRUSTED_PROXIES, SALUS_PROXY_HEADER, SALUS_BODY_BYTES_MAX, SALUS_SEARCH_SECONDS_MAX, SALUS_JOB_HOURS,
   SALUS_IMPORT_ORIGINS, SALUS_IMPORT_ROOTS, SALUS_IMPORT_BYTES_MAX, SALUS_MAIL, SALUS_MAIL_FROM,
   SALUS_MAIL_USER, SALUS_MAIL_PASSWORD_FILE, SALUS_MAIL_ROOTS, SALUS_LOG, SALUS_LOG_FORMAT";
 
@@ -125,6 +125,19 @@ pub(crate) struct ServeArguments {
     /// A proxy in front ends TLS: allow a plain listener that is not on loopback
     #[arg(long, env = "SALUS_TLS_ELSEWHERE")]
     pub(crate) tls_elsewhere: bool,
+
+    /// Addresses and networks of proxies that say whom they were asked by, with commas between them
+    #[arg(
+        long,
+        env = "SALUS_TRUSTED_PROXIES",
+        value_name = "NETWORKS",
+        value_delimiter = ','
+    )]
+    pub(crate) trusted_proxies: Option<Vec<String>>,
+
+    /// The header in which they do: x-forwarded-for or forwarded [default: x-forwarded-for]
+    #[arg(long, env = "SALUS_PROXY_HEADER", value_name = "HEADER")]
+    pub(crate) proxy_header: Option<String>,
 
     /// Largest request body, in bytes
     #[arg(long, env = "SALUS_BODY_BYTES_MAX", value_name = "BYTES")]

@@ -5,6 +5,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use salus_api::{Proxies, ProxyHeader};
+use salus_service::Network;
 use salus_service::jobs::Origin;
 use serde::Deserialize;
 
@@ -19,6 +21,7 @@ pub(crate) struct Config {
     pub(crate) base_url: Option<String>,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) tls_elsewhere: bool,
+    pub(crate) proxies: Proxies,
     pub(crate) body_bytes_max: usize,
     pub(crate) binary_bytes_max: u64,
     pub(crate) search_seconds_max: u32,
@@ -48,6 +51,8 @@ struct File {
     data: Option<PathBuf>,
     listen: Option<SocketAddr>,
     base_url: Option<String>,
+    trusted_proxies: Option<Vec<String>>,
+    proxy_header: Option<String>,
     tls: Tls,
     limits: Limits,
     import: Import,
@@ -120,6 +125,16 @@ pub(crate) enum Error {
          --tls-elsewhere if a proxy in front ends TLS"
     )]
     Plain(SocketAddr),
+    #[error(
+        "trusted proxies are addresses as 192.0.2.7 or networks as 10.0.0.0/8, and {0:?} is none"
+    )]
+    TrustedProxy(String),
+    #[error(
+        "{0} is every address: list the networks of your proxies, or anyone could say whom a request is from"
+    )]
+    EveryProxy(String),
+    #[error("the proxy header is x-forwarded-for or forwarded, not {0:?}")]
+    ProxyHeader(String),
     #[error("imports fetch from origins as https://files.example.org, and {0:?} is none")]
     ImportOrigin(String),
     #[error(transparent)]
@@ -147,6 +162,10 @@ impl Config {
                 arguments.tls_key.clone().or(file.tls.key),
             )?,
             tls_elsewhere: arguments.tls_elsewhere || file.tls.elsewhere,
+            proxies: proxies(
+                arguments.trusted_proxies.clone().or(file.trusted_proxies),
+                arguments.proxy_header.clone().or(file.proxy_header),
+            )?,
             body_bytes_max: arguments
                 .body_bytes_max
                 .or(file.limits.body_bytes_max)
@@ -210,6 +229,7 @@ impl Config {
             base_url: file.base_url,
             tls: None,
             tls_elsewhere: false,
+            proxies: Proxies::default(),
             body_bytes_max: file.limits.body_bytes_max.unwrap_or(BODY_BYTES_MAX_DEFAULT),
             binary_bytes_max: file
                 .limits
@@ -250,6 +270,20 @@ fn mail(arguments: &ServeArguments, file: Mail) -> Result<Option<mail::Config>, 
 fn place(arguments: &Place, file: Option<PathBuf>) -> PathBuf {
     let data = arguments.data.clone().or(file);
     data.unwrap_or_else(|| PathBuf::from(DATA_DEFAULT))
+}
+
+fn proxies(trusted: Option<Vec<String>>, header: Option<String>) -> Result<Proxies, Error> {
+    let network = |text: String| match Network::parse(&text) {
+        Ok(network) if network.is_everywhere() => Err(Error::EveryProxy(text)),
+        Ok(network) => Ok(network),
+        Err(_) => Err(Error::TrustedProxy(text)),
+    };
+    let named = |name: String| ProxyHeader::named(&name).ok_or(Error::ProxyHeader(name));
+    let trusted = trusted.unwrap_or_default().into_iter().map(network);
+    Ok(Proxies {
+        trusted: trusted.collect::<Result<_, _>>()?,
+        header: header.map(named).transpose()?.unwrap_or_default(),
+    })
 }
 
 fn origins(texts: Vec<String>) -> Result<Vec<Origin>, Error> {
@@ -331,6 +365,22 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn proxies_are_trusted_by_network() {
+        let trusted = |text| config(&["--trusted-proxies", text]).map(|config| config.proxies);
+        assert_eq!(config(&[]).unwrap().proxies.trusted, []);
+        let two = trusted("10.0.0.0/8,2001:db8::1").unwrap();
+        assert_eq!(two.trusted.len(), 2);
+        assert_eq!(two.header, ProxyHeader::XForwardedFor);
+        assert!(matches!(trusted("localhost"), Err(Error::TrustedProxy(_))));
+        for everywhere in ["0.0.0.0/0", "10.0.0.1,::/0"] {
+            assert!(matches!(trusted(everywhere), Err(Error::EveryProxy(_))));
+        }
+        let header = |name| config(&["--proxy-header", name]).map(|config| config.proxies.header);
+        assert_eq!(header("Forwarded").unwrap(), ProxyHeader::Forwarded);
+        assert!(matches!(header("x-real-ip"), Err(Error::ProxyHeader(_))));
     }
 
     #[test]

@@ -151,6 +151,7 @@ impl Server {
             binary_bytes_max: config.binary_bytes_max,
             base_url: config.base_url.clone(),
             https: config.tls.is_some() || config.tls_elsewhere,
+            proxies: config.proxies.clone(),
         };
         let router = salus_api::router(Arc::clone(&service), settings);
         let (stop, stopped) = watch::channel(false);

@@ -148,6 +148,7 @@ async fn open(store: &Arc<Interrupted>, world: &Arc<Staged>) -> (Arc<Service>, R
         binary_bytes_max: 1 << 20,
         base_url: None,
         https: false,
+        proxies: salus_api::Proxies::default(),
     };
     let service = Arc::new(service.await.unwrap());
     let router = salus_api::router(Arc::clone(&service), settings);

@@ -32,6 +32,7 @@ use std::sync::Arc;
 pub use time::instant;
 
 use salus_auth::Action;
+pub use salus_auth::Network;
 pub use salus_auth::Secret;
 pub use salus_auth::Subject;
 pub use salus_auth::jwk::Jwks;

@@ -46,6 +46,7 @@ mod phi;
 mod policies;
 mod postbox;
 mod projects;
+mod proxies;
 mod purge;
 mod relations;
 mod rest;
