@@ -40,7 +40,7 @@ impl Failure {
             Self::Service(error) => {
                 let status = status(error.kind());
                 let mut response = outcome(status, error.issues(), media);
-                decorate(&mut response, error.kind());
+                decorate(&mut response, &error);
                 if let Some((name, value)) = error.age_max_s().and_then(factors::challenge) {
                     response.headers_mut().insert(name, value);
                 }
@@ -95,8 +95,8 @@ fn status(kind: Kind) -> StatusCode {
     StatusCode::from_u16(kind.status().0).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-fn decorate(response: &mut Response, kind: Kind) {
-    let headers = response.headers_mut();
+fn decorate(response: &mut Response, error: &Error) {
+    let (headers, kind) = (response.headers_mut(), error.kind());
     if kind == Kind::Unauthenticated {
         headers.insert(
             header::WWW_AUTHENTICATE,
@@ -104,7 +104,8 @@ fn decorate(response: &mut Response, kind: Kind) {
         );
     }
     if matches!(kind, Kind::Unavailable | Kind::Throttled) {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        let seconds = error.retry_after_s().unwrap_or(1);
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
 }
 

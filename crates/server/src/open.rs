@@ -237,6 +237,8 @@ async fn service(
     let mut settings = Settings::default();
     settings.json.bytes_max = config.body_bytes_max;
     settings.development = config.development;
+    let cores = std::thread::available_parallelism();
+    settings.hashes_at_once = cores.ok().map(usize::from);
     settings.jobs.import_origins = config.import_origins.clone();
     settings.jobs.import_bytes_max = config.import_bytes_max;
     let mail = config.mail.as_ref();

@@ -61,6 +61,7 @@ pub struct Error {
     kind: Kind,
     issues: Vec<Issue>,
     age_max_s: Option<i64>,
+    retry_after_s: Option<i64>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -76,7 +77,17 @@ impl Error {
                 message.into(),
             )],
             age_max_s: None,
+            retry_after_s: None,
             source: None,
+        }
+    }
+
+    /// Too much at once, until so many milliseconds have passed.
+    #[must_use]
+    pub fn throttled(message: impl Into<String>, wait_ms: i64) -> Self {
+        Self {
+            retry_after_s: Some(wait_ms.max(1).saturating_add(999) / 1000),
+            ..Self::new(Kind::Throttled, message)
         }
     }
 
@@ -87,6 +98,7 @@ impl Error {
             kind,
             issues,
             age_max_s: None,
+            retry_after_s: None,
             source: None,
         }
     }
@@ -135,6 +147,12 @@ impl Error {
     #[must_use]
     pub fn age_max_s(&self) -> Option<i64> {
         self.age_max_s
+    }
+
+    /// In how many seconds to try again, where that is known.
+    #[must_use]
+    pub fn retry_after_s(&self) -> Option<i64> {
+        self.retry_after_s
     }
 
     /// The request cannot be understood.

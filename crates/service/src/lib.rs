@@ -56,6 +56,8 @@ pub struct Settings {
     pub json: json::Limits,
     /// The server is tried out or developed against: administrators need no second factor.
     pub development: bool,
+    /// How many passwords are hashed at once: as many as there are cores.
+    pub hashes_at_once: Option<usize>,
     /// About jobs.
     pub jobs: jobs::Settings,
     /// About mail; without, none is sent.
@@ -93,6 +95,7 @@ pub struct Service {
     pub(crate) consents: policy::Consents,
     pub(crate) relations: Arc<policy::relations::Relations>,
     pub(crate) sessions: sessions::Sessions,
+    pub(crate) hashing: sessions::Hashing,
     pub(crate) keys: oauth::Keys,
     pub(crate) bundles: fhir::room::Room,
     pub(crate) terms: fhir::terms::Cache,
@@ -133,6 +136,7 @@ impl Service {
             cares.load(&*store, *scope).await?;
             parameters.insert(parameters::open(&*store, *scope, *revision).await?);
         }
+        let hashing = sessions::Hashing::new(settings.hashes_at_once);
         let service = Self {
             store,
             blobs,
@@ -152,6 +156,7 @@ impl Service {
             consents: policy::Consents::default(),
             relations: Arc::default(),
             sessions: sessions::Sessions::new(),
+            hashing,
             keys: oauth::Keys::default(),
             bundles: fhir::room::Room::new(),
             terms: fhir::terms::Cache::new(),

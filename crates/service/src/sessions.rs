@@ -1,5 +1,6 @@
 //! Signing in and out, and who a token belongs to.
 
+mod hashing;
 mod seen;
 mod setup;
 
@@ -20,6 +21,7 @@ use crate::mfa::SignInStep;
 use crate::pipeline::Write;
 use crate::projects::DEFAULT;
 use crate::records::{one, read};
+pub(crate) use hashing::{Hashing, Place};
 pub(crate) use seen::Sessions;
 use seen::{Seen, Use};
 
@@ -238,7 +240,7 @@ impl Service {
         password: Secret,
     ) -> Result<(Context, Result<Saved<User>, salus_auth::Error>), Error> {
         let email = Email::parse(email)?;
-        let attempt = self.attempt_on_password(cx, &email).await?;
+        let (attempt, place) = self.attempt_on_password(cx, &email).await?;
         let mut cx = cx.clone();
         let mut user = self.user(cx.scope, &email).await?;
         if user.is_none() && self.project_scope(DEFAULT) == Some(cx.scope) {
@@ -246,7 +248,7 @@ impl Service {
             user = self.user(cx.scope, &email).await?;
         }
         let (checked, user) = self
-            .hashing(move || {
+            .hash(place, move || {
                 let checked = credentials::check_password(user.as_ref(), &password);
                 (checked, user)
             })
@@ -292,23 +294,6 @@ impl Service {
         let snapshot = self.store.snapshot(scope, At::Now).await?;
         let found = snapshot.find(&User::with_email(email)).await?;
         read::<User>(found.hits.first().map(|hit| &hit.record))
-    }
-
-    /// Runs slow hashing away from requests, a few at a time.
-    pub(crate) async fn hashing<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Error> {
-        let failed = || Error::new(Kind::Unavailable, "the server is stopping");
-        let _turn = self
-            .sessions
-            .hashing()
-            .acquire()
-            .await
-            .map_err(|_| failed())?;
-        tokio::task::spawn_blocking(work)
-            .await
-            .map_err(|error| failed().caused_by(error))
     }
 
     pub(crate) async fn refused(

@@ -8,7 +8,7 @@
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use salus_service::Secret;
-use salus_service::error::Kind;
+use salus_service::error::{Error, Kind};
 use salus_service::oauth::{Asked, Chosen, Step, issuer};
 
 use super::form::{Form, missing};
@@ -25,7 +25,7 @@ const FOREIGN: &str = "This form was not sent from a page of ours, or it is too 
 const NOT_PUSHED: &str =
     "The app's request is not known here, or no longer. Please go back to the app and begin again.";
 
-pub(super) const HELD_UP: &str =
+const HELD_UP: &str =
     "Too many passwords were wrong. Please wait some minutes, then go back and try again.";
 
 /// `GET /auth/style.css`
@@ -73,9 +73,7 @@ pub(crate) async fn sign_in(call: &mut Call) -> Result<Response, Failure> {
                 .await?;
             show(call, &request, &asked, step, true).await
         }
-        Err(error) if error.kind() == Kind::Throttled => {
-            stop(call, StatusCode::TOO_MANY_REQUESTS, HELD_UP).await
-        }
+        Err(error) if error.kind() == Kind::Throttled => held_up(call, &error).await,
         Err(error) => Err(error.into()),
     }
 }
@@ -184,6 +182,16 @@ pub(super) fn checked(call: &Call, form: &Form) -> Result<Option<String>, Failur
 /// The answer to a form that is not from a page of ours.
 pub(super) async fn foreign(call: &mut Call) -> Result<Response, Failure> {
     stop(call, StatusCode::FORBIDDEN, FOREIGN).await
+}
+
+/// Too much was wrong of late.
+pub(super) async fn held_up(call: &mut Call, error: &Error) -> Result<Response, Failure> {
+    let mut response = stop(call, StatusCode::TOO_MANY_REQUESTS, HELD_UP).await?;
+    if let Some(seconds) = error.retry_after_s() {
+        let headers = response.headers_mut();
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    Ok(response)
 }
 
 pub(super) async fn stop(

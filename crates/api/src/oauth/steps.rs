@@ -9,7 +9,7 @@ use salus_service::error::{Error, Kind};
 use salus_service::mfa::{FactorStep, Proof};
 use salus_service::oauth::Here;
 
-use super::browser::{self, HELD_UP};
+use super::browser;
 use super::form::{Form, missing};
 use super::pages::{self, Hidden, Page};
 use crate::call::Call;
@@ -143,7 +143,7 @@ async fn wrong(
         return browser::with_form(call, request, StatusCode::FORBIDDEN, page).await;
     }
     if error.kind() == Kind::Throttled {
-        return browser::stop(call, StatusCode::TOO_MANY_REQUESTS, HELD_UP).await;
+        return browser::held_up(call, &error).await;
     }
     Err(error.into())
 }

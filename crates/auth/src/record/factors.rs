@@ -185,13 +185,14 @@ impl Factors {
         self.recovery.len()
     }
 
-    /// Whether wrong codes hold it shut just now.
+    /// For how many milliseconds wrong codes hold it shut, if they do.
     #[must_use]
-    pub fn is_shut(&self, rule: LockOut, now_ms: i64) -> bool {
+    pub fn shut_ms(&self, rule: LockOut, now_ms: i64) -> Option<i64> {
         let until_ms = self
             .failed_ms
             .saturating_add(i64::from(rule.minutes) * 60_000);
-        self.failures >= rule.failures && now_ms < until_ms
+        let shut = self.failures >= rule.failures && now_ms < until_ms;
+        shut.then(|| until_ms.saturating_sub(now_ms))
     }
 
     /// Takes a code of an app. What was wrong is counted.
@@ -381,13 +382,13 @@ mod tests {
     fn wrong_codes_in_a_row_hold_it_shut() {
         let mut factors = enrolled();
         for _ in 0..3 {
-            assert!(!factors.is_shut(RULE, 70_000));
+            assert_eq!(factors.shut_ms(RULE, 70_000), None);
             assert!(!factors.take_totp("000000", 70_000));
         }
-        assert!(factors.is_shut(RULE, 70_000 + 59_999));
-        assert!(!factors.is_shut(RULE, 70_000 + 60_000));
+        assert_eq!(factors.shut_ms(RULE, 70_000 + 59_999), Some(1));
+        assert_eq!(factors.shut_ms(RULE, 70_000 + 60_000), None);
         assert!(!factors.take_recovery("x", 200_000));
-        assert!(factors.is_shut(RULE, 200_000));
+        assert_eq!(factors.shut_ms(RULE, 200_000), Some(60_000));
     }
 
     #[test]

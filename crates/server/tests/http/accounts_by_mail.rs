@@ -279,7 +279,9 @@ fn a_forgotten_password_is_chosen_anew() {
     for _ in 0..11 {
         people.sign_in("ada", "wrong");
     }
-    people.sign_in("ada", "wrong").expect(429);
+    let shut = people.sign_in("ada", "wrong").expect(429);
+    let seconds: u32 = shut.header("retry-after").unwrap().parse().unwrap();
+    assert!((800..=900).contains(&seconds), "{seconds}");
     // No link for one thing is good for another, or for another project.
     let body = json!({"link": links[0].secret(), "password": OTHER});
     people.post("/auth/join", body.clone()).expect(403);

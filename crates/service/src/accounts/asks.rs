@@ -10,7 +10,7 @@ use salus_auth::throttle::{Limit, Throttle};
 use super::guesses::network;
 use crate::Service;
 use crate::context::Context;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 
 /// Mails to one address: so many at once, and then one every so often.
 const BY_RECIPIENT: Limit = Limit::Rate(3, 10 * 60 * 1000);
@@ -39,10 +39,10 @@ impl Service {
         let counted = address
             .map_or(Ok(()), |key| asks.attempt(&key, BY_ADDRESS, cx.now_ms))
             .and_then(|()| asks.attempt(&recipient, BY_RECIPIENT, cx.now_ms));
-        counted.map_err(|_| {
-            Error::new(
-                Kind::Throttled,
+        counted.map_err(|wait_ms| {
+            Error::throttled(
                 "mail was asked for too often; look for it in a few minutes, then ask again",
+                wait_ms,
             )
         })
     }

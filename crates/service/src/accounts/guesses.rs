@@ -14,8 +14,9 @@ use salus_store::Scope;
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::projects::DEFAULT;
+use crate::sessions::Place;
 
 /// Wrong passwords from one address: so many at once, and five a second. Many
 /// people can be behind one.
@@ -61,12 +62,14 @@ pub(crate) struct Attempt {
 }
 
 impl Guesses {
-    /// Counts an attempt at what a device shows; `false` is one too many. The right one
-    /// is taken back by [`Self::right_device`].
-    pub(crate) fn try_device(&self, from: Option<IpAddr>, now_ms: i64) -> bool {
+    /// Counts an attempt at what a device shows. The right one is taken back by
+    /// [`Self::right_device`].
+    ///
+    /// # Errors
+    /// In how many milliseconds to try again: this is one too many.
+    pub(crate) fn try_device(&self, from: Option<IpAddr>, now_ms: i64) -> Result<(), i64> {
         let key = Key::Device(from.map(network));
-        let counted = self.0.lock().attempts.attempt(&key, BY_DEVICE, now_ms);
-        counted.is_ok()
+        self.0.lock().attempts.attempt(&key, BY_DEVICE, now_ms)
     }
 
     /// Takes an attempt back that was right.
@@ -92,33 +95,44 @@ impl Guesses {
 
 impl Counts {
     /// Counts an attempt by its address and then by its account, which becomes the one
-    /// from this place if that is known.
+    /// from this place if that is known. One too many is refused with the reason and the
+    /// milliseconds until the next: of what was typed in, whether or not there is such an account.
     fn attempt(
         &mut self,
         attempt: &mut Attempt,
         by_account: Limit,
         now_ms: i64,
-    ) -> Result<(), &'static str> {
+    ) -> Result<(), (&'static str, i64)> {
         if let Some(address) = &attempt.address {
             let counted = self.attempts.attempt(address, BY_ADDRESS, now_ms);
-            counted.map_err(|_| "too many wrong passwords from this address")?;
+            counted.map_err(|wait_ms| ("too many wrong passwords from this address", wait_ms))?;
         }
         let place = attempt.place.as_ref();
         if let Some(place) = place.filter(|place| self.known.remembers(place, now_ms)) {
             attempt.account = place.clone();
         }
         let counted = self.attempts.attempt(&attempt.account, by_account, now_ms);
-        counted.map_err(|_| "too many wrong passwords for this account")
+        counted.map_err(|wait_ms| ("too many wrong passwords for this account", wait_ms))
     }
 }
 
 impl Service {
-    /// Counts an attempt before it is made; one too many is in the audit before it is refused.
+    /// Counts an attempt before it is made, if there is a place for its password; one too many
+    /// is in the audit before it is refused.
     pub(crate) async fn attempt_on_password(
         &self,
         cx: &Context,
         email: &Email,
-    ) -> Result<Attempt, Error> {
+    ) -> Result<(Attempt, Place), Error> {
+        let place = match self.place_to_hash() {
+            Ok(place) => place,
+            Err(full) => {
+                let rule = "too many passwords at once";
+                let entry = Entry::new(cx, What::SignIn, Outcome::Refused, rule);
+                self.record(cx, entry).await?;
+                return Err(full);
+            }
+        };
         let account = self.account(cx.scope, email);
         let from = cx.remote.map(network);
         let mut attempt = Attempt {
@@ -132,14 +146,14 @@ impl Service {
             let mut counts = self.guesses.0.lock();
             counts.attempt(&mut attempt, by_account, cx.now_ms)
         };
-        let Err(rule) = held else {
-            return Ok(attempt);
+        let Err((rule, wait_ms)) = held else {
+            return Ok((attempt, place));
         };
         let entry = Entry::new(cx, What::SignIn, Outcome::Refused, rule);
         self.record(cx, entry).await?;
-        Err(Error::new(
-            Kind::Throttled,
+        Err(Error::throttled(
             "too many passwords were wrong; wait some minutes before the next",
+            wait_ms,
         ))
     }
 

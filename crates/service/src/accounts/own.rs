@@ -112,9 +112,11 @@ impl Service {
         password: Secret,
     ) -> Result<Saved<User>, Error> {
         let user = self.saved_user(cx.scope, id).await?;
-        let attempt = self.attempt_on_password(cx, &user.value.email).await?;
+        let (attempt, place) = self.attempt_on_password(cx, &user.value.email).await?;
         let (checked, user) = self
-            .hashing(move || (credentials::check_password(Some(&user), &password), user))
+            .hash(place, move || {
+                (credentials::check_password(Some(&user), &password), user)
+            })
             .await?;
         if checked.is_err() {
             return Err(Error::new(

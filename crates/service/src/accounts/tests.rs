@@ -184,6 +184,26 @@ async fn wrong_passwords_shut_an_account_whether_or_not_it_is_there() {
 }
 
 #[tokio::test]
+async fn how_long_an_account_is_shut_does_not_tell_whether_it_is_there() {
+    let stage = guarded().await;
+    let password = || Secret::new("wrong".to_owned());
+    let wait_s = async |name: &str| {
+        let (cx, email) = (stage.nobody(), format!("{name}@example.org"));
+        let done = stage.service.sign_in(&cx, &email, password()).await;
+        done.unwrap_err().retry_after_s()
+    };
+    for name in ["ada", "nobody"] {
+        for _ in 0..3 {
+            assert_eq!(wait_s(name).await, None);
+        }
+    }
+    stage.advance_ms(60_500);
+    for name in ["ada", "nobody"] {
+        assert_eq!(wait_s(name).await, Some(240), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn strangers_do_not_shut_an_account_where_its_owner_is_known() {
     let stage = guarded().await;
     let home = "2001:db8:0:1::7";

@@ -403,7 +403,9 @@ impl Service {
         let mut salt = [0; 16];
         self.world.random(&mut salt);
         let hash = self
-            .hashing(move || credentials::hash_password(&password, &salt))
+            .hash(self.place_to_hash()?, move || {
+                credentials::hash_password(&password, &salt)
+            })
             .await?;
         Ok(hash?)
     }

@@ -92,11 +92,11 @@ impl Service {
     }
 }
 
-/// The answer to codes when too many were wrong.
-fn shut() -> Error {
-    Error::new(
-        Kind::Throttled,
+/// The answer to codes when too many were wrong, for some more milliseconds.
+fn shut(wait_ms: i64) -> Error {
+    Error::throttled(
         "too many codes were wrong; wait some minutes before the next",
+        wait_ms,
     )
 }
 

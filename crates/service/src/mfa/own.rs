@@ -117,8 +117,8 @@ impl Service {
         let work = async {
             let mut factors = self.factors(cx.scope, &id).await?;
             let rule = self.identity(cx.scope).lock_out;
-            if factors.value.is_shut(rule, cx.now_ms) {
-                return Err(shut());
+            if let Some(wait_ms) = factors.value.shut_ms(rule, cx.now_ms) {
+                return Err(shut(wait_ms));
             }
             if factors.value.begun(Some(factor), cx.now_ms).is_none() {
                 return Err(Error::not_found("no such app is being set up"));

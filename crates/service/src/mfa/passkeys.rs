@@ -46,8 +46,8 @@ impl Service {
         factors: &mut Factors,
         (proof, purpose): (&Proof, &str),
     ) -> Result<Result<Taken, AuthError>, Error> {
-        if factors.is_shut(self.identity(cx.scope).lock_out, cx.now_ms) {
-            return Err(super::shut());
+        if let Some(wait_ms) = factors.shut_ms(self.identity(cx.scope).lock_out, cx.now_ms) {
+            return Err(super::shut(wait_ms));
         }
         let right = match proof {
             Proof::Totp(code) => factors.take_totp(code.expose(), cx.now_ms),

@@ -100,9 +100,11 @@ impl Service {
         password: Secret,
     ) -> Result<Result<Taken, salus_auth::Error>, Error> {
         let user = self.saved_user(cx.scope, id).await?;
-        let attempt = self.attempt_on_password(cx, &user.value.email).await?;
+        let (attempt, place) = self.attempt_on_password(cx, &user.value.email).await?;
         let checked = self
-            .hashing(move || credentials::check_password(Some(&user), &password))
+            .hash(place, move || {
+                credentials::check_password(Some(&user), &password)
+            })
             .await?;
         if checked.is_ok() {
             self.guesses.right(&attempt, cx.now_ms);

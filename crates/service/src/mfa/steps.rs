@@ -341,8 +341,9 @@ impl Service {
         let rule = self.identity(begun.cx.scope).lock_out;
         let enrols = begun.sign_in.value.enrols && !begun.factors.value.any();
         let factors = &mut begun.factors.value;
-        if factors.is_shut(rule, cx.now_ms) || !enrols {
-            return Err(shut());
+        let held_ms = factors.shut_ms(rule, cx.now_ms);
+        if held_ms.is_some() || !enrols {
+            return Err(shut(held_ms.unwrap_or_default()));
         }
         if !factors.confirm(None, code, cx.now_ms) {
             let error = AuthError::Refused(Refusal::Mismatch);

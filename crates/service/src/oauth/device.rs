@@ -12,7 +12,7 @@ use super::{Code, Refused, fault, issuer};
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::pipeline::Write;
 use crate::policy;
 use crate::records::read;
@@ -115,12 +115,12 @@ impl Service {
         cx: &Context,
         user_code: &str,
     ) -> Result<Option<Saved<Device>>, Error> {
-        if !self.guesses.try_device(cx.remote, cx.now_ms) {
+        if let Err(wait_ms) = self.guesses.try_device(cx.remote, cx.now_ms) {
             let entry = Entry::new(cx, What::SignIn, Outcome::Refused, "too many device codes");
             self.record(cx, entry).await?;
-            return Err(Error::new(
-                Kind::Throttled,
+            return Err(Error::throttled(
                 "too many codes were wrong; wait some minutes before the next",
+                wait_ms,
             ));
         }
         let found = self.snapshot(cx).await?;

@@ -8,21 +8,17 @@ use salus_auth::Subject;
 use salus_auth::record::{Key, Owner, Session};
 use salus_fhir::search::Parameters;
 use salus_store::Scope;
-use tokio::sync::Semaphore;
 
 /// Sessions kept in memory; others are read from the store.
 const SESSIONS_KEPT: usize = 10_000;
 /// How often the store is told that a key is in use.
 const KEY_KEPT_MS: i64 = 15 * 60 * 1000;
-/// Passwords hashed at once: each takes 19 MiB and a core.
-const HASHES_AT_ONCE: usize = 2;
 
 /// Sessions seen lately.
 pub(crate) struct Sessions {
     seen: quick_cache::sync::Cache<Box<str>, Arc<Seen>>,
     /// Counts what ended sessions, so that one read just before is not kept.
     ended: AtomicU64,
-    hashing: Semaphore,
     operator: Arc<Subject>,
     anonymous: Arc<Subject>,
 }
@@ -119,7 +115,6 @@ impl Sessions {
         Self {
             seen: quick_cache::sync::Cache::new(SESSIONS_KEPT),
             ended: AtomicU64::new(0),
-            hashing: Semaphore::new(HASHES_AT_ONCE),
             operator: Arc::new(Subject::operator()),
             anonymous: Arc::new(Subject::anonymous()),
         }
@@ -131,11 +126,6 @@ impl Sessions {
 
     pub(super) fn operator(&self) -> Arc<Subject> {
         Arc::clone(&self.operator)
-    }
-
-    /// Taken while a password is hashed.
-    pub(super) fn hashing(&self) -> &Semaphore {
-        &self.hashing
     }
 
     /// Reads everything anew: something that decides over sessions changed.
