@@ -22,6 +22,7 @@ mod index;
 mod launch;
 mod link;
 mod mail;
+mod passing;
 mod policy;
 mod project;
 mod pushed;
@@ -57,6 +58,8 @@ pub use index::{Goal, Index, Step};
 pub use launch::{LAUNCH_LIFETIME_MS, Launch, LaunchContext, LaunchedWith};
 pub use link::{Gives, Link, Purpose};
 pub use mail::{Letter, Mail, MailText};
+use passing::expires_row;
+pub use passing::{PASSING, Passing};
 pub use policy::{Effect, Party, Policy, Relationship, Rule, Verb};
 pub use project::Project;
 pub use pushed::{PUSHED_LIFETIME_MS, Pushed};
@@ -175,6 +178,20 @@ impl<T: SystemRecord> Saved<T> {
     }
 }
 
+/// The deletion of a record of whatever kind, for a batch.
+#[must_use]
+pub fn deletion(record: &Record) -> Put {
+    Put {
+        kind: record.kind,
+        id: record.id.clone(),
+        version: record.version + 1,
+        content: Content::Deleted,
+        rows: Vec::new(),
+        main_date_ms: None,
+        seal: SealKey::Scope,
+    }
+}
+
 /// A page of all records of a kind, by id.
 #[must_use]
 pub fn all<T: SystemRecord>(limit: usize, after: Option<Position>) -> Query {
@@ -214,17 +231,6 @@ fn token_row(param: Param, code: &str) -> Row {
         value: Value::Token {
             system: "".into(),
             code: code.into(),
-        },
-    }
-}
-
-/// By when a record has no more use.
-fn expires_row<T: SystemRecord>(expires_ms: i64) -> Row {
-    Row {
-        param: Param::named(T::NAME, "expires"),
-        value: Value::Date {
-            from_ms: expires_ms,
-            to_ms: expires_ms.saturating_add(1),
         },
     }
 }

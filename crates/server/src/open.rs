@@ -178,7 +178,11 @@ impl Server {
         let sweeping = tokio::spawn({
             let service = Arc::clone(&service);
             async move {
-                tokio::join!(service.keep_blobs(), service.keep_histories());
+                tokio::join!(
+                    service.keep_blobs(),
+                    service.keep_histories(),
+                    service.keep_nothing_ended(),
+                );
             }
         });
         let mailing = post.map(|post| tokio::spawn(Arc::clone(&service).run_mail(post)));

@@ -2,6 +2,7 @@
 //!
 //! [`sweep`] purges what it names, when no page can need it any more.
 
+mod ended;
 mod sweep;
 
 use salus_auth::record::{History, Purged, Saved, SystemRecord};

@@ -6,17 +6,16 @@
 //! and for a time: using it deletes the record.
 
 use salus_crypto::SecretKey;
-use salus_store::{Comparison, Filter, Param, Query, Row, Scope, Test};
+use salus_store::{Param, Query, Row, Scope};
 use serde::{Deserialize, Serialize};
 
-use super::{Email, Profile, Saved, SystemRecord, expires_row, matching, token_row, with_token};
+use super::{Email, Profile, Saved, SystemRecord, expires_row, token_row, with_token};
 use crate::{Error, Refusal, Secret};
 
 const HOUR_MS: i64 = 60 * 60 * 1000;
 const ADDRESS: Param = Param::named("salus:Link", "address");
 const USER: Param = Param::named("salus:Link", "user");
 const PURPOSE: Param = Param::named("salus:Link", "purpose");
-const EXPIRES: Param = Param::named("salus:Link", "expires");
 
 /// What a link is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,13 +135,6 @@ impl Link {
     #[must_use]
     pub fn with_purpose(purpose: Purpose) -> Query {
         with_token::<Self>(PURPOSE, purpose.name())
-    }
-
-    /// Those that ended before a time, to delete them.
-    #[must_use]
-    pub fn ended(before_ms: i64) -> Query {
-        let ended = Test::Date(Comparison::Before, before_ms, before_ms.saturating_add(1));
-        matching::<Self>(Filter::Value(EXPIRES, ended))
     }
 
     /// What a mail says, for the link of this record.

@@ -2,16 +2,15 @@
 
 use std::net::IpAddr;
 
-use salus_store::{Comparison, Filter, Param, Query, Row, Test, Value};
+use salus_store::{Param, Query, Row};
 use serde::{Deserialize, Serialize};
 
 use super::client::scopes_as_text;
-use super::{SystemRecord, matching, token_row, with_token};
+use super::{SystemRecord, expires_row, token_row, with_token};
 use crate::{Error, Network, Scopes};
 
 const OWNER: Param = Param::named("salus:Session", "owner");
 const KEY_OF: Param = Param::named("salus:Session", "key");
-const EXPIRES: Param = Param::named("salus:Session", "expires");
 
 /// A session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,13 +136,7 @@ impl SystemRecord for Session {
         let key = key.map(|_| token_row(KEY_OF, &self.owner.text()));
         let rows = [
             token_row(OWNER, &self.owner.text()),
-            Row {
-                param: EXPIRES,
-                value: Value::Date {
-                    from_ms: self.expires_ms,
-                    to_ms: self.expires_ms.saturating_add(1),
-                },
-            },
+            expires_row::<Self>(self.expires_ms),
         ];
         rows.into_iter().chain(key).collect()
     }
@@ -160,12 +153,5 @@ impl Session {
     #[must_use]
     pub fn keys_of(owner: &Owner) -> Query {
         with_token::<Self>(KEY_OF, &owner.text())
-    }
-
-    /// The sessions that ended before a time, to delete them.
-    #[must_use]
-    pub fn ended(before_ms: i64) -> Query {
-        let ended = Test::Date(Comparison::Before, before_ms, before_ms.saturating_add(1));
-        matching::<Self>(Filter::Value(EXPIRES, ended))
     }
 }

@@ -3,7 +3,7 @@
 use salus_store::Row;
 use serde::{Deserialize, Serialize};
 
-use super::{Saved, SystemRecord};
+use super::{Saved, SystemRecord, expires_row};
 use crate::{Error, Refusal, Secret, token};
 
 /// How long a link is good for.
@@ -20,7 +20,7 @@ impl SystemRecord for SetupLink {
     const NAME: &'static str = "salus:SetupLink";
 
     fn rows(&self) -> Vec<Row> {
-        Vec::new()
+        vec![expires_row::<Self>(self.expires_ms)]
     }
 }
 

@@ -1,13 +1,12 @@
 //! Who does the jobs: two at a time, the oldest first.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use salus_auth::record::{self, Saved, SystemRecord};
 use salus_auth::{Action, Grant, Scopes, Subject, Target};
 use salus_fhir::issue::operation_outcome;
-use salus_store::{At, Batch, Position, Purge, Scope, Seq};
+use salus_store::{At, Batch, Position, Scope};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
@@ -21,8 +20,6 @@ use crate::pipeline::Write;
 
 /// How often jobs whose time is over are looked for.
 const SWEEP: Duration = Duration::from_secs(60);
-/// Old versions of jobs that are purged at a time.
-const PURGED_MAX: usize = 500;
 /// How often a job is taken up again when the store cannot take it just now, and after which pause.
 const ATTEMPTS_MAX: u32 = 8;
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(500);
@@ -116,41 +113,12 @@ impl Service {
                     tracing::warn!(cause, "a job whose time is over cannot be removed just now");
                 }
             }
-            if let Err(error) = self.purge_jobs(scope).await {
+            // Nobody can ask for them.
+            if let Err(error) = self.purge_former(scope, Job::KIND).await {
                 let cause = error.cause();
                 tracing::warn!(cause, "old versions of jobs cannot be purged just now");
             }
         }
-    }
-
-    /// Purges every version of a job but its newest one: nobody can ask for them.
-    async fn purge_jobs(&self, scope: Scope) -> Result<(), Error> {
-        let snapshot = self.store.snapshot(scope, At::Now).await?;
-        let mut after = Some(Seq(0));
-        while let Some(from) = after {
-            let old = snapshot
-                .superseded(Job::KIND, None, from, PURGED_MAX)
-                .await?;
-            let newest: BTreeMap<Box<str>, u64> = old
-                .versions
-                .into_iter()
-                .map(|version| (version.id, version.newest))
-                .collect();
-            let purge = |(id, below)| Purge {
-                kind: Job::KIND,
-                id,
-                below,
-            };
-            let batch = Batch {
-                purged: newest.into_iter().map(purge).collect(),
-                ..Batch::of(scope, self.now_ms(), Vec::new())
-            };
-            if !batch.purged.is_empty() {
-                self.store.commit(batch).await?;
-            }
-            after = old.next;
-        }
-        Ok(())
     }
 
     async fn jobs_of(&self, scope: Scope) -> Result<Vec<Saved<Job>>, Error> {

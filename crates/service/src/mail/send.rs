@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use salus_auth::record::{Letter, Link, Mail, Purpose, Saved, Status, SystemRecord, User};
 use salus_auth::{Action, Grant};
-use salus_store::{At, Batch, Purge, Put, Scope};
+use salus_store::{At, Batch, Purge, Scope};
 
 use super::{Outgoing, Post, Unsent};
 use crate::Service;
@@ -32,8 +32,6 @@ const PAUSE_MS: i64 = 5_000;
 const PAUSE_MAX_MS: i64 = 60 * 60 * 1000;
 /// How long nothing is tried when nothing can be sent.
 const UNREACHABLE_MS: i64 = 10_000;
-/// How often links whose time is over are removed.
-const SWEEP_MS: i64 = 60 * 60 * 1000;
 
 /// What a letter comes to.
 struct Ready {
@@ -46,7 +44,7 @@ impl Service {
     /// Sends what waits, for ever. Letters of an earlier run come first.
     pub async fn run_mail(self: Arc<Self>, post: Arc<dyn Post>) {
         let mut round = tokio::time::interval(ROUND);
-        let (mut swept_ms, mut not_before_ms) = (0, 0);
+        let mut not_before_ms = 0;
         self.count_letters().await;
         loop {
             tokio::select! {
@@ -57,16 +55,12 @@ impl Service {
             if now_ms >= not_before_ms && !self.send_due(&*post).await {
                 not_before_ms = now_ms.saturating_add(UNREACHABLE_MS);
             }
-            if now_ms.saturating_sub(swept_ms) >= SWEEP_MS {
-                swept_ms = now_ms;
-                self.sweep_links().await;
-            }
         }
     }
 
     async fn count_letters(&self) {
         let mut waiting = 0;
-        for scope in self.scopes_of_mail() {
+        for scope in self.scopes() {
             let Ok(snapshot) = self.store.snapshot(scope, At::Now).await else {
                 continue;
             };
@@ -76,15 +70,9 @@ impl Service {
         self.mailroom.waiting.fetch_add(waiting, Ordering::Relaxed);
     }
 
-    fn scopes_of_mail(&self) -> Vec<Scope> {
-        let mut scopes = vec![Scope::SYSTEM];
-        scopes.extend(self.projects.scopes());
-        scopes
-    }
-
     /// Tries every letter that is due; false if nothing can be sent.
     pub(crate) async fn send_due(&self, post: &dyn Post) -> bool {
-        for scope in self.scopes_of_mail() {
+        for scope in self.scopes() {
             loop {
                 let letters = match self.due(scope).await {
                     Ok(letters) if letters.is_empty() => break,
@@ -296,32 +284,6 @@ impl Service {
         };
         self.store.commit(batch).await?;
         Ok(())
-    }
-
-    /// Removes links whose time is over.
-    async fn sweep_links(&self) {
-        for scope in self.scopes_of_mail() {
-            if let Err(error) = self.remove_ended(scope).await {
-                let cause = error.cause();
-                tracing::warn!(cause, "links whose time is over cannot be removed just now");
-            }
-        }
-    }
-
-    async fn remove_ended(&self, scope: Scope) -> Result<(), Error> {
-        loop {
-            let now_ms = self.now_ms();
-            let snapshot = self.store.snapshot(scope, At::Now).await?;
-            let found = snapshot.find(&Link::ended(now_ms)).await?;
-            let mut puts: Vec<Put> = Vec::new();
-            for hit in &found.hits {
-                puts.extend(Saved::<Link>::read(&hit.record)?.map(|link| link.delete()));
-            }
-            if puts.is_empty() {
-                return Ok(());
-            }
-            self.store.commit(Batch::of(scope, now_ms, puts)).await?;
-        }
     }
 
     pub(crate) async fn saved_link(
