@@ -275,6 +275,13 @@ pub(crate) async fn list_own_sessions(call: &mut Call) -> Result<Response, Failu
     Ok(answer(StatusCode::OK, &sessions(&found)))
 }
 
+/// `DELETE /auth/me/sessions`
+pub(crate) async fn end_other_sessions(call: &mut Call) -> Result<Response, Failure> {
+    let credential = crate::bearer(&call.headers);
+    let ended = call.service().end_other_sessions(&call.cx, credential);
+    Ok(answer(StatusCode::OK, &json!({"ended": ended.await?})))
+}
+
 /// `DELETE /auth/me/sessions/{session}`
 pub(crate) async fn end_own_session(call: &mut Call) -> Result<Response, Failure> {
     let session = call.param("session");

@@ -179,6 +179,7 @@ pub static ROUTES: &[Route] = {
         GET    Project "/auth/me"                       "account-read"      Token(AdminRead)        accounts::read_account;
         POST   Project "/auth/me/password"              "account-password"  Token(AdminWrite)       accounts::change_password;
         GET    Project "/auth/me/sessions"              "account-sessions"  Token(AdminRead)        accounts::list_own_sessions;
+        DELETE Project "/auth/me/sessions"              "account-sessions-end" Token(AdminWrite)    accounts::end_other_sessions;
         DELETE Project "/auth/me/sessions/{session}"    "account-session-end" Token(AdminWrite)     accounts::end_own_session;
         POST   Project "/auth/break-glass"              "break-glass"       Token(BreakGlass)       break_glass::begin;
         GET    Project "/auth/break-glass"              "break-glass-own"   Token(AdminRead)        break_glass::list_own;

@@ -309,7 +309,7 @@ pub(super) fn see_other(url: &str) -> Result<Response, Failure> {
 }
 
 /// The session of the user at the browser.
-fn session(call: &Call) -> Option<String> {
+pub(super) fn session(call: &Call) -> Option<String> {
     cookie(call, "salus")
 }
 

@@ -27,7 +27,7 @@ const OVER: &str =
 /// What follows on a right password.
 pub(super) async fn go_on(call: &mut Call, request: &str, here: Here) -> Result<Response, Failure> {
     let (step, mut response) = match here {
-        Here::In(cookie, seconds) => return signed_in(call, request, &cookie, seconds),
+        Here::In(cookie, seconds) => return signed_in(call, request, &cookie, seconds).await,
         Here::Factor(step) => {
             let options = step.passkey.as_ref();
             let page = |hidden: &Hidden<'_>| pages::factor(options, hidden, false);
@@ -62,7 +62,7 @@ pub(crate) async fn factor(call: &mut Call) -> Result<Response, Failure> {
         _ => Proof::Totp(code),
     };
     match call.service().finish_here(&call.cx, &ticket, &proof).await {
-        Ok((cookie, seconds)) => signed_in(call, &request, &cookie, seconds),
+        Ok((cookie, seconds)) => signed_in(call, &request, &cookie, seconds).await,
         Err(error) => {
             // What was to be signed was used; codes can be tried again.
             let page = |hidden: &Hidden<'_>| pages::factor(None, hidden, true);
@@ -82,7 +82,7 @@ pub(crate) async fn passkey(call: &mut Call) -> Result<Response, Failure> {
         .and_then(|code| serde_json::from_str(code).ok());
     let signed = signed.ok_or(missing("the passkey's answer cannot be read"))?;
     match call.service().passkey_here(&call.cx, &signed).await {
-        Ok((cookie, seconds)) => signed_in(call, &request, &cookie, seconds),
+        Ok((cookie, seconds)) => signed_in(call, &request, &cookie, seconds).await,
         Err(error) if error.kind() == Kind::Unauthenticated => {
             browser::stop(call, StatusCode::FORBIDDEN, NO_PASSKEY).await
         }
@@ -108,7 +108,7 @@ async fn enrol(
             let page = pages::codes(&browser::again(call, request)?, &codes);
             let look = call.service().look(&call.cx).await?;
             let mut response = pages::show(&look, StatusCode::OK, &page, "");
-            set_session(call, &mut response, &cookie, seconds)?;
+            set_session(call, &mut response, &cookie, seconds).await?;
             Ok(response)
         }
         Err(error) => match call.service().enrolment_secret(&call.cx, ticket).await {
@@ -121,14 +121,14 @@ async fn enrol(
     }
 }
 
-fn signed_in(
-    call: &Call,
+async fn signed_in(
+    call: &mut Call,
     request: &str,
     cookie: &Secret,
     seconds: i64,
 ) -> Result<Response, Failure> {
     let mut response = browser::see_other(&browser::again(call, request)?)?;
-    set_session(call, &mut response, cookie, seconds)?;
+    set_session(call, &mut response, cookie, seconds).await?;
     Ok(response)
 }
 
@@ -148,12 +148,16 @@ async fn wrong(
     Err(error.into())
 }
 
-fn set_session(
-    call: &Call,
+/// The cookie of a new session, in the place of the one that the browser had.
+async fn set_session(
+    call: &mut Call,
     response: &mut Response,
     cookie: &Secret,
     seconds: i64,
 ) -> Result<(), Failure> {
+    if let Some(replaced) = browser::session(call) {
+        call.service().end_replaced(&call.cx, &replaced).await?;
+    }
     let cookie = browser::set_cookie(call, "salus", cookie.expose(), "Lax", Some(seconds))?;
     let over = browser::set_cookie(call, STEP, "", "Strict", Some(0))?;
     let headers = response.headers_mut();

@@ -290,6 +290,16 @@ fn sessions_are_listed_and_end_one_by_one() {
             .expect(401);
     }
     people.ask(&eve, "GET", "/auth/me", Value::Null).expect(200);
+
+    let tokens = [(); 3].map(|()| people.sign_in("ada"));
+    let path = "/auth/me/sessions";
+    let ended = people.ask(&tokens[0], "DELETE", path, Value::Null);
+    assert_eq!(ended.expect(200).json(), json!({"ended": 2}));
+    assert_eq!(list(&tokens[0]).len(), 1);
+    for token in &tokens[1..] {
+        people.ask(token, "GET", path, Value::Null).expect(401);
+    }
+    people.ask(&eve, "GET", "/auth/me", Value::Null).expect(200);
 }
 
 #[test]

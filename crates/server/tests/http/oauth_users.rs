@@ -500,6 +500,41 @@ fn signing_in_anew_is_asked_for_once() {
     }
 }
 
+/// ASVS 5.0, 7.2.4.
+#[test]
+fn signing_in_anew_ends_the_session_that_the_browser_had() {
+    let place = place();
+    let mut browser = Browser::default();
+    browser.agree(&place, "openid");
+    let had = || {
+        Browser(BTreeMap::from([(
+            "salus".to_owned(),
+            browser.0["salus"].clone(),
+        )]))
+    };
+    let (mut before, mut kept) = (had(), had());
+    let mut elsewhere = Browser::default();
+    elsewhere.agree(&place, "openid");
+    let is_in = |browser: &mut Browser| {
+        let page = browser.get(&place, &authorize(&[])).expect(200);
+        page.body.contains("value=\"allow\"")
+    };
+    assert!(is_in(&mut before));
+    let anew = authorize(&[("prompt", "login")]);
+    let page = browser.get(&place, &anew).expect(200);
+    let user = [("email", "first@example.org"), ("password", PASSWORD)];
+    let path = "/auth/authorize/sign-in";
+    // A wrong password ends nothing.
+    let wrong = [("email", "first@example.org"), ("password", "wrong")];
+    browser.submit(&place, &page, path, &wrong).expect(403);
+    assert!(is_in(&mut before));
+    browser.submit(&place, &page, path, &user).expect(303);
+    assert!(is_in(&mut browser));
+    assert!(!is_in(&mut kept));
+    // That of another browser goes on.
+    assert!(is_in(&mut elsewhere));
+}
+
 #[test]
 fn a_user_takes_back_what_a_client_may() {
     let place = place();

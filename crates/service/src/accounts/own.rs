@@ -251,10 +251,33 @@ impl Service {
         self.sessions_of(cx.scope, &id, credential).await
     }
 
-    /// Ends one of one's own sessions.
+    /// Ends one of one's own sessions. Whoever has found one open must not shut its owner out of
+    /// the others, so it takes a fresh proof (ASVS 5.0, 7.5.2).
     pub async fn end_own_session(&self, cx: &Context, session: &str) -> Result<(), Error> {
         let (cx, grant, id) = self.own(cx, What::AdminWrite, Action::WriteAccount).await?;
-        let work = self.end_session(&cx, &grant, &id, session);
+        let work = async {
+            self.needs_step_up(&cx)?;
+            self.end_session(&cx, &grant, &id, session).await
+        };
+        self.attempt(&cx, &grant, What::AdminWrite, "Session", work)
+            .await
+    }
+
+    /// Ends all of one's own sessions but the one that asks: how many there were.
+    pub async fn end_other_sessions(
+        &self,
+        cx: &Context,
+        credential: Credential<'_>,
+    ) -> Result<usize, Error> {
+        let (cx, grant, id) = self.own(cx, What::AdminWrite, Action::WriteAccount).await?;
+        let work = async {
+            self.needs_step_up(&cx)?;
+            let (owner, current) = (Owner::User(id), current(credential));
+            let entry = Entry::new(&cx, What::AdminWrite, Outcome::Success, grant.rule());
+            self.record(&cx, entry).await?;
+            self.end_sessions(&cx, &grant, &owner, current.as_deref())
+                .await
+        };
         self.attempt(&cx, &grant, What::AdminWrite, "Session", work)
             .await
     }

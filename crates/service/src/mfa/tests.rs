@@ -295,6 +295,36 @@ async fn what_cannot_be_undone_takes_a_fresh_proof() {
     stage.service.needs_step_up(&stage.cx()).unwrap();
 }
 
+/// ASVS 5.0, 7.5.2.
+#[tokio::test]
+async fn ending_ones_own_sessions_takes_a_fresh_proof() {
+    let stage = stage("a").await;
+    let token = done(sign_in(&stage, "a").await.unwrap());
+    let other = done(sign_in(&stage, "a").await.unwrap());
+    let credential = Credential::Token(token.expose());
+    stage.advance_minutes(11);
+    let mine = cx(&stage, &token).await;
+    let service = &stage.service;
+    let listed = service.list_own_sessions(&mine, credential).await.unwrap();
+    let ids = listed.iter().filter(|one| !one.current).map(|one| &*one.id);
+    let ids: Vec<&str> = ids.collect();
+    assert_eq!(ids.len(), 1);
+    let refused = service.end_own_session(&mine, ids[0]).await;
+    assert_eq!(refused.unwrap_err().kind(), Kind::StepUp);
+    let refused = service.end_other_sessions(&mine, credential).await;
+    assert_eq!(refused.unwrap_err().kind(), Kind::StepUp);
+    stage.who(&other).await.unwrap();
+    let password = Secret::new(PASSWORD.to_owned());
+    let proved = service.step_up(&mine, credential, Some(password), None);
+    proved.await.unwrap();
+    let mine = cx(&stage, &token).await;
+    service.end_own_session(&mine, ids[0]).await.unwrap();
+    assert!(stage.who(&other).await.is_err());
+    let others = service.end_other_sessions(&mine, credential).await;
+    assert_eq!(others.unwrap(), 0);
+    stage.who(&token).await.unwrap();
+}
+
 #[tokio::test]
 async fn an_administrator_takes_away_what_was_lost() {
     let stage = stage("a").await;

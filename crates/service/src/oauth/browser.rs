@@ -180,6 +180,29 @@ impl Service {
         Ok((cookie, lifetime_ms / 1000))
     }
 
+    /// Ends the session that a browser had when its user signed in anew, whoever's it
+    /// was (ASVS 5.0, 7.2.4): to have its cookie is enough.
+    pub async fn end_replaced(&self, cx: &Context, cookie: &str) -> Result<(), Error> {
+        let Some(token) = Token::parse_cookie(cookie) else {
+            return Ok(());
+        };
+        let Some(session) = self.saved_session(&token).await? else {
+            return Ok(());
+        };
+        let cx = &Context {
+            scope: token.scope(),
+            ..cx.clone()
+        };
+        let grant = self.allow(cx, What::SignIn, Action::SignIn).await?;
+        let write = Write::system(&grant, "Session", session.delete());
+        let entry = Entry::new(cx, What::SignIn, Outcome::Success, "another sign-in");
+        match self.commit(cx, entry, Vec::new(), vec![write]).await {
+            // Somebody else has ended it.
+            Ok(()) | Err(salus_store::Error::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Ends the session of a browser.
     pub async fn sign_out_here(&self, cx: &Context, cookie: &str) -> Result<(), Error> {
         let Some(browser) = self.browser(cx, cookie).await? else {
