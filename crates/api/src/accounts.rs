@@ -89,6 +89,7 @@ struct IdentityBody {
     step_up_minutes: Option<u32>,
     lock_out: Option<LockOut>,
     mail_from: Option<String>,
+    notices: Option<bool>,
 }
 
 /// `GET /admin/users`, by `email`, `group` or `profile`, and from `after` on.
@@ -221,6 +222,7 @@ pub(crate) async fn write_identity(call: &mut Call) -> Result<Response, Failure>
         step_up_minutes: new.step_up_minutes.unwrap_or(default.step_up_minutes),
         lock_out: new.lock_out.unwrap_or(default.lock_out),
         mail_from: mail_from.map_err(|_| NO_ADDRESS)?,
+        notices: new.notices.unwrap_or(default.notices),
     };
     let written = call.service().write_identity(&call.cx, setting).await?;
     Ok(answer(StatusCode::OK, &identity(&written)))
@@ -354,6 +356,7 @@ fn identity(setting: &Identity) -> Value {
         "step_up_minutes": setting.step_up_minutes,
         "lock_out": setting.lock_out,
         "mail_from": setting.mail_from.as_ref().map(Email::expose),
+        "notices": setting.notices,
     })
 }
 

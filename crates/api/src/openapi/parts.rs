@@ -429,6 +429,7 @@ fn identity() -> Value {
         "password_length": {"type": ["integer", "null"], "minimum": 8, "maximum": 64},
         "lock_out": lock_out,
         "mail_from": {"type": ["string", "null"]},
+        "notices": {"type": ["boolean", "null"]},
     })
 }
 

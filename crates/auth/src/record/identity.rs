@@ -39,6 +39,10 @@ pub struct Identity {
     /// Whom mail comes from; `None` is the server's own setting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mail_from: Option<Email>,
+    /// Whether people are told by mail of sign-ins from other places than of late, and of changes to
+    /// their second factors.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub notices: bool,
 }
 
 /// Who may make an account in a project.
@@ -72,6 +76,14 @@ impl Default for LockOut {
     }
 }
 
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(is: &bool) -> bool {
+    *is
+}
+
 fn twelve() -> u32 {
     12
 }
@@ -96,6 +108,7 @@ impl Default for Identity {
             step_up_minutes: ten(),
             lock_out: LockOut::default(),
             mail_from: None,
+            notices: yes(),
         }
     }
 }

@@ -38,11 +38,19 @@ pub enum Mail {
     AddressChanged,
     /// Somebody broke the glass; to who looks after that.
     GlassBroken,
+    /// Somebody signed in from another place than of late.
+    NewSignIn,
+    /// There is one more second factor.
+    FactorAdded,
+    /// There is one second factor less, or none.
+    FactorRemoved,
+    /// There are other recovery codes.
+    CodesRenewed,
 }
 
 impl Mail {
     /// Every mail there is.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::SignUp,
         Self::AccountExists,
         Self::Verify,
@@ -51,6 +59,10 @@ impl Mail {
         Self::PasswordChanged,
         Self::AddressChanged,
         Self::GlassBroken,
+        Self::NewSignIn,
+        Self::FactorAdded,
+        Self::FactorRemoved,
+        Self::CodesRenewed,
     ];
 
     /// Its name in URLs; the id of a project's text for it.
@@ -65,6 +77,10 @@ impl Mail {
             Self::PasswordChanged => "password-changed",
             Self::AddressChanged => "address-changed",
             Self::GlassBroken => "glass-broken",
+            Self::NewSignIn => "new-sign-in",
+            Self::FactorAdded => "factor-added",
+            Self::FactorRemoved => "factor-removed",
+            Self::CodesRenewed => "codes-renewed",
         }
     }
 
@@ -85,9 +101,13 @@ impl Mail {
                 Place::Link,
                 Place::Hours,
             ],
-            Self::AccountExists | Self::PasswordChanged | Self::AddressChanged => {
-                &[Place::Project, Place::Name, Place::Address]
-            }
+            Self::AccountExists
+            | Self::PasswordChanged
+            | Self::AddressChanged
+            | Self::NewSignIn
+            | Self::FactorAdded
+            | Self::FactorRemoved
+            | Self::CodesRenewed => &[Place::Project, Place::Name, Place::Address],
             Self::GlassBroken => &[Place::Project, Place::Address],
         }
     }

@@ -9,12 +9,12 @@ use crate::host::{Project, Server};
 use crate::postbox::{Mail, Postbox};
 use crate::wire::{Answer, Request};
 
-const PASSWORD: &str = "a quiet green bicycle";
+pub(crate) const PASSWORD: &str = "a quiet green bicycle";
 const OTHER: &str = "seven loud violet kettles";
 
 /// A project of a server that sends mail.
-struct People {
-    project: Project,
+pub(crate) struct People {
+    pub(crate) project: Project,
     postbox: Postbox,
     /// The server's data.
     _folder: TempDir,
@@ -23,6 +23,11 @@ struct People {
 impl People {
     /// With this setting of who may sign up.
     fn new(sign_up: &str) -> Self {
+        Self::with(sign_up, &[])
+    }
+
+    /// The same of a server with more arguments.
+    pub(crate) fn with(sign_up: &str, more: &[&str]) -> Self {
         let postbox = Postbox::new();
         let folder = tempfile::tempdir().unwrap();
         let place = postbox.place();
@@ -33,6 +38,7 @@ impl People {
             "--mail-from",
             "salus@example.org",
         ];
+        let arguments = [&arguments[..], more].concat();
         let server = Server::start_on(&folder.path().join("data"), &arguments);
         let project = Project::create(&Arc::new(server), "clinic");
         let people = Self {
@@ -46,7 +52,7 @@ impl People {
     }
 
     #[track_caller]
-    fn admin(&self, method: &str, path: &str, body: Value) -> Answer {
+    pub(crate) fn admin(&self, method: &str, path: &str, body: Value) -> Answer {
         let path = format!("/p/clinic{path}");
         self.project.server.admin(method, &path, &body)
     }
@@ -68,7 +74,7 @@ impl People {
     }
 
     #[track_caller]
-    fn own(&self, token: &str, method: &str, path: &str, body: Value) -> Answer {
+    pub(crate) fn own(&self, token: &str, method: &str, path: &str, body: Value) -> Answer {
         let request = Request::new(method, &format!("/p/clinic{path}"))
             .header("Authorization", format!("Bearer {token}"))
             .body(body.to_string());
@@ -77,7 +83,7 @@ impl People {
 
     /// Makes a user with a password: their id.
     #[track_caller]
-    fn user(&self, name: &str) -> String {
+    pub(crate) fn user(&self, name: &str) -> String {
         let email = format!("{name}@example.org");
         let new = json!({"email": email, "name": name, "password": PASSWORD});
         let made = self.admin("POST", "/admin/users", new).expect(201).json();
@@ -85,7 +91,7 @@ impl People {
     }
 
     #[track_caller]
-    fn sign_in(&self, name: &str, password: &str) -> Answer {
+    pub(crate) fn sign_in(&self, name: &str, password: &str) -> Answer {
         let email = format!("{name}@example.org");
         self.post(
             "/auth/sign-in",
@@ -100,13 +106,13 @@ impl People {
     }
 
     #[track_caller]
-    fn ask(&self, path: &str, name: &str) -> Answer {
+    pub(crate) fn ask(&self, path: &str, name: &str) -> Answer {
         self.post(path, json!({"email": format!("{name}@example.org")}))
     }
 
     /// The next mail, which goes to this person.
     #[track_caller]
-    fn mail_to(&self, name: &str) -> Mail {
+    pub(crate) fn mail_to(&self, name: &str) -> Mail {
         let mail = self.postbox.next();
         assert_eq!(mail.to, format!("{name}@example.org"), "{mail:?}");
         mail
@@ -327,6 +333,36 @@ fn a_forgotten_password_is_chosen_anew() {
         assert!(!audit.contains(text), "{text}");
         assert!(!people.project.server.log().contains(text), "{text}");
     }
+}
+
+/// ASVS 5.0, 6.4.3.
+#[test]
+fn a_password_chosen_by_mail_does_not_go_round_the_second_factor() {
+    let people = People::new("closed");
+    people.user("ada");
+    let token = people.token("ada", PASSWORD);
+    let app = json!({"kind": "totp"});
+    let app = people.own(&token, "POST", "/auth/me/factors", app);
+    let app = app.expect(201).json();
+    let secret = app["secret"].as_str().unwrap();
+    let path = format!("/auth/me/factors/{}/confirm", app["id"].as_str().unwrap());
+    let confirm = json!({"totp": crate::mfa::code(secret, 0)});
+    people.own(&token, "POST", &path, confirm).expect(200);
+    people.mail_to("ada");
+    people.ask("/auth/recover", "ada").expect(200);
+    let link = people.mail_to("ada").secret();
+    let body = json!({"link": link, "password": OTHER});
+    people.post("/auth/password", body).expect(200);
+    // The new password alone opens nothing, and the factor is the one that there was.
+    let begun = people.sign_in("ada", OTHER).expect(200).json();
+    assert_eq!(begun["step"], "factor", "{begun}");
+    assert!(begun["access_token"].is_null(), "{begun}");
+    let proof = json!({"sign_in": begun["sign_in"], "totp": crate::mfa::code(secret, 1)});
+    let done = people.post("/auth/sign-in/factor", proof);
+    let token = done.expect(200).json()["access_token"].clone();
+    let token = token.as_str().unwrap();
+    let left = people.own(token, "GET", "/auth/me/factors", json!({}));
+    assert_eq!(left.expect(200).json()["factors"][0]["id"], app["id"]);
 }
 
 #[test]
@@ -587,7 +623,7 @@ fn a_project_chooses_its_words() {
         .admin("GET", "/admin/mails", Value::Null)
         .expect(200)
         .json();
-    assert_eq!(all["mails"].as_array().unwrap().len(), 8);
+    assert_eq!(all["mails"].as_array().unwrap().len(), 12);
 }
 
 #[test]

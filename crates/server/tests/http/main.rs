@@ -34,6 +34,7 @@ mod import_killed;
 mod matching;
 mod methods;
 mod mfa;
+mod notices;
 mod oauth;
 mod oauth_flows;
 mod oauth_steps;

@@ -6,6 +6,7 @@ mod guesses;
 mod identity;
 mod invitations;
 mod links;
+mod notices;
 mod own;
 #[cfg(test)]
 pub(crate) mod stage;

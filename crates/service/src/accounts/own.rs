@@ -224,11 +224,8 @@ impl Service {
             }
             self.needs_step_up(cx)?;
             let mut writes = self.other_links(cx, grant, &user, "").await?;
+            writes.extend(self.removed_with(cx, grant, &id).await?);
             writes.push(Write::system(grant, "User", user.delete()));
-            let factors = self.factors(cx.scope, &id).await?;
-            if factors.version > 0 {
-                writes.push(Write::aside(grant, factors.delete()));
-            }
             let entry = Entry::new(cx, What::AdminWrite, Outcome::Success, grant.rule());
             self.commit(cx, entry, Vec::new(), writes).await?;
             let owner = Owner::User(user.id);

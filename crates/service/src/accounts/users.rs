@@ -216,6 +216,9 @@ impl Service {
             user.value.verified_ms = None;
         }
         self.commit_user(cx, grant, &user, moved).await?;
+        if moved {
+            self.tell_before(cx, grant, &user, before).await;
+        }
         if ends {
             self.end_sessions(cx, grant, &Owner::User(id.into()), None)
                 .await?;
@@ -230,11 +233,8 @@ impl Service {
             let user = self.saved_user(cx.scope, id).await?;
             check_another(cx, id)?;
             self.needs_step_up(cx)?;
-            let mut writes = vec![Write::system(&grant, "User", user.delete())];
-            let factors = self.factors(cx.scope, id).await?;
-            if factors.version > 0 {
-                writes.push(Write::aside(&grant, factors.delete()));
-            }
+            let mut writes = self.removed_with(cx, &grant, id).await?;
+            writes.push(Write::system(&grant, "User", user.delete()));
             let entry = Entry::new(cx, What::AdminWrite, Outcome::Success, grant.rule());
             self.commit(cx, entry, Vec::new(), writes).await?;
             let owner = Owner::User(id.into());

@@ -137,6 +137,30 @@ pub(super) fn usual(mail: Mail) -> MailText {
             "Hello {{name}},\n\nyour account at {{project}} no longer belongs to {{address}}. If \
              it was not you who changed that, tell whoever runs {{project}}.\n",
         ),
+        Mail::NewSignIn => (
+            "A sign-in to your account at {{project}}",
+            "Hello {{name}},\n\nsomebody, probably you, has just signed in as {{address}} at \
+             {{project}} from a place that was not seen in the last months. If it was not you, \
+             choose a new password at once, which ends all sessions, and tell whoever runs \
+             {{project}}.\n",
+        ),
+        Mail::FactorAdded => (
+            "A second factor at {{project}} was set up",
+            "Hello {{name}},\n\na second factor was set up just now for {{address}} at \
+             {{project}}. If it was not you, tell whoever runs {{project}}, and choose a new \
+             password.\n",
+        ),
+        Mail::FactorRemoved => (
+            "A second factor at {{project}} was removed",
+            "Hello {{name}},\n\na second factor of {{address}} at {{project}} was removed just \
+             now. If it was not you, tell whoever runs {{project}}, and choose a new password.\n",
+        ),
+        Mail::CodesRenewed => (
+            "Your recovery codes at {{project}} were replaced",
+            "Hello {{name}},\n\nthe recovery codes of {{address}} at {{project}} were replaced \
+             just now: the old ones are good no longer. If it was not you, tell whoever runs \
+             {{project}}, and choose a new password.\n",
+        ),
         Mail::GlassBroken => (
             "The glass was broken at {{project}}",
             "Hello,\n\na user of {{project}} has opened the records of a patient in an emergency, \

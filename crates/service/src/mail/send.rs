@@ -191,7 +191,13 @@ impl Service {
             Mail::Recover if active => (Mail::Recover, made(Purpose::Recover, user.as_ref())),
             Mail::Verify if active => (Mail::Verify, made(Purpose::Verify, user.as_ref())),
             Mail::Invitation if link.is_some() => (Mail::Invitation, link),
-            Mail::PasswordChanged | Mail::AddressChanged | Mail::GlassBroken => (value.mail, None),
+            Mail::PasswordChanged
+            | Mail::AddressChanged
+            | Mail::GlassBroken
+            | Mail::NewSignIn
+            | Mail::FactorAdded
+            | Mail::FactorRemoved
+            | Mail::CodesRenewed => (value.mail, None),
             Mail::Recover | Mail::Verify | Mail::Invitation | Mail::AccountExists => {
                 return Ok(None);
             }

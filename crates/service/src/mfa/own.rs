@@ -1,6 +1,6 @@
 //! One's own second factors; administrators can take away those of others.
 
-use salus_auth::record::{Assertion, Factor, Factors, Owner, Saved, Session};
+use salus_auth::record::{Assertion, Factor, Factors, Mail, Owner, Saved, Session};
 use salus_auth::{Action, Grant, Secret, Token, mfa};
 
 use super::passkeys::once;
@@ -158,7 +158,11 @@ impl Service {
         (factors, first, method): (Saved<Factors>, bool, &str),
         used: Option<Saved<Assertion>>,
     ) -> Result<FactorView, Error> {
+        let user = self.saved_user(cx.scope, id).await?;
+        let notice = self.account_notice(cx, grant, Mail::FactorAdded, &user)?;
+        let told = notice.is_some();
         let mut writes = vec![Write::system(grant, "Factors", factors.put()?)];
+        writes.extend(notice);
         let unused = once(grant, used, &mut writes)?;
         let session = self.session_of(credential, id).await?;
         if let Some(mut session) = session.clone() {
@@ -170,6 +174,9 @@ impl Service {
         self.commit(cx, entry, unused, writes)
             .await
             .map_err(raced)?;
+        if told {
+            self.posted();
+        }
         let owner = Owner::User(id.into());
         if first {
             let current = session.as_ref().map(|session| &*session.id);
@@ -196,7 +203,9 @@ impl Service {
                     "this account has to have a second factor: set up another one first",
                 ));
             }
-            self.keep_factors(&home, &grant, &factors).await
+            self.keep_factors(&home, &grant, &factors).await?;
+            self.tell(&home, &grant, Mail::FactorRemoved, &user).await;
+            Ok(())
         };
         self.attempt_on(&home, &grant, What::AdminWrite, ("User", &id), work)
             .await
@@ -218,6 +227,8 @@ impl Service {
                 .value
                 .renew_codes(|random| self.world.random(random));
             self.keep_factors(&home, &grant, &factors).await?;
+            let user = self.saved_user(home.scope, &id).await?;
+            self.tell(&home, &grant, Mail::CodesRenewed, &user).await;
             Ok(codes)
         };
         self.attempt_on(&home, &grant, What::AdminWrite, ("User", &id), work)
@@ -232,8 +243,12 @@ impl Service {
             check_another(cx, id)?;
             self.needs_step_up(cx)?;
             let mut factors = self.factors(cx.scope, &user.id).await?;
+            let had_some = factors.value.any();
             factors.value = Factors::default();
             self.keep_factors(cx, &grant, &factors).await?;
+            if had_some {
+                self.tell(cx, &grant, Mail::FactorRemoved, &user).await;
+            }
             let owner = Owner::User(user.id);
             self.end_sessions(cx, &grant, &owner, None).await?;
             Ok(())

@@ -280,12 +280,21 @@ impl Service {
         session: Write,
         (agent, rule): (String, &str),
     ) -> Result<(), Error> {
-        let mut writes = passed.writes;
+        let Passed {
+            cx,
+            grant,
+            user,
+            unused,
+            mut writes,
+            ..
+        } = passed;
         writes.push(session);
-        let mut entry = Entry::new(&passed.cx, What::SignIn, Outcome::Success, rule);
+        let mut entry = Entry::new(&cx, What::SignIn, Outcome::Success, rule);
         entry.agent = agent.into();
-        let done = self.commit(&passed.cx, entry, passed.unused, writes).await;
-        done.map_err(raced)
+        let done = self.commit(&cx, entry, unused, writes).await;
+        done.map_err(raced)?;
+        self.note_place(&cx, &grant, &user).await;
+        Ok(())
     }
 
     async fn sign_in_grant(&self, cx: &Context) -> Result<Grant, Error> {

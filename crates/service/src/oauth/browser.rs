@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use salus_auth::record::{Owner, ProfileType, Saved, Session, SystemRecord, User};
+use salus_auth::record::{Mail, Owner, ProfileType, Saved, Session, SystemRecord, User};
 use salus_auth::{Action, Secret, Subject, Token, session};
 use salus_store::Scope;
 
@@ -156,7 +156,11 @@ impl Service {
         code: &str,
     ) -> Result<((Secret, i64), Vec<Secret>), Error> {
         let (passed, codes) = self.passed_enrolment(cx, ticket, code).await?;
-        Ok((self.open_cookie(passed).await?, codes))
+        let (home, user) = (passed.cx.clone(), passed.user.clone());
+        let opened = self.open_cookie(passed).await?;
+        let grant = self.allow(&home, What::SignIn, Action::SignIn).await?;
+        self.tell(&home, &grant, Mail::FactorAdded, &user).await;
+        Ok((opened, codes))
     }
 
     /// Opens the session of a browser whose user has proved everything.
