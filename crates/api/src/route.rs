@@ -314,3 +314,35 @@ pub static ROUTES: &[Route] = {
         POST   Fhir    "/$process-message"               "$process-message"  Token(Operation)        fhir::operation_post;
     }
 };
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The routes between backquotes in the table of a section of SECURITY.md.
+    fn documented() -> BTreeSet<String> {
+        let page = include_str!("../../../SECURITY.md");
+        let (_, section) = page.split_once("## Public routes").unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        let rows = section.lines().filter(|line| line.starts_with('|'));
+        let cells = rows.filter_map(|row| row.split('|').nth(1));
+        let names = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+        names.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_public_routes_are_those_that_are_documented() {
+        let public = ROUTES.iter().filter(|route| route.access == Access::Public);
+        let public: BTreeSet<String> = public
+            .map(|route| match route.mount {
+                Mount::Fhir => format!("{} …/fhir{}", route.method, route.path),
+                Mount::Root | Mount::Project | Mount::WellKnown => {
+                    format!("{} {}", route.method, route.path)
+                }
+            })
+            .collect();
+        assert_eq!(public, documented());
+    }
+}
