@@ -136,13 +136,24 @@ impl Theme {
             };
         let on_accent = on(accent, "#000", "#fff");
         let error = on(background, "#8b0000", "#ffb0b0");
-        // Quiet text and lines get no colour of their own, which nobody has checked.
+        // On what is neither dark nor light there is no red that can be read.
+        let error = read(error, background).unwrap_or(text);
+        let scheme = on(background, "light", "dark");
+        // A colour that is good for buttons can be too faint for words.
+        let link = read(accent, background).unwrap_or(text);
+        // Quiet text gets no colour of its own, which nobody has checked; lines between parts are ornament.
         format!(
-            ":root {{ --background: {background}; --surface: {background}; --text: {text}; \
-             --quiet: {text}; --border: {text}; --accent: {accent}; --on-accent: {on_accent}; \
-             --error: {error}; }}\n"
+            ":root {{ color-scheme: {scheme}; --background: {background}; --surface: {background}; \
+             --text: {text}; --quiet: {text}; --border: {text}; --line: color-mix(in srgb, {text} 25%, {background}); --accent: {accent}; \
+             --on-accent: {on_accent}; --link: {link}; --error: {error}; --error-behind: {background}; }}\n"
         )
     }
+}
+
+/// The colour, if it can be read on this background.
+fn read<'a>(colour: &'a str, background: &str) -> Option<&'a str> {
+    let (a, b) = (luminance(colour)?, luminance(background)?);
+    (contrast(a, b) >= TEXT_CONTRAST).then_some(colour)
 }
 
 /// How bright a colour is (WCAG 2.1, relative luminance).
@@ -194,6 +205,35 @@ mod tests {
         check("#fff", "#000000", "#0b5cad", false);
         check("#ffffff}", "#000000", "#0b5cad", false);
         check("#+fffff", "#000000", "#0b5cad", false);
+    }
+
+    #[test]
+    fn links_and_errors_can_be_read_on_any_background() {
+        let sheet = |background: &str, accent: &str| {
+            let [background, text, accent] = [background, "#000000", accent].map(str::to_owned);
+            let colours = Some(Colours {
+                background,
+                text,
+                accent,
+            });
+            let theme = Theme {
+                colours,
+                ..Theme::default()
+            };
+            theme.check().unwrap();
+            theme.sheet()
+        };
+        assert!(sheet("#ffffff", "#0b5cad").contains("--link: #0b5cad"));
+        // Enough for a button, and not for words.
+        assert!(sheet("#ffffff", "#888888").contains("--link: #000000"));
+        for grey in 0x78..=0xff_u8 {
+            let background = format!("#{grey:02x}{grey:02x}{grey:02x}");
+            let sheet = sheet(&background, "#000000");
+            let (_, error) = sheet.split_once("--error: ").unwrap();
+            let (error, _) = error.split_once(';').unwrap();
+            let [a, b] = [&*background, error].map(|colour| luminance(colour).unwrap());
+            assert!(contrast(a, b) >= TEXT_CONTRAST, "{sheet}");
+        }
     }
 
     #[test]
