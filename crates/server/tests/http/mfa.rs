@@ -25,18 +25,7 @@ impl Place {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let server = Server::start_on(&folder.path().join("data"), &[]);
-        let link = loop {
-            if let Some((_, rest)) = server.log().split_once("/setup?link=")
-                && let Some((link, _)) = rest.split_once('\n')
-            {
-                break link.trim().to_owned();
-            }
-            std::thread::yield_now();
-        };
-        let form = format!("link={link}&email=first%40example.org&password={PASSWORD}");
-        server
-            .send(Request::new("POST", "/setup").body(form))
-            .expect(200);
+        server.set_up(EMAIL, PASSWORD);
         Self {
             server,
             _folder: folder,

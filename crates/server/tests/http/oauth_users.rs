@@ -18,7 +18,7 @@ use crate::wire::{Answer, Request};
 pub(crate) const PASSWORD: &str = "a-good-long-password";
 pub(crate) const BACK: &str = "https://app.example.org/back";
 pub(crate) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+pub(crate) const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
 /// A server with one administrator, who has a password, and a public client.
 pub(crate) struct Place {
@@ -121,20 +121,15 @@ pub(crate) fn authorize(changes: &[(&str, &str)]) -> String {
 }
 
 pub(crate) fn place() -> Place {
+    place_with(&[])
+}
+
+/// The same, of a server that is started with more arguments.
+pub(crate) fn place_with(more: &[&str]) -> Place {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start_on(&folder.path().join("data"), &["--dev"]);
-    let link = loop {
-        if let Some((_, rest)) = server.log().split_once("/setup?link=")
-            && let Some((link, _)) = rest.split_once('\n')
-        {
-            break link.trim().to_owned();
-        }
-        std::thread::yield_now();
-    };
-    let form = format!("link={link}&email=first%40example.org&password={PASSWORD}");
-    server
-        .send(Request::new("POST", "/setup").body(form))
-        .expect(200);
+    let arguments = [&["--dev"], more].concat();
+    let server = Server::start_on(&folder.path().join("data"), &arguments);
+    server.set_up("first@example.org", PASSWORD);
     let body = json!({"email": "first@example.org", "password": PASSWORD}).to_string();
     let token = server
         .send(Request::new("POST", "/auth/sign-in").body(body))
@@ -416,13 +411,14 @@ fn the_pages_are_safe() {
     let same = browser
         .submit(&place, &page, "/auth/authorize/sign-in", &unknown)
         .expect(403);
-    // But for what a passkey would sign, which is always another.
-    let without = |page: &Answer| {
+    // But for the address that was typed, and what a passkey would sign, which is always another.
+    let without = |page: &Answer, typed: &str| {
         let (before, rest) = page.body.split_once("&quot;challenge&quot;:").unwrap();
         let (_, after) = rest.split_once(',').unwrap();
-        [before, after].concat()
+        [before, after].concat().replace(typed, "")
     };
-    assert_eq!(without(&same), without(&again));
+    let (unknown, known) = (unknown[0].1, wrong[0].1);
+    assert_eq!(without(&same, unknown), without(&again, known));
     // Who does not agree gives nothing.
     browser
         .submit(&place, &page, "/auth/authorize/sign-in", &user)
