@@ -1,14 +1,17 @@
 //! Signing in as an administrator, signing out, and the first set-up.
 
 use axum::response::Response;
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use salus_service::Secret;
+use salus_service::error::{Error, Kind};
+use salus_service::oauth::Look;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::call::{Call, pairs};
 use crate::failure::Failure;
 use crate::health::json as answer;
+use crate::oauth::{alert, escape, marks, page, show};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,15 +41,12 @@ pub(crate) async fn sign_out(call: &mut Call) -> Result<Response, Failure> {
 /// `GET /setup?link=…`: the page on which the first administrator is made.
 pub(crate) async fn setup_page(call: &mut Call) -> Result<Response, Failure> {
     if call.service().is_set_up().await? {
-        return Ok(page(DONE.to_owned()));
+        return Ok(set_up());
     }
     let pairs = call.query_pairs()?;
     let link = pairs.iter().find(|(key, _)| key == "link");
     let link = link.map_or("", |(_, value)| value);
-    // Only what a link can be made of gets into the page.
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-    let link = if link.bytes().all(plain) { link } else { "" };
-    Ok(page(FORM.replace("{link}", link)))
+    Ok(form(StatusCode::OK, link, None))
 }
 
 /// `POST /setup`: makes the first administrator, and uses up the link.
@@ -66,29 +66,53 @@ pub(crate) async fn setup(call: &mut Call) -> Result<Response, Failure> {
         }
     }
     let password = Secret::new(password);
-    call.service()
+    let done = call
+        .service()
         .set_up(&call.cx, &link, &email, password)
-        .await?;
-    Ok(page(DONE.to_owned()))
-}
-
-fn page(html: String) -> Response {
-    let mut response = Response::new(html.into());
-    let headers = response.headers_mut();
-    for (name, value) in [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'",
-        ),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
+        .await;
+    match done {
+        Ok(()) => Ok(set_up()),
+        Err(error) => again(&link, error),
     }
-    response
 }
 
-const FORM: &str = include_str!("pages/setup.html");
-const DONE: &str = include_str!("pages/setup-done.html");
+/// The form once more, with what was wrong.
+fn again(link: &str, error: Error) -> Result<Response, Failure> {
+    let status = [
+        (Kind::Invalid, StatusCode::BAD_REQUEST),
+        (Kind::Forbidden, StatusCode::FORBIDDEN),
+    ];
+    let mut status = status.into_iter();
+    let Some((_, status)) = status.find(|(kind, _)| *kind == error.kind()) else {
+        return Err(error.into());
+    };
+    let why = error.issues().first().map(|issue| &*issue.details);
+    Ok(form(status, link, why))
+}
+
+fn form(status: StatusCode, link: &str, wrong: Option<&str>) -> Response {
+    let wrong = wrong.map(|why| format!("This did not work: {why}."));
+    let wrong = wrong.as_deref();
+    let (link, alert, marks) = (escape(link), alert(wrong), marks(wrong));
+    let page = page(
+        "Set up Salus",
+        &format!(
+            r#"<h1>Set up Salus</h1><p>Make the first administrator. The link that brought you here works once.</p>{alert}
+<form method="post" action="/setup" autocomplete="off"><input name="link" type="hidden" value="{link}">
+<label for="email">E-mail address</label>
+<input id="email" name="email" type="email" autocomplete="username" required autofocus{marks}>
+<label for="password">Password, 12 characters or more</label>
+<input id="password" name="password" type="password" autocomplete="new-password" minlength="12" required{marks}>
+<button>Make administrator</button></form>"#
+        ),
+    );
+    show(&Look::default(), status, &page.told(wrong), "")
+}
+
+fn set_up() -> Response {
+    let page = page(
+        "Salus is set up",
+        "<h1>Salus is set up</h1><p>There is an administrator. Sign in with <code>POST /auth/sign-in</code>.</p>",
+    );
+    show(&Look::default(), StatusCode::OK, &page, "")
+}

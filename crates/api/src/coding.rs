@@ -229,6 +229,18 @@ fn is_now(coding: Coding, headers: &mut HeaderMap) {
     headers.remove(header::CONTENT_LENGTH);
     let name = HeaderValue::from_static(coding.name());
     headers.insert(header::CONTENT_ENCODING, name);
+    weaken(headers);
+}
+
+/// Other bytes under the same name are the same only in a weak sense (RFC 9110, 8.8.1).
+fn weaken(headers: &mut HeaderMap) {
+    let tag = headers.get(header::ETAG).map(HeaderValue::as_bytes);
+    let Some(strong) = tag.filter(|tag| tag.starts_with(b"\"")) else {
+        return;
+    };
+    if let Ok(weak) = HeaderValue::from_bytes(&[b"W/", strong].concat()) {
+        headers.insert(header::ETAG, weak);
+    }
 }
 
 async fn encoded(coding: Coding, response: Response) -> Response {

@@ -112,10 +112,11 @@ fn enrolling(done: &SignedIn) -> Response {
 }
 
 fn factor_step(step: &FactorStep) -> Value {
+    let offered = &step.offered;
     let kinds = [
-        ("totp", step.totp),
-        ("passkey", step.passkey.is_some()),
-        ("recovery", step.recovery),
+        ("totp", offered.totp),
+        ("passkey", offered.passkey.is_some()),
+        ("recovery", offered.recovery),
     ];
     let kinds = kinds.iter().filter(|(_, there)| *there);
     let kinds: Vec<&str> = kinds.map(|(name, _)| *name).collect();
@@ -125,7 +126,7 @@ fn factor_step(step: &FactorStep) -> Value {
         "expires_in": step.expires_in_s,
         "factors": kinds,
     });
-    if let Some(options) = &step.passkey {
+    if let Some(options) = &offered.passkey {
         body["publicKey"] = options.clone();
     }
     body

@@ -1,6 +1,6 @@
 //! The pages of coming in by mail: plain HTML without any script, as those of signing in.
 
-use crate::oauth::{Page, escape, page};
+use crate::oauth::{Page, alert, escape, marks, page};
 
 /// What somebody came for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,40 +48,50 @@ impl Entry {
         }
     }
 
-    /// What is to be filled in, and the button behind it.
-    fn fields(self) -> &'static str {
+    /// What is to be filled in, and the button behind it; `marks` are for what was wrong.
+    fn fields(self, marks: &str) -> String {
         match self {
-            Self::SignUp | Self::Recover => {
+            Self::SignUp | Self::Recover => format!(
                 r#"<label for="email">E-mail address</label>
-<input id="email" name="email" type="email" autocomplete="username" maxlength="254" required autofocus>
+<input id="email" name="email" type="email" autocomplete="username" maxlength="254" required autofocus{marks}>
 <button>Send a link</button>"#
-            }
-            Self::Join => {
+            ),
+            Self::Join => format!(
                 r#"<label for="name">What should we call you?</label>
-<input id="name" name="name" autocomplete="name" maxlength="100">
-<label for="password">Password</label>
-<input id="password" name="password" type="password" autocomplete="new-password" maxlength="256" required aria-describedby="hint">
-<p id="hint">Several words that do not belong together are good, and need no digits or signs.</p>
-<button>Make the account</button>"#
-            }
-            Self::Password => {
-                r#"<label for="password">New password</label>
-<input id="password" name="password" type="password" autocomplete="new-password" maxlength="256" required autofocus aria-describedby="hint">
-<p id="hint">Several words that do not belong together are good, and need no digits or signs.</p>
-<button>Change the password</button>"#
-            }
-            Self::Verify => "<button>This is my address</button>",
+<input id="name" name="name" autocomplete="name" maxlength="100" autofocus>
+{}
+<button>Make the account</button>"#,
+                password("Password", "", marks)
+            ),
+            Self::Password => format!(
+                "{}\n<button>Change the password</button>",
+                password("New password", " autofocus", marks)
+            ),
+            Self::Verify => "<button>This is my address</button>".to_owned(),
         }
     }
 }
 
+/// A field for a new password, with a hint that is read out with it.
+fn password(label: &str, focus: &str, marks: &str) -> String {
+    let marks = match marks {
+        "" => r#" aria-describedby="hint""#.to_owned(),
+        marks => marks.replace("\"wrong\"", "\"wrong hint\""),
+    };
+    format!(
+        r#"<label for="password">{label}</label>
+<p id="hint">Several words that do not belong together are good, and need no digits or signs.</p>
+<input id="password" name="password" type="password" autocomplete="new-password" maxlength="256" required{focus}{marks}>"#
+    )
+}
+
 /// The form, with what was wrong with it before.
 pub(super) fn form(entry: Entry, root: &str, link: &str, wrong: Option<&str>) -> Page {
-    let (title, fields) = (entry.title(), entry.fields());
+    let wrong = wrong.map(|why| format!("This did not work: {why}."));
+    let wrong = wrong.as_deref();
+    let (title, fields) = (entry.title(), entry.fields(marks(wrong)));
     let action = escape(&format!("{root}/auth/{}", entry.path()));
-    let wrong = wrong.map_or(String::new(), |why| {
-        format!(r#"<p role="alert">This did not work: {}.</p>"#, escape(why))
-    });
+    let alert = alert(wrong);
     let link = match link {
         "" => String::new(),
         link => format!(
@@ -92,11 +102,12 @@ pub(super) fn form(entry: Entry, root: &str, link: &str, wrong: Option<&str>) ->
     page(
         title,
         &format!(
-            r#"<h1>{title}</h1>{wrong}
+            r#"<h1>{title}</h1>{alert}
 <form method="post" action="{action}">{link}
 {fields}</form>"#
         ),
     )
+    .told(wrong)
 }
 
 /// What has been done.
@@ -106,14 +117,18 @@ pub(super) fn done(entry: Entry) -> Page {
             "If this address can be used here, a mail with a link is on its way to it. Please look \
              into your mail. You can close this page."
         }
-        Entry::Join => "Your account is ready. You can sign in now.",
+        Entry::Join => "Your account is ready. Go back to the app and sign in.",
         Entry::Password => {
-            "Your password was changed, and you were signed out everywhere. You can sign in now."
+            "Your password was changed, and you were signed out everywhere. Go back to the app and \
+             sign in."
         }
         Entry::Verify => "Your address is confirmed. You can close this page.",
     };
     let title = entry.title();
-    page(title, &format!("<h1>{title}</h1><p>{words}</p>"))
+    page(
+        title,
+        &format!(r#"<h1>{title}</h1><p role="status">{words}</p>"#),
+    )
 }
 
 #[cfg(test)]

@@ -12,13 +12,15 @@ use salus_service::error::{Error, Kind};
 use salus_service::oauth::{Asked, Chosen, Step, issuer};
 
 use super::form::{Form, missing};
-use super::pages::{self, Hidden, Page};
+use super::pages::{self, Hidden, Page, SignIn};
 use super::steps;
 use crate::call::{Call, pairs};
 use crate::failure::Failure;
 
 /// The longest request that is carried through the pages.
 const REQUEST_BYTES_MAX: usize = 8 << 10;
+
+const WRONG: &str = "E-mail address or password is not right.";
 
 const FOREIGN: &str = "This form was not sent from a page of ours, or it is too old. Please go back to the app and begin again.";
 
@@ -27,11 +29,6 @@ const NOT_PUSHED: &str =
 
 const HELD_UP: &str =
     "Too many passwords were wrong. Please wait some minutes, then go back and try again.";
-
-/// `GET /auth/style.css`
-pub(crate) async fn style(call: &mut Call) -> Result<Response, Failure> {
-    Ok(pages::style(&call.service().look(&call.cx).await?))
-}
 
 /// `GET /auth/authorize`
 pub(crate) async fn authorize(call: &mut Call) -> Result<Response, Failure> {
@@ -49,7 +46,7 @@ pub(crate) async fn authorize(call: &mut Call) -> Result<Response, Failure> {
             &Chosen::default(),
         )
         .await?;
-    show(call, &request, &asked, step, false).await
+    show(call, &request, &asked, step).await
 }
 
 /// `POST /auth/authorize/sign-in`
@@ -66,16 +63,29 @@ pub(crate) async fn sign_in(call: &mut Call) -> Result<Response, Failure> {
     match done.await {
         Ok(here) => steps::go_on(call, &request, here).await,
         Err(error) if matches!(error.kind(), Kind::Unauthenticated | Kind::Invalid) => {
-            let asked = read(&request)?;
-            let step = call
-                .service()
-                .asked(&call.cx, &asked, None, &Chosen::default())
-                .await?;
-            show(call, &request, &asked, step, true).await
+            sign_in_again(call, &request, (WRONG, email)).await
         }
         Err(error) if error.kind() == Kind::Throttled => held_up(call, &error).await,
         Err(error) => Err(error.into()),
     }
+}
+
+/// The page for signing in once more: why, and the address that was typed.
+pub(super) async fn sign_in_again(
+    call: &mut Call,
+    request: &str,
+    again: (&str, &str),
+) -> Result<Response, Failure> {
+    let asked = read(request)?;
+    let step = call
+        .service()
+        .asked(&call.cx, &asked, None, &Chosen::default())
+        .await?;
+    if let Step::SignIn { client } = &step {
+        let to = (StatusCode::FORBIDDEN, &*asked.redirect_uri);
+        return show_sign_in(call, request, to, (client, Some(again))).await;
+    }
+    show(call, request, &asked, step).await
 }
 
 /// `POST /auth/authorize/decision`
@@ -94,7 +104,7 @@ pub(crate) async fn decide(call: &mut Call) -> Result<Response, Failure> {
         .service()
         .decided(&call.cx, &asked, session(call).as_deref(), decision)
         .await?;
-    show(call, &request, &asked, step, false).await
+    show(call, &request, &asked, step).await
 }
 
 /// `POST /auth/authorize/patient`: a name to look for, or who was chosen.
@@ -108,7 +118,7 @@ pub(crate) async fn pick(call: &mut Call) -> Result<Response, Failure> {
         .service()
         .asked(&call.cx, &asked, session(call).as_deref(), &chosen(&form))
         .await?;
-    show(call, &request, &asked, step, false).await
+    show(call, &request, &asked, step).await
 }
 
 /// `POST /auth/authorize` (OpenID Connect Core, 3.1.2.1; SMART `authorize-post`). The browser
@@ -208,35 +218,42 @@ async fn show(
     request: &str,
     asked: &Asked,
     step: Step,
-    again: bool,
 ) -> Result<Response, Failure> {
-    let status = if again {
-        StatusCode::FORBIDDEN
-    } else {
-        StatusCode::OK
-    };
-    let place = &asked.redirect_uri;
+    let to = (StatusCode::OK, &*asked.redirect_uri);
     match step {
         Step::Back(url) => see_other(&url),
         Step::Stop(why) => stop(call, StatusCode::BAD_REQUEST, why).await,
-        Step::SignIn { client } => {
-            let options = call.service().passkey_options(&call.cx)?;
-            let page = |hidden: &Hidden<'_>| pages::sign_in(&client, &options, hidden, again);
-            with_form_to(call, request, (status, place), page).await
-        }
+        Step::SignIn { client } => show_sign_in(call, request, to, (&client, None)).await,
         Step::Done(what) => {
             let page = |_: &Hidden<'_>| pages::done(what);
-            with_form_to(call, request, (status, place), page).await
+            with_form_to(call, request, to, page).await
         }
         Step::Pick(pick) => {
             let page = |hidden: &Hidden<'_>| pages::pick(&pick, hidden);
-            with_form_to(call, request, (status, place), page).await
+            with_form_to(call, request, to, page).await
         }
         Step::Consent(consent) => {
             let page = |hidden: &Hidden<'_>| pages::consent(&consent, hidden);
-            with_form_to(call, request, (status, place), page).await
+            with_form_to(call, request, to, page).await
         }
     }
+}
+
+async fn show_sign_in(
+    call: &mut Call,
+    request: &str,
+    to: (StatusCode, &str),
+    (client, again): (&str, Option<(&str, &str)>),
+) -> Result<Response, Failure> {
+    let service = call.service();
+    let about = SignIn {
+        client,
+        options: &service.passkey_options(&call.cx)?,
+        by_mail: service.by_mail(&call.cx),
+        again,
+    };
+    let page = |hidden: &Hidden<'_>| pages::sign_in(&about, hidden);
+    with_form_to(call, request, to, page).await
 }
 
 /// A page with a form for the same request.

@@ -5,6 +5,7 @@ pub(crate) mod apps;
 mod brands;
 mod browser;
 mod discovery;
+mod files;
 mod flows;
 mod form;
 pub(crate) mod keys;
@@ -20,19 +21,20 @@ use salus_service::sessions::SignedIn;
 use serde_json::json;
 
 pub(crate) use brands::{brands, write_brands};
-pub(crate) use browser::{authorize, authorize_post, decide, pick, sign_in, style};
+pub(crate) use browser::{authorize, authorize_post, decide, pick, sign_in};
 pub(crate) use discovery::{authorization_server, jwks, openid, rotate_keys, smart};
+pub(crate) use files::{logo, script, style};
 pub(crate) use flows::{begin_device, device_page, push};
 pub(crate) use launch::launch;
-pub(crate) use steps::{factor, passkey, script};
-pub(crate) use theme::{logo, read_theme, smart_style, write_theme};
+pub(crate) use steps::{factor, passkey};
+pub(crate) use theme::{read_theme, smart_style, write_theme};
 
 use crate::call::Call;
 use crate::failure::Failure;
 use crate::health::json as answer;
 use form::Credentials;
 pub(crate) use form::Form;
-pub(crate) use pages::{Page, escape, page, show};
+pub(crate) use pages::{Page, alert, escape, marks, page, show};
 
 /// `POST /auth/token` (RFC 6749, 3.2).
 pub(crate) async fn token(call: &mut Call) -> Result<Response, Failure> {

@@ -1,26 +1,25 @@
 //! The pages on which a user signs in and agrees: plain HTML that works without scripts; one
-//! script of ours asks the browser for a passkey.
+//! script of ours asks the browser for a passkey (docs/adr/0041).
 //!
-//! What stands in them from outside is escaped. They load nothing but our own
-//! sheet of style, stand in no frame, and send their forms nowhere else; where
+//! What stands in them from outside is escaped. They load nothing but the files
+//! of `files.rs`, stand in no frame, and send their forms nowhere else; where
 //! a client waits behind the answer, its place has to be named, too, since
 //! browsers hold a redirect to be part of the form.
 
 mod consent;
 mod factors;
 mod pick;
+mod qr;
 
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
+use salus_service::accounts::ByMail;
 use salus_service::oauth::Look;
 use serde_json::Value;
 
 pub(super) use consent::consent;
 pub(super) use factors::{codes, enrol, factor};
 pub(super) use pick::pick;
-
-const STYLE: &str = include_str!("../pages/style.css");
-const SCRIPT: &str = include_str!("../pages/passkey.js");
 
 /// What every form brings back.
 pub(super) struct Hidden<'a> {
@@ -46,6 +45,8 @@ pub(crate) struct Page {
     body: String,
     /// Whether it asks the browser for a passkey, which takes a script.
     asks: bool,
+    /// Whether it says that something was wrong.
+    wrong: bool,
 }
 
 #[cfg(test)]
@@ -55,31 +56,62 @@ impl Page {
     }
 }
 
-/// Where a user signs in; `again` says that it did not work.
-/// `options` is what a browser needs to find a passkey.
-pub(super) fn sign_in(client: &str, options: &Value, hidden: &Hidden<'_>, again: bool) -> Page {
-    let passkey = factors::passkey(options, "passkey", hidden);
-    let wrong = match again {
-        true => r#"<p role="alert">E-mail address or password is not right.</p>"#,
-        false => "",
+/// What stands on the page where a user signs in.
+pub(super) struct SignIn<'a> {
+    /// The name of the client that they go on to.
+    pub(super) client: &'a str,
+    /// What a browser needs to find a passkey.
+    pub(super) options: &'a Value,
+    /// What else they can do.
+    pub(super) by_mail: ByMail,
+    /// Why it did not work, and the address that was typed.
+    pub(super) again: Option<(&'a str, &'a str)>,
+}
+
+/// Where a user signs in.
+pub(super) fn sign_in(about: &SignIn<'_>, hidden: &Hidden<'_>) -> Page {
+    let passkey = factors::passkey(about.options, "passkey", hidden);
+    let (wrong, email) = about.again.unzip();
+    let (alert, marks) = (alert(wrong), marks(wrong));
+    let email = escape(email.unwrap_or_default());
+    // Who has typed their address already goes on with the password.
+    let (at_email, at_password) = match email.is_empty() {
+        true => (" autofocus", ""),
+        false => ("", " autofocus"),
     };
-    let client = escape(client);
-    let recover = escape(&format!("{}/auth/recover", hidden.root));
+    let (client, others) = (escape(about.client), others(about.by_mail, hidden));
     let (action, hidden) = (hidden.action("sign-in"), inputs(hidden));
     page(
         "Sign in",
         &format!(
-            r#"<h1>Sign in</h1><p>to go on to <strong>{client}</strong></p>{wrong}
+            r#"<h1>Sign in</h1><p>to go on to <strong>{client}</strong></p>{alert}
 <form method="post" action="{action}">{hidden}
 <label for="email">E-mail address</label>
-<input id="email" name="email" type="email" autocomplete="username" required autofocus>
+<input id="email" name="email" type="email" value="{email}" autocomplete="username webauthn" required{at_email}{marks}>
 <label for="password">Password</label>
-<input id="password" name="password" type="password" autocomplete="current-password" required>
-<button>Sign in</button></form>{passkey}
-<p><a href="{recover}">Forgotten your password?</a></p>"#
+<input id="password" name="password" type="password" autocomplete="current-password" required{at_password}{marks}>
+<button>Sign in</button></form>{passkey}{others}"#
         ),
     )
     .asking()
+    .told(wrong)
+}
+
+/// What else somebody can do who is not signed in.
+fn others(by_mail: ByMail, hidden: &Hidden<'_>) -> String {
+    let links = [
+        (by_mail.recover, "recover", "Forgotten your password?"),
+        (by_mail.sign_up, "sign-up", "Make an account"),
+    ];
+    let mut list = String::new();
+    for (_, path, words) in links.iter().filter(|(there, ..)| *there) {
+        let path = escape(&format!("{}/auth/{path}", hidden.root));
+        list.push_str(&format!(r#"<p><a href="{path}">{words}</a></p>"#));
+    }
+    match &*list {
+        "" => list,
+        list => format!("<footer>{list}</footer>"),
+    }
 }
 
 /// Where a user types what a device shows.
@@ -128,6 +160,7 @@ pub(crate) fn page(title: &'static str, body: &str) -> Page {
         title,
         body: body.to_owned(),
         asks: false,
+        wrong: false,
     }
 }
 
@@ -136,30 +169,58 @@ impl Page {
     fn asking(self) -> Self {
         Self { asks: true, ..self }
     }
+
+    /// The same; its title begins with what was wrong, if anything was.
+    pub(crate) fn told(self, wrong: Option<&str>) -> Self {
+        Self {
+            wrong: wrong.is_some(),
+            ..self
+        }
+    }
+}
+
+/// What was wrong: read out at once, and with the fields that it is about
+/// (WCAG 2.1, 3.3.1 and 4.1.3).
+pub(crate) fn alert(wrong: Option<&str>) -> String {
+    wrong.map_or(String::new(), |why| {
+        format!(r#"<p role="alert" id="wrong">{}</p>"#, escape(why))
+    })
+}
+
+/// The attributes of a field that is wrong.
+pub(crate) fn marks(wrong: Option<&str>) -> &'static str {
+    match wrong {
+        Some(_) => r#" aria-invalid="true" aria-describedby="wrong""#,
+        None => "",
+    }
 }
 
 /// The whole document, as the project wants it to look.
 fn document(look: &Look, page: &Page) -> String {
-    let Page { title, body, asks } = page;
+    let Page { title, body, .. } = page;
     let root = escape(&look.root);
-    let script = match asks {
+    let script = match page.asks {
         true => format!(r#"<script src="{root}/auth/passkey.js" defer></script>"#),
         false => String::new(),
     };
     let name = look.theme.name.as_deref().map(escape);
+    let error = if page.wrong { "Error: " } else { "" };
+    let of = name
+        .as_ref()
+        .map_or(String::new(), |name| format!(" – {name}"));
     let logo = match (&look.theme.logo, &name) {
         // What it shows is said beside it, if anything is.
         (Some(_), Some(_)) => format!(r#"<img src="{root}/auth/logo" alt="" height="48">"#),
         (Some(_), None) => format!(r#"<img src="{root}/auth/logo" alt="Logo" height="48">"#),
         (None, _) => String::new(),
     };
-    let name = name.unwrap_or_default();
+    let name = name.map_or(String::new(), |name| format!("<span>{name}</span>"));
     let banner = match (&*logo, &*name) {
         ("", "") => String::new(),
-        _ => format!("<header>{logo}<span>{name}</span></header>"),
+        _ => format!("<header>{logo}{name}</header>"),
     };
     format!(
-        r#"<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title><link rel="stylesheet" href="{root}/auth/style.css">{script}</head><body>{banner}<main>{body}</main></body></html>"#
+        r#"<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{error}{title}{of}</title><link rel="stylesheet" href="{root}/auth/style.css">{script}</head><body>{banner}<main>{body}</main></body></html>"#
     )
 }
 
@@ -181,18 +242,24 @@ pub(crate) fn escape(text: &str) -> String {
 
 /// A page as an answer. Its forms may lead on to `place`, a client's redirect URI.
 pub(crate) fn show(look: &Look, status: StatusCode, page: &Page, place: &str) -> Response {
-    let mut response = Response::new(document(look, page).into());
-    *response.status_mut() = status;
-    let scripts = if page.asks { " script-src 'self';" } else { "" };
+    let scripts = if page.asks { "'self'" } else { "'none'" };
     let policy = format!(
-        "default-src 'none';{scripts} style-src 'self'; img-src 'self'; form-action 'self' {}; base-uri 'none'; frame-ancestors 'none'",
+        "default-src 'none'; script-src {scripts}; style-src 'self'; img-src 'self'; form-action 'self' {}; base-uri 'none'; frame-ancestors 'none'",
         origin(place)
     );
+    html(status, document(look, page), &policy)
+}
+
+/// HTML under a policy of what it may load (CSP Level 3): never kept, never in a frame.
+fn html(status: StatusCode, document: String, policy: &str) -> Response {
+    let mut response = Response::new(document.into());
+    *response.status_mut() = status;
     let headers = response.headers_mut();
     for (name, value) in [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::CACHE_CONTROL, "no-store"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        // Without any, browsers send forms with the origin `null` (Fetch, 3.2).
+        (header::REFERRER_POLICY, "same-origin"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
     ] {
@@ -200,32 +267,6 @@ pub(crate) fn show(look: &Look, status: StatusCode, page: &Page, place: &str) ->
     }
     if let Ok(policy) = HeaderValue::try_from(policy) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-    }
-    response
-}
-
-/// The sheet of style, with the colours of a project.
-pub(super) fn style(look: &Look) -> Response {
-    let sheet = [STYLE, &look.theme.sheet()].concat();
-    let mut response = Response::new(sheet.into());
-    let headers = response.headers_mut();
-    let ty = HeaderValue::from_static("text/css; charset=utf-8");
-    headers.insert(header::CONTENT_TYPE, ty);
-    let minutes = HeaderValue::from_static("public, max-age=300");
-    headers.insert(header::CACHE_CONTROL, minutes);
-    response
-}
-
-/// The script that asks for a passkey: the only one there is.
-pub(super) fn script() -> Response {
-    let mut response = Response::new(SCRIPT.into());
-    let headers = response.headers_mut();
-    for (name, value) in [
-        (header::CONTENT_TYPE, "text/javascript; charset=utf-8"),
-        (header::CACHE_CONTROL, "public, max-age=300"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
     }
     response
 }
@@ -265,7 +306,15 @@ mod tests {
             },
         };
         let options = serde_json::json!({"rpId": "\"><script>"});
-        let html = document(&look, &sign_in("<b>App</b>", &options, &hidden, true));
+        let about = SignIn {
+            client: "<b>App</b>",
+            options: &options,
+            by_mail: ByMail::default(),
+            again: Some(("wrong", "<i>a@example.org")),
+        };
+        let html = document(&look, &sign_in(&about, &hidden));
+        assert!(html.contains("<title>Error: Sign in – &lt;i&gt;"), "{html}");
+        assert!(html.contains(r#"aria-describedby="wrong""#));
         assert!(html.contains(r#"action="/p/x/auth/authorize/sign-in""#));
         assert!(html.contains("&lt;i&gt;Clinic") && !html.contains("<i>"));
         assert!(!html.contains("<b>") && html.matches("<script").count() == 1);

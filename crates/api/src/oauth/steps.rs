@@ -6,8 +6,9 @@ use axum::response::Response;
 use http::{StatusCode, header};
 use salus_service::Secret;
 use salus_service::error::{Error, Kind};
-use salus_service::mfa::{FactorStep, Proof};
-use salus_service::oauth::Here;
+use salus_service::mfa::{Assertion, FactorStep, NewFactor, Proof};
+use salus_service::oauth::{Here, issuer};
+use serde::de::DeserializeOwned;
 
 use super::browser;
 use super::form::{Form, missing};
@@ -18,8 +19,11 @@ use crate::failure::Failure;
 /// The cookie of a sign-in that is half done.
 const STEP: &str = "salus-step";
 
-const NO_PASSKEY: &str =
-    "This passkey does not let you in here. Please go back and sign in with your password.";
+const NO_PASSKEY: &str = "This passkey does not let you in here, or it took too long. Please try again, or sign in with your password.";
+
+const NOT_MADE: &str = "This passkey was not taken, or it took too long. Please try again.";
+
+const WRONG: &str = "That is not right, or was used already. Please try again with the next code.";
 
 const OVER: &str =
     "This took too long, or too many codes were wrong. Please go back to the app and begin again.";
@@ -29,13 +33,12 @@ pub(super) async fn go_on(call: &mut Call, request: &str, here: Here) -> Result<
     let (step, mut response) = match here {
         Here::In(cookie, seconds) => return signed_in(call, request, &cookie, seconds).await,
         Here::Factor(step) => {
-            let options = step.passkey.as_ref();
-            let page = |hidden: &Hidden<'_>| pages::factor(options, hidden, false);
+            let page = |hidden: &Hidden<'_>| pages::factor(&step.offered, hidden, None);
             let response = browser::with_form(call, request, StatusCode::OK, page).await?;
             (step, response)
         }
-        Here::Enrol(step, secret) => {
-            let page = |hidden: &Hidden<'_>| pages::enrol(hidden, secret.expose(), false);
+        Here::Enrol(step, shown) => {
+            let page = |hidden: &Hidden<'_>| pages::enrol(&shown, hidden, None);
             let response = browser::with_form(call, request, StatusCode::OK, page).await?;
             (step, response)
         }
@@ -53,21 +56,27 @@ pub(crate) async fn factor(call: &mut Call) -> Result<Response, Failure> {
     };
     let code = Secret::new(form.get("code").unwrap_or_default().to_owned());
     let proof = match form.get("kind") {
-        Some("enrol") => return enrol(call, &request, &ticket, &code).await,
+        Some("enrol") => {
+            let new = NewFactor::Totp(code);
+            return enrol(call, &request, &ticket, &new).await;
+        }
+        Some("enrol-passkey") => {
+            let new = NewFactor::Passkey(answered(&code)?);
+            return enrol(call, &request, &ticket, &new).await;
+        }
         Some("recovery") => Proof::Recovery(code),
-        Some("passkey") => match serde_json::from_str(code.expose()) {
-            Ok(signed) => Proof::Passkey(signed),
-            Err(_) => return Err(missing("the passkey's answer cannot be read")),
-        },
+        Some("passkey") => Proof::Passkey(answered(&code)?),
         _ => Proof::Totp(code),
     };
     match call.service().finish_here(&call.cx, &ticket, &proof).await {
         Ok((cookie, seconds)) => signed_in(call, &request, &cookie, seconds).await,
-        Err(error) => {
-            // What was to be signed was used; codes can be tried again.
-            let page = |hidden: &Hidden<'_>| pages::factor(None, hidden, true);
-            wrong(call, &request, error, page).await
-        }
+        Err(error) => match call.service().offered_again(&call.cx, &ticket).await? {
+            Some(offered) => {
+                let page = |hidden: &Hidden<'_>| pages::factor(&offered, hidden, Some(WRONG));
+                wrong(call, &request, error, page).await
+            }
+            None => browser::stop(call, StatusCode::FORBIDDEN, OVER).await,
+        },
     }
 }
 
@@ -77,43 +86,46 @@ pub(crate) async fn passkey(call: &mut Call) -> Result<Response, Failure> {
     let Some(request) = browser::checked(call, &form)? else {
         return browser::foreign(call).await;
     };
-    let signed = form
-        .get("code")
-        .and_then(|code| serde_json::from_str(code).ok());
-    let signed = signed.ok_or(missing("the passkey's answer cannot be read"))?;
+    let code = Secret::new(form.get("code").unwrap_or_default().to_owned());
+    let signed: Assertion = answered(&code)?;
     match call.service().passkey_here(&call.cx, &signed).await {
         Ok((cookie, seconds)) => signed_in(call, &request, &cookie, seconds).await,
-        Err(error) if error.kind() == Kind::Unauthenticated => {
-            browser::stop(call, StatusCode::FORBIDDEN, NO_PASSKEY).await
+        Err(error) if matches!(error.kind(), Kind::Unauthenticated | Kind::Conflict) => {
+            browser::sign_in_again(call, &request, (NO_PASSKEY, "")).await
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// `GET /auth/passkey.js`
-pub(crate) async fn script(_call: &mut Call) -> Result<Response, Failure> {
-    Ok(pages::script())
+/// What the script has put into a form.
+fn answered<T: DeserializeOwned>(code: &Secret) -> Result<T, Failure> {
+    let read = serde_json::from_str(code.expose());
+    read.map_err(|_| missing("the passkey's answer cannot be read"))
 }
 
-/// The first code of an app that has to be set up before anything else.
+/// A factor that has to be set up before anything else.
 async fn enrol(
     call: &mut Call,
     request: &str,
     ticket: &str,
-    code: &Secret,
+    new: &NewFactor,
 ) -> Result<Response, Failure> {
-    let done = call.service().enrol_here(&call.cx, ticket, code.expose());
-    match done.await {
+    match call.service().enrol_here(&call.cx, ticket, new).await {
         Ok(((cookie, seconds), codes)) => {
-            let page = pages::codes(&browser::again(call, request)?, &codes);
+            let (_, place) = issuer(&call.cx).split_once("://").unwrap_or_default();
+            let page = pages::codes(&browser::again(call, request)?, place, &codes);
             let look = call.service().look(&call.cx).await?;
             let mut response = pages::show(&look, StatusCode::OK, &page, "");
             set_session(call, &mut response, &cookie, seconds).await?;
             Ok(response)
         }
-        Err(error) => match call.service().enrolment_secret(&call.cx, ticket).await {
-            Ok(secret) => {
-                let page = |hidden: &Hidden<'_>| pages::enrol(hidden, secret.expose(), true);
+        Err(error) => match call.service().enrolment(&call.cx, ticket).await {
+            Ok(shown) => {
+                let why = match new {
+                    NewFactor::Totp(_) => WRONG,
+                    NewFactor::Passkey(_) => NOT_MADE,
+                };
+                let page = |hidden: &Hidden<'_>| pages::enrol(&shown, hidden, Some(why));
                 wrong(call, request, error, page).await
             }
             Err(_) => browser::stop(call, StatusCode::FORBIDDEN, OVER).await,

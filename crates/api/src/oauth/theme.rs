@@ -3,7 +3,7 @@
 //! (<https://hl7.org/fhir/smart-app-launch/STU2.2/scopes-and-launch-context.html#styling>).
 
 use axum::response::Response;
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use salus_service::Theme;
 use serde_json::{Value, json};
 
@@ -24,36 +24,17 @@ pub(crate) async fn write_theme(call: &mut Call) -> Result<Response, Failure> {
     Ok(answer(StatusCode::OK, &view(&theme)))
 }
 
-/// `GET /auth/logo`: nothing, if there is none.
-pub(crate) async fn logo(call: &mut Call) -> Result<Response, Failure> {
-    let look = call.service().look(&call.cx).await?;
-    let Some((ty, bytes)) = look.theme.logo_bytes() else {
-        return Ok(crate::nothing());
-    };
-    let mut response = Response::new(bytes.into());
-    for (name, value) in [
-        (header::CONTENT_TYPE, ty),
-        (header::CACHE_CONTROL, "public, max-age=300"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'"),
-    ] {
-        let value = HeaderValue::from_static(value);
-        response.headers_mut().insert(name, value);
-    }
-    Ok(response)
-}
-
 /// `GET /auth/smart-style.json`
 pub(crate) async fn smart_style(call: &mut Call) -> Result<Response, Failure> {
     let look = call.service().look(&call.cx).await?;
     let mut style = json!({
-        "color_background": "#f4f6f8",
+        "color_background": "#eef2f5",
         "color_text": "#1b2733",
         "color_highlight": "#0b5cad",
         "color_error": "#a30000",
         "color_success": "#1b6e2d",
         "color_modal_backdrop": "#000000",
-        "dim_border_radius": "4px",
+        "dim_border_radius": "8px",
         "dim_font_size": "16px",
         "dim_spacing_size": "16px",
         "font_family_body": "system-ui, sans-serif",

@@ -510,7 +510,8 @@ pub(super) fn successes(route: &Route) -> &'static [u16] {
         (_, _, "job") => &[200, 202],
         (_, _, "job-cancel") => &[202],
         (_, _, name) if name.starts_with("$export") || name == "$import" => &[202],
-        (_, _, "auth-logo") => &[200, 204],
+        (_, _, "auth-logo") => &[200, 204, 304],
+        (_, _, "auth-script" | "auth-style") => &[200, 304],
         ("DELETE", Mount::Fhir, _) => &[200, 204],
         _ => &[200],
     }

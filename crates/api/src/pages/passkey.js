@@ -1,4 +1,4 @@
-// Asks the browser for a passkey when somebody wants to sign in by one. The
+// Asks the browser for a passkey, and sends what comes of it with a form like any other. The
 // forms are there for those who have scripts; all else works without.
 "use strict";
 
@@ -12,11 +12,16 @@ const text = (buffer) => {
   return btoa(plain).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 };
 
-const sign = async (options) => {
-  const allowed = options.allowCredentials.map((one) => ({ ...one, id: bytes(one.id) }));
-  const publicKey = { ...options, challenge: bytes(options.challenge), allowCredentials: allowed };
-  const { id, response } = await navigator.credentials.get({ publicKey });
-  return JSON.stringify({
+const known = (list) => list.map((one) => ({ ...one, id: bytes(one.id) }));
+
+const sign = async (options, more) => {
+  const publicKey = {
+    ...options,
+    challenge: bytes(options.challenge),
+    allowCredentials: known(options.allowCredentials),
+  };
+  const { id, response } = await navigator.credentials.get({ publicKey, ...more });
+  return {
     id,
     response: {
       clientDataJSON: text(response.clientDataJSON),
@@ -24,18 +29,57 @@ const sign = async (options) => {
       signature: text(response.signature),
       userHandle: response.userHandle ? text(response.userHandle) : null,
     },
-  });
+  };
 };
 
-for (const form of document.querySelectorAll("form[data-passkey]")) {
-  if (!window.PublicKeyCredential) continue;
-  form.hidden = false;
+const make = async (options, more) => {
+  const publicKey = {
+    ...options,
+    challenge: bytes(options.challenge),
+    user: { ...options.user, id: bytes(options.user.id) },
+    excludeCredentials: known(options.excludeCredentials),
+  };
+  const { id, response } = await navigator.credentials.create({ publicKey, ...more });
+  return {
+    id,
+    response: {
+      clientDataJSON: text(response.clientDataJSON),
+      attestationObject: text(response.attestationObject),
+    },
+  };
+};
+
+const begin = (form) => {
+  const options = JSON.parse(form.dataset.passkey);
+  const alert = form.querySelector("p");
+  const ask = form.dataset.ask === "make" ? make : sign;
+  const send = (made) => {
+    form.elements.code.value = JSON.stringify(made);
+    form.submit();
+  };
+  // A browser has one question open at a time: the button takes the place of the list at the field.
+  let open = new AbortController();
+  const fill = async () => {
+    if (!(await PublicKeyCredential.isConditionalMediationAvailable?.())) return;
+    open = new AbortController();
+    const { signal } = open;
+    await sign(options, { mediation: "conditional", signal }).then(send, () => {});
+  };
   form.querySelector("button").addEventListener("click", async () => {
+    open.abort();
+    alert.hidden = true;
     try {
-      form.elements.code.value = await sign(JSON.parse(form.dataset.passkey));
-      form.submit();
+      send(await ask(options));
     } catch {
-      form.querySelector("p").hidden = false;
+      alert.hidden = false;
     }
   });
+  form.hidden = false;
+  if (form.dataset.ask === "fill") fill();
+};
+
+// Passkeys belong to a name; under a bare address there are none.
+const named = !/^[\d.]+$|:/.test(location.hostname);
+if (window.PublicKeyCredential && named) {
+  document.querySelectorAll("form[data-passkey]").forEach(begin);
 }

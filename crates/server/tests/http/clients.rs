@@ -13,15 +13,15 @@ use crate::oauth_users::{BACK, PASSWORD, place, text};
 use crate::smart::clinic;
 
 #[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
-fn skipped(why: &str) {
+pub(crate) fn skipped(why: &str) {
     println!("skipped: {why}");
 }
 
 /// Runs a program of crates/server/tests/clients, which has to say this at its end.
 #[track_caller]
-fn check(script: &str, arguments: &[&str], expect: &str) {
+pub(crate) fn check(script: &str, arguments: &[&str], expect: &str) {
     let room = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients");
-    if !room.join("node_modules").exists() {
+    if !room.join("node_modules/playwright-core").exists() {
         return skipped("the packages of tests/clients are not installed");
     }
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");

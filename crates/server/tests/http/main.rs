@@ -41,6 +41,7 @@ mod oauth_steps;
 mod oauth_users;
 mod observations;
 mod operations;
+mod pages;
 mod paging;
 mod patch;
 mod phi;

@@ -39,18 +39,18 @@ fn an_app_can_ask_for_a_second_factor_and_the_pages_set_it_up() {
     let page = browser
         .submit(&place, &page, "/auth/authorize/sign-in", &USER)
         .expect(200);
-    assert!(!page.body.contains("<script"), "{}", page.body);
+    assert!(page.body.contains("<svg role=\"img\""), "{}", page.body);
     let secret = between(&page.body, "<code>", "</code>").to_owned();
     // What is half done opens nothing.
     let again = browser.get(&place, &authorize(&[STRICT])).expect(200);
     assert!(again.body.contains("<title>Sign in"), "{}", again.body);
     let page = factor(&mut browser, &place, &page, "enrol", "000000x").expect(403);
-    assert!(page.body.contains("role=\"alert\""), "{}", page.body);
+    assert!(page.body.contains("id=\"wrong\""), "{}", page.body);
     assert_eq!(between(&page.body, "<code>", "</code>"), secret);
     let done = factor(&mut browser, &place, &page, "enrol", &code(&secret, 0)).expect(200);
     let recovery = between(&done.body, "<li><code>", "</code>").to_owned();
     assert_eq!(done.body.matches("<li>").count(), 10);
-    let next = between(&done.body, "<a href=\"", "\"").replace("&amp;", "&");
+    let next = between(&done.body, "<a class=\"button\" href=\"", "\"").replace("&amp;", "&");
     let page = follow(&mut browser, &place, &next).expect(200);
     let allow = [("decision", "allow")];
     let back = browser
@@ -96,6 +96,15 @@ fn the_script_is_a_file_of_ours() {
         script.header("content-type"),
         Some("text/javascript; charset=utf-8")
     );
+    // It is not sent again to who has it.
+    let tag = script.header("etag").unwrap();
+    assert!(tag.starts_with('"'), "{tag}");
+    let again = |tag: &str| {
+        let request = Request::new("GET", "/auth/passkey.js").header("If-None-Match", tag);
+        place.project.send(request)
+    };
+    assert_eq!(again(tag).expect(304).body, "");
+    again("\"other\"").expect(200);
     let mut browser = Browser::default();
     let page = browser.get(&place, &authorize(&[])).expect(200);
     let policy = page.header("content-security-policy").unwrap();

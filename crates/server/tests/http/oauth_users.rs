@@ -390,6 +390,8 @@ fn the_pages_are_safe() {
     );
     let policy = page.header("content-security-policy").unwrap();
     assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"));
+    // Under `no-referrer` browsers would say that forms come from `null`.
+    assert_eq!(page.header("referrer-policy"), Some("same-origin"));
     let user = [("email", "first@example.org"), ("password", PASSWORD)];
     // A form from elsewhere has no cookie of ours, or another one.
     let elsewhere = Browser::default().submit(&place, &page, "/auth/authorize/sign-in", &user);

@@ -18,7 +18,24 @@ use crate::error::{Error, Kind};
 use crate::pipeline::Write;
 use crate::records::one;
 
+/// What people who are not signed in can do by mail.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ByMail {
+    /// Ask for an account.
+    pub sign_up: bool,
+    /// Ask for a new password.
+    pub recover: bool,
+}
+
 impl Service {
+    /// What pages can offer to who is not signed in.
+    #[must_use]
+    pub fn by_mail(&self, cx: &Context) -> ByMail {
+        let recover = self.settings.mail.is_some();
+        let sign_up = recover && self.check_open(cx.scope).is_ok();
+        ByMail { sign_up, recover }
+    }
+
     /// Asks for an account: a link to make it goes to the address.
     pub async fn ask_for_account(&self, cx: &Context, email: &str) -> Result<(), Error> {
         let grant = self.allow(cx, What::SignIn, Action::SignIn).await?;

@@ -19,6 +19,7 @@ pub use groups::{GroupView, NewGroup};
 pub(crate) use guesses::Guesses;
 pub(crate) use identity::Identities;
 pub use invitations::{Invitation, InvitationView};
+pub use links::ByMail;
 pub use own::{AccountChange, SessionView};
 pub use users::{UserChange, UserFilter, UserPage, UserView};
 pub(crate) use users::{check_another, concern};

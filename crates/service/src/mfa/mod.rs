@@ -5,6 +5,7 @@
 //! one only the way to set it up. What was proved, and when, stands in the
 //! session, so that each request is decided by it.
 
+mod enrol;
 mod own;
 mod passkeys;
 mod step_up;
@@ -26,6 +27,7 @@ use crate::sessions::SignedIn;
 pub use salus_auth::mfa::passkey::{Assertion, Registration};
 pub use salus_auth::mfa::{ACR_MULTI, ACR_SINGLE};
 
+pub use enrol::{Enrolment, NewFactor};
 pub use own::{Confirmed, EnrolmentView, FactorView, FactorsView};
 pub(crate) use steps::Passed;
 
@@ -58,6 +60,13 @@ pub struct FactorStep {
     pub ticket: Secret,
     /// How long that is good for, in seconds.
     pub expires_in_s: i64,
+    /// What can follow.
+    pub offered: Offered,
+}
+
+/// The second factors that somebody has.
+#[derive(Clone, Debug)]
+pub struct Offered {
     /// Whether the user has an app that shows codes.
     pub totp: bool,
     /// Whether the user has recovery codes left.

@@ -91,13 +91,11 @@ impl Service {
             let new = self.new_id(&home);
             let totp = factors.value.begin_totp(&new, name, &random, cx.now_ms)?;
             self.keep_factors(&home, &grant, &factors).await?;
-            let issuer = crate::oauth::issuer(cx).split_once("://");
-            let issuer = issuer.map_or("Salus", |(_, host)| host);
             let account = user.value.email.expose();
             Ok(EnrolmentView {
                 id: new,
                 secret: totp.text(),
-                uri: totp.uri(issuer, account),
+                uri: totp.uri(place_name(cx), account),
             })
         };
         self.attempt_on(&home, &grant, What::AdminWrite, ("User", &id), work)
@@ -287,6 +285,12 @@ impl Service {
             session.value.owner == Owner::User(user.into()) && session.value.through.is_none()
         }))
     }
+}
+
+/// What an app calls the place that its codes are for: the issuer without its scheme.
+pub(super) fn place_name(cx: &Context) -> &str {
+    let issuer = crate::oauth::issuer(cx).split_once("://");
+    issuer.map_or("Salus", |(_, place)| place)
 }
 
 fn view(factor: &Factor) -> FactorView {

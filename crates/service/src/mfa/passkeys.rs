@@ -5,7 +5,7 @@
 //! when it is used, on the condition that there is none. So strangers who ask for
 //! challenges fill nothing, and none is used twice.
 
-use salus_auth::mfa::passkey::{self, Expected, Registration};
+use salus_auth::mfa::passkey::{self, Expected, Passkey, Registration};
 use salus_auth::record::{Assertion, Factors, Saved, Status, SystemRecord, User};
 use salus_auth::{Action, Error as AuthError, Refusal, mfa};
 use salus_store::{Precondition, Scope};
@@ -207,31 +207,62 @@ impl Service {
             let factors = self.factors(home.scope, &id).await?.value;
             factors.check_room()?;
             self.noted(&home, &grant, What::AdminWrite).await?;
-            let (_, party) = place(cx);
-            let handle = format!("{}.{id}", home.scope.0);
-            let email = user.value.email.expose();
-            let algorithms = [-7, -8, -257].map(|alg| json!({"type": "public-key", "alg": alg}));
-            Ok(json!({
-                "challenge": self.challenge(&register(&id), cx.now_ms)?,
-                "rp": {"id": party, "name": party},
-                "user": {
-                    "id": salus_crypto::base64url(handle.as_bytes()),
-                    "name": email,
-                    "displayName": if user.value.name.is_empty() { email } else { &user.value.name },
-                },
-                "pubKeyCredParams": algorithms,
-                "timeout": LIFETIME_MS,
-                "excludeCredentials": described(&factors),
-                "authenticatorSelection": {
-                    "residentKey": "required",
-                    "requireResidentKey": true,
-                    "userVerification": "preferred",
-                },
-                "attestation": "none",
-            }))
+            self.creation_options((cx, home.scope), &user, &factors, &register(&id))
         };
         self.attempt_on(&home, &grant, What::AdminWrite, ("User", &id), work)
             .await
+    }
+
+    /// What a browser needs to make a passkey for a user of a scope, for a purpose.
+    pub(super) fn creation_options(
+        &self,
+        (cx, home): (&Context, Scope),
+        user: &Saved<User>,
+        factors: &Factors,
+        purpose: &str,
+    ) -> Result<Value, Error> {
+        let (_, party) = place(cx);
+        let handle = format!("{}.{}", home.0, user.id);
+        let email = user.value.email.expose();
+        let algorithms = [-7, -8, -257].map(|alg| json!({"type": "public-key", "alg": alg}));
+        Ok(json!({
+            "challenge": self.challenge(purpose, cx.now_ms)?,
+            "rp": {"id": party, "name": party},
+            "user": {
+                "id": salus_crypto::base64url(handle.as_bytes()),
+                "name": email,
+                "displayName": if user.value.name.is_empty() { email } else { &user.value.name },
+            },
+            "pubKeyCredParams": algorithms,
+            "timeout": LIFETIME_MS,
+            "excludeCredentials": described(factors),
+            "authenticatorSelection": {
+                "residentKey": "required",
+                "requireResidentKey": true,
+                "userVerification": "preferred",
+            },
+            "attestation": "none",
+        }))
+    }
+
+    /// A passkey that a browser has made for a purpose, here and just now, and the challenge that it used up.
+    pub(super) fn made_passkey(
+        &self,
+        cx: &Context,
+        made: &Registration,
+        purpose: &str,
+    ) -> Result<Option<(Passkey, Saved<Assertion>)>, Error> {
+        let Some(challenge) = made.challenge() else {
+            return Ok(None);
+        };
+        let used = self.known_challenge(&challenge, purpose, cx.now_ms)?;
+        let (origin, party) = place(cx);
+        let expected = Expected {
+            challenge: &challenge,
+            origin,
+            party,
+        };
+        Ok(used.and_then(|used| Some((made.check(expected)?, used))))
     }
 
     /// Keeps a passkey that a browser has made for the one who asks.
@@ -250,16 +281,8 @@ impl Service {
                     "this is no passkey that was made for this account, here and just now",
                 )
             };
-            let challenge = made.challenge().ok_or_else(refused)?;
-            let used = self.known_challenge(&challenge, &register(&id), cx.now_ms)?;
-            let used = used.ok_or_else(refused)?;
-            let (origin, party) = place(cx);
-            let expected = Expected {
-                challenge: &challenge,
-                origin,
-                party,
-            };
-            let passkey = made.check(expected).ok_or_else(refused)?;
+            let made = self.made_passkey(cx, made, &register(&id))?;
+            let (passkey, used) = made.ok_or_else(refused)?;
             let mut factors = self.factors(home.scope, &id).await?;
             let first = !factors.value.any();
             let new = self.new_id(&home);

@@ -1,12 +1,12 @@
 //! A sign-in after the password: done, or half done until a second factor follows.
 
-use salus_auth::record::{Factor, Factors, Saved, SignIn, Status, SystemRecord, User, Walk};
+use salus_auth::record::{Factors, Saved, SignIn, Status, SystemRecord, User, Walk};
 use salus_auth::session;
-use salus_auth::{Action, Error as AuthError, Grant, Refusal, Secret, Target, Token, mfa};
+use salus_auth::{Action, Error as AuthError, Grant, Refusal, Target, Token, mfa};
 
 use salus_store::Precondition;
 
-use super::{FactorStep, Proof, SignInStep, raced, shut};
+use super::{FactorStep, Offered, Proof, SignInStep, raced};
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
@@ -21,7 +21,7 @@ pub(crate) struct Begun {
     pub(crate) cx: Context,
     pub(crate) user: Saved<User>,
     pub(crate) factors: Saved<Factors>,
-    sign_in: Saved<SignIn>,
+    pub(super) sign_in: Saved<SignIn>,
 }
 
 /// A sign-in of which everything was proved, and what has to be committed with
@@ -101,13 +101,7 @@ impl Service {
         let (methods, random) = ([mfa::PASSWORD], self.random());
         let (ticket, begun) =
             SignIn::begin(cx.scope, &user.id, &methods, enrols, &random, cx.now_ms);
-        let passkey = match factors.value.credentials().next() {
-            Some(_) => {
-                let purpose = purpose(&begun.id);
-                Some(self.request_options(cx, &purpose, Some(&factors.value))?)
-            }
-            None => None,
-        };
+        let offered = self.offered(cx, &begun.id, &factors.value)?;
         let grant = self.sign_in_grant(cx).await?;
         let mut writes = vec![Write::aside(&grant, begun.put()?)];
         if enrols {
@@ -122,10 +116,34 @@ impl Service {
         Ok(FactorStep {
             ticket,
             expires_in_s: SignIn::LIFETIME_S,
-            totp: factors.value.has_totp(),
-            recovery: factors.value.codes_left() > 0,
+            offered,
+        })
+    }
+
+    /// What can follow on a password, with something new to be signed.
+    fn offered(&self, cx: &Context, sign_in: &str, factors: &Factors) -> Result<Offered, Error> {
+        let passkey = match factors.credentials().next() {
+            Some(_) => Some(self.request_options(cx, &purpose(sign_in), Some(factors))?),
+            None => None,
+        };
+        Ok(Offered {
+            totp: factors.has_totp(),
+            recovery: factors.codes_left() > 0,
             passkey,
         })
+    }
+
+    /// What can follow once more in a half-done sign-in, if it still holds.
+    pub async fn offered_again(
+        &self,
+        cx: &Context,
+        ticket: &str,
+    ) -> Result<Option<Offered>, Error> {
+        let Some(begun) = self.find_begun(cx, ticket).await? else {
+            return Ok(None);
+        };
+        let (id, factors) = (&begun.sign_in.id, &begun.factors.value);
+        self.offered(&begun.cx, id, factors).map(Some)
     }
 
     /// Ends a sign-in with a second factor: a token.
@@ -310,57 +328,6 @@ impl Service {
     ) -> Result<SignedIn, Error> {
         let passed = self.passed_password(cx, user).await?;
         self.open_token(passed, "demo").await
-    }
-
-    /// Sets up an app for who must have one and signs in at a browser: the secret is shown once more.
-    pub(crate) async fn begin_enrolment(
-        &self,
-        cx: &Context,
-        user: &Saved<User>,
-    ) -> Result<(FactorStep, Secret), Error> {
-        let mut factors = self.factors(cx.scope, &user.id).await?;
-        let id = self.new_id(cx);
-        let mut random = [0; 20];
-        self.world.random(&mut random);
-        let totp = factors.value.begin_totp(&id, "", &random, cx.now_ms)?;
-        let step = self.begin_sign_in(cx, user, &factors, true).await?;
-        Ok((step, totp.text()))
-    }
-
-    /// The secret of an app that is being set up in a half-done sign-in.
-    pub async fn enrolment_secret(&self, cx: &Context, ticket: &str) -> Result<Secret, Error> {
-        let begun = self.begun(cx, ticket).await?;
-        let factor = begun.factors.value.begun(None, cx.now_ms);
-        let factor = factor.filter(|_| begun.sign_in.value.enrols);
-        match factor.and_then(Factor::totp) {
-            Some(totp) => Ok(totp.text()),
-            None => Err(Error::not_found("no app is being set up")),
-        }
-    }
-
-    /// Ends setting up an app in a half-done sign-in, and with it the sign-in:
-    /// the new recovery codes.
-    pub(crate) async fn passed_enrolment(
-        &self,
-        cx: &Context,
-        ticket: &str,
-        code: &str,
-    ) -> Result<(Passed, Vec<Secret>), Error> {
-        let mut begun = self.begun(cx, ticket).await?;
-        let rule = self.identity(begun.cx.scope).lock_out;
-        let enrols = begun.sign_in.value.enrols && !begun.factors.value.any();
-        let factors = &mut begun.factors.value;
-        let held_ms = factors.shut_ms(rule, cx.now_ms);
-        if held_ms.is_some() || !enrols {
-            return Err(shut(held_ms.unwrap_or_default()));
-        }
-        if !factors.confirm(None, code, cx.now_ms) {
-            let error = AuthError::Refused(Refusal::Mismatch);
-            return Err(self.failed(begun, error).await?);
-        }
-        let codes = factors.renew_codes(|random| self.world.random(random));
-        let passed = self.passed(begun, &[mfa::ONE_TIME, mfa::MULTI]).await?;
-        Ok((passed, codes))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::{Error, Kind};
-use crate::mfa::{Assertion, FactorStep, Passed, Proof};
+use crate::mfa::{Assertion, Enrolment, FactorStep, NewFactor, Passed, Proof};
 use crate::pipeline::Write;
 use crate::records::read;
 
@@ -29,8 +29,8 @@ pub enum Here {
     In(Secret, i64),
     /// A second factor has to follow.
     Factor(FactorStep),
-    /// An app has to be set up first, with this secret.
-    Enrol(FactorStep, Secret),
+    /// A second factor has to be set up first.
+    Enrol(FactorStep, Enrolment),
 }
 
 impl Browser {
@@ -112,8 +112,8 @@ impl Service {
             return Ok(Here::Factor(step));
         }
         if strict || self.lacks_factor(&home, &user).await? {
-            let (step, secret) = self.begin_enrolment(&home, &user).await?;
-            return Ok(Here::Enrol(step, secret));
+            let (step, enrolment) = self.begin_enrolment(&home, &user).await?;
+            return Ok(Here::Enrol(step, enrolment));
         }
         let passed = self.passed_password(&home, user).await?;
         let (cookie, lifetime_s) = self.open_cookie(passed).await?;
@@ -147,15 +147,15 @@ impl Service {
         self.open_cookie(passed).await
     }
 
-    /// Ends a sign-in at a browser with the first code of an app: the cookie,
-    /// and the recovery codes.
+    /// Ends a sign-in at a browser with a factor that was set up for it: the
+    /// cookie, and the recovery codes.
     pub async fn enrol_here(
         &self,
         cx: &Context,
         ticket: &str,
-        code: &str,
+        new: &NewFactor,
     ) -> Result<((Secret, i64), Vec<Secret>), Error> {
-        let (passed, codes) = self.passed_enrolment(cx, ticket, code).await?;
+        let (passed, codes) = self.passed_enrolment(cx, ticket, new).await?;
         let (home, user) = (passed.cx.clone(), passed.user.clone());
         let opened = self.open_cookie(passed).await?;
         let grant = self.allow(&home, What::SignIn, Action::SignIn).await?;

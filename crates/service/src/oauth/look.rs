@@ -23,6 +23,12 @@ pub struct Look {
     pub theme: Theme,
 }
 
+/// What caches know these bytes by: another text for other bytes (RFC 9110, 8.8.1).
+#[must_use]
+pub fn content_tag(bytes: &[u8]) -> String {
+    salus_crypto::base64url(&salus_crypto::sha256(bytes)[..16])
+}
+
 impl Service {
     /// How pages look here.
     pub async fn look(&self, cx: &Context) -> Result<Look, Error> {

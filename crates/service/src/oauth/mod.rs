@@ -31,7 +31,7 @@ pub use codes::Given;
 pub use device::Waiting;
 pub(crate) use keys::Keys;
 pub use launch::LaunchToBe;
-pub use look::Look;
+pub use look::{Look, content_tag};
 pub use pick::{Choice, Chosen};
 pub use request::Asked;
 pub use salus_auth::oauth::{Code, Fault};
