@@ -48,9 +48,9 @@ async function opened(options) {
 let pictures = 0;
 async function inspected(page, name) {
   pictures += 1;
+  await page.evaluate(axe.source);
   for (const colorScheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-    await page.evaluate(axe.source);
     // Only colours are others in the dark.
     const only = colorScheme === 'light' ? RULES : { type: 'rule', values: ['color-contrast'] };
     const { violations } = await page.evaluate((runOnly) => axe.run({ runOnly }), only);

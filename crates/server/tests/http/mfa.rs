@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 #[path = "../../../auth/src/mfa/passkey/virtual_key.rs"]
-mod virtual_key;
+pub(crate) mod virtual_key;
 
 use virtual_key::VirtualKey;
 

@@ -5,6 +5,7 @@ use salus_auth::jwt::Jwt;
 use serde_json::{Value, json};
 
 use crate::mfa::code;
+use crate::mfa::virtual_key::VirtualKey;
 use crate::oauth_users::{Browser, PASSWORD, Place, authorize, place, text, told, trade};
 use crate::wire::{Answer, Request};
 
@@ -83,6 +84,51 @@ fn an_app_can_ask_for_a_second_factor_and_the_pages_set_it_up() {
     let next = done.header("location").unwrap().to_owned();
     let page = follow(&mut other, &place, &next).expect(200);
     assert!(page.body.contains("Allow access"), "{}", page.body);
+}
+
+#[test]
+fn a_passkey_is_set_up_in_the_sign_in_that_it_was_made_for() {
+    let place = place();
+    let origin = format!("http://{}", place.project.server.address());
+    let begin = |browser: &mut Browser| {
+        let page = browser
+            .get(&place, &authorize(&[STRICT, ("prompt", "login")]))
+            .expect(200);
+        let done = browser.submit(&place, &page, "/auth/authorize/sign-in", &USER);
+        done.expect(200)
+    };
+    let challenge = |page: &Answer| {
+        let text = between(&page.body, "&quot;challenge&quot;:&quot;", "&quot;");
+        text.to_owned()
+    };
+    let (mut browser, mut other) = (Browser::default(), Browser::default());
+    let (page, elsewhere) = (begin(&mut browser), begin(&mut other));
+    let mut key = VirtualKey::new();
+    let made = |page: &Answer| {
+        let made = key.register(&challenge(page), &origin, "127.0.0.1");
+        made.to_string()
+    };
+    let foreign = made(&elsewhere);
+    let page = factor(&mut browser, &place, &page, "enrol-passkey", &foreign).expect(403);
+    assert!(page.body.contains("id=\"wrong\""), "{}", page.body);
+    factor(&mut browser, &place, &page, "enrol-passkey", "{}").expect(400);
+    let right = made(&page);
+    let done = factor(&mut browser, &place, &page, "enrol-passkey", &right).expect(200);
+    assert_eq!(done.body.matches("<li>").count(), 10);
+
+    // It is the second factor now, and what was signed once is not taken again.
+    let page = begin(&mut other);
+    assert!(page.body.contains("<title>Second factor"), "{}", page.body);
+    assert!(!page.body.contains("app shows"), "{}", page.body);
+    let signed = key.assert((&challenge(&page), &origin, "127.0.0.1"), "", false);
+    let signed = signed.to_string();
+    factor(&mut other, &place, &page, "passkey", &signed).expect(303);
+    let page = begin(&mut browser);
+    let page = factor(&mut browser, &place, &page, "passkey", &signed).expect(403);
+    // There is something new to be signed.
+    let signed = key.assert((&challenge(&page), &origin, "127.0.0.1"), "", false);
+    let signed = signed.to_string();
+    factor(&mut browser, &place, &page, "passkey", &signed).expect(303);
 }
 
 #[test]
