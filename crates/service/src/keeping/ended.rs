@@ -22,7 +22,7 @@ const EVERY: Duration = Duration::from_secs(600);
 const KEPT_MS: i64 = 60 * 60 * 1000;
 /// Records removed in a commit.
 const STEP: usize = 500;
-/// Commits for a kind in a project before others have their turn.
+/// Commits of each sort for a kind in a project before others have their turn.
 const STEPS_MAX: usize = 40;
 
 impl Service {
@@ -82,12 +82,12 @@ impl Service {
         Ok(removed)
     }
 
-    /// Purges every version of a kind but the newest of each record.
+    /// Purges every version of a kind but the newest of each record, so many at most.
     pub(crate) async fn purge_former(&self, scope: Scope, kind: Kind) -> Result<(), Error> {
         let snapshot = self.store.snapshot(scope, At::Now).await?;
-        let mut after = Some(Seq(0));
-        while let Some(from) = after {
-            let old = snapshot.superseded(kind, None, from, STEP).await?;
+        let mut after = Seq(0);
+        for _ in 0..STEPS_MAX {
+            let old = snapshot.superseded(kind, None, after, STEP).await?;
             let newest: BTreeMap<Box<str>, u64> = old
                 .versions
                 .into_iter()
@@ -101,7 +101,10 @@ impl Service {
             if !batch.purged.is_empty() {
                 self.store.commit(batch).await?;
             }
-            after = old.next;
+            match old.next {
+                Some(next) => after = next,
+                None => break,
+            }
         }
         Ok(())
     }
