@@ -394,7 +394,8 @@ impl Subject {
     }
 
     /// Whether it may be met in a scope at all.
-    pub(crate) fn reaches(&self, scope: Scope) -> bool {
+    #[must_use]
+    pub fn reaches(&self, scope: Scope) -> bool {
         match &self.rights {
             Rights::None => false,
             Rights::Everything => true,

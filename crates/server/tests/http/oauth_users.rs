@@ -94,7 +94,7 @@ impl Browser {
     }
 }
 
-fn hidden(html: &str, name: &str) -> String {
+pub(crate) fn hidden(html: &str, name: &str) -> String {
     let (_, rest) = html
         .split_once(&format!("name=\"{name}\" value=\""))
         .unwrap();
@@ -556,4 +556,75 @@ fn a_user_takes_back_what_a_client_may() {
     check_error(&again, 400, "invalid_grant");
     let apps = own("GET", "/auth/me/apps").expect(200).json();
     assert_eq!(apps, json!({"apps": []}));
+}
+
+#[test]
+fn tokens_of_administrators_of_the_server_are_looked_into_and_taken_back() {
+    let place = place();
+    let looker = json!({"id": "looker", "name": "Looker", "scopes": "system/Patient.r"});
+    let looker = register(&place.project, &looker).expect(201).json();
+    let secret = text(&looker, "client_secret");
+    let look = |project: &str, secret: &str, token: &str| {
+        let project = Project {
+            slug: project.to_owned(),
+            ..place.project.clone()
+        };
+        let pairs = [
+            ("client_id", "looker"),
+            ("client_secret", secret),
+            ("token", token),
+        ];
+        form(&project, "/auth/introspect", &pairs)
+            .expect(200)
+            .json()
+    };
+    let back = Browser::default().agree(&place, "openid user/Patient.rs");
+    let given = trade(&place, &[("code", &told(&back, "code").unwrap())]);
+    let token = text(&given.expect(200).json(), "access_token");
+    let told = look("default", &secret, &token);
+    assert_eq!(
+        (&told["active"], &told["client_id"], &told["scope"]),
+        (
+            &json!(true),
+            &json!("app"),
+            &json!("openid user/Patient.rs")
+        )
+    );
+    // So is what they sign in with themselves, where they have a part.
+    let own = place.project.token.clone();
+    assert_eq!(look("default", &secret, &own)["active"], true);
+    let other = json!({"slug": "other", "name": "Other"});
+    place
+        .project
+        .server
+        .admin("POST", "/admin/projects", &other)
+        .expect(201);
+    let there = Project {
+        slug: "other".to_owned(),
+        ..place.project.clone()
+    };
+    let looker = json!({"id": "looker", "name": "Looker", "scopes": "system/Patient.r"});
+    let elsewhere = text(
+        &register(&there, &looker).expect(201).json(),
+        "client_secret",
+    );
+    // What an app was given is of one project.
+    assert_eq!(look("other", &elsewhere, &token), json!({"active": false}));
+    assert_eq!(look("other", &elsewhere, &own)["active"], true);
+    // Its client takes it back, and no other.
+    let revoke = |id: &str, secret: &str| {
+        let pairs = [
+            ("client_id", id),
+            ("client_secret", secret),
+            ("token", &*token),
+        ];
+        let some = pairs.into_iter().filter(|(_, value)| !value.is_empty());
+        form(&place.project, "/auth/revoke", &some.collect::<Vec<_>>()).expect(200);
+    };
+    revoke("looker", &secret);
+    let asks = place.project.with(&token);
+    asks.get("Patient").expect(200);
+    revoke("app", "");
+    asks.get("Patient").expect(401);
+    assert_eq!(look("default", &secret, &token), json!({"active": false}));
 }

@@ -1,9 +1,12 @@
 //! Tokens: given to clients for themselves (RFC 6749, 4.4, and SMART Backend
 //! Services), looked into (RFC 7662) and taken back (RFC 7009).
 
+use std::sync::Arc;
+
 use salus_auth::record::{AuthMethod, GrantType, Owner, Saved, Session};
 use salus_auth::session::{self, LIFETIME_DEFAULT_MS};
-use salus_auth::{Action, Scopes, Target, Token, mfa};
+use salus_auth::{Action, Scopes, Subject, Target, Token, mfa};
+use salus_store::{At, Scope};
 use serde_json::{Value, json};
 
 use super::clients::{Known, Presented};
@@ -11,6 +14,7 @@ use super::{Code, Refused, fault, issuer};
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
+use crate::error::Error;
 use crate::pipeline::Write;
 use crate::policy;
 use crate::sessions::SignedIn;
@@ -65,7 +69,7 @@ impl Service {
         })
     }
 
-    /// What a token of this project stands for just now, for a client that
+    /// What a token that is good in this project stands for just now, for a client that
     /// keeps a secret. Of another, or of none, nothing is told.
     pub async fn introspect(
         &self,
@@ -82,15 +86,13 @@ impl Service {
         }
         self.note_use(cx, &known, "introspection", None).await?;
         let inactive = json!({"active": false});
-        let Some(token) = Token::parse(token).filter(|token| token.scope() == cx.scope) else {
+        let Some((home, session)) = self.session_here(cx, token).await? else {
             return Ok(inactive);
         };
-        let Some(session) = self.saved_session(&token).await? else {
-            return Ok(inactive);
-        };
-        let snapshot = self.snapshot(cx).await?;
-        let resumed = self.resumed(&*snapshot, cx.scope, &session.value, cx.now_ms);
-        let Some(subject) = resumed.await? else {
+        let snapshot = self.store.snapshot(home, At::Now).await?;
+        let resumed = self.resumed(&*snapshot, home, &session.value, cx.now_ms);
+        let reaches = |subject: &Arc<Subject>| home == cx.scope || subject.reaches(cx.scope);
+        let Some(subject) = resumed.await?.filter(reaches) else {
             return Ok(inactive);
         };
         let value = &session.value;
@@ -131,23 +133,43 @@ impl Service {
         token: &str,
     ) -> Result<(), Refused> {
         let known = self.known_client(cx, presented).await?;
-        let ended = match Token::parse(token) {
-            Some(token) if token.scope() == cx.scope => self.saved_session(&token).await?,
-            Some(_) | None => None,
-        };
         let own = Owner::Client(known.client.id.clone());
-        let ended = ended.filter(|session| {
-            let through = session.value.through.as_ref();
-            let through = through.is_some_and(|through| through.client == known.client.id);
-            session.value.owner == own || through
-        });
+        let ended = self
+            .session_here(cx, token)
+            .await?
+            .filter(|(home, session)| {
+                let through = session.value.through.as_ref();
+                let through = through.is_some_and(|through| through.client == known.client.id);
+                // The server's own clients may have the same id.
+                *home == cx.scope && session.value.owner == own || through
+            });
         self.revoke_refresh(cx, &known.client.id, token).await?;
-        let id = ended.as_ref().map(|session| session.id.clone());
+        let id = ended.as_ref().map(|(_, session)| session.id.clone());
         self.note_use(cx, &known, "revocation", ended).await?;
         if let Some(id) = id {
             self.sessions.forget(&id);
         }
         Ok(())
+    }
+
+    /// The session of a token that is of use in this project, and where it is kept. Those of
+    /// administrators of the server are kept with the server, and are good in every project
+    /// that they have a part in; what one of them let a client do is of the client's project.
+    async fn session_here(
+        &self,
+        cx: &Context,
+        token: &str,
+    ) -> Result<Option<(Scope, Saved<Session>)>, Error> {
+        let kept = |token: &Token| [cx.scope, Scope::SYSTEM].contains(&token.scope());
+        let Some(token) = Token::parse(token).filter(kept) else {
+            return Ok(None);
+        };
+        let session = self.saved_session(&token).await?;
+        let session = session.filter(|session| {
+            let through = session.value.through.as_ref();
+            through.is_none_or(|through| through.project == cx.scope.0)
+        });
+        Ok(session.map(|session| (token.scope(), session)))
     }
 
     /// Tells the audit, uses up what the client proved itself with, and ends a session.
@@ -156,7 +178,7 @@ impl Service {
         cx: &Context,
         known: &Known,
         rule: &str,
-        ended: Option<Saved<Session>>,
+        ended: Option<(Scope, Saved<Session>)>,
     ) -> Result<(), Refused> {
         let grant = self
             .authorize(cx, What::SignIn, Action::SignIn, Target::System)
@@ -164,8 +186,20 @@ impl Service {
         let mut entry = Entry::new(cx, What::SignIn, Outcome::Success, rule);
         entry.agent = format!("Client/{}", known.client.id).into();
         let (mut preconditions, mut writes) = (Vec::new(), Vec::new());
-        if let Some(ended) = ended {
-            writes.push(Write::system(&grant, "Session", ended.delete()));
+        if let Some((home, ended)) = ended {
+            let write = Write::system(&grant, "Session", ended.delete());
+            if home == cx.scope {
+                writes.push(write);
+            } else {
+                let there = Context {
+                    scope: home,
+                    ..cx.clone()
+                };
+                let mut entry_there = Entry::new(&there, What::SignIn, Outcome::Success, rule);
+                entry_there.agent = entry.agent.clone();
+                self.commit(&there, entry_there, Vec::new(), vec![write])
+                    .await?;
+            }
         }
         known.use_up(&grant, &mut preconditions, &mut writes)?;
         let done = self.commit(cx, entry, preconditions, writes).await;
