@@ -159,6 +159,13 @@ pub(crate) async fn revoke_sessions(call: &mut Call) -> Result<Response, Failure
     Ok(answer(StatusCode::OK, &json!({"ended": ended.await?})))
 }
 
+/// `DELETE /admin/sessions`: those of all users but the one that asks.
+pub(crate) async fn end_all_sessions(call: &mut Call) -> Result<Response, Failure> {
+    let own = crate::bearer(&call.headers);
+    let ended = call.service().end_all_sessions(&call.cx, own).await?;
+    Ok(answer(StatusCode::OK, &json!({"ended": ended})))
+}
+
 /// `DELETE /admin/users/{id}/sessions/{session}`
 pub(crate) async fn revoke_session(call: &mut Call) -> Result<Response, Failure> {
     let (id, session) = (call.param("id"), call.param("session"));

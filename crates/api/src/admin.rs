@@ -265,6 +265,9 @@ fn view(client: &ClientView) -> Value {
     if let Some(jwks) = &client.jwks {
         view["jwks"] = json!(jwks);
     }
+    if let Some(used) = &client.self_registered {
+        view["registered_itself"] = json!({"created": client.created, "used": used});
+    }
     view
 }
 

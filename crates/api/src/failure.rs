@@ -72,7 +72,10 @@ impl Failure {
                 );
                 headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
                 if status == StatusCode::UNAUTHORIZED {
-                    let way = HeaderValue::from_static("Basic realm=\"salus\"");
+                    let way = HeaderValue::from_static(match code {
+                        "invalid_token" => "Bearer realm=\"salus\", error=\"invalid_token\"",
+                        _ => "Basic realm=\"salus\"",
+                    });
                     headers.insert(header::WWW_AUTHENTICATE, way);
                 }
                 response

@@ -150,7 +150,9 @@ fn answers(route: &Route) -> BTreeMap<String, Value> {
     for status in refusals(route) {
         let name = match route.name {
             "token" | "introspect" | "revoke" | "par" | "device-authorization" => "OAuthError",
-            name if name == "setup" || name.starts_with("authorize") => "RefusedPage",
+            name if name.starts_with("register") => "OAuthError",
+            name if name == "setup" => "RefusedPage",
+            name if name.starts_with("authorize") || name.starts_with("logout") => "RefusedPage",
             _ => "Refused",
         };
         let answer = json!({"$ref": format!("#/components/responses/{name}")});

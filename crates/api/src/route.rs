@@ -145,6 +145,13 @@ pub static ROUTES: &[Route] = {
         POST   Project "/auth/par"                      "par"               Public                  oauth::push;
         POST   Project "/auth/device_authorization"     "device-authorization" Public               oauth::begin_device;
         GET    Project "/auth/device"                   "device-page"       Public                  oauth::device_page;
+        POST   Project "/auth/register"                 "register"          Public                  oauth::registration::register;
+        GET    Project "/auth/register/{id}"            "register-read"     Public                  oauth::registration::read;
+        PUT    Project "/auth/register/{id}"            "register-change"   Public                  oauth::registration::change;
+        DELETE Project "/auth/register/{id}"            "register-delete"   Public                  oauth::registration::delete;
+        GET    Project "/auth/logout"                   "logout-page"       Public                  oauth::logout_page;
+        POST   Project "/auth/logout"                   "logout"            Public                  oauth::logout;
+        POST   Project "/auth/logout/decision"          "logout-decision"   Public                  oauth::logout_decision;
         POST   Project "/auth/launch"                   "launch"            Token(AdminWrite)       oauth::launch;
         POST   Project "/auth/authorize/patient"        "authorize-patient" Public                  oauth::pick;
         POST   Project "/auth/authorize/sign-in"        "authorize-sign-in" Public                  oauth::sign_in;
@@ -202,6 +209,7 @@ pub static ROUTES: &[Route] = {
         GET    Project "/admin/users/{id}/sessions"     "sessions-list"     Token(AdminRead)        accounts::list_sessions;
         DELETE Project "/admin/users/{id}/sessions"     "sessions-revoke"   Token(AdminWrite)       accounts::revoke_sessions;
         DELETE Project "/admin/users/{id}/sessions/{session}" "session-revoke" Token(AdminWrite)    accounts::revoke_session;
+        DELETE Project "/admin/sessions"                "sessions-end-all"  Token(AdminWrite)       accounts::end_all_sessions;
         DELETE Project "/admin/users/{id}/factors"      "factors-reset"     Token(AdminWrite)       factors::reset;
         GET    Project "/admin/groups"                  "groups-list"       Token(AdminRead)        accounts::list_groups;
         POST   Project "/admin/groups"                  "groups-create"     Token(AdminWrite)       accounts::create_group;
@@ -226,6 +234,11 @@ pub static ROUTES: &[Route] = {
         GET    Project "/admin/clients/{id}/keys"       "client-keys-list"  Token(AdminRead)        oauth::keys::list;
         POST   Project "/admin/clients/{id}/keys"       "client-keys-create" Token(AdminWrite)      oauth::keys::create;
         DELETE Project "/admin/clients/{id}/keys/{key}" "client-keys-delete" Token(AdminWrite)      oauth::keys::delete;
+        GET    Project "/admin/registration"            "registration-read" Token(AdminRead)        oauth::registration::read_setting;
+        PUT    Project "/admin/registration"            "registration-write" Token(AdminWrite)      oauth::registration::write_setting;
+        GET    Project "/admin/registration/tokens"     "registration-tokens-list" Token(AdminRead) oauth::registration::list_tokens;
+        POST   Project "/admin/registration/tokens"     "registration-tokens-create" Token(AdminWrite) oauth::registration::make_token;
+        DELETE Project "/admin/registration/tokens/{key}" "registration-tokens-delete" Token(AdminWrite) oauth::registration::end_token;
         POST   Project "/admin/keys/rotate"             "keys-rotate"       Token(AdminWrite)       oauth::rotate_keys;
         GET    Project "/admin/reindex"                 "reindex-read"      Token(AdminRead)        admin::read_index;
         POST   Project "/admin/reindex"                 "reindex-pause"     Token(AdminWrite)       admin::pause_index;

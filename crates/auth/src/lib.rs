@@ -12,6 +12,7 @@ mod error;
 pub mod jwk;
 pub mod jwt;
 mod limit;
+pub mod metadata;
 pub mod mfa;
 mod network;
 pub mod oauth;

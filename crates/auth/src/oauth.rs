@@ -1,6 +1,7 @@
 //! The errors that OAuth 2.1 and OpenID Connect define, by their codes.
 //!
-//! RFC 6749, 4.1.2.1 and 5.2; RFC 7009, 2.2.1; RFC 8628, 3.5; OpenID Connect Core, 3.1.2.6.
+//! RFC 6749, 4.1.2.1 and 5.2; RFC 6750, 3.1; RFC 7009, 2.2.1; RFC 7591, 3.2.2; RFC 8628, 3.5;
+//! OpenID Connect Core, 3.1.2.6.
 
 /// A refusal in the words of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +53,16 @@ pub enum Code {
     SlowDown,
     /// The device has to begin again.
     ExpiredToken,
+    /// The bearer token does not hold here.
+    InvalidToken,
+    /// Users may not be sent there.
+    InvalidRedirectUri,
+    /// What a client says of itself cannot be, or not together.
+    InvalidClientMetadata,
+    /// What a publisher says of a client cannot be read.
+    InvalidSoftwareStatement,
+    /// It is not by a publisher that is known here.
+    UnapprovedSoftwareStatement,
 }
 
 impl Code {
@@ -74,6 +85,11 @@ impl Code {
             Self::AuthorizationPending => "authorization_pending",
             Self::SlowDown => "slow_down",
             Self::ExpiredToken => "expired_token",
+            Self::InvalidToken => "invalid_token",
+            Self::InvalidRedirectUri => "invalid_redirect_uri",
+            Self::InvalidClientMetadata => "invalid_client_metadata",
+            Self::InvalidSoftwareStatement => "invalid_software_statement",
+            Self::UnapprovedSoftwareStatement => "unapproved_software_statement",
         }
     }
 }

@@ -27,6 +27,8 @@ mod places;
 mod policy;
 mod project;
 mod pushed;
+mod redirect;
+mod registration;
 mod session;
 mod setup;
 mod sign_in;
@@ -65,6 +67,9 @@ pub use places::{Places, Visit};
 pub use policy::{Effect, Party, Policy, Relationship, Rule, Verb};
 pub use project::Project;
 pub use pushed::{PUSHED_LIFETIME_MS, Pushed};
+pub use registration::{
+    DynamicRegistration, INITIAL_TOKENS_MAX, InitialToken, RegistrationMode, SelfRegistered,
+};
 pub use session::{KEYS_MAX, Key, Owner, Session, Through};
 pub use setup::SetupLink;
 pub use sign_in::SignIn;

@@ -182,6 +182,7 @@ impl Server {
                     service.keep_blobs(),
                     service.keep_histories(),
                     service.keep_nothing_ended(),
+                    service.keep_registrations(),
                 );
             }
         });

@@ -37,9 +37,9 @@ pub use salus_auth::Secret;
 pub use salus_auth::Subject;
 pub use salus_auth::jwk::Jwks;
 pub use salus_auth::record::{
-    AuthMethod, BreakGlass, Care, Cors, Email, GrantType, History, Identity, LaunchContext,
-    LaunchedWith, LockOut, MailText, Policy, Purged, Reason, ReviewOutcome, Saved, SignUp, Status,
-    Theme,
+    AuthMethod, BreakGlass, Care, Cors, DynamicRegistration, Email, GrantType, History, Identity,
+    LaunchContext, LaunchedWith, LockOut, MailText, Policy, Purged, Reason, RegistrationMode,
+    ReviewOutcome, Saved, SignUp, Status, Theme,
 };
 use salus_crypto::SecretKey;
 use salus_fhir::json;
@@ -97,6 +97,7 @@ pub struct Service {
     pub(crate) sessions: sessions::Sessions,
     pub(crate) hashing: sessions::Hashing,
     pub(crate) keys: oauth::Keys,
+    pub(crate) registrations: oauth::Registrations,
     pub(crate) bundles: fhir::room::Room,
     pub(crate) terms: fhir::terms::Cache,
     pub(crate) jobs: jobs::Jobs,
@@ -158,6 +159,7 @@ impl Service {
             sessions: sessions::Sessions::new(),
             hashing,
             keys: oauth::Keys::default(),
+            registrations: oauth::Registrations::default(),
             bundles: fhir::room::Room::new(),
             terms: fhir::terms::Cache::new(),
             jobs: jobs::Jobs::new(),

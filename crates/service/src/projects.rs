@@ -20,6 +20,7 @@ use crate::parameters;
 use crate::pipeline::Write;
 use crate::policy;
 use crate::records::{all, one};
+use crate::time::instant;
 
 /// The project that has no name in URLs.
 pub const DEFAULT: &str = "default";
@@ -66,6 +67,10 @@ pub struct ClientView {
     pub logout_redirects: Vec<String>,
     /// What its assertions are checked with.
     pub jwks: Option<Jwks>,
+    /// When it was registered, as an instant.
+    pub created: String,
+    /// Whether no administrator has looked at it, and when it was given a token, to a day.
+    pub self_registered: Option<Option<String>>,
 }
 
 /// A client to be registered.
@@ -379,7 +384,8 @@ fn view_project(project: Saved<Project>) -> ProjectView {
     }
 }
 
-fn view_client(client: &Saved<Client>) -> ClientView {
+pub(crate) fn view_client(client: &Saved<Client>) -> ClientView {
+    let own = client.value.self_registered.as_ref();
     ClientView {
         id: client.id.clone(),
         name: client.value.name.clone(),
@@ -389,5 +395,7 @@ fn view_client(client: &Saved<Client>) -> ClientView {
         redirects: client.value.redirects.clone(),
         logout_redirects: client.value.logout_redirects.clone(),
         jwks: client.value.jwks.clone(),
+        created: instant(client.value.created_ms),
+        self_registered: own.map(|own| own.used_ms().map(instant)),
     }
 }

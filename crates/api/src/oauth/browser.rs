@@ -81,9 +81,10 @@ pub(super) async fn sign_in_again(
         .service()
         .asked(&call.cx, &asked, None, &Chosen::default())
         .await?;
-    if let Step::SignIn { client } = &step {
+    if let Step::SignIn { client, stranger } = &step {
         let to = (StatusCode::FORBIDDEN, &*asked.redirect_uri);
-        return show_sign_in(call, request, to, (client, Some(again))).await;
+        let from = (&**client, *stranger);
+        return show_sign_in(call, request, to, (from, Some(again))).await;
     }
     show(call, request, &asked, step).await
 }
@@ -223,9 +224,12 @@ async fn show(
     match step {
         Step::Back(url) => see_other(&url),
         Step::Stop(why) => stop(call, StatusCode::BAD_REQUEST, why).await,
-        Step::SignIn { client } => show_sign_in(call, request, to, (&client, None)).await,
+        Step::SignIn { client, stranger } => {
+            let from = (&*client, stranger);
+            show_sign_in(call, request, to, (from, None)).await
+        }
         Step::Done(what) => {
-            let page = |_: &Hidden<'_>| pages::done(what);
+            let page = |hidden: &Hidden<'_>| pages::done(what, Some(hidden.root));
             with_form_to(call, request, to, page).await
         }
         Step::Pick(pick) => {
@@ -233,7 +237,7 @@ async fn show(
             with_form_to(call, request, to, page).await
         }
         Step::Consent(consent) => {
-            let page = |hidden: &Hidden<'_>| pages::consent(&consent, hidden);
+            let page = |hidden: &Hidden<'_>| pages::consent(&consent, to.1, hidden);
             with_form_to(call, request, to, page).await
         }
     }
@@ -243,11 +247,12 @@ async fn show_sign_in(
     call: &mut Call,
     request: &str,
     to: (StatusCode, &str),
-    (client, again): (&str, Option<(&str, &str)>),
+    ((client, stranger), again): ((&str, bool), Option<(&str, &str)>),
 ) -> Result<Response, Failure> {
     let service = call.service();
     let about = SignIn {
         client,
+        stranger: stranger.then_some(to.1),
         options: &service.passkey_options(&call.cx)?,
         by_mail: service.by_mail(&call.cx),
         again,
@@ -267,7 +272,7 @@ pub(super) async fn with_form(
     with_form_to(call, request, (status, &asked.redirect_uri), page).await
 }
 
-async fn with_form_to(
+pub(super) async fn with_form_to(
     call: &mut Call,
     request: &str,
     (status, place): (StatusCode, &str),

@@ -73,12 +73,12 @@ const CAPABILITIES: [&str; 19] = [
 
 /// `GET /.well-known/oauth-authorization-server`
 pub(crate) async fn authorization_server(call: &mut Call) -> Result<Response, Failure> {
-    Ok(public(&metadata(issuer(&call.cx))))
+    Ok(public(&metadata(call).await?))
 }
 
 /// `GET /fhir/.well-known/smart-configuration`
 pub(crate) async fn smart(call: &mut Call) -> Result<Response, Failure> {
-    let mut document = metadata(issuer(&call.cx));
+    let mut document = metadata(call).await?;
     document["capabilities"] = json!(CAPABILITIES);
     super::brands::tell(call, &mut document).await?;
     Ok(public(&document))
@@ -99,14 +99,20 @@ pub(crate) async fn rotate_keys(call: &mut Call) -> Result<Response, Failure> {
 /// `GET /.well-known/openid-configuration`
 /// (<https://openid.net/specs/openid-connect-discovery-1_0.html>, section 3).
 pub(crate) async fn openid(call: &mut Call) -> Result<Response, Failure> {
-    Ok(public(&metadata(issuer(&call.cx))))
+    Ok(public(&metadata(call).await?))
 }
 
 fn shown(keys: &Jwks) -> Value {
     serde_json::to_value(keys).unwrap_or_default()
 }
 
-fn metadata(issuer: &str) -> Value {
+async fn metadata(call: &mut Call) -> Result<Value, Failure> {
+    let mut document = known(issuer(&call.cx));
+    super::registration::tell(call, &mut document).await?;
+    Ok(document)
+}
+
+fn known(issuer: &str) -> Value {
     let mut document = json!({
         "issuer": issuer,
         "grant_types_supported": GRANTS,
@@ -139,6 +145,7 @@ fn metadata(issuer: &str) -> Value {
         ("introspection_endpoint", "introspect"),
         ("revocation_endpoint", "revoke"),
         ("jwks_uri", "jwks"),
+        ("end_session_endpoint", "logout"),
     ] {
         if let Some(url) = endpoint(issuer, route) {
             document[member] = json!(url);
@@ -148,7 +155,7 @@ fn metadata(issuer: &str) -> Value {
 }
 
 /// The address of a route, if there is such a one.
-fn endpoint(issuer: &str, name: &str) -> Option<String> {
+pub(super) fn endpoint(issuer: &str, name: &str) -> Option<String> {
     let mut routes = ROUTES.iter();
     let route = routes.find(|route| route.name == name && route.mount == Mount::Project)?;
     Some([issuer, route.path].concat())

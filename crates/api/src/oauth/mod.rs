@@ -10,7 +10,9 @@ mod flows;
 mod form;
 pub(crate) mod keys;
 mod launch;
+mod logout;
 mod pages;
+pub(crate) mod registration;
 mod steps;
 mod theme;
 
@@ -26,6 +28,7 @@ pub(crate) use discovery::{authorization_server, jwks, openid, rotate_keys, smar
 pub(crate) use files::{logo, script, style};
 pub(crate) use flows::{begin_device, device_page, push};
 pub(crate) use launch::launch;
+pub(crate) use logout::{logout, logout_decision, logout_page};
 pub(crate) use steps::{factor, passkey};
 pub(crate) use theme::{read_theme, smart_style, write_theme};
 
@@ -167,7 +170,7 @@ fn refused(refused: Refused) -> Failure {
 /// An error of the protocol (RFC 6749, 5.2).
 fn failure(fault: Fault) -> Failure {
     let status = match fault.code {
-        Code::InvalidClient => StatusCode::UNAUTHORIZED,
+        Code::InvalidClient | Code::InvalidToken => StatusCode::UNAUTHORIZED,
         Code::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
         Code::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         Code::InvalidRequest
@@ -180,6 +183,10 @@ fn failure(fault: Fault) -> Failure {
         | Code::AuthorizationPending
         | Code::SlowDown
         | Code::ExpiredToken
+        | Code::InvalidRedirectUri
+        | Code::InvalidClientMetadata
+        | Code::InvalidSoftwareStatement
+        | Code::UnapprovedSoftwareStatement
         | Code::LoginRequired
         | Code::ConsentRequired => StatusCode::BAD_REQUEST,
     };

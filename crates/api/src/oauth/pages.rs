@@ -8,6 +8,7 @@
 
 mod consent;
 mod factors;
+mod logout;
 mod pick;
 mod qr;
 
@@ -19,6 +20,7 @@ use serde_json::Value;
 
 pub(super) use consent::consent;
 pub(super) use factors::{codes, enrol, factor};
+pub(super) use logout::{gone, logout};
 pub(super) use pick::pick;
 
 /// What every form brings back.
@@ -60,6 +62,8 @@ impl Page {
 pub(super) struct SignIn<'a> {
     /// The name of the client that they go on to.
     pub(super) client: &'a str,
+    /// Where it leads, if no administrator has looked at it.
+    pub(super) stranger: Option<&'a str>,
     /// What a browser needs to find a passkey.
     pub(super) options: &'a Value,
     /// What else they can do.
@@ -79,12 +83,13 @@ pub(super) fn sign_in(about: &SignIn<'_>, hidden: &Hidden<'_>) -> Page {
         true => (" autofocus", ""),
         false => ("", " autofocus"),
     };
+    let warning = warning(about.stranger);
     let (client, others) = (escape(about.client), others(about.by_mail, hidden));
     let (action, hidden) = (hidden.action("sign-in"), inputs(hidden));
     page(
         "Sign in",
         &format!(
-            r#"<h1>Sign in</h1><p>to go on to <strong>{client}</strong></p>{alert}
+            r#"<h1>Sign in</h1><p>to go on to <strong>{client}</strong></p>{warning}{alert}
 <form method="post" action="{action}">{hidden}
 <label for="email">E-mail address</label>
 <input id="email" name="email" type="email" value="{email}" autocomplete="username webauthn" required{at_email}{marks}>
@@ -129,12 +134,33 @@ pub(super) fn device(root: &str, code: &str) -> Page {
     )
 }
 
-/// What has been done.
-pub(super) fn done(what: &str) -> Page {
+/// What has been done; `root` is where the project is, if somebody is signed in.
+pub(super) fn done(what: &str, root: Option<&str>) -> Page {
     let what = escape(what);
+    let way_out = root.map(way_out).unwrap_or_default();
     page(
         "Done",
-        &format!(r#"<h1>Done</h1><p role="status">{what}</p>"#),
+        &format!(r#"<h1>Done</h1><p role="status">{what}</p>{way_out}"#),
+    )
+}
+
+/// The way out of each page that shows something of who is signed in (OWASP ASVS 5.0, 7.4.4).
+fn way_out(root: &str) -> String {
+    let root = escape(root);
+    format!(r#"<p><a href="{root}/auth/logout">Sign out</a></p>"#)
+}
+
+/// What a user has to know of a client that no administrator has looked at: it may have any name.
+fn warning(stranger: Option<&str>) -> String {
+    let Some(place) = stranger else {
+        return String::new();
+    };
+    let leads = match origin(place) {
+        place if place.is_empty() => String::new(),
+        place => format!(" and leads to <code>{}</code>", escape(&place)),
+    };
+    format!(
+        r#"<p role="alert">This app registered itself{leads}. Nobody here has checked who it is from: its name may be another's. Go on only if you know it.</p>"#
     )
 }
 
@@ -308,6 +334,7 @@ mod tests {
         let options = serde_json::json!({"rpId": "\"><script>"});
         let about = SignIn {
             client: "<b>App</b>",
+            stranger: None,
             options: &options,
             by_mail: ByMail::default(),
             again: Some(("wrong", "<i>a@example.org")),
@@ -319,6 +346,18 @@ mod tests {
         assert!(html.contains("&lt;i&gt;Clinic") && !html.contains("<i>"));
         assert!(!html.contains("<b>") && html.matches("<script").count() == 1);
         assert!(html.contains("&lt;b&gt;App") && html.contains("value=\"&#39;\""));
+    }
+
+    #[test]
+    fn a_stranger_is_called_one_with_the_place_it_leads_to() {
+        assert_eq!(warning(None), "");
+        let told = warning(Some("https://<i>.example/back?x"));
+        assert!(told.contains("registered itself and leads to <code>https://&lt;i&gt;.example<"));
+        let on_a_device = warning(Some(""));
+        assert!(
+            on_a_device.contains("registered itself. Nobody"),
+            "{on_a_device}"
+        );
     }
 
     #[test]

@@ -25,6 +25,17 @@ pub(super) fn body(route: &Route) -> Option<Value> {
         "client-keys-create" => Some(json!({
             "name": "Example", "addresses": ["192.0.2.0/24"], "days": 30,
         })),
+        "register" => Some(json!({
+            "client_name": "Example", "redirect_uris": ["https://app.example.org/back"],
+            "token_endpoint_auth_method": "none",
+        })),
+        "register-change" => Some(json!({
+            "client_id": "example", "client_name": "Example",
+            "redirect_uris": ["https://app.example.org/back"],
+            "token_endpoint_auth_method": "none",
+        })),
+        "registration-write" => Some(json!({"mode": "token"})),
+        "registration-tokens-create" => Some(json!({"name": "Example", "days": 30, "uses": 1})),
         "introspect" | "revoke" => Some(json!({
             "client_id": "example",
             "client_secret": "example",

@@ -127,7 +127,9 @@ pub(super) fn body(route: &Route) -> Option<Value> {
             | "authorize-sign-in"
             | "authorize-patient"
             | "authorize-post"
-            | "authorize-decision",
+            | "authorize-decision"
+            | "logout"
+            | "logout-decision",
         ) => (true, form, json!({"type": "object"})),
         (_, Mount::Fhir, name) if name.starts_with("search-") => {
             (false, form, json!({"type": "object"}))
@@ -339,6 +341,35 @@ fn object(name: &str) -> Value {
                 "days": {"type": "integer", "minimum": 1, "maximum": 366},
             }),
         ),
+        // What is not known of it is left out.
+        "register" | "register-change" => json!({"type": "object", "properties": {
+            "client_id": text,
+            "client_name": {"type": ["string", "null"], "maxLength": 60},
+            "redirect_uris": {"type": ["array", "null"], "maxItems": 20, "items": text},
+            "grant_types": {"type": ["array", "null"], "items": text},
+            "response_types": {"type": ["array", "null"], "items": {"const": "code"}},
+            "scope": {"type": ["string", "null"]},
+        }}),
+        "registration-write" => of(
+            &["mode"],
+            json!({
+                "mode": {"enum": ["off", "token", "open"]},
+                "scopes": {"type": ["string", "null"]},
+                "grant_types": {"type": ["array", "null"], "minItems": 1, "items": {"enum": [
+                    "client_credentials", "authorization_code", "refresh_token",
+                    "urn:ietf:params:oauth:grant-type:device_code",
+                ]}},
+                "clients_max": {"type": ["integer", "null"], "minimum": 1, "maximum": 1000},
+            }),
+        ),
+        "registration-tokens-create" => of(
+            &["name", "days", "uses"],
+            json!({
+                "name": text,
+                "days": {"type": "integer", "minimum": 1, "maximum": 366},
+                "uses": {"type": "integer", "minimum": 1, "maximum": 1000},
+            }),
+        ),
         "policies-ask" => of(
             &["questions"],
             json!({
@@ -495,15 +526,27 @@ pub(super) fn successes(route: &Route) -> &'static [u16] {
             "authorize" | "authorize-sign-in" | "authorize-patient" | "authorize-decision"
             | "authorize-factor" | "authorize-passkey",
         ) => &[200, 303],
-        (_, _, "authorize-post") => &[303],
+        (_, _, "authorize-post" | "logout") => &[303],
+        (_, _, "logout-decision") => &[200, 303],
+        (_, _, "register-delete") => &[204],
         (_, _, "vread") => &[200, 206],
         (_, _, "create" | "update" | "conditional-update") => &[200, 201],
         (
             _,
             _,
-            "projects-create" | "client-keys-create" | "par" | "launch" | "clients-create"
-            | "users-create" | "groups-create" | "invitations-create" | "factors-enrol"
-            | "passkeys-add" | "break-glass",
+            "projects-create"
+            | "client-keys-create"
+            | "par"
+            | "launch"
+            | "clients-create"
+            | "register"
+            | "registration-tokens-create"
+            | "users-create"
+            | "groups-create"
+            | "invitations-create"
+            | "factors-enrol"
+            | "passkeys-add"
+            | "break-glass",
         ) => &[201],
         (_, _, "policies-write") => &[200, 201],
         (_, _, "patch" | "conditional-patch") => &[200, 201],
@@ -531,7 +574,7 @@ pub(super) fn success(route: &Route, status: u16) -> Value {
             _,
             "setup" | "device-page" | "setup-page" | "authorize" | "authorize-post"
             | "authorize-sign-in" | "authorize-patient" | "authorize-decision" | "authorize-factor"
-            | "authorize-passkey",
+            | "authorize-passkey" | "logout-page" | "logout-decision",
         ) => ("text/html", json!({"type": "string"})),
         (_, "sign-up-page" | "join-page" | "recover-page" | "password-page" | "verify-page") => {
             ("text/html", json!({"type": "string"}))

@@ -1,15 +1,17 @@
 //! Programs that act for themselves or for users: clients of OAuth 2.1.
 
-use salus_store::Row;
+use salus_store::{Param, Query, Row};
 use serde::{Deserialize, Serialize};
 
-use super::{Saved, Status, SystemRecord};
+use super::redirect::{is_redirect, loopback};
+use super::{Saved, SelfRegistered, Status, SystemRecord, token_row, with_token};
 use crate::credentials::SecretHash;
 use crate::jwk::Jwks;
 use crate::{Error, Scopes};
 
 const REDIRECTS_MAX: usize = 20;
-const REDIRECT_BYTES_MAX: usize = 2000;
+const BY: Param = Param::named("salus:Client", "registered-by");
+const ITSELF: &str = "itself";
 
 /// A client. Its id is chosen by whoever registers it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +43,9 @@ pub struct Client {
     /// What its assertions are checked with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks: Option<Jwks>,
+    /// What there is of one that no administrator has registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_registered: Option<SelfRegistered>,
 }
 
 /// How a client proves who it is (RFC 7591, 2).
@@ -119,17 +124,69 @@ impl Registration {
             jwks: None,
         }
     }
+
+    /// That what is said of a client goes together.
+    ///
+    /// # Errors
+    /// [`Error::Name`] says what does not.
+    pub fn check(&self) -> Result<(), Error> {
+        super::project::check_name(&self.name)?;
+        let refuse = |what, form| Err(Error::Name { what, form });
+        let has = |grant| self.grants.contains(&grant);
+        let public = self.auth == AuthMethod::None;
+        if (self.auth == AuthMethod::PrivateKeyJwt) != self.jwks.is_some() {
+            return refuse("jwks", "there with private_key_jwt, and with nothing else");
+        }
+        let alone = has(GrantType::ClientCredentials) || has(GrantType::TokenExchange);
+        if self.grants.is_empty() || public && alone {
+            return refuse(
+                "grant_types",
+                "one at least, and neither client_credentials nor token-exchange for a client that \
+             keeps no secret",
+            );
+        }
+        let for_users = has(GrantType::AuthorizationCode) || has(GrantType::DeviceCode);
+        if has(GrantType::RefreshToken) && !for_users {
+            return refuse(
+                "grant_types",
+                "refresh_token together with authorization_code or device_code only",
+            );
+        }
+        if has(GrantType::AuthorizationCode) == self.redirects.is_empty() {
+            return refuse(
+                "redirect_uris",
+                "there with authorization_code, and with nothing else",
+            );
+        }
+        for uris in [&self.redirects, &self.logout_redirects] {
+            if uris.len() > REDIRECTS_MAX || !uris.iter().all(|uri| is_redirect(uri)) {
+                return refuse(
+                    "redirect_uris",
+                    "20 at most, each https, http of a loopback host, or a scheme of one's own with a \
+                 dot; without a fragment",
+                );
+            }
+        }
+        Ok(())
+    }
 }
 
 impl SystemRecord for Client {
     const NAME: &'static str = "salus:Client";
 
     fn rows(&self) -> Vec<Row> {
-        Vec::new()
+        let by = self.self_registered.as_ref();
+        by.map(|_| token_row(BY, ITSELF)).into_iter().collect()
     }
 }
 
 impl Client {
+    /// Those that registered themselves.
+    #[must_use]
+    pub fn registered_by_themselves() -> Query {
+        with_token::<Self>(BY, ITSELF)
+    }
+
     /// A new client with a secret that acts for itself.
     ///
     /// # Errors
@@ -163,8 +220,7 @@ impl Client {
                 form: "1 to 64 letters, digits, -, . or _",
             });
         }
-        super::project::check_name(&registration.name)?;
-        check(&registration)?;
+        registration.check()?;
         let by_secret = registration.auth == AuthMethod::ClientSecret;
         let client = Self {
             name: registration.name,
@@ -177,8 +233,38 @@ impl Client {
             redirects: registration.redirects,
             logout_redirects: registration.logout_redirects,
             jwks: registration.jwks,
+            self_registered: None,
         };
         Ok(Saved::new(id, client))
+    }
+
+    /// Puts what is said of it now in the place of what was. `secret` is a new one, if
+    /// it gets one: it keeps its own as long as that is how it proves itself.
+    ///
+    /// # Errors
+    /// As [`Registration::check`].
+    pub fn change(
+        &mut self,
+        registration: Registration,
+        secret: Option<SecretHash>,
+    ) -> Result<(), Error> {
+        registration.check()?;
+        let by_secret = registration.auth == AuthMethod::ClientSecret;
+        let secret = secret.or(self.secret.take()).filter(|_| by_secret);
+        *self = Self {
+            name: registration.name,
+            secret,
+            scopes: registration.scopes,
+            auth: registration.auth,
+            grants: registration.grants,
+            redirects: registration.redirects,
+            logout_redirects: registration.logout_redirects,
+            jwks: registration.jwks,
+            status: self.status,
+            created_ms: self.created_ms,
+            self_registered: self.self_registered.take(),
+        };
+        Ok(())
     }
 
     /// What its secret is checked against, if that is how it proves itself.
@@ -187,91 +273,35 @@ impl Client {
         self.secret.as_ref().filter(|_| by_secret)
     }
 
+    /// Whether it has a secret by which it proves itself.
+    #[must_use]
+    pub fn has_secret(&self) -> bool {
+        self.secret_hash().is_some()
+    }
+
     /// Whether it may do anything.
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.status == Status::Active
     }
 
+    /// Whether users may be sent back there: to what was registered, letter by letter. Of
+    /// a loopback address any port will do for an app that keeps no secret, since such an
+    /// app listens on one that is free when it begins (RFC 8252, 7.3).
+    #[must_use]
+    pub fn leads_to(&self, uri: &str) -> bool {
+        let known = |registered: &String| {
+            let native = self.auth == AuthMethod::None;
+            registered == uri
+                || native && loopback(registered).is_some_and(|own| loopback(uri) == Some(own))
+        };
+        self.redirects.iter().any(known)
+    }
+
     /// Whether it may get tokens this way.
     #[must_use]
     pub fn may(&self, grant: GrantType) -> bool {
         self.grants.contains(&grant)
-    }
-}
-
-/// That what is said of a client goes together.
-fn check(registration: &Registration) -> Result<(), Error> {
-    let refuse = |what, form| Err(Error::Name { what, form });
-    let has = |grant| registration.grants.contains(&grant);
-    let public = registration.auth == AuthMethod::None;
-    if (registration.auth == AuthMethod::PrivateKeyJwt) != registration.jwks.is_some() {
-        return refuse("jwks", "there with private_key_jwt, and with nothing else");
-    }
-    let alone = has(GrantType::ClientCredentials) || has(GrantType::TokenExchange);
-    if registration.grants.is_empty() || public && alone {
-        return refuse(
-            "grant_types",
-            "one at least, and neither client_credentials nor token-exchange for a client that \
-             keeps no secret",
-        );
-    }
-    let for_users = has(GrantType::AuthorizationCode) || has(GrantType::DeviceCode);
-    if has(GrantType::RefreshToken) && !for_users {
-        return refuse(
-            "grant_types",
-            "refresh_token together with authorization_code or device_code only",
-        );
-    }
-    if has(GrantType::AuthorizationCode) == registration.redirects.is_empty() {
-        return refuse(
-            "redirect_uris",
-            "there with authorization_code, and with nothing else",
-        );
-    }
-    for uris in [&registration.redirects, &registration.logout_redirects] {
-        if uris.len() > REDIRECTS_MAX || !uris.iter().all(|uri| is_redirect(uri)) {
-            return refuse(
-                "redirect_uris",
-                "20 at most, each https, http of a loopback host, or a scheme of one's own with a \
-                 dot; without a fragment",
-            );
-        }
-    }
-    Ok(())
-}
-
-/// Whether users may be sent there (OAuth 2.1, 2.3; RFC 8252, 7).
-fn is_redirect(uri: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_graphic() && !b"#\"<>\\^`{|}".contains(&b);
-    if uri.len() > REDIRECT_BYTES_MAX || !uri.bytes().all(plain) {
-        return false;
-    }
-    let Some((scheme, rest)) = uri.split_once(':') else {
-        return false;
-    };
-    let authority = rest.strip_prefix("//").map(|rest| {
-        let end = rest.find(['/', '?']).unwrap_or(rest.len());
-        &rest[..end]
-    });
-    let host = authority.map(|authority| match authority.rsplit_once(':') {
-        Some((host, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => host,
-        _ => authority,
-    });
-    match (scheme, host) {
-        ("https", Some(host)) => {
-            let in_host = |b: u8| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b);
-            !host.is_empty() && host.bytes().all(in_host)
-        }
-        ("http", Some(host)) => matches!(host, "127.0.0.1" | "[::1]" | "localhost"),
-        ("http" | "https", None) => false,
-        (own, _) => {
-            let in_scheme =
-                |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b);
-            own.starts_with(|c: char| c.is_ascii_lowercase())
-                && own.contains('.')
-                && own.bytes().all(in_scheme)
-        }
     }
 }
 
@@ -301,31 +331,65 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check_redirect(uri: &str, good: bool) {
-        assert_eq!(is_redirect(uri), good, "{uri}");
+    fn check_leads(registered: &str, auth: AuthMethod, uri: &str, leads: bool) {
+        let registration = Registration {
+            auth,
+            grants: vec![GrantType::AuthorizationCode],
+            redirects: vec![registered.to_owned()],
+            ..Registration::named("App", Scopes::default())
+        };
+        let client = Client::registered("app", registration, None, 0).unwrap();
+        assert_eq!(client.value.leads_to(uri), leads, "{registered} {uri}");
     }
 
     #[test]
-    fn users_are_sent_to_places_that_can_be_trusted() {
-        check_redirect("https://app.example.org/back", true);
-        check_redirect("https://app.example.org:8443/back?a=b", true);
-        check_redirect("http://127.0.0.1:3000/back", true);
-        check_redirect("http://[::1]/back", true);
-        check_redirect("http://localhost:9/", true);
-        check_redirect("org.example.app:/back", true);
-        check_redirect("http://app.example.org/back", false);
-        check_redirect("http://localhost.example.org/", false);
-        check_redirect("http://localhost@example.org/", false);
-        check_redirect("https://localhost@example.org/", false);
-        check_redirect("https:///back", false);
-        check_redirect("https://a;b/back", false);
-        check_redirect("https://app.example.org/back#part", false);
-        check_redirect("https://app.example.org/a b", false);
-        check_redirect("https://app.example.org/\r\nSet-Cookie: a", false);
-        check_redirect("javascript:alert(1)", false);
-        check_redirect("data:text/html,x", false);
-        check_redirect("/back", false);
-        check_redirect("", false);
+    fn any_port_of_a_loopback_address_is_an_apps_own() {
+        let check = |registered, uri, leads| check_leads(registered, AuthMethod::None, uri, leads);
+        check("http://127.0.0.1/back", "http://127.0.0.1:49152/back", true);
+        check("http://127.0.0.1:1/back", "http://127.0.0.1/back", true);
+        check("http://[::1]:1/back?a=b", "http://[::1]:2/back?a=b", true);
+        check(
+            "http://127.0.0.1/back",
+            "http://127.0.0.1:49152/Back",
+            false,
+        );
+        check(
+            "http://127.0.0.1/back",
+            "http://127.0.0.1:49152/back?x",
+            false,
+        );
+        check("http://127.0.0.1/back", "http://[::1]:49152/back", false);
+        check(
+            "http://127.0.0.1/back",
+            "https://127.0.0.1:49152/back",
+            false,
+        );
+        check("http://127.0.0.1/", "http://127.0.0.1:/", false);
+        check("http://127.0.0.1/", "http://127.0.0.1:0/", false);
+        check("http://127.0.0.1/", "http://127.0.0.1:+1/", false);
+        check("http://127.0.0.1/", "http://127.0.0.1:99999/", false);
+        check(
+            "http://127.0.0.1/",
+            "http://127.0.0.1:1@evil.example/",
+            false,
+        );
+        check("http://127.0.0.1/", "http://127.0.0.1.evil.example/", false);
+        check(
+            "http://localhost/back",
+            "http://localhost:49152/back",
+            false,
+        );
+        check("http://localhost:1/back", "http://localhost:1/back", true);
+        check(
+            "https://a.example/back",
+            "https://a.example:8443/back",
+            false,
+        );
+        // Who keeps a secret runs on a server, which has its port.
+        let registered = "http://127.0.0.1/back";
+        let secret = AuthMethod::ClientSecret;
+        check_leads(registered, secret, "http://127.0.0.1:9/back", false);
+        check_leads(registered, secret, registered, true);
     }
 
     #[test]

@@ -4,8 +4,8 @@
 use salus_store::{Comparison, Filter, Kind, Param, Query, Row, Sort, Test, Value};
 
 use super::{
-    Assertion, Authorization, Code, Device, Launch, Link, Pushed, Session, SetupLink, SignIn,
-    SystemRecord, matching,
+    Assertion, Authorization, Code, Device, InitialToken, Launch, Link, Pushed, Session, SetupLink,
+    SignIn, SystemRecord, matching,
 };
 
 /// A kind of such records.
@@ -24,6 +24,7 @@ pub const PASSING: &[Passing] = &[
     Passing::of::<Authorization>(),
     Passing::of::<Code>(),
     Passing::of::<Device>(),
+    Passing::of::<InitialToken>(),
     Passing::of::<Launch>(),
     Passing::of::<Link>(),
     Passing::of::<Pushed>(),

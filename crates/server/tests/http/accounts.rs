@@ -339,3 +339,41 @@ fn how_users_come_in_is_a_setting_of_the_project() {
     assert_eq!(read().expect(200).json(), written.json());
     assert_eq!(written.json()["idle_minutes"], 20);
 }
+
+#[test]
+fn all_users_are_signed_out_at_once() {
+    let people = People::new("accounts-everyone");
+    let (eve, adam) = (people.user("eve"), people.user("adam"));
+    let administers = json!({"administers": [people.0.slug]});
+    let path = format!("/admin/users/{adam}");
+    people.admin("PATCH", &path, administers).expect(200);
+    let tokens = [people.sign_in("eve"), people.sign_in("eve")];
+    let admin = people.sign_in("adam");
+    let ask = |token: &str| people.ask(token, "GET", "/auth/me", Value::Null).status;
+    assert!(tokens.iter().all(|token| ask(token) == 200));
+    // Nobody but administrators does it.
+    let end = |token: &str| people.ask(token, "DELETE", "/admin/sessions", Value::Null);
+    end(&tokens[0]).expect(403);
+    end(&people.0.token).expect(403);
+    assert_eq!(end(&admin).expect(200).json(), json!({"ended": 2}));
+    assert!(tokens.iter().all(|token| ask(token) == 401));
+    // The one who asked goes on, and so do programs.
+    assert_eq!(ask(&admin), 200);
+    people.0.get("Patient").expect(200);
+    assert_eq!(end(&admin).expect(200).json(), json!({"ended": 0}));
+    let again = people.sign_in("eve");
+    assert_eq!(
+        people
+            .admin("DELETE", "/admin/sessions", Value::Null)
+            .expect(200)
+            .json(),
+        json!({"ended": 2})
+    );
+    assert_eq!((ask(&again), ask(&admin)), (401, 401));
+    let sessions = format!("/admin/users/{eve}/sessions");
+    let left = people
+        .admin("GET", &sessions, Value::Null)
+        .expect(200)
+        .json();
+    assert_eq!(left, json!({"sessions": []}));
+}

@@ -136,6 +136,14 @@ fn request(project: &Project, route: &Route) -> Request {
             {"resource": {"resourceType": "Organization", "name": "Example"}}]});
             request.body(bundle.to_string())
         }
+        "register" | "register-change" => {
+            let redirects = ["https://app.example.org/back"];
+            request.body(json!({"client_id": "victim", "redirect_uris": redirects}).to_string())
+        }
+        "registration-write" => request.body(json!({"mode": "off"}).to_string()),
+        "registration-tokens-create" => {
+            request.body(json!({"name": "Made", "days": 1, "uses": 1}).to_string())
+        }
         "launch" => request.body(json!({"client_id": "none"}).to_string()),
         "theme-write" => request.body(json!({"name": "Made"}).to_string()),
         "policies-ask" => {
@@ -460,6 +468,10 @@ fn every_route_leaves_an_entry_in_the_audit() {
         "authorize-factor",
         "authorize-passkey",
         "auth-script",
+        // They show who is at the browser to nobody else; signing out is told.
+        "logout-page",
+        "logout",
+        "logout-decision",
         // It gives a challenge, which stands for nothing.
         "passkey-options",
     ];

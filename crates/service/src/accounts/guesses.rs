@@ -179,7 +179,8 @@ impl Service {
     }
 }
 
-pub(super) fn network(address: IpAddr) -> IpAddr {
+/// What counts as one address: of IPv6 the network, since its addresses are one customer's.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => {

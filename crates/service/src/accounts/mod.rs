@@ -1,6 +1,7 @@
 //! The people of a project: how they come in, and what keeps others out.
 
 mod asks;
+mod everyone;
 mod groups;
 mod guesses;
 mod identity;
@@ -16,7 +17,7 @@ mod users;
 
 pub(crate) use asks::Asks;
 pub use groups::{GroupView, NewGroup};
-pub(crate) use guesses::Guesses;
+pub(crate) use guesses::{Guesses, network};
 pub(crate) use identity::Identities;
 pub use invitations::{Invitation, InvitationView};
 pub use links::ByMail;

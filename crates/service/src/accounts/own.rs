@@ -403,7 +403,7 @@ fn view(session: Saved<Session>, current: Option<&str>) -> SessionView {
 }
 
 /// The id of the session that a request came with.
-fn current(credential: Credential<'_>) -> Option<Box<str>> {
+pub(super) fn current(credential: Credential<'_>) -> Option<Box<str>> {
     match credential {
         Credential::Token(text) => Token::parse(text).map(|token| token.session_id().into()),
         Credential::None | Credential::Operator => None,

@@ -339,3 +339,24 @@ async fn an_administrator_takes_away_what_was_lost() {
     let own = stage.service.reset_factors(&mine, "a").await;
     assert_eq!(own.unwrap_err().kind(), Kind::Forbidden);
 }
+
+#[tokio::test]
+async fn signing_everybody_out_takes_a_fresh_proof() {
+    let stage = stage("a").await;
+    let scope = stage.scope();
+    stage.user("a", |user| user.administers(scope)).await;
+    let token = enrol(sign_in(&stage, "a").await.unwrap());
+    set_up(&stage, &token).await;
+    stage.user("b", |_| ()).await;
+    let other = stage.session("b").await;
+    stage.advance_minutes(11);
+    let credential = Credential::Token(token.expose());
+    let mine = cx(&stage, &token).await;
+    let refused = stage.service.end_all_sessions(&mine, credential).await;
+    assert_eq!(refused.unwrap_err().kind(), Kind::StepUp);
+    stage.who(&other).await.unwrap();
+    let operator = (stage.cx(), Credential::Operator);
+    let ended = stage.service.end_all_sessions(&operator.0, operator.1);
+    assert_eq!(ended.await.unwrap(), 2);
+    assert!(stage.who(&other).await.is_err() && stage.who(&token).await.is_err());
+}

@@ -30,6 +30,8 @@ pub enum Step {
     SignIn {
         /// The client's name.
         client: String,
+        /// Whether no administrator has looked at it.
+        stranger: bool,
     },
     /// The user chooses a patient.
     Pick(Pick),
@@ -42,6 +44,8 @@ pub enum Step {
 pub struct Pick {
     /// The client's name.
     pub client: String,
+    /// The address that the user signed in with.
+    pub user: String,
     /// Those that were found.
     pub found: Vec<Choice>,
     /// The name that they were looked for by.
@@ -55,6 +59,8 @@ pub struct Pick {
 pub struct Consent {
     /// The client's name.
     pub client: String,
+    /// Whether no administrator has looked at it.
+    pub stranger: bool,
     /// The address that the user signed in with.
     pub user: String,
     /// What the client would be given, and whether the user may leave it out.
@@ -137,11 +143,15 @@ impl Service {
             Err(step) => return Ok(Err(step)),
         };
         let name = client.value.name.clone();
+        let stranger = client.value.self_registered.is_some();
         let Some(browser) = self.signed_in(cx, &wanted, cookie).await? else {
             let fault = Fault::new(Code::LoginRequired, "the user is not signed in");
             return Ok(Err(match wanted.silent {
                 true => self.back(cx, asked, fault),
-                false => Step::SignIn { client: name },
+                false => Step::SignIn {
+                    client: name,
+                    stranger,
+                },
             }));
         };
         let (app, user) = ((&wanted, &*client.id), Some(&*browser.user.id));
@@ -162,6 +172,7 @@ impl Service {
             Ok(About::Choose(found)) => {
                 return Ok(Err(Step::Pick(Pick {
                     client: name,
+                    user: browser.user.value.email.expose().to_owned(),
                     searched: browser.has_no_patient(),
                     found,
                     name: chosen.name.clone().unwrap_or_default(),
@@ -192,6 +203,7 @@ impl Service {
         });
         let consent = Consent {
             client: name,
+            stranger,
             user: browser.user.value.email.expose().to_owned(),
             scopes: scopes.collect(),
             patient,

@@ -207,22 +207,6 @@ impl Service {
         }
     }
 
-    /// Ends the session of a browser.
-    pub async fn sign_out_here(&self, cx: &Context, cookie: &str) -> Result<(), Error> {
-        let Some(browser) = self.browser(cx, cookie).await? else {
-            return Ok(());
-        };
-        let cx = &Context {
-            scope: browser.home,
-            ..browser.context(cx)
-        };
-        let grant = self.allow(cx, What::SignIn, Action::SignOut).await?;
-        let write = Write::system(&grant, "Session", browser.session.delete());
-        let entry = Entry::new(cx, What::SignIn, Outcome::Success, "signed out");
-        self.commit(cx, entry, Vec::new(), vec![write]).await?;
-        Ok(())
-    }
-
     /// Who a cookie says is there, if they have a part in this project.
     pub(super) async fn browser(
         &self,

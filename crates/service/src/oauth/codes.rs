@@ -287,6 +287,7 @@ impl Service {
         (mut preconditions, mut writes): (Vec<Precondition>, Vec<Write>),
     ) -> Result<(), Refused> {
         known.use_up(grant, &mut preconditions, &mut writes)?;
+        self.note_token(cx, known).await?;
         let mut entry = Entry::new(cx, What::SignIn, Outcome::Success, rule);
         entry.agent = format!("Client/{}", known.client.id).into();
         match self.commit(cx, entry, preconditions, writes).await {

@@ -70,12 +70,20 @@ impl KeySet {
 
     fn shown(&self, now_ms: i64) -> Jwks {
         let shown = self.0.iter().filter(|one| one.saved.value.is_shown(now_ms));
-        let jwk = |one: &Opened| Jwk {
-            id: Some(one.saved.id.clone()),
-            algorithm: Some(one.key.algorithm()),
-            key: one.key.public(),
-        };
         Jwks::new(shown.map(jwk).collect())
+    }
+
+    /// All that the project has ever signed with, to know its own signatures by.
+    pub(super) fn ever(&self) -> Jwks {
+        Jwks::new(self.0.iter().map(jwk).collect())
+    }
+}
+
+fn jwk(one: &Opened) -> Jwk {
+    Jwk {
+        id: Some(one.saved.id.clone()),
+        algorithm: Some(one.key.algorithm()),
+        key: one.key.public(),
     }
 }
 

@@ -72,6 +72,10 @@ impl Asked {
             }
             seen.push(name);
         }
+        if asked.user_code.is_some() {
+            // The answer goes to the device: a place beside it was checked by nobody.
+            asked.redirect_uri.clear();
+        }
         asked
     }
 
@@ -80,7 +84,7 @@ impl Asked {
         let Some(client) = client.filter(|client| client.value.is_active()) else {
             return Err("No app of this name is registered here.");
         };
-        let known = client.value.redirects.contains(&self.redirect_uri);
+        let known = client.value.leads_to(&self.redirect_uri);
         if self.twice || !known {
             return Err("The app wants you to be sent back to an address that is not registered.");
         }
@@ -334,6 +338,15 @@ mod tests {
             ("redirect_uri", BACK),
         ]);
         assert!(twice.check_place(Some(&client())).is_err());
+    }
+
+    #[test]
+    fn what_a_device_asks_leads_nowhere() {
+        let evil = ("redirect_uri", "https://trusted.example/");
+        let code = ("user_code", "BCDF-GHJK");
+        for pairs in [[evil, code], [code, evil]] {
+            assert_eq!(Asked::of(pairs).redirect_uri, "");
+        }
     }
 
     #[test]

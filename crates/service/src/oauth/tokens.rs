@@ -60,6 +60,7 @@ impl Service {
         let mut preconditions = Vec::new();
         let mut writes = vec![Write::system(&grant, "Session", opened.session.put()?)];
         known.use_up(&grant, &mut preconditions, &mut writes)?;
+        self.note_token(cx, &known).await?;
         let done = self.commit(cx, entry, preconditions, writes).await;
         done.map_err(|error| known.on_conflict(error))?;
         Ok(SignedIn {
@@ -78,10 +79,12 @@ impl Service {
         token: &str,
     ) -> Result<Value, Refused> {
         let known = self.known_client(cx, presented).await?;
-        if known.client.value.auth == AuthMethod::None {
+        let client = &known.client.value;
+        if client.auth == AuthMethod::None || client.self_registered.is_some() {
             return Err(fault(
                 Code::UnauthorizedClient,
-                "only clients that prove who they are may look into tokens",
+                "only clients that prove who they are, and that an administrator registered, \
+                 may look into tokens",
             ));
         }
         self.note_use(cx, &known, "introspection", None).await?;
@@ -95,6 +98,9 @@ impl Service {
         let Some(subject) = resumed.await?.filter(reaches) else {
             return Ok(inactive);
         };
+        if self.waits_too_long(home, &session, cx.now_ms) {
+            return Ok(inactive);
+        }
         let value = &session.value;
         let mut shown = json!({
             "active": true,
@@ -170,6 +176,17 @@ impl Service {
             through.is_none_or(|through| through.project == cx.scope.0)
         });
         Ok(session.map(|session| (token.scope(), session)))
+    }
+
+    /// Whether nobody has used a session of a user for as long as their project allows.
+    fn waits_too_long(&self, home: Scope, session: &Saved<Session>, now_ms: i64) -> bool {
+        let idle_ms = match &session.value.owner {
+            Owner::User(_) => self.identity(home).idle_ms(),
+            Owner::Client(_) => None,
+        };
+        let kept_ms = session.value.used_ms.max(session.value.created_ms);
+        let used_ms = self.sessions.used_ms(&session.id).unwrap_or(kept_ms);
+        idle_ms.is_some_and(|most_ms| now_ms.saturating_sub(used_ms) >= most_ms)
     }
 
     /// Tells the audit, uses up what the client proved itself with, and ends a session.

@@ -3,11 +3,14 @@
 use salus_service::oauth::Consent;
 
 use super::pick::choices;
-use super::{Hidden, Page, escape, inputs, page};
+use super::{Hidden, Page, escape, inputs, page, warning, way_out};
 
 /// Where a user agrees, or does not. Each scope that may be left out has a box of its own.
-pub(in crate::oauth) fn consent(consent: &Consent, hidden: &Hidden<'_>) -> Page {
+/// `place` is where the answer goes.
+pub(in crate::oauth) fn consent(consent: &Consent, place: &str, hidden: &Hidden<'_>) -> Page {
     let (client, user) = (escape(&consent.client), escape(&consent.user));
+    let warning = warning(consent.stranger.then_some(place));
+    let way_out = way_out(hidden.root);
     let (action, hidden) = (hidden.action("decision"), inputs(hidden));
     let mut scopes = String::new();
     for (i, (scope, free)) in consent.scopes.iter().enumerate() {
@@ -39,11 +42,11 @@ pub(in crate::oauth) fn consent(consent: &Consent, hidden: &Hidden<'_>) -> Page 
         "Allow access",
         &format!(
             r#"<h1>Allow access?</h1>
-<p><strong>{client}</strong> asks you, signed in as {user}:</p>
+<p><strong>{client}</strong> asks you, signed in as {user}:</p>{warning}
 <form method="post" action="{action}">{hidden}<fieldset><legend>to let it</legend>{scopes}</fieldset>{about}
 <input type="hidden" name="chosen" value="scopes">
 <button name="decision" value="allow">Allow</button>
-<button name="decision" value="deny">Do not allow</button></form>"#
+<button name="decision" value="deny">Do not allow</button></form>{way_out}"#
         ),
     )
 }

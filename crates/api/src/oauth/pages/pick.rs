@@ -2,11 +2,12 @@
 
 use salus_service::oauth::{Choice, Pick};
 
-use super::{Hidden, Page, escape, inputs, page};
+use super::{Hidden, Page, escape, inputs, page, way_out};
 
 /// The page: those that were found, and a field to look for others.
 pub(in crate::oauth) fn pick(pick: &Pick, hidden: &Hidden<'_>) -> Page {
     let (client, name) = (escape(&pick.client), escape(&pick.name));
+    let (user, way_out) = (escape(&pick.user), way_out(hidden.root));
     let (action, hidden) = (hidden.action("patient"), inputs(hidden));
     let find = match pick.searched {
         false => String::new(),
@@ -30,7 +31,7 @@ pub(in crate::oauth) fn pick(pick: &Pick, hidden: &Hidden<'_>) -> Page {
     page(
         "Choose a patient",
         &format!(
-            "<h1>Choose a patient</h1><p><strong>{client}</strong> is about one patient.</p>{find}{found}"
+            "<h1>Choose a patient</h1><p><strong>{client}</strong> is about one patient. You are signed in as {user}.</p>{find}{found}{way_out}"
         ),
     )
 }
@@ -69,6 +70,7 @@ mod tests {
         };
         let some = Pick {
             client: "App".to_owned(),
+            user: "eve@example.org".to_owned(),
             found: vec![Choice {
                 id: "a".into(),
                 words: "<b>Eve</b>".to_owned(),
@@ -79,6 +81,7 @@ mod tests {
         let body = pick(&some, &hidden).body;
         assert!(!body.contains("<b>") && !body.contains("<script"));
         assert!(body.contains("<label for=\"name\">") && body.contains("<legend>"));
+        assert!(body.contains("href=\"/auth/logout\""), "{body}");
         let none = Pick {
             found: Vec::new(),
             ..some
