@@ -2,8 +2,10 @@
 //! the test's own: what no test over a wire can time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test, helpers included
 
+#[path = "support/staged.rs"]
+mod staged;
+
 use std::pin::Pin;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -13,34 +15,14 @@ use http_body_util::BodyExt;
 use salus_api::Peer;
 use salus_crypto::SecretKey;
 use salus_service::Service;
-use salus_service::context::World;
 use salus_store::memory::Memory;
 use salus_store::{At, Batch, Change, Committed, Reply, Scope, Seq, Snapshot, Store};
 use serde_json::{Value, json};
+use staged::Staged;
 use tower::ServiceExt;
 
 const START_MS: i64 = 1_767_225_600_000;
 const HOUR_MS: i64 = 60 * 60 * 1000;
-
-/// A world whose time the test sets, and whose chance is a counter.
-struct Staged {
-    now_ms: AtomicI64,
-    random: AtomicU64,
-}
-
-impl World for Staged {
-    fn now_ms(&self) -> i64 {
-        self.now_ms.load(Ordering::SeqCst)
-    }
-
-    fn random(&self, buffer: &mut [u8]) {
-        let seed = self.random.fetch_add(1, Ordering::SeqCst);
-        let bytes = salus_crypto::sha256(&seed.to_be_bytes());
-        for (to, from) in buffer.iter_mut().zip(bytes.into_iter().cycle()) {
-            *to = from;
-        }
-    }
-}
 
 type Meanwhile = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -100,10 +82,7 @@ struct Host {
 impl Host {
     async fn start() -> Self {
         let store = Arc::new(Interrupted::default());
-        let world = Arc::new(Staged {
-            now_ms: AtomicI64::new(START_MS),
-            random: AtomicU64::new(0),
-        });
+        let world = Arc::new(Staged::at(START_MS));
         let (service, router) = open(&store, &world).await;
         Self {
             store,
@@ -192,14 +171,10 @@ async fn a_token_ends_with_its_hour() {
     let token = answer["access_token"].as_str().unwrap();
 
     assert_eq!(host.read_with(token).await, StatusCode::OK);
-    host.world
-        .now_ms
-        .store(START_MS + HOUR_MS - 1, Ordering::SeqCst);
+    host.world.advance_ms(HOUR_MS - 1);
     assert_eq!(host.read_with(token).await, StatusCode::OK);
     // Whether it is remembered or read from the store.
-    host.world
-        .now_ms
-        .store(START_MS + HOUR_MS, Ordering::SeqCst);
+    host.world.advance_ms(1);
     assert_eq!(host.read_with(token).await, StatusCode::UNAUTHORIZED);
     host.restart().await;
     assert_eq!(host.read_with(token).await, StatusCode::UNAUTHORIZED);
@@ -216,7 +191,7 @@ fn patient(id: &str, identifier: &str) -> Value {
 /// Lets time pass, purges what no setting keeps, and says which versions of a
 /// patient can be read then.
 async fn kept_after(host: &Host, ms: i64) -> Vec<usize> {
-    host.world.now_ms.fetch_add(ms, Ordering::SeqCst);
+    host.world.advance_ms(ms);
     host.service.sweep_histories().await.unwrap();
     let mut kept = Vec::new();
     for version in 1..=4 {
@@ -237,7 +212,7 @@ async fn what_a_setting_no_longer_keeps_goes_with_an_audit_entry() {
             .send("PUT", "/fhir/Patient/p", &patient("p", &text))
             .await;
         assert!(status.is_success());
-        host.world.now_ms.fetch_add(MINUTE_MS, Ordering::SeqCst);
+        host.world.advance_ms(MINUTE_MS);
     }
     let set = async |host: &Host, rule: Value| {
         let setting = json!({"types": {"Patient": rule}});

@@ -12,7 +12,7 @@ use crate::wire::{Answer, Request};
 const SECRET: &str = "Unmistakable";
 
 /// A project with something to see and to change on every route.
-fn furnished(slug: &str) -> Project {
+pub(crate) fn furnished(slug: &str) -> Project {
     let project = project(slug);
     project.put(&patient()).expect(201);
     project.client("victim", "system/*.r");
@@ -28,7 +28,7 @@ fn patient() -> Value {
 
 /// Nothing of [`furnished`] has changed.
 #[track_caller]
-fn check_untouched(project: &Project) {
+pub(crate) fn check_untouched(project: &Project) {
     assert_eq!(project.count("Patient"), 1);
     assert_eq!(
         project.get("Patient/target").expect(200).header("etag"),
@@ -44,7 +44,7 @@ fn check_untouched(project: &Project) {
 }
 
 /// A request to a route that would succeed with every right.
-fn request(project: &Project, route: &Route) -> Request {
+pub(crate) fn request(project: &Project, route: &Route) -> Request {
     let path = match route.mount {
         Mount::Root => route.path.to_owned(),
         Mount::Project | Mount::WellKnown => format!("/p/{}{}", project.slug, route.path),
@@ -178,12 +178,12 @@ fn is_closed(route: &Route) -> bool {
     matches!(route.access, Access::Token(_))
 }
 
-fn closed() -> impl Iterator<Item = &'static Route> {
+pub(crate) fn closed() -> impl Iterator<Item = &'static Route> {
     ROUTES.iter().filter(|route| is_closed(route))
 }
 
 #[track_caller]
-fn check_shows_nothing(answer: &Answer, route: &Route) {
+pub(crate) fn check_shows_nothing(answer: &Answer, route: &Route) {
     assert!(
         !answer.body.contains(SECRET),
         "{}: {}",
@@ -213,6 +213,23 @@ fn no_closed_route_answers_without_a_valid_token() {
             &Value::Null,
         )
         .expect(200);
+    // One that its owner signed out of, and one that its client took back.
+    let left = project.client("left", "system/*.cruds");
+    let path = "/p/routes-no-token/auth/sign-out";
+    let leave = Request::new("POST", path).header("Authorization", format!("Bearer {left}"));
+    project.send(leave).expect(200);
+    let client = json!({"id": "revoker", "name": "R", "scopes": "system/*.cruds"});
+    let clients = "/p/routes-no-token/admin/clients";
+    let made = project
+        .server
+        .admin("POST", clients, &client)
+        .expect(201)
+        .json();
+    let secret = made["client_secret"].as_str().unwrap();
+    let revoked = project.sign_in("revoker", secret);
+    let form = format!("client_id=revoker&client_secret={secret}&token={revoked}");
+    let revoke = Request::new("POST", "/p/routes-no-token/auth/revoke").body(form);
+    project.send(revoke).expect(200);
     let mut requests = BTreeMap::new();
     for route in closed() {
         for credentials in [
@@ -222,6 +239,8 @@ fn no_closed_route_answers_without_a_valid_token() {
             Some("Basic dmljdGltOnNlY3JldA==".to_owned()),
             Some(format!("Bearer {unknown}")),
             Some(format!("Bearer {ended}")),
+            Some(format!("Bearer {left}")),
+            Some(format!("Bearer {revoked}")),
             Some(project.token.clone()),
         ] {
             let request = request(&project, route);
@@ -242,6 +261,13 @@ fn no_closed_route_answers_without_a_valid_token() {
                 route.name,
             );
         }
+    }
+    for id in ["left", "revoker"] {
+        let path = format!("{clients}/{id}");
+        project
+            .server
+            .admin("DELETE", &path, &Value::Null)
+            .expect(200);
     }
     check_untouched(&project);
     check_audited(&project, requests);
@@ -511,7 +537,7 @@ fn every_route_leaves_an_entry_in_the_audit() {
 
 /// Each of these requests has an entry in the audit of the project, or of the server.
 #[track_caller]
-fn check_audited(project: &Project, mut requests: BTreeMap<String, &str>) {
+pub(crate) fn check_audited(project: &Project, mut requests: BTreeMap<String, &str>) {
     for endpoint in [project.base(), "/p/system/fhir".to_owned()] {
         let mut next = Some(format!("{endpoint}/AuditEvent?_count=500"));
         while let Some(path) = next {

@@ -49,6 +49,17 @@ impl Request {
         self
     }
 
+    /// The same for a router in this process.
+    pub(crate) fn for_router(&self) -> http::Request<axum::body::Body> {
+        let mut request = http::Request::builder();
+        request = request.method(&*self.method).uri(&self.path);
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let body = axum::body::Body::from(self.body.clone());
+        request.body(body).unwrap()
+    }
+
     /// The bytes to send: with a length, unless the request says how it is coded.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.path);
