@@ -34,7 +34,14 @@ impl Network {
             Some(_) => return None,
             None => (text, None),
         };
-        let address: IpAddr = address.parse().ok()?;
+        let written: IpAddr = address.parse().ok()?;
+        // IPv4 in IPv6 is IPv4, as it is of the addresses that are compared.
+        let address = written.to_canonical();
+        let mapped = written.is_ipv6() && address.is_ipv4();
+        let bits = match bits {
+            Some(bits) if mapped => Some(bits.checked_sub(96)?),
+            bits => bits,
+        };
         let width = if address.is_ipv4() { 32 } else { 128 };
         let bits = bits.unwrap_or(width);
         let network = Self { address, bits };
@@ -107,6 +114,9 @@ mod tests {
         check("192.0.2.0/24", "192.0.2.255", true);
         check("192.0.2.0/24", "192.0.3.0", false);
         check("192.0.2.0/24", "::ffff:192.0.2.1", true);
+        check("::ffff:192.0.2.0/120", "192.0.2.255", true);
+        check("::ffff:192.0.2.7", "192.0.2.7", true);
+        check("::ffff:192.0.2.7", "192.0.2.8", false);
         check("192.0.2.7", "192.0.2.7", true);
         check("192.0.2.7", "192.0.2.8", false);
         check("0.0.0.0/0", "203.0.113.1", true);
@@ -127,6 +137,7 @@ mod tests {
             "192.0.2.0/+8",
             "a/8",
             "::/129",
+            "::ffff:0.0.0.0/95",
         ] {
             assert!(Network::parse(bad).is_err(), "{bad}");
         }
