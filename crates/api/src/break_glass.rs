@@ -92,15 +92,26 @@ pub(crate) async fn review(call: &mut Call) -> Result<Response, Failure> {
     Ok(answer(StatusCode::OK, &view(&reviewed)))
 }
 
-/// An answer to somebody who has broken the glass says so.
-pub(crate) fn with_banner(mut response: Response, cx: &Context) -> Response {
-    if let Some(until_ms) = cx.subject.emergency(cx.now_ms) {
+/// An answer to somebody who has broken the glass says so, whatever it is.
+pub(crate) fn with_banner(
+    answer: Result<Response, Failure>,
+    cx: &Context,
+) -> Result<Response, Failure> {
+    let until_ms = cx.subject.emergency(cx.now_ms);
+    let value = until_ms.and_then(|until_ms| {
         let until = salus_service::instant(until_ms);
-        if let Ok(value) = HeaderValue::try_from(format!("active; until={until}")) {
+        HeaderValue::try_from(format!("active; until={until}")).ok()
+    });
+    let Some(value) = value else {
+        return answer;
+    };
+    match answer {
+        Ok(mut response) => {
             response.headers_mut().insert(BANNER, value);
+            Ok(response)
         }
+        Err(failure) => Err(Failure::With(Box::new(failure), (BANNER, value))),
     }
-    response
 }
 
 fn views(all: &[Saved<BreakGlass>]) -> Value {

@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use salus_fhir::issue::{Issue, IssueType, operation_outcome};
 use salus_service::error::{Error, Kind};
 
@@ -22,6 +22,8 @@ pub(crate) enum Failure {
     Unwritable(Issue),
     /// The same, and a use case has told the audit already.
     Told(Box<Self>),
+    /// The same, with a header.
+    With(Box<Self>, (HeaderName, HeaderValue)),
     /// OAuth's errors have a form of their own: status, code, description
     /// (RFC 6749, 5.2).
     OAuth(StatusCode, &'static str, &'static str),
@@ -56,6 +58,11 @@ impl Failure {
                 media,
             ),
             Self::Told(failure) => failure.into_response(media),
+            Self::With(failure, (name, value)) => {
+                let mut response = failure.into_response(media);
+                response.headers_mut().insert(name, value);
+                response
+            }
             Self::Unreadable(issue) => outcome(StatusCode::BAD_REQUEST, &[issue], media),
             Self::Unwritable(issue) => outcome(StatusCode::NOT_ACCEPTABLE, &[issue], media),
             Self::OAuth(status, code, description) => {
@@ -87,7 +94,7 @@ impl Failure {
     pub(crate) fn cause(&self) -> Option<String> {
         match self {
             Self::Service(error) => error.cause(),
-            Self::Told(failure) => failure.cause(),
+            Self::Told(failure) | Self::With(failure, _) => failure.cause(),
             Self::Http(..) | Self::Unreadable(_) | Self::Unwritable(_) | Self::OAuth(..) => None,
         }
     }

@@ -370,7 +370,6 @@ async fn handle(
         }
         (_, answer) => answer,
     };
-    let answer = answer.map(|response| break_glass::with_banner(response, &call.cx));
     let unread = matches!(answer, Err(Failure::Http(..) | Failure::Unreadable(_)));
     if let (true, Access::Token(what)) = (unread, route.access) {
         // No use case has seen it, so none has told the audit.
@@ -379,7 +378,7 @@ async fn handle(
             .note_unreadable(&call.cx, what, place, route.operation())
             .await?;
     }
-    answer
+    break_glass::with_banner(answer, &call.cx)
 }
 
 /// Whether the client does not want to wait for this. What is about jobs is never deferred.

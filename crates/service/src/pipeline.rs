@@ -45,6 +45,8 @@ pub(crate) struct Write {
     placed: Option<Placed>,
     /// What is done, as rules name it.
     deed: Deed,
+    /// Whether there is a record under this id that is hidden from who writes.
+    over_hidden: bool,
 }
 
 impl Write {
@@ -106,6 +108,7 @@ impl Write {
             contained: Vec::new(),
             placed: None,
             deed: Deed::Update,
+            over_hidden: false,
         }
     }
 
@@ -121,7 +124,22 @@ impl Write {
             contained: Vec::new(),
             placed: None,
             deed: Deed::Update,
+            over_hidden: false,
         }
+    }
+
+    /// The same, where its id may be taken by what is hidden from who writes:
+    /// it is decided like any other, and not made.
+    pub(crate) fn over_hidden(self, over_hidden: bool) -> Self {
+        Self {
+            over_hidden,
+            ..self
+        }
+    }
+
+    /// Whether its id is taken by what is hidden from who writes.
+    pub(crate) fn is_over_hidden(&self) -> bool {
+        self.over_hidden
     }
 
     /// What is done, as rules name it.

@@ -2,10 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::host::{Project, project};
-use crate::wire::{Answer, Request};
-
-const PASSWORD: &str = "a quiet green bicycle";
+use crate::host::{PASSWORD, Project, project};
+use crate::wire::Answer;
 
 /// A project as its administrator and its users see it.
 struct People(Project);
@@ -15,36 +13,22 @@ impl People {
         Self(project(slug))
     }
 
-    fn path(&self, path: &str) -> String {
-        format!("/p/{}{path}", self.0.slug)
-    }
-
     /// Asks as the administrator.
     #[track_caller]
     fn admin(&self, method: &str, path: &str, body: Value) -> Answer {
-        self.0.server.admin(method, &self.path(path), &body)
+        self.0.admin(method, path, &body)
     }
 
     /// Asks with a token.
     #[track_caller]
     fn ask(&self, token: &str, method: &str, path: &str, body: Value) -> Answer {
-        let request = Request::new(method, &self.path(path))
-            .header("Authorization", format!("Bearer {token}"))
-            .header("Content-Type", "application/json");
-        let request = match body.is_null() {
-            true => request,
-            false => request.body(body.to_string()),
-        };
-        self.0.send(request)
+        self.0.ask(token, method, path, &body)
     }
 
     /// Makes a user: their id.
     #[track_caller]
     fn user(&self, name: &str) -> String {
-        let email = format!("{name}@example.org");
-        let new = json!({"email": email, "name": name, "password": PASSWORD});
-        let made = self.admin("POST", "/admin/users", new).expect(201).json();
-        made["id"].as_str().unwrap().to_owned()
+        self.0.user(name, &Value::Null)
     }
 
     #[track_caller]
@@ -55,15 +39,12 @@ impl People {
 
     #[track_caller]
     fn try_sign_in(&self, name: &str, password: &str) -> Answer {
-        let body = json!({"email": format!("{name}@example.org"), "password": password});
-        let request = Request::new("POST", &self.path("/auth/sign-in")).body(body.to_string());
-        self.0.send(request)
+        self.0.try_user(name, password)
     }
 
     #[track_caller]
     fn sign_in(&self, name: &str) -> String {
-        let answer = self.try_sign_in(name, PASSWORD).expect(200).json();
-        answer["access_token"].as_str().unwrap().to_owned()
+        self.0.sign_in_user(name)
     }
 }
 

@@ -197,6 +197,9 @@ pub(crate) fn shared() -> Arc<Server> {
     })
 }
 
+/// The password of users that tests make.
+pub(crate) const PASSWORD: &str = "a quiet green bicycle";
+
 /// Everything a client may do with resources, and the audit.
 pub(crate) const ALL: &str = "system/*.cruds system/AuditEvent.rs";
 
@@ -253,6 +256,52 @@ impl Project {
             .header("Content-Type", "application/x-www-form-urlencoded")
             .body(form);
         let answer = self.server.send(request).expect(200).json();
+        answer["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Asks below the project's path, as the demo administrator.
+    #[track_caller]
+    pub(crate) fn admin(&self, method: &str, path: &str, body: &Value) -> Answer {
+        let path = format!("/p/{}{path}", self.slug);
+        self.server.admin(method, &path, body)
+    }
+
+    /// Asks below the project's path, with somebody's token.
+    #[track_caller]
+    pub(crate) fn ask(&self, token: &str, method: &str, path: &str, body: &Value) -> Answer {
+        let request = Request::new(method, &format!("/p/{}{path}", self.slug))
+            .header("Authorization", format!("Bearer {token}"))
+            .header("Content-Type", "application/json");
+        self.send(match body.is_null() {
+            true => request,
+            false => request.body(body.to_string()),
+        })
+    }
+
+    /// Makes a user `NAME@example.org`, with more than a name and a password: their id.
+    #[track_caller]
+    pub(crate) fn user(&self, name: &str, more: &Value) -> String {
+        let mut new = json!({"email": format!("{name}@example.org"), "name": name,
+            "password": PASSWORD});
+        for (member, value) in more.as_object().into_iter().flatten() {
+            new[member] = value.clone();
+        }
+        let made = self.admin("POST", "/admin/users", &new).expect(201).json();
+        made["id"].as_str().unwrap().to_owned()
+    }
+
+    /// What such a user gets who signs in.
+    #[track_caller]
+    pub(crate) fn try_user(&self, name: &str, password: &str) -> Answer {
+        let body = json!({"email": format!("{name}@example.org"), "password": password});
+        let path = format!("/p/{}/auth/sign-in", self.slug);
+        self.send(Request::new("POST", &path).body(body.to_string()))
+    }
+
+    /// Signs such a user in: their token.
+    #[track_caller]
+    pub(crate) fn sign_in_user(&self, name: &str) -> String {
+        let answer = self.try_user(name, PASSWORD).expect(200).json();
         answer["access_token"].as_str().unwrap().to_owned()
     }
 

@@ -6,6 +6,7 @@
 //! not shown what the patch left.
 
 use bytes::Bytes;
+use salus_auth::policy::{Deed, visible};
 use salus_auth::{Action, Grant, Target};
 use salus_fhir::issue::{Issue, IssueType};
 use salus_fhir::json::{Document, Node};
@@ -200,6 +201,12 @@ impl Service {
             Sought::Id(_) => absent(),
             Sought::Matching(_) => Error::not_found("no resource matches the condition"),
         })?;
+        // A patch can ask what a record says, which takes the right to read it.
+        if let Some(seen) = visible(grant.subject(), Deed::Read, ty.kind)
+            && !self.is_visible(snapshot, &seen, ty, &current.id).await?
+        {
+            return Err(absent());
+        }
         check_condition(patching.condition, Some(&current))?;
         let Content::Body(body) = &current.content else {
             return Err(Error::new(Kind::Gone, "this resource has been deleted"));

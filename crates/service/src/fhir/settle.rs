@@ -4,6 +4,7 @@
 use salus_auth::Grant;
 use salus_store::{Content, Filter, Precondition, Query, Record};
 
+use super::read::absent;
 use super::receipt::{Answer, Named};
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
@@ -69,6 +70,9 @@ impl Service {
             }
             let placed = self.place_binaries(cx, &mut writes).await?;
             self.check_writes(cx, &writes, &mut preconditions).await?;
+            if writes.iter().any(Write::is_over_hidden) {
+                return Err(absent());
+            }
             writes.extend(named.map(|named| named.receipt(grant, &answer)));
             let committed = self.commit(cx, entry, preconditions, writes).await;
             drop(placed);

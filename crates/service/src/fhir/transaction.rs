@@ -160,7 +160,8 @@ impl Service {
             Plan::Store(planned) => {
                 let stored = self.linked(cx, planned, &decided.links)?;
                 let reply = stored.reply(cx, planned.status);
-                (vec![Write::store(grant, stored)], reply)
+                let write = Write::store(grant, stored).over_hidden(planned.is_hidden);
+                (vec![write], reply)
             }
             Plan::Delete { ty, found } => {
                 let delete = |record: &Record| {

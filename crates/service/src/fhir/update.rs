@@ -10,7 +10,6 @@ use salus_auth::{Action, Grant, Target};
 use salus_store::{Content, Record};
 
 use super::binary::Placed;
-use super::read::absent;
 use super::receipt::Named;
 use super::reply::{Reply, Status};
 use super::settle::Decision;
@@ -23,7 +22,6 @@ use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::pipeline::Write;
-use crate::policy::writes::is_there;
 
 impl Service {
     /// Stores the next version of a resource, or its first.
@@ -70,21 +68,22 @@ impl Service {
         let decide = || async {
             let snapshot = self.snapshot(cx).await?;
             let one = sought.to_update(&*snapshot, ty, own_id.as_deref()).await?;
-            if let Some(current) = one.current.as_ref().filter(|one| is_there(Some(one)))
-                && !self.is_seen(cx, &*snapshot, ty, &current.id).await?
-            {
-                return Err(absent());
-            }
+            let replaced = self.replaced(cx, &*snapshot, ty, &one).await?;
             drop(snapshot);
-            check_condition(options.condition, one.current.as_ref())?;
-            let (version, status) = next_version(one.current.as_ref());
+            check_condition(options.condition, replaced.current)?;
+            let (version, status) = next_version(replaced.current);
+            let is_hidden = replaced.is_hidden;
             let id = one.id.unwrap_or_else(|| self.new_id(cx));
             let stored = Stored::of(cx, ty, &id, version, &valid)?;
             let answer = stored.reply(cx, status);
             Ok(Decision::Commit {
                 entry: Entry::new(cx, What::Update, Outcome::Success, grant.rule()),
                 preconditions: one.preconditions,
-                writes: vec![Write::store(grant, stored).with(placed.clone())],
+                writes: vec![
+                    Write::store(grant, stored)
+                        .with(placed.clone())
+                        .over_hidden(is_hidden),
+                ],
                 answer,
             })
         };

@@ -65,9 +65,50 @@ pub(super) struct One {
     pub(super) current: Option<Record>,
     /// What must still be so when it is written.
     pub(super) preconditions: Vec<Precondition>,
+    /// Whether the body names it by its id, and the condition does not find it.
+    missed: bool,
+}
+
+/// What there is under the id of a write, for its writer.
+pub(super) struct Replaced<'o> {
+    /// The newest version that the writer may know of.
+    pub(super) current: Option<&'o Record>,
+    /// Whether there is one that is hidden. The write is decided as if there
+    /// were none, and not made: whoever could not have created the record is
+    /// told the same as under a free id.
+    pub(super) is_hidden: bool,
 }
 
 impl Service {
+    /// What a write would replace.
+    pub(super) async fn replaced<'o>(
+        &self,
+        cx: &Context,
+        snapshot: &dyn Snapshot,
+        ty: ResourceType,
+        one: &'o One,
+    ) -> Result<Replaced<'o>, Error> {
+        let current = one.current.as_ref();
+        if let Some(current) = current.filter(|one| exists(one)) {
+            if !self.is_seen(cx, snapshot, ty, &current.id).await? {
+                return Ok(Replaced {
+                    current: None,
+                    is_hidden: true,
+                });
+            }
+            if one.missed {
+                return Err(Error::new(
+                    Kind::Conflict,
+                    "there is a resource with this id, and the condition does not find it",
+                ));
+            }
+        }
+        Ok(Replaced {
+            current,
+            is_hidden: false,
+        })
+    }
+
     /// Understands which resource is meant.
     pub(super) async fn seek<'a>(
         &self,
@@ -111,12 +152,7 @@ impl Sought<'_> {
                 check_own_id(own_id)?;
                 one.id = Some(own_id.into());
                 one.current = snapshot.get(ty.kind, own_id).await?;
-                if one.current.as_ref().is_some_and(exists) {
-                    return Err(Error::new(
-                        Kind::Conflict,
-                        "there is a resource with this id, and the condition does not find it",
-                    ));
-                }
+                one.missed = true;
             }
         }
         Ok(one)
@@ -133,6 +169,7 @@ impl Sought<'_> {
                 id: Some((*id).into()),
                 current: snapshot.get(ty.kind, id).await?,
                 preconditions: Vec::new(),
+                missed: false,
             }),
             Self::Matching(query) => {
                 let (mut found, preconditions) = matches(snapshot, query, 1).await?;
@@ -141,6 +178,7 @@ impl Sought<'_> {
                     id: current.as_ref().map(|record| record.id.clone()),
                     current,
                     preconditions,
+                    missed: false,
                 })
             }
         }

@@ -15,7 +15,8 @@ use crate::context::Context;
 use crate::error::Kind;
 use crate::fhir::search::host::{Host, context};
 use crate::fhir::{
-    BundleOptions, Handling, ReadConditions, Returns, Which, WriteCondition, WriteOptions,
+    BundleOptions, Handling, PatchFormat, ReadConditions, Returns, Which, WriteCondition,
+    WriteOptions,
 };
 
 const SCOPE: Scope = Scope(1);
@@ -523,11 +524,40 @@ async fn what_may_be_seen_may_not_always_be_changed() {
         world.put(program(), &observation("oc", "b")).await,
         forbidden
     );
-    assert_eq!(
-        world.put(program(), &observation("ob", "b")).await,
-        Some(Kind::NotFound)
-    );
-    let registered = json!({"resourceType": "Observation", "id": "oc", "status": "registered",
-        "code": {"text": "x"}});
-    assert_eq!(world.put(program(), &registered).await, None);
+    // Under a hidden id as under a free one, but that nothing is made.
+    for id in ["ob", "free"] {
+        let put = world.put(program(), &observation(id, "b")).await;
+        assert_eq!(put, forbidden, "{id}");
+    }
+    let registered = |id: &str| {
+        json!({"resourceType": "Observation", "id": id, "status": "registered",
+            "code": {"text": "x"}})
+    };
+    let put = world.put(program(), &registered("ob")).await;
+    assert_eq!(put, Some(Kind::NotFound));
+    assert_eq!(world.put(program(), &registered("oc")).await, None);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_cannot_be_patched() {
+    let world = World::new().await;
+    let rules = json!([
+        allow("patch", &["patch"], &["Observation"], None),
+        allow("read", &["read"], &["Observation"], Some("Patient/a/*")),
+    ]);
+    world.policy("p", rules).await.unwrap();
+    let cx = world.as_one(doctor()).await;
+    let patch = async |id: &str| {
+        let body = json!([{"op": "test", "path": "/status", "value": "final"}]).to_string();
+        let options = WriteOptions {
+            condition: WriteCondition::None,
+            idempotency_key: None,
+        };
+        let sent = (PatchFormat::Json, body.into());
+        let service = &world.0.service;
+        let done = service.patch(&cx, "Observation", Which::Id(id), sent, &options);
+        done.await.err().map(|error| error.kind())
+    };
+    assert_eq!(patch("oa").await, None);
+    assert_eq!(patch("ob").await, Some(Kind::NotFound));
 }

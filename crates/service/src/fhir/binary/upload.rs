@@ -97,9 +97,6 @@ impl Service {
             .context
             .map_or(Belongs::Alone, |text| Belongs::of(text, &[&*cx.base]));
         let seal = self.belongs(cx, &*snapshot, belongs).await?;
-        if let Upload::Update(id, _) = upload {
-            self.check_changeable(cx, &*snapshot, id).await?;
-        }
         let id = match upload {
             Upload::Create(_) => None,
             Upload::Update(id, _) => Some(id),

@@ -122,6 +122,8 @@ impl Service {
             _ => self.whose(&*snapshot, asked, ty).await?,
         };
         let ranges = self.ranges(cx, asked, ty, &wanted).await?;
+        // Whose it is may be hidden from the one asking.
+        let patient = patient.filter(|_| !hides_compartment(cx.subject.hidden(), "Patient", ty));
         let outside = Outside::of(cx, patient);
         let page = gather(cx, &*snapshot, (&ranges, outside), &wanted, place).await?;
         let query = wanted.text();
@@ -189,9 +191,13 @@ impl Service {
             id => compartment(ty.name, id)?,
         };
         for (member, within) in all {
-            if hides_compartment(cx.subject.hidden(), ty.name, member) {
-                continue;
-            }
+            let within = match hides_compartment(cx.subject.hidden(), ty.name, member) {
+                false => within,
+                // Whose it is may be hidden, but not that it is its own.
+                true if member == ty && asked.id.is_empty() => asked.grant.filter().clone(),
+                true if member == ty => Filter::Ids(vec![asked.id.into()]),
+                true => continue,
+            };
             let (within, grant) = match granted(cx, member) {
                 Ok(grant) => (within, grant),
                 // Who may read it sees at least the one whose compartment it is.

@@ -51,6 +51,9 @@ pub(super) async fn records(
     let (Ok(grant), Some(parent), Some(of)) = (grant, parent(ty), ResourceType::named(ty)) else {
         return Ok(Known::Denied);
     };
+    if cx.subject.hidden().is_read_by(ty, parent) {
+        return Ok(Known::Denied);
+    }
     let walk = Walk {
         snapshot,
         kind: of.kind,

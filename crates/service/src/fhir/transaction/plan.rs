@@ -17,12 +17,10 @@ use crate::error::Error;
 use crate::fhir::bundle::{Asks, Request};
 use crate::fhir::delete::check_all;
 use crate::fhir::patch::Patching;
-use crate::fhir::read::absent;
 use crate::fhir::reply::Status;
 use crate::fhir::types::ResourceType;
 use crate::fhir::update::{check_condition, next_version};
 use crate::fhir::which::{Which, matches, own_id, without};
-use crate::policy::writes::is_there;
 
 /// What a transaction does for one entry.
 pub(super) enum Plan<'a> {
@@ -46,6 +44,8 @@ pub(super) struct Planned<'a> {
     pub(super) version: u64,
     pub(super) status: Status,
     pub(super) resource: Source<'a>,
+    /// Whether its id is taken by what is hidden from who writes.
+    pub(super) is_hidden: bool,
 }
 
 /// Where the text of a version comes from.
@@ -186,6 +186,7 @@ impl Service {
                     version: 1,
                     status: Status::Created,
                     resource: Source::Sent(resource),
+                    is_hidden: false,
                 }
             }
             Asks::Update {
@@ -197,23 +198,21 @@ impl Service {
                 let sought = self.seek(cx, ty, which).await?;
                 let own_id = own_id(resource);
                 let one = sought.to_update(snapshot, ty, own_id.as_deref()).await?;
-                if let Some(current) = one.current.as_ref().filter(|one| is_there(Some(one)))
-                    && !self.is_seen(cx, snapshot, ty, &current.id).await?
-                {
-                    return Err(absent());
-                }
-                check_condition(condition, one.current.as_ref())?;
-                if one.current.is_none() {
+                let replaced = self.replaced(cx, snapshot, ty, &one).await?;
+                check_condition(condition, replaced.current)?;
+                if replaced.current.is_none() {
                     decided.create_under(&one.preconditions)?;
                 }
+                let (version, status) = next_version(replaced.current);
+                let is_hidden = replaced.is_hidden;
                 decided.preconditions.extend(one.preconditions);
-                let (version, status) = next_version(one.current.as_ref());
                 Planned {
                     ty,
                     id: one.id.unwrap_or_else(|| self.new_id(cx)),
                     version,
                     status,
                     resource: Source::Sent(resource),
+                    is_hidden,
                 }
             }
             Asks::Patch {
@@ -248,6 +247,7 @@ impl Service {
                     id: record.id,
                     status: Status::Ok,
                     resource: Source::Patched(document.into()),
+                    is_hidden: false,
                 }
             }
         };

@@ -280,7 +280,9 @@ impl crate::Service {
         }
         if !matches!(asked.level, Level::System) {
             let hidden = cx.subject.hidden();
-            types.retain(|ty| !search::hides_compartment(hidden, "Patient", *ty));
+            // A patient is in the export whatever links to it.
+            let hides = |ty| search::hides_compartment(hidden, "Patient", ty);
+            types.retain(|ty| ty.name == "Patient" || !hides(*ty));
         }
         if types.is_empty() {
             return Err(Error::new(Kind::Forbidden, crate::pipeline::FORBIDDEN));

@@ -1,7 +1,7 @@
 //! Elements that are hidden, or not to be changed: through every way to a resource.
 
 use super::*;
-use crate::fhir::{CreateOptions, PatchFormat};
+use crate::fhir::CreateOptions;
 
 /// A world whose patients have telephones; clinicians see these of their own only.
 async fn world() -> World {

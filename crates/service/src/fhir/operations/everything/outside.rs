@@ -7,6 +7,7 @@ use salus_fhir::reference::Local;
 use salus_store::{Content, Kind, Record, SealKey};
 
 use crate::context::Context;
+use crate::fhir::search::hides_compartment;
 use crate::fhir::types::ResourceType;
 
 /// What the resources of a compartment refer to outside of it.
@@ -14,6 +15,8 @@ pub(super) struct Outside<'c> {
     base: &'c str,
     /// The types of which a patient's records are.
     of_patients: HashSet<Kind>,
+    /// Those of which it is hidden whose they are.
+    of_somebody: HashSet<Kind>,
     /// The key of the patient whose records are shown.
     patient: Option<SealKey>,
     /// What is shown, or was asked for.
@@ -29,9 +32,13 @@ impl<'c> Outside<'c> {
             let codes = definitions::r4().compartment("Patient", ty.name);
             ty.name == "Patient" || !codes.is_empty()
         });
+        let hidden = cx.subject.hidden();
+        let of_somebody = ResourceType::all().into_iter();
+        let of_somebody = of_somebody.filter(|ty| hides_compartment(hidden, "Patient", *ty));
         Self {
             base: &cx.base,
             of_patients: of_patients.map(|ty| ty.kind).collect(),
+            of_somebody: of_somebody.map(|ty| ty.kind).collect(),
             patient,
             known: HashMap::new(),
             named: BTreeMap::new(),
@@ -78,9 +85,12 @@ impl<'c> Outside<'c> {
         steps
     }
 
-    /// Records of other patients are not shown, whoever refers to them.
+    /// Records of other patients are not shown, whoever refers to them; nor those
+    /// that would tell by it whose they are.
     pub(super) fn admits(&self, record: &Record) -> bool {
-        !self.of_patients.contains(&record.kind) || Some(&record.seal) == self.patient.as_ref()
+        let is_own = Some(&record.seal) == self.patient.as_ref();
+        !self.of_patients.contains(&record.kind)
+            || is_own && !self.of_somebody.contains(&record.kind)
     }
 }
 

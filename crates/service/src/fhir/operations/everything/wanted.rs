@@ -2,6 +2,7 @@
 
 use salus_auth::Grant;
 use salus_fhir::definitions;
+use salus_fhir::mask::Hidden;
 use salus_fhir::search::Span;
 use salus_store::{Comparison, Filter, Test};
 
@@ -69,7 +70,7 @@ impl Wanted {
         if *grant.filter() != Filter::Everything {
             filters.push(grant.filter().clone());
         }
-        filters.extend(self.happened(ty));
+        filters.extend(self.happened(ty, grant.subject().hidden()));
         self.changed(filters)
     }
 
@@ -91,8 +92,9 @@ impl Wanted {
         }
     }
 
-    /// What happened in the days asked for, or tells no day.
-    fn happened(&self, ty: ResourceType) -> Option<Filter> {
+    /// What happened in the days asked for, or tells no day to the one asking:
+    /// a hidden one leaves nothing out.
+    fn happened(&self, ty: ResourceType, hidden: &Hidden) -> Option<Filter> {
         if self.start.is_none() && self.end.is_none() {
             return None;
         }
@@ -104,6 +106,7 @@ impl Wanted {
         let codes = salus_fhir::search::main_dates(ty.name).iter();
         let known = codes.filter_map(|code| definitions::r4().search_parameter(ty.name, code));
         let dates: Vec<_> = known
+            .filter(|parameter| !hidden.is_read_by(ty.name, parameter))
             .map(|parameter| rows::param(ty.name, parameter))
             .collect();
         if dates.is_empty() {
