@@ -77,13 +77,15 @@ Examples:
   salus policy sets                                        what comes with the server
   salus policy install patient-app
   salus policy test expectations.json                      who may do what; exit status 1 if it is otherwise
+  salus policy test --set patient-app                      what a policy set has to do
   salus policy explain --role clinician --profile Practitioner/d --action read Patient/a
-  salus policy explain --audit ID                          which rule decided a request in the past
+  salus policy explain --request ID                        which rule decided a request in the past
   salus policy diff next.json --name clinician-app         which users gain or lose which records by it
   salus policy matrix --role clinician --role front-desk   role by type by action
 
 A running server on the same data folder is asked if there is one; without one,
-this command opens the folder itself. Each question is in the audit.";
+this command opens the folder itself. Each question is in the audit. A file of
+expectations with fixtures needs no folder and no server.";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
@@ -308,19 +310,17 @@ pub(crate) enum PolicyCommand {
     /// Compare what users and clients may do with what a file expects
     Test {
         /// Expectations, in JSON: docs/policies.md tells their form
-        file: PathBuf,
+        #[arg(required_unless_present = "set")]
+        file: Option<PathBuf>,
+
+        /// Those of a policy set that comes with the server
+        #[arg(long, value_name = "NAME", conflicts_with = "file")]
+        set: Option<String>,
     },
     /// Tell which rule decides a request, or decided one in the past
     Explain(ExplainArguments),
     /// Tell which users would gain or lose which records by a policy
-    Diff {
-        /// The policy as it would be
-        file: PathBuf,
-
-        /// Its name [default: that of the file]
-        #[arg(long)]
-        name: Option<String>,
-    },
+    Diff(DiffArguments),
     /// Print what roles may do: all, some or no records of a type
     Matrix {
         /// A role; several may be given
@@ -334,14 +334,44 @@ pub(crate) enum PolicyCommand {
 }
 
 #[derive(Args)]
+pub(crate) struct DiffArguments {
+    /// The policy as it would be
+    pub(crate) file: PathBuf,
+
+    /// Its name [default: that of the file]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+
+    /// What is done with records; several may be given
+    #[arg(
+        long = "action",
+        value_name = "ACTION",
+        default_values = ["read", "create", "update", "delete"]
+    )]
+    pub(crate) actions: Vec<String>,
+
+    /// Records listed of each user, type and action; further ones are counted
+    #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(u16).range(..=1000))]
+    pub(crate) limit: u16,
+}
+
+#[derive(Args)]
 pub(crate) struct ExplainArguments {
     /// The record, as Patient/1
-    #[arg(required_unless_present = "audit")]
+    #[arg(required_unless_present_any = ["audit", "request", "content"])]
     pub(crate) resource: Option<String>,
 
     /// The audit event of a request in the past
-    #[arg(long, value_name = "ID", conflicts_with = "resource")]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["resource", "request"])]
     pub(crate) audit: Option<String>,
+
+    /// A request in the past, by the X-Request-Id of its answer
+    #[arg(long, value_name = "ID", conflicts_with = "resource")]
+    pub(crate) request: Option<String>,
+
+    /// What a write would make of the record, or create: a resource in JSON
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["audit", "request"])]
+    pub(crate) content: Option<PathBuf>,
 
     /// The user who asks, by id
     #[arg(long, value_name = "ID")]

@@ -45,7 +45,7 @@ pub(crate) enum Error {
 }
 
 /// Time and randomness of this machine.
-struct Machine;
+pub(crate) struct Machine;
 
 impl World for Machine {
     fn now_ms(&self) -> i64 {

@@ -1,9 +1,12 @@
 //! `salus policy`: policies tried, compared and explained, by questions to the
 //! server over the data folder's own socket. Without a server it opens the
-//! folder itself.
+//! folder itself. A file of expectations with fixtures needs neither.
 #![allow(clippy::print_stdout, reason = "the answers go to standard output")]
 
+mod expectations;
+mod past;
 mod show;
+mod trial;
 
 use std::path::Path;
 
@@ -12,7 +15,8 @@ use http::{Method, StatusCode};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use crate::cli::{ExplainArguments, PolicyArguments, PolicyCommand};
+use self::expectations::{Expectations, differences};
+use crate::cli::{DiffArguments, ExplainArguments, PolicyArguments, PolicyCommand};
 use crate::control::Client;
 use crate::open::{self, Server};
 
@@ -22,8 +26,39 @@ const ACTIONS: [&str; 7] = [
     "read", "search", "history", "create", "update", "patch", "delete",
 ];
 
+/// Bytes of questions and policies in one request, a little less than it may have.
+const PART_BYTES: usize = 60 << 10;
+
+/// What an answer that compares may have of a difference.
+const CHANGES: [&str; 6] = [
+    "gained",
+    "lost",
+    "gainedIds",
+    "lostIds",
+    "elementsGained",
+    "elementsLost",
+];
+
 /// Asks, and prints the answer.
 pub(crate) fn run(arguments: &PolicyArguments) -> Result<(), Failure> {
+    let file = match &arguments.command {
+        PolicyCommand::Test {
+            set: Some(name), ..
+        } => Some(Expectations::of_set(name)?),
+        PolicyCommand::Test {
+            file: Some(file), ..
+        } => Some(Expectations::read(file)?),
+        PolicyCommand::Test { .. }
+        | PolicyCommand::Sets
+        | PolicyCommand::Install { .. }
+        | PolicyCommand::Explain(_)
+        | PolicyCommand::Diff(_)
+        | PolicyCommand::Matrix { .. } => None,
+    };
+    if let Some(file) = file.as_ref().filter(|file| file.stand_alone()) {
+        let answers = open::runtime()?.block_on(trial::answers(file))?;
+        return print(arguments, compared(file, &answers));
+    }
     let (config, runtime) = open::existing(&arguments.place)?;
     runtime.block_on(async {
         let server = match Client::connect(&config.data).await {
@@ -35,21 +70,50 @@ pub(crate) fn run(arguments: &PolicyArguments) -> Result<(), Failure> {
             client,
             root: format!("/p/{}", arguments.project),
         };
-        let done = asking.answer(&arguments.command).await;
+        let done = match &file {
+            Some(file) => asking.test(file).await,
+            None => asking.answer(&arguments.command).await,
+        };
         if let Some(server) = server {
             server.stop().await?;
         }
-        let (answer, text) = done?;
-        match arguments.json {
-            true => println!("{answer}"),
-            false => print!("{text}"),
-        }
-        match answer["failed"].as_u64() {
-            Some(failed @ 1..) => Err(format!("{failed} expectations are not met").into()),
-            Some(0) | None => Ok(()),
-        }
+        print(arguments, done?)
     })
 }
+
+fn print(arguments: &PolicyArguments, (answer, text): Answer) -> Result<(), Failure> {
+    match arguments.json {
+        true => println!("{answer}"),
+        false => print!("{text}"),
+    }
+    match answer["failed"].as_u64() {
+        Some(1) => Err("1 expectation is not met".into()),
+        Some(failed @ 2..) => Err(format!("{failed} expectations are not met").into()),
+        Some(0) | None => Ok(()),
+    }
+}
+
+/// Answers beside what is expected of them.
+fn compared(file: &Expectations, answers: &[Value]) -> Answer {
+    let pairs = file.questions.iter().zip(answers);
+    let results: Vec<Value> = pairs
+        .map(|(question, answer)| {
+            let differs = differences(&question["expect"], answer);
+            json!({"question": question, "answer": answer, "met": differs.is_empty(),
+                "differs": differs})
+        })
+        .collect();
+    let failed = results.iter().filter(|one| one["met"] == false).count();
+    let text = show::results(&results, failed);
+    let met = results.len() - failed;
+    (
+        json!({"results": results, "met": met, "failed": failed}),
+        text,
+    )
+}
+
+/// In JSON, and as text for people.
+type Answer = (Value, String);
 
 struct Asking {
     client: Client,
@@ -58,7 +122,7 @@ struct Asking {
 
 impl Asking {
     /// The answer to a command, in JSON and as text.
-    async fn answer(&mut self, command: &PolicyCommand) -> Result<(Value, String), Failure> {
+    async fn answer(&mut self, command: &PolicyCommand) -> Result<Answer, Failure> {
         match command {
             PolicyCommand::Sets => {
                 let sets = self.send(Method::GET, "/admin/policy-sets", None).await?;
@@ -66,19 +130,20 @@ impl Asking {
                 Ok((sets, text))
             }
             PolicyCommand::Install { name } => self.install(name).await,
-            PolicyCommand::Test { file } => self.test(file).await,
+            // It has read its file before.
+            PolicyCommand::Test { .. } => Err("there is nothing to test".into()),
             PolicyCommand::Explain(arguments) => self.explain(arguments).await,
-            PolicyCommand::Diff { file, name } => self.diff(file, name.as_deref()).await,
+            PolicyCommand::Diff(arguments) => self.diff(arguments).await,
             PolicyCommand::Matrix { roles, types } => self.matrix(roles, types).await,
         }
     }
 
-    async fn install(&mut self, name: &str) -> Result<(Value, String), Failure> {
+    async fn install(&mut self, name: &str) -> Result<Answer, Failure> {
         let sets = self.send(Method::GET, "/admin/policy-sets", None).await?;
         let mut all = sets["policySets"].as_array().into_iter().flatten();
         let set = all.find(|set| set["name"] == name);
         let set = set.ok_or("there is no such policy set; `salus policy sets` lists them")?;
-        let policy = json!({"description": set["description"], "rules": set["rules"]});
+        let policy = of_policy(set);
         let path = format!("/admin/policies/{name}");
         let written = self.send(Method::PUT, &path, Some(&policy)).await?;
         let text = format!(
@@ -88,35 +153,17 @@ impl Asking {
         Ok((written, text))
     }
 
-    async fn test(&mut self, file: &Path) -> Result<(Value, String), Failure> {
-        let mut asked = read(file)?;
-        let questions = asked["questions"].as_array().cloned().unwrap_or_default();
-        if let Some(asked) = asked.as_object_mut() {
-            asked.retain(|name, _| matches!(&**name, "policies" | "questions"));
-        }
-        let answers = self.ask(&asked).await?;
-        let pairs = questions.iter().zip(&answers);
-        let results: Vec<Value> = pairs
-            .map(|(question, answer)| {
-                let met = is_met(&question["expect"], answer);
-                json!({"question": question, "answer": answer, "met": met})
-            })
-            .collect();
-        let failed = results.iter().filter(|one| one["met"] == false).count();
-        let text = show::results(&results, failed);
-        Ok((json!({"results": results, "failed": failed}), text))
+    async fn test(&mut self, file: &Expectations) -> Result<Answer, Failure> {
+        let answers = self.ask(&file.body()?).await?;
+        Ok(compared(file, &answers))
     }
 
-    async fn explain(&mut self, arguments: &ExplainArguments) -> Result<(Value, String), Failure> {
+    async fn explain(&mut self, arguments: &ExplainArguments) -> Result<Answer, Failure> {
         if let Some(id) = &arguments.audit {
-            let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
-            if id.is_empty() || !id.bytes().all(plain) {
-                return Err("that is no id of an audit event".into());
-            }
-            let path = format!("/fhir/AuditEvent/{id}");
-            let event = self.send(Method::GET, &path, None).await?;
-            let text = show::event(&event);
-            return Ok((event, text));
+            return self.past_event(id).await;
+        }
+        if let Some(id) = &arguments.request {
+            return self.past_request(id).await;
         }
         let who = match (&arguments.user, &arguments.client) {
             (Some(id), _) => json!({"user": id}),
@@ -124,39 +171,53 @@ impl Asking {
             (None, None) => json!({"roles": arguments.roles, "groups": arguments.groups,
                 "profiles": arguments.profiles}),
         };
-        let question = json!({"as": who, "action": arguments.action,
-            "resource": arguments.resource});
-        let answers = self.ask(&json!({"questions": [question]})).await?;
-        let answer = answers.into_iter().next().unwrap_or_default();
+        let mut question = json!({"as": who, "action": arguments.action});
+        if let Some(resource) = &arguments.resource {
+            question["resource"] = resource.as_str().into();
+        }
+        if let Some(file) = &arguments.content {
+            question["content"] = read(file)?;
+        }
+        let answer = self.ask_one(question).await?;
         let text = show::explained(&answer);
         Ok((answer, text))
     }
 
-    async fn diff(&mut self, file: &Path, name: Option<&str>) -> Result<(Value, String), Failure> {
-        let policy = read(file)?;
+    async fn diff(&mut self, arguments: &DiffArguments) -> Result<Answer, Failure> {
+        let file = &arguments.file;
+        let policy = of_policy(&read(file)?);
         let stem = file
             .file_stem()
             .map(|stem| stem.to_string_lossy().into_owned());
-        let name = name.map(str::to_owned).or(stem).unwrap_or_default();
-        let policy = json!({"description": policy["description"], "rules": policy["rules"]});
+        let name = arguments.name.clone().or(stem).unwrap_or_default();
         let mut policies = json!({});
         policies[&name] = policy;
         let types = self.types().await?;
         let users = self.users().await?;
         let bar = ProgressBar::new(users.len() as u64);
+        let each = types.iter().flat_map(|ty| {
+            let actions = arguments.actions.iter();
+            actions.map(move |action| (ty, action))
+        });
+        let each: Vec<(&String, &String)> = each.collect();
         let mut changes = Vec::new();
         for user in users {
-            let question = |ty: &String| json!({"as": {"user": user}, "action": "read", "type": ty, "compare": true});
-            let questions: Vec<Value> = types.iter().map(question).collect();
+            let question = |(ty, action): &(&String, &String)| json!({"as": {"user": user}, "action": action, "type": ty, "compare": true, "ids": arguments.limit});
+            let questions: Vec<Value> = each.iter().map(question).collect();
             let body = json!({"policies": policies, "questions": questions});
             let answers = self.ask(&body).await?;
-            for (ty, answer) in types.iter().zip(&answers) {
-                let of = |member: &str| answer[member].as_u64().unwrap_or_default();
-                let (gained, lost) = (of("gained"), of("lost"));
-                if gained + lost > 0 {
-                    changes.push(json!({"user": user, "type": ty, "gained": gained,
-                        "lost": lost}));
+            for ((ty, action), answer) in each.iter().zip(&answers) {
+                let is_some = |member: &&str| answer.get(*member).is_some_and(|it| *it != 0);
+                if !CHANGES.iter().any(is_some) {
+                    continue;
                 }
+                let mut change = json!({"user": user, "type": ty, "action": action});
+                for member in CHANGES {
+                    if let Some(value) = answer.get(member) {
+                        change[member] = value.clone();
+                    }
+                }
+                changes.push(change);
             }
             bar.inc(1);
         }
@@ -165,11 +226,7 @@ impl Asking {
         Ok((json!({"changes": changes}), text))
     }
 
-    async fn matrix(
-        &mut self,
-        roles: &[String],
-        types: &[String],
-    ) -> Result<(Value, String), Failure> {
+    async fn matrix(&mut self, roles: &[String], types: &[String]) -> Result<Answer, Failure> {
         let all = match types.is_empty() {
             true => self.types().await?,
             false => types.to_vec(),
@@ -193,13 +250,33 @@ impl Asking {
         Ok((json!({"actions": ACTIONS, "matrix": rows}), text))
     }
 
+    /// The answers to questions, asked in parts that a request may be as large as.
     async fn ask(&mut self, body: &Value) -> Result<Vec<Value>, Failure> {
         let path = "/admin/policy-questions";
-        let mut answer = self.send(Method::POST, path, Some(body)).await?;
-        let Value::Array(answers) = answer["answers"].take() else {
-            return Err("the server gave no answers".into());
-        };
+        let questions = body["questions"].as_array().map_or(&[][..], Vec::as_slice);
+        let room = PART_BYTES.saturating_sub(body["policies"].to_string().len());
+        let mut answers = Vec::with_capacity(questions.len());
+        for (first, part) in parts(questions, room) {
+            let mut asked = json!({"questions": part});
+            if let Some(policies) = body.get("policies") {
+                asked["policies"] = policies.clone();
+            }
+            let answer = self.send(Method::POST, path, Some(&asked)).await;
+            let mut answer = answer.map_err(|error| match first {
+                0 => error,
+                first => format!("of the questions from {first} on: {error}").into(),
+            })?;
+            let Value::Array(more) = answer["answers"].take() else {
+                return Err("the server gave no answers".into());
+            };
+            answers.extend(more);
+        }
         Ok(answers)
+    }
+
+    async fn ask_one(&mut self, question: Value) -> Result<Value, Failure> {
+        let answers = self.ask(&json!({"questions": [question]})).await?;
+        Ok(answers.into_iter().next().unwrap_or_default())
     }
 
     /// The types of resource that the server has.
@@ -244,6 +321,22 @@ impl Asking {
     }
 }
 
+/// Questions in parts of so many bytes, of one question at least, each with the
+/// number of its first.
+fn parts(questions: &[Value], room: usize) -> Vec<(usize, &[Value])> {
+    let (mut parts, mut first, mut bytes) = (Vec::new(), 0, 0);
+    for (at, question) in questions.iter().enumerate() {
+        let own = question.to_string().len() + 1;
+        if at > first && bytes + own > room {
+            parts.push((first, &questions[first..at]));
+            (first, bytes) = (at, 0);
+        }
+        bytes += own;
+    }
+    parts.push((first, &questions[first..]));
+    parts
+}
+
 fn read(file: &Path) -> Result<Value, Failure> {
     let name = file.display();
     let text = std::fs::read(file).map_err(|error| format!("{name}: {error}"))?;
@@ -251,15 +344,13 @@ fn read(file: &Path) -> Result<Value, Failure> {
     value.map_err(|error| format!("{name}: {error}").into())
 }
 
-/// Whether an answer is as expected: `true`, `false` or some of its members.
-fn is_met(expected: &Value, answer: &Value) -> bool {
-    match expected {
-        Value::Bool(allowed) => answer["allowed"] == *allowed,
-        Value::Object(members) => {
-            !members.is_empty() && members.iter().all(|(name, value)| answer[name] == *value)
-        }
-        Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) => false,
+/// What of a document is a policy: those that the server shows have more.
+fn of_policy(document: &Value) -> Value {
+    let mut policy = json!({"rules": document["rules"]});
+    if document["description"].is_string() {
+        policy["description"] = document["description"].clone();
     }
+    policy
 }
 
 #[cfg(test)]
@@ -267,12 +358,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_expected_is_some_of_the_answer() {
-        let answer = json!({"allowed": true, "rule": "p/r"});
-        assert!(is_met(&json!(true), &answer) && !is_met(&json!(false), &answer));
-        assert!(is_met(&json!({"rule": "p/r"}), &answer));
-        assert!(!is_met(&json!({"allowed": true, "rule": "p/s"}), &answer));
-        assert!(!is_met(&json!({"hidden": ["Patient.name"]}), &answer));
-        assert!(!is_met(&json!({}), &answer) && !is_met(&Value::Null, &answer));
+    fn questions_are_asked_in_parts() {
+        let questions: Vec<Value> = (0..5).map(|at| json!({ "a": at })).collect();
+        let lens = |room: usize| {
+            let parts = parts(&questions, room);
+            parts
+                .iter()
+                .map(|(first, part)| (*first, part.len()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(lens(1000), [(0, 5)]);
+        assert_eq!(lens(16), [(0, 2), (2, 2), (4, 1)]);
+        assert_eq!(lens(0), [(0, 1), (1, 1), (2, 1), (3, 1), (4, 1)]);
+        assert_eq!(parts(&[], 10), [(0, &[][..])]);
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::host::{Server, salus};
 use crate::relations::Ward;
-use crate::wire::Answer;
+use crate::wire::{Answer, Request};
 
 const SECRET: &str = "unmistakable";
 
@@ -173,7 +173,7 @@ fn the_command_line_tries_policies() {
     let explain = ["explain", "--role", "front-desk", "Patient/none"];
     let explained = policy(&data, &explain).unwrap();
     assert!(
-        explained.contains("refused by there is no such resource"),
+        explained.contains("refused: there is no such resource"),
         "{explained}"
     );
     let next = folder.path().join("front-desk.json");
@@ -184,4 +184,185 @@ fn the_command_line_tries_policies() {
             .unwrap()
             .contains("nobody gains or loses")
     );
+}
+
+#[test]
+fn a_file_with_fixtures_is_tried_without_server_or_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let nowhere = folder.path().join("nowhere");
+    let file = folder.path().join("expected.json");
+    let rules = json!({"rules": [{"id": "team", "effect": "allow", "subjects": ["role:nurse"],
+        "actions": ["read", "create"], "kinds": ["*"], "relationship": "care-team",
+        "exceptLabels": ["R"]}]});
+    std::fs::write(folder.path().join("wards.json"), rules.to_string()).unwrap();
+    let team = |end: &str| {
+        json!({"resourceType": "CareTeam", "id": "t", "status": "active",
+            "subject": {"reference": "Patient/a"}, "period": {"end": end},
+            "participant": [{"member": {"reference": "Practitioner/n"}}]})
+    };
+    let observation = |id: &str, labels: Value| {
+        json!({"resourceType": "Observation", "id": id, "status": "final", "code": {"text": "x"},
+            "subject": {"reference": "Patient/a"}, "meta": {"security": labels}})
+    };
+    let restricted = json!([{"code": "R",
+        "system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"}]);
+    let denial = json!({"resourceType": "Consent", "id": "c", "status": "active",
+        "scope": {"coding": [{"code": "patient-privacy"}]},
+        "category": [{"text": "x"}], "patient": {"reference": "Patient/a"},
+        "policyRule": {"coding": [{"code": "OPTIN"}]},
+        "provision": {"type": "permit", "provision": [{"type": "deny",
+            "class": [{"code": "Observation"}], "action": [{"coding": [{"code": "access"}]}]}]}});
+    let write = |end: &str, consent: &str, expect: [bool; 3]| {
+        let ask = |action: &str, about: &str, expect: bool| json!({"as": "nurse", "action": action, "resource": about, "expect": expect});
+        let bundle = json!({"resourceType": "Bundle", "type": "collection", "entry": [
+            {"resource": {"resourceType": "Patient", "id": "a"}},
+            {"resource": team(end)},
+            {"resource": observation("o", json!([{"code": "x"}]))},
+            {"resource": observation("r", restricted.clone())},
+            {"resource": denial.clone()}]});
+        let content = observation("new", restricted.clone());
+        let text = json!({"now": "2026-01-31T12:00:00Z", "care": {"consent": consent},
+            "people": {"nurse": {"roles": ["nurse"], "profiles": ["Practitioner/n"]}},
+            "policies": {"wards": "wards.json"}, "fixtures": bundle,
+            "questions": [ask("read", "Patient/a", expect[0]),
+                ask("read", "Observation/o", expect[1]),
+                ask("read", "Observation/r", expect[2]),
+                {"as": "nurse", "action": "create", "content": content, "expect": false}]});
+        std::fs::write(&file, text.to_string()).unwrap();
+    };
+    let test = ["test", file.to_str().unwrap()];
+    for (end, consent, expect) in [
+        ("2026-02-01", "none", [true, true, false]),
+        ("2026-02-01", "opt-out", [true, false, false]),
+        ("2026-01-30", "none", [false; 3]),
+    ] {
+        write(end, consent, expect);
+        let text = policy(&nowhere, &test).unwrap();
+        assert!(text.contains("4 met, 0 not met"), "{text}");
+    }
+    write("2026-02-01", "none", [true, false, true]);
+    let text = policy(&nowhere, &test).unwrap_err();
+    let row = "NOT MET  nurse  read    Observation/o             allowed by wards/team\n         \
+               allowed: expected false, got true\n";
+    assert!(text.contains(row), "{text}");
+    assert!(text.contains("2 expectations are not met"), "{text}");
+    let answer = policy(&nowhere, &[&test[..], &["--json"]].concat()).unwrap_err();
+    let answer: Value = serde_json::from_str(answer.lines().next().unwrap()).unwrap();
+    assert_eq!((&answer["met"], &answer["failed"]), (&json!(2), &json!(2)));
+    assert_eq!(answer["results"][2]["differs"][0]["member"], "allowed");
+    let set = policy(&nowhere, &["test", "--set", "patient-app"]).unwrap();
+    assert!(set.contains(" met, 0 not met"), "{set}");
+    std::fs::write(
+        &file,
+        r#"{"fixtures": [{"resourceType": "Patient"}], "questions": []}"#,
+    )
+    .unwrap();
+    let refused = policy(&nowhere, &test).unwrap_err();
+    assert!(
+        refused.contains("fixtures[0]: needs a resourceType and an id"),
+        "{refused}"
+    );
+    assert!(!nowhere.exists());
+}
+
+#[test]
+fn the_command_line_tells_what_changes_and_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let server = Server::start_on(&data, &["--demo=0"]);
+    let put = |path: &str, body: Value| {
+        let answer = server.admin("PUT", path, &body);
+        assert!(answer.status < 300, "{}", answer.body);
+    };
+    for id in ["a", "b", "c"] {
+        let patient = json!({"resourceType": "Patient", "id": id, "active": id != "c"});
+        put(&format!("/fhir/Patient/{id}"), patient);
+    }
+    let rules = |condition: Option<&str>| {
+        let mut rule = json!({"id": "patients", "effect": "allow", "subjects": ["role:clerk"],
+            "actions": ["read", "update"], "kinds": ["Patient"]});
+        if let Some(condition) = condition {
+            rule["condition"] = condition.into();
+            rule["hidden"] = json!(["Patient.name"]);
+        }
+        json!({"rules": [rule]})
+    };
+    put("/admin/policies/desk", rules(None));
+    let new = json!({"email": "c@example.org", "name": "c", "roles": ["clerk"],
+        "password": "a quiet green bicycle"});
+    let user = server
+        .admin("POST", "/admin/users", &new)
+        .expect(201)
+        .json();
+    let user = user["id"].as_str().unwrap();
+    let next = folder.path().join("desk.json");
+    std::fs::write(&next, rules(Some("Patient?active=true")).to_string()).unwrap();
+    let diff = ["diff", next.to_str().unwrap()];
+    let text = policy(&data, &diff).unwrap();
+    assert!(text.contains(user) && text.contains("\n  - c\n"), "{text}");
+    assert!(text.contains("\n  - elements Patient.name\n"), "{text}");
+    let nobody = folder.path().join("nobody.json");
+    std::fs::write(&nobody, json!({"rules": []}).to_string()).unwrap();
+    let all = [
+        "diff",
+        nobody.to_str().unwrap(),
+        "--name",
+        "desk",
+        "--action",
+        "update",
+        "--limit",
+        "2",
+        "--json",
+    ];
+    let answer: Value = serde_json::from_str(&policy(&data, &all).unwrap()).unwrap();
+    let expect = json!([{"user": user, "type": "Patient", "action": "update", "gained": 0,
+        "lost": 3, "lostIds": ["a", "b"]}]);
+    assert_eq!(answer["changes"], expect);
+    // A request of the past, by the id that its answer had.
+    put("/admin/policies/desk", rules(Some("Patient?active=true")));
+    let body = json!({"email": "c@example.org", "password": "a quiet green bicycle"});
+    let token = server
+        .admin("POST", "/auth/sign-in", &body)
+        .expect(200)
+        .json();
+    let bearer = format!("Bearer {}", token["access_token"].as_str().unwrap());
+    let read = |id: &str| {
+        let request = Request::new("GET", &format!("/fhir/Patient/{id}"));
+        server.send(request.header("Authorization", &*bearer))
+    };
+    let request = read("c")
+        .expect(404)
+        .header("x-request-id")
+        .unwrap()
+        .to_owned();
+    let text = policy(&data, &["explain", "--request", &request]).unwrap();
+    let now = "as records and policies are now:\nrefused: no rule allows it\n";
+    assert!(
+        text.contains(&format!("User/{user}")) && text.contains(now),
+        "{text}"
+    );
+    assert!(
+        text.contains("  condition Patient?active=true does not match\n"),
+        "{text}"
+    );
+    let request = read("a")
+        .expect(200)
+        .header("x-request-id")
+        .unwrap()
+        .to_owned();
+    let text = policy(&data, &["explain", "--request", &request, "--json"]).unwrap();
+    let told: Value = serde_json::from_str(&text).unwrap();
+    let event = &told["events"][0]["event"];
+    assert_eq!(
+        event["agent"][0]["policy"][0],
+        "urn:salus:rule:desk/patients"
+    );
+    assert_eq!(told["events"][0]["now"]["hidden"], json!(["Patient.name"]));
+    let text = policy(
+        &data,
+        &["explain", "--audit", event["id"].as_str().unwrap()],
+    )
+    .unwrap();
+    assert!(text.contains("rule     desk/patients\n"), "{text}");
+    assert!(policy(&data, &["explain", "--request", "ffffffffffffffff"]).is_err());
 }

@@ -72,6 +72,28 @@ pub(super) fn statements(
     statements
 }
 
+/// The rules that are about somebody who does this with records of a type, each by its name.
+pub(super) fn about<'p>(
+    (policies, subject): (&'p [Saved<Policy>], &Subject),
+    deed: Deed,
+    ty: ResourceType,
+) -> Vec<(String, &'p Rule)> {
+    let is_user = subject.who() == Who::User;
+    let is_meant = |rule: &Rule| {
+        (is_user || rule.effect == Effect::Deny)
+            && rule.subjects.iter().any(|party| is(subject, party))
+            && deeds(rule).contains(&deed)
+            && types(rule).iter().any(|one| one.kind == ty.kind)
+    };
+    let mut about = Vec::new();
+    for policy in policies {
+        for rule in policy.value.rules.iter().filter(|rule| is_meant(rule)) {
+            about.push((format!("{}/{}", policy.id, rule.id), rule));
+        }
+    }
+    about
+}
+
 /// The relationships that rules about somebody name.
 pub(super) fn relationships(policies: &[Saved<Policy>], subject: &Subject) -> Vec<Relationship> {
     if subject.who() != Who::User {

@@ -26,20 +26,20 @@ use crate::pipeline::Write;
 pub(crate) type Shown = HashMap<(Kind, Box<str>), Bytes>;
 
 /// A write with what stays as it was.
-struct Kept {
+pub(super) struct Kept {
     stored: Stored,
     shown: Option<String>,
 }
 
 /// A record before and after a write.
-struct Change<'c> {
-    ty: ResourceType,
-    deed: Deed,
-    id: &'c str,
-    version: u64,
-    rows: &'c [Row],
-    before: Option<Document>,
-    sent: Document,
+pub(super) struct Change<'c> {
+    pub(super) ty: ResourceType,
+    pub(super) deed: Deed,
+    pub(super) id: &'c str,
+    pub(super) version: u64,
+    pub(super) rows: &'c [Row],
+    pub(super) before: Option<Document>,
+    pub(super) sent: Document,
 }
 
 impl Service {
@@ -113,7 +113,8 @@ impl Service {
         self.change_kept(cx, snapshot, among, &change).await
     }
 
-    async fn change_kept(
+    /// What a change becomes; `None` if nothing of it is kept from who makes it.
+    pub(super) async fn change_kept(
         &self,
         cx: &Context,
         snapshot: &dyn Snapshot,

@@ -41,6 +41,7 @@ use relations::Patients;
 pub use break_glass::NewBreakGlass;
 pub(crate) use care::Cares;
 pub(crate) use consent::Consents;
+pub use sets::{PolicySet, SETS};
 
 /// Policies of a project at most.
 const POLICIES_MAX: usize = 100;

@@ -1,22 +1,28 @@
 //! Questions about policies: who may do what with which record, and by which
 //! rule; under the policies that there are, or under others before they count.
 //!
-//! Nothing is done and nothing of a record is shown. What is answered is what
+//! Nothing is done and nothing of a record is shown but its id. What is answered is what
 //! `authorize` and the filter of its grant say, as for a request of that one.
+
+mod difference;
+mod why;
+mod written;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use salus_auth::policy::{Deed, Mask, Statement};
 use salus_auth::record::{
-    Client, Effect, Email, Membership, Policy, Profile, Saved, SystemRecord, User, Walk,
+    Client, Email, Membership, Policy, Profile, Saved, SystemRecord, User, Walk,
 };
 use salus_auth::{Action, Subject, Target};
+use salus_fhir::issue::Issue;
 use salus_fhir::mask::{Path, Paths};
-use salus_store::{Filter, Query, Snapshot};
+use salus_store::{Filter, Snapshot};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::relations::Patients;
 use super::{compile, refuse};
 use crate::Service;
 use crate::audit::entry::What;
@@ -26,9 +32,12 @@ use crate::fhir::check_id;
 use crate::fhir::types::ResourceType;
 use crate::records::read;
 use crate::sessions::membership;
+use why::Facts;
 
 /// Questions of a request at most: all types and actions for a few roles.
 const QUESTIONS_MAX: usize = 10_000;
+/// Ids that a question lists at most of what is gained, and of what is lost.
+const IDS_MAX: usize = 1_000;
 
 /// What is asked, with policies in the place of those that there are.
 #[derive(Deserialize)]
@@ -52,9 +61,14 @@ struct Question {
     ty: Option<String>,
     /// or the record of this type and id.
     resource: Option<String>,
-    /// Also how many records are gained and lost by the other policies.
+    /// What a write would make of it, or create.
+    content: Option<Value>,
+    /// Also how many records are gained and lost by the other policies,
     #[serde(default)]
     compare: bool,
+    /// and the ids of so many of each.
+    #[serde(default)]
+    ids: usize,
     /// For who compares the answer.
     #[serde(default, rename = "expect")]
     _expect: Value,
@@ -75,11 +89,21 @@ struct Asker {
 struct Judged {
     subject: Arc<Subject>,
     statements: Vec<Statement>,
+    policies: Arc<[Saved<Policy>]>,
+    patients: Patients,
+}
+
+/// What a question is about: records of a type, or the one with this id.
+#[derive(Clone, Copy)]
+struct About<'q> {
+    ty: ResourceType,
+    id: Option<&'q str>,
+    deed: Deed,
 }
 
 /// The policies that are asked about, and those that there are.
 struct Sets {
-    asked: Vec<Saved<Policy>>,
+    asked: Arc<[Saved<Policy>]>,
     now: Arc<[Saved<Policy>]>,
 }
 
@@ -129,7 +153,10 @@ impl Service {
             }
             asked.push(Saved::new(name.as_str(), policy));
         }
-        Ok(Sets { asked, now })
+        Ok(Sets {
+            asked: asked.into(),
+            now,
+        })
     }
 
     async fn answers(
@@ -161,8 +188,12 @@ impl Service {
                 continue;
             };
             let now = now.as_ref().filter(|_| question.compare);
-            let of = (&*snapshot, asked, now);
-            answers.push(self.answer_to(cx, of, question).await?.map_err(fault)?);
+            let about = question.about().map_err(fault)?;
+            let answer = self.answer_to(cx, (&*snapshot, asked, now), (question, about));
+            let place = |issue: &mut Issue| {
+                issue.details = format!("questions[{at}]: {}", issue.details).into();
+            };
+            answers.push(answer.await.map_err(|error| error.told(place))?);
         }
         Ok(answers)
     }
@@ -227,7 +258,7 @@ impl Service {
     async fn judged(
         &self,
         cx: &Context,
-        policies: &[Saved<Policy>],
+        policies: &Arc<[Saved<Policy>]>,
         subject: &Subject,
     ) -> Result<Judged, Error> {
         let whole = Arc::new(subject.clone());
@@ -236,6 +267,8 @@ impl Service {
         Ok(Judged {
             statements: compile::statements(&cx, policies, subject, &patients),
             subject: under,
+            policies: Arc::clone(policies),
+            patients,
         })
     }
 
@@ -243,72 +276,71 @@ impl Service {
         &self,
         cx: &Context,
         (snapshot, asked, now): (&dyn Snapshot, &Judged, Option<&Judged>),
-        question: &Question,
-    ) -> Result<Result<Value, &'static str>, Error> {
-        let Some(deed) = Deed::named(&question.action) else {
-            return Ok(Err(
-                "needs an action: read, search, history, create, update, patch or delete",
-            ));
-        };
-        let (name, id) = match (&question.ty, &question.resource) {
-            (Some(ty), None) => (&**ty, None),
-            (None, Some(resource)) => match resource.split_once('/') {
-                Some((ty, id)) if check_id(id).is_ok() => (ty, Some(id)),
-                _ => return Ok(Err("has a resource that is no Type/id")),
-            },
-            _ => return Ok(Err("needs a type or a resource")),
-        };
-        let Some(ty) = ResourceType::named(name) else {
-            return Ok(Err("names no type of resource"));
-        };
-        let mut answer = match id {
-            None => access(cx, asked, deed, ty),
-            Some(id) => {
-                self.on_record(cx, (snapshot, asked), deed, (ty, id))
+        (question, about): (&Question, About<'_>),
+    ) -> Result<Value, Error> {
+        let mut answer = match (&question.content, about.id) {
+            (Some(content), _) => {
+                self.on_content(cx, (snapshot, asked), about, content)
                     .await?
             }
+            (None, Some(id)) => self.on_record(cx, (snapshot, asked), about, id).await?,
+            (None, None) => access(cx, asked, about),
         };
         if let Some(now) = now {
-            let (before, after) = (allowed(cx, now, deed, ty), allowed(cx, asked, deed, ty));
-            let lost = difference(snapshot, ty, &before, &after).await?;
-            let gained = difference(snapshot, ty, &after, &before).await?;
-            answer["lost"] = lost.into();
-            answer["gained"] = gained.into();
+            let sides = (allowed(cx, now, about), allowed(cx, asked, about));
+            let compared = difference::between(snapshot, about.ty, &sides, question.ids).await?;
+            difference::tell(&mut answer, &compared);
+            difference::tell_elements(&mut answer, about, now, asked);
         }
-        Ok(Ok(answer))
+        Ok(answer)
     }
 
     async fn on_record(
         &self,
         cx: &Context,
         (snapshot, asked): (&dyn Snapshot, &Judged),
-        deed: Deed,
-        (ty, id): (ResourceType, &str),
+        about: About<'_>,
+        id: &str,
     ) -> Result<Value, Error> {
-        let mut answer = access(cx, asked, deed, ty);
-        let is_there = self
-            .is_visible(snapshot, &Filter::Everything, ty, id)
-            .await?;
-        let filter = allowed(cx, asked, deed, ty);
-        let is_allowed = self.is_visible(snapshot, &filter, ty, id).await?;
-        let mut rules = Vec::new();
-        let about = |one: &&Statement| one.kind == ty.kind && one.deeds.contains(&deed);
-        for statement in asked.statements.iter().filter(about) {
-            let matches = self.is_visible(snapshot, &statement.filter, ty, id).await?;
-            let effect = match statement.effect {
-                Effect::Allow => "allow",
-                Effect::Deny => "deny",
-            };
-            rules.push(json!({"rule": &*statement.rule, "effect": effect, "matches": matches}));
+        let (ty, deed) = (about.ty, about.deed);
+        let facts = Facts::Stored(snapshot, (ty, id));
+        let is_there = self.holds(&facts, &Filter::Everything).await?;
+        let is_allowed = self.holds(&facts, &allowed(cx, asked, about)).await?;
+        let mut answer = self.judge(cx, asked, about, (&facts, is_allowed)).await?;
+        if !is_there {
+            answer["rule"] = "there is no such resource".into();
         }
+        let masks = asked.subject.masks();
+        let hidden = masks.and_then(|masks| masks.on(ty.kind));
+        let fixed = masks.and_then(|masks| masks.fixed(ty.kind, deed));
+        for (member, mask) in [("hidden", hidden), ("readOnly", fixed)] {
+            let paths = self.masked(snapshot, mask, (ty, id)).await?;
+            if is_allowed && !paths.is_empty() {
+                answer[member] = texts(&paths);
+            }
+        }
+        Ok(answer)
+    }
+
+    /// The answer about one record: whether it is allowed, by which rule, and
+    /// what each rule says to it.
+    async fn judge(
+        &self,
+        cx: &Context,
+        asked: &Judged,
+        about: About<'_>,
+        (facts, is_allowed): (&Facts<'_>, bool),
+    ) -> Result<Value, Error> {
+        let mut answer = access(cx, asked, about);
+        let rules = self.why(asked, about, facts).await?;
         let matching = |effect: &str| {
             let mut all = rules.iter();
-            let found = all.find(|one| one["effect"] == effect && one["matches"] == true);
-            found.map(|one| one["rule"].clone())
+            let is_it = |one: &&Value| one["effect"] == effect && one["matches"] == true;
+            all.find(|one| is_it(one) && one.get("elements").is_none())
+                .map(|one| one["rule"].clone())
         };
         let decided = match is_allowed {
             true => matching("allow"),
-            false if !is_there => Some("there is no such resource".into()),
             false => matching("deny").or_else(|| Some("no rule allows it".into())),
         };
         if answer["allowed"] == true
@@ -318,16 +350,6 @@ impl Service {
         }
         answer["allowed"] = is_allowed.into();
         answer["rules"] = rules.into();
-        let masks = asked.subject.masks();
-        let hidden = masks.and_then(|masks| masks.on(ty.kind));
-        let fixed = masks.and_then(|masks| masks.fixed(ty.kind, deed));
-        for (member, mask) in [("hidden", hidden), ("readOnly", fixed)] {
-            let paths = self.masked(snapshot, mask, (ty, id)).await?;
-            if is_allowed && !paths.is_empty() {
-                let paths = paths.iter().map(Path::to_string);
-                answer[member] = paths.collect::<Vec<_>>().into();
-            }
-        }
         Ok(answer)
     }
 
@@ -360,10 +382,39 @@ fn action_of(deed: Deed) -> Action {
     }
 }
 
+impl Question {
+    fn about(&self) -> Result<About<'_>, &'static str> {
+        let deed = Deed::named(&self.action);
+        let deed =
+            deed.ok_or("needs an action: read, search, history, create, update, patch or delete")?;
+        if self.ids > IDS_MAX {
+            return Err("asks for more than 1000 ids");
+        }
+        let is_one = |deed| matches!(deed, Deed::Create | Deed::Update | Deed::Patch);
+        if self.content.is_some() && !is_one(deed) {
+            return Err("has content, which goes with create, update and patch only");
+        }
+        let own = self.content.as_ref();
+        let own = own.and_then(|content| content["resourceType"].as_str());
+        let (name, id) = match (&self.ty, &self.resource, own) {
+            (Some(ty), None, _) => (&**ty, None),
+            (None, Some(resource), _) => match resource.split_once('/') {
+                Some((ty, id)) if check_id(id).is_ok() => (ty, Some(id)),
+                _ => return Err("has a resource that is no Type/id"),
+            },
+            (None, None, Some(ty)) => (ty, None),
+            _ => return Err("needs a type or a resource"),
+        };
+        let ty = ResourceType::named(name).ok_or("names no type of resource")?;
+        Ok(About { ty, id, deed })
+    }
+}
+
 /// Of a type: nothing, some or all records, and by which rules.
-fn access(cx: &Context, asked: &Judged, deed: Deed, ty: ResourceType) -> Value {
-    let target = Target::Type(ty.name);
-    let granted = salus_auth::authorize(&asked.subject, cx.scope, action_of(deed), target);
+fn access(cx: &Context, asked: &Judged, about: About<'_>) -> Value {
+    let target = Target::Type(about.ty.name);
+    let action = action_of(about.deed);
+    let granted = salus_auth::authorize(&asked.subject, cx.scope, action, target);
     let (records, rule) = match &granted {
         Err(denied) => ("none", denied.rule()),
         Ok(grant) if *grant.filter() == Filter::Nothing => ("none", "no rule allows it"),
@@ -373,38 +424,14 @@ fn access(cx: &Context, asked: &Judged, deed: Deed, ty: ResourceType) -> Value {
     json!({"allowed": records != "none", "records": records, "rule": rule})
 }
 
-fn allowed(cx: &Context, asked: &Judged, deed: Deed, ty: ResourceType) -> Filter {
-    let target = Target::Type(ty.name);
-    let granted = salus_auth::authorize(&asked.subject, cx.scope, action_of(deed), target);
+fn allowed(cx: &Context, asked: &Judged, about: About<'_>) -> Filter {
+    let target = Target::Type(about.ty.name);
+    let action = action_of(about.deed);
+    let granted = salus_auth::authorize(&asked.subject, cx.scope, action, target);
     granted.map_or(Filter::Nothing, |grant| grant.filter().clone())
 }
 
-/// How many records one filter finds and another does not.
-async fn difference(
-    snapshot: &dyn Snapshot,
-    ty: ResourceType,
-    one: &Filter,
-    other: &Filter,
-) -> Result<u64, Error> {
-    let is_none = *one == Filter::Nothing || *other == Filter::Everything || one == other;
-    if is_none || ty.name == ResourceType::AUDIT_EVENT {
-        return Ok(0);
-    }
-    let mut all = vec![one.clone(), Filter::Not(other.clone().into())];
-    all.retain(|filter| *filter != Filter::Everything);
-    if *other == Filter::Nothing {
-        all.truncate(usize::from(*one != Filter::Everything));
-    }
-    let query = Query {
-        kind: ty.kind,
-        filter: match all.is_empty() {
-            true => Filter::Everything,
-            false => Filter::All(all),
-        },
-        sort: Vec::new(),
-        limit: 0,
-        after: None,
-        rows: Vec::new(),
-    };
-    Ok(snapshot.count(&query).await?)
+fn texts(paths: &Paths) -> Value {
+    let texts = paths.iter().map(Path::to_string);
+    texts.collect::<Vec<_>>().into()
 }

@@ -1,5 +1,5 @@
-//! The policy sets that come with the server, each with what it has to allow
-//! and refuse: [`super::tests::sets`] holds them to it.
+//! The policy sets that come with the server, each with a file of what it has
+//! to allow and refuse: the tests of `salus policy` hold them to it.
 
 use salus_auth::Action;
 use serde_json::{Value, json};
@@ -9,16 +9,34 @@ use crate::audit::entry::What;
 use crate::context::Context;
 use crate::error::{Error, Kind};
 
-/// Each by its name, in the form of a policy with `test` beside the rules.
-pub(super) const SETS: [(&str, &str); 5] = [
-    ("clinician-app", include_str!("sets/clinician-app.json")),
-    ("front-desk", include_str!("sets/front-desk.json")),
-    ("integration", include_str!("sets/integration.json")),
-    ("patient-app", include_str!("sets/patient-app.json")),
-    (
-        "research-read-only",
-        include_str!("sets/research-read-only.json"),
-    ),
+/// A policy to be installed as it is, or to begin with.
+#[derive(Clone, Copy, Debug)]
+pub struct PolicySet {
+    /// Its name.
+    pub name: &'static str,
+    /// The policy, in JSON.
+    pub policy: &'static str,
+    /// Fixtures and questions with what is expected, in JSON.
+    pub test: &'static str,
+}
+
+macro_rules! set {
+    ($name:literal) => {
+        PolicySet {
+            name: $name,
+            policy: include_str!(concat!("sets/", $name, ".json")),
+            test: include_str!(concat!("sets/", $name, ".test.json")),
+        }
+    };
+}
+
+/// All of them, by name.
+pub const SETS: [PolicySet; 5] = [
+    set!("clinician-app"),
+    set!("front-desk"),
+    set!("integration"),
+    set!("patient-app"),
+    set!("research-read-only"),
 ];
 
 impl Service {
@@ -26,12 +44,16 @@ impl Service {
     pub async fn list_policy_sets(&self, cx: &Context) -> Result<Value, Error> {
         let (what, action) = (What::AdminRead, Action::ReadSettings);
         let grant = self.allow(cx, what, action).await?;
-        let set = |(name, text): (&str, &str)| {
-            let mut set: Value = serde_json::from_str(text).map_err(|error| {
+        let read = |text: &str| {
+            serde_json::from_str::<Value>(text).map_err(|error| {
                 Error::new(Kind::Internal, "a policy set cannot be read").caused_by(error)
-            })?;
-            set["name"] = name.into();
-            Ok(set)
+            })
+        };
+        let set = |set: PolicySet| {
+            let mut value = read(set.policy)?;
+            value["name"] = set.name.into();
+            value["test"] = read(set.test)?;
+            Ok(value)
         };
         let sets: Result<Vec<Value>, Error> = SETS.into_iter().map(set).collect();
         self.noted(cx, &grant, what).await?;

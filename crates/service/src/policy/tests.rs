@@ -1,7 +1,7 @@
 //! Policies written as text, for users and clients, through the service.
 
 mod hidden;
-mod sets;
+mod questions;
 
 use std::sync::Arc;
 
