@@ -6,6 +6,8 @@
 
 pub mod accounts;
 pub mod audit;
+#[cfg(test)]
+mod choice;
 pub mod context;
 mod cors;
 mod cursor;

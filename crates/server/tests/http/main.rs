@@ -48,6 +48,7 @@ mod paging;
 mod patch;
 mod phi;
 mod policies;
+mod policies_alike;
 mod postbox;
 mod projects;
 mod proxies;

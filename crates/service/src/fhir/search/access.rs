@@ -8,8 +8,11 @@
 //! `SALUS_ACCESS_SEED` and `SALUS_ACCESS_SEEDS` are the first seed and how many
 //! there are; a failure prints the seed it had.
 
+mod deeds;
 mod everything;
+mod interference;
 mod operations;
+mod policies;
 mod questions;
 mod world;
 mod written;
@@ -21,13 +24,14 @@ use std::sync::Arc;
 use salus_auth::Subject;
 use salus_store::memory::Memory;
 use salus_store::{At, Filter, Kind, Query, Scope, Store};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use self::policies::{allow, rules, under};
 use self::world::{TYPES, Writing};
 use super::host::{Host, context, embedded};
-use super::oracle::Choice;
 use super::read;
+use crate::choice::Choice;
 use crate::context::Context;
 use crate::error::{Error, Kind as ErrorKind};
 use crate::fhir::terms::Terms;
@@ -40,12 +44,14 @@ use crate::fhir::{
 const QUESTIONS: usize = 15;
 const NOW_MS: i64 = 1_400_000_000_000;
 
-/// The whole world, and the one without what is hidden.
+/// Two worlds that one asks who does not see all of the first, and nothing of
+/// the difference: the whole one, and the one without what is hidden.
 struct Worlds<'h> {
     whole: &'h Host,
     rest: &'h Host,
     scope: Scope,
-    visible: BTreeMap<Kind, Filter>,
+    /// Who asks each.
+    asking: [Subject; 2],
     /// How the policy reads.
     policy: String,
 }
@@ -64,12 +70,18 @@ struct Tally {
 }
 
 impl<'h> Worlds<'h> {
-    async fn at_random(choice: &mut Choice, [whole, rest]: [&'h Host; 2], scope: Scope) -> Self {
+    /// The one who asks is under filters, or under rules as they are `written`.
+    async fn at_random(
+        choice: &mut Choice,
+        [whole, rest]: [&'h Host; 2],
+        (scope, written): (Scope, bool),
+    ) -> Self {
         let writings = world::at_random(choice);
         for writing in &writings {
             write(whole, scope, writing).await;
         }
-        let (visible, policy) = policy(choice, scope);
+        let clauses = clauses(choice, scope);
+        let (visible, policy) = policy(scope, &clauses);
         let there = there(whole, scope, &visible).await;
         for writing in &writings {
             let kind = ResourceType::named(writing.ty).unwrap().kind;
@@ -82,35 +94,46 @@ impl<'h> Worlds<'h> {
                 write(rest, scope, writing).await;
             }
         }
+        let operator = Subject::operator;
+        let asking = match written {
+            false => [operator().seeing_only(visible), operator()],
+            true => {
+                let mut narrowed = rules("see", &["read", "search", "history"], &clauses);
+                let writes = ["create", "update", "patch", "delete"];
+                narrowed.push(allow("write", &writes, &["*"], None));
+                let all = vec![allow("all", &["*"], &["*"], None)];
+                [
+                    under(whole, scope, narrowed).await,
+                    under(rest, scope, all).await,
+                ]
+            }
+        };
         Self {
             whole,
             rest,
             scope,
-            visible,
+            asking,
             policy,
         }
     }
 
-    fn narrowed(&self, now_ms: i64) -> Context {
-        let subject = Subject::operator().seeing_only(self.visible.clone());
-        context(subject, self.scope, now_ms)
-    }
-
-    fn all_seeing(&self, now_ms: i64) -> Context {
-        context(Subject::operator(), self.scope, now_ms)
+    /// Who sees all there is.
+    fn all_seeing(&self) -> Context {
+        context(Subject::operator(), self.scope, NOW_MS)
     }
 
     /// What must answer alike.
     fn both(&self) -> [(&'h Host, Context); 2] {
-        let narrowed = (self.whole, self.narrowed(NOW_MS));
-        [narrowed, (self.rest, self.all_seeing(NOW_MS))]
+        let [narrowed, other] = self.asking.clone();
+        let cx = |subject| context(subject, self.scope, NOW_MS);
+        [(self.whole, cx(narrowed)), (self.rest, cx(other))]
     }
 
     async fn ask(&self, seed: u64, url: &str, tally: &mut Tally) {
-        let (narrowed, all_seeing) = (self.narrowed(NOW_MS), self.all_seeing(NOW_MS));
+        let [(whole, narrowed), (rest, other)] = self.both();
         let handling = Handling::Strict;
-        let have = said(self.whole.search(&narrowed, url, handling).await);
-        let want = said(self.rest.search(&all_seeing, url, handling).await);
+        let have = said(whole.search(&narrowed, url, handling).await);
+        let want = said(rest.search(&other, url, handling).await);
         assert_eq!(have, want, "seed {seed}: {url} under {}", self.policy);
         match &want {
             Err(_) => tally.refused += 1,
@@ -119,7 +142,7 @@ impl<'h> Worlds<'h> {
             }
             Ok(_) => tally.found += 1,
         }
-        let everybody = said(self.whole.search(&all_seeing, url, handling).await);
+        let everybody = said(whole.search(&self.all_seeing(), url, handling).await);
         tally.narrowed += usize::from(everybody != want);
     }
 
@@ -240,11 +263,14 @@ async fn write(host: &Host, scope: Scope, writing: &Writing) {
     }
 }
 
+/// What is seen of types of which not all is: alternatives, each of which is
+/// clauses of a search that all hold. Without one nothing is seen.
+type Clauses = BTreeMap<&'static str, Vec<Vec<(String, String)>>>;
+
 /// Of each type all, none, or what some search finds.
-fn policy(choice: &mut Choice, scope: Scope) -> (BTreeMap<Kind, Filter>, String) {
+fn clauses(choice: &mut Choice, scope: Scope) -> Clauses {
     let cx = context(Subject::operator(), scope, NOW_MS);
-    let mut visible = BTreeMap::new();
-    let mut text = String::new();
+    let mut all = Clauses::new();
     for ty in TYPES {
         let asked = match choice.below(8) {
             0..4 => continue,
@@ -256,20 +282,43 @@ fn policy(choice: &mut Choice, scope: Scope) -> (BTreeMap<Kind, Filter>, String)
             ],
         };
         let kind = ResourceType::named(ty).unwrap();
-        let (mut understood, problems) = read(&cx, (kind, &[]), &asked, &Terms::default());
-        if !problems.is_empty() {
+        let (_, problems) = read(&cx, (kind, &[]), &asked, &Terms::default());
+        // What is about now changes its meaning with the clock.
+        let is_of_now = asked.iter().any(|(_, value)| value.starts_with("ap"));
+        if !problems.is_empty() || is_of_now {
             continue;
         }
-        text += &format!("{ty}?{asked:?} ");
-        let filter = match understood.filters.len() {
-            0 => Filter::Nothing,
-            1 => understood.filters.remove(0),
-            _ if choice.below(2) == 0 => Filter::Any(understood.filters),
-            _ => Filter::All(understood.filters),
+        let alternatives = match asked.len() {
+            2 if choice.below(2) == 0 => asked.into_iter().map(|one| vec![one]).collect(),
+            0 => Vec::new(),
+            _ => vec![asked],
         };
-        visible.insert(kind.kind, filter);
+        all.insert(ty, alternatives);
     }
-    (visible, text)
+    all
+}
+
+/// The same as filters, and as text.
+fn policy(scope: Scope, clauses: &Clauses) -> (BTreeMap<Kind, Filter>, String) {
+    let cx = context(Subject::operator(), scope, NOW_MS);
+    let filter = |ty: &str, asked: &Vec<(String, String)>| {
+        let kind = ResourceType::named(ty).unwrap();
+        let (mut understood, _) = read(&cx, (kind, &[]), asked, &Terms::default());
+        match understood.filters.len() {
+            1 => understood.filters.remove(0),
+            _ => Filter::All(understood.filters),
+        }
+    };
+    let of = |(ty, alternatives): (&&'static str, &Vec<Vec<(String, String)>>)| {
+        let mut any: Vec<Filter> = alternatives.iter().map(|one| filter(ty, one)).collect();
+        let filter = match any.len() {
+            0 => Filter::Nothing,
+            1 => any.remove(0),
+            _ => Filter::Any(any),
+        };
+        (ResourceType::named(ty).unwrap().kind, filter)
+    };
+    (clauses.iter().map(of).collect(), format!("{clauses:?}"))
 }
 
 /// What a policy lets see.
@@ -309,10 +358,10 @@ fn number_from(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-async fn one(seed: u64, hosts: [&Host; 2], tally: &mut Tally) {
+async fn one(seed: u64, written: bool, hosts: [&Host; 2], tally: &mut Tally) {
     let choice = &mut Choice(seed);
     let scope = Scope(u32::try_from(seed + 100).unwrap());
-    let worlds = Worlds::at_random(choice, hosts, scope).await;
+    let worlds = Worlds::at_random(choice, hosts, (scope, written)).await;
     for _ in 0..QUESTIONS {
         let url = questions::search(choice);
         worlds.ask(seed, &url, tally).await;
@@ -331,7 +380,7 @@ async fn one(seed: u64, hosts: [&Host; 2], tally: &mut Tally) {
 
 /// Tries so many seeds, or as many as was asked for, over two stores that are
 /// new for each `lasts` seeds.
-fn check(seeds: u64, lasts: usize, store: impl Fn() -> Arc<dyn Store>) {
+fn check(seeds: u64, lasts: usize, written: bool, store: impl Fn() -> Arc<dyn Store>) {
     let first = number_from("SALUS_ACCESS_SEED").unwrap_or(0);
     let seeds = number_from("SALUS_ACCESS_SEEDS").unwrap_or(seeds);
     let runtime = tokio::runtime::Builder::new_current_thread();
@@ -342,7 +391,7 @@ fn check(seeds: u64, lasts: usize, store: impl Fn() -> Arc<dyn Store>) {
         runtime.block_on(async {
             let (whole, rest) = (Host::over(store()).await, Host::over(store()).await);
             for seed in some {
-                one(*seed, [&whole, &rest], &mut tally).await;
+                one(*seed, written, [&whole, &rest], &mut tally).await;
             }
         });
     }
@@ -355,7 +404,12 @@ fn check(seeds: u64, lasts: usize, store: impl Fn() -> Arc<dyn Store>) {
 
 #[test]
 fn nobody_learns_of_what_is_hidden() {
-    check(60, 1, || Arc::new(Memory::new()));
+    check(60, 1, false, || Arc::new(Memory::new()));
+}
+
+#[test]
+fn nobody_learns_of_what_written_rules_do_not_show() {
+    check(30, 1, true, || Arc::new(Memory::new()));
 }
 
 #[test]
@@ -450,7 +504,7 @@ fn named_queries_find_what_they_stand_for() {
 #[test]
 fn nobody_learns_of_it_from_the_engine_on_disk() {
     let dirs = RefCell::new(Vec::new());
-    check(5, 100, || {
+    check(5, 100, false, || {
         let dir = TempDir::new().unwrap();
         let store = embedded(&dir);
         dirs.borrow_mut().push(dir);

@@ -21,6 +21,7 @@ use salus_store::{At, Batch, Content, Hit, Put, Scope, SealKey, Snapshot, Store}
 use self::ask::Ask;
 use super::read;
 use super::streams::{self, Place, Stream};
+use crate::choice::Choice;
 use crate::context::{Context, RequestId};
 use crate::fhir::terms::Terms;
 use crate::fhir::types::ResourceType;
@@ -68,22 +69,6 @@ const LINKS: [(&str, &str, &str, &[&str]); 8] = [
     ("Encounter", "location", "location", &["Location"]),
     ("Location", "partof", "partOf", &["Location"]),
 ];
-
-/// A generator of numbers (SplitMix64).
-pub(super) struct Choice(pub(super) u64);
-
-impl Choice {
-    pub(super) fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % end
-    }
-
-    pub(super) fn of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len() as u64) as usize]
-    }
-}
 
 /// What matters of a resource.
 struct Thing {

@@ -14,6 +14,7 @@ use salus_store::memory::Memory;
 use salus_store::{At, Batch, Change, Committed, Reply as StoreReply, Scope, Seq, Snapshot, Store};
 use serde_json::{Value, json};
 
+use crate::choice::Choice;
 use crate::context::{Context, World};
 use crate::error::{Error, Kind};
 use crate::fhir::reply::{Reply, Status};
@@ -27,18 +28,13 @@ const SEEDS: u64 = 200;
 const CLIENTS: u64 = 6;
 const REQUESTS: u64 = 4;
 
-/// SplitMix64.
+/// Choices of several at once.
 #[derive(Default)]
-struct Draw(Mutex<u64>);
+struct Draw(Mutex<Choice>);
 
 impl Draw {
     fn below(&self, end: u64) -> u64 {
-        let mut state = self.0.lock();
-        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut number = *state;
-        number = (number ^ number >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        number = (number ^ number >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (number ^ number >> 31) % end
+        self.0.lock().below(end)
     }
 }
 
@@ -241,7 +237,7 @@ async fn check_written(
 fn a_condition_never_makes_two() {
     for seed in 0..SEEDS {
         let run = async {
-            let draw = Arc::new(Draw(Mutex::new(seed)));
+            let draw = Arc::new(Draw(Mutex::new(Choice(seed))));
             let store = Slow {
                 memory: Memory::new(),
                 draw: Arc::clone(&draw),

@@ -10,6 +10,7 @@ use salus_store::memory::Memory;
 use serde_json::{Value, json};
 
 use super::super::tests::user;
+use crate::choice::Choice;
 use crate::fhir::Handling;
 use crate::fhir::search::host::{Host, context};
 
@@ -18,28 +19,6 @@ const SCOPE: Scope = Scope(1);
 const NOW_MS: i64 = 1_400_000_000_000;
 const ACT: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
 const LEVEL: &str = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality";
-
-/// Numbers that a seed gives (SplitMix64).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % end
-    }
-
-    fn one_of<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len() as u64) as usize]
-    }
-
-    /// Rarely one of these.
-    fn maybe<T: Copy>(&mut self, of: &[T]) -> Option<T> {
-        (self.below(3) == 0).then(|| self.one_of(of))
-    }
-}
 
 /// A provision with one value of each criterion at most.
 #[derive(Debug)]
@@ -57,32 +36,32 @@ struct Said {
 }
 
 impl Said {
-    fn any(numbers: &mut Numbers, depth: u64) -> Self {
-        let nested = if depth == 0 { 0 } else { numbers.below(3) };
+    fn any(choice: &mut Choice, depth: u64) -> Self {
+        let nested = if depth == 0 { 0 } else { choice.below(3) };
         Self {
-            permits: numbers.below(2) == 0,
-            actor: numbers.maybe(&[
+            permits: choice.below(2) == 0,
+            actor: choice.maybe(&[
                 "Practitioner/d",
                 "Practitioner/e",
                 "Organization/o",
                 "Group/g",
             ]),
-            action: numbers.maybe(&["access", "correct", "else"]),
-            label: numbers.maybe(&[(ACT, "SPI"), (ACT, "ETH"), (LEVEL, "N"), (LEVEL, "R")]),
-            class: numbers.maybe(&["Observation", "Condition", "else"]),
-            code: numbers.maybe(&["x", "y"]),
-            end: numbers.maybe(&["2014-05-12", "2014-05-13"]),
-            meaning: if numbers.below(4) == 0 {
-                Some(numbers.one_of(&["instance", "related"]))
+            action: choice.maybe(&["access", "correct", "else"]),
+            label: choice.maybe(&[(ACT, "SPI"), (ACT, "ETH"), (LEVEL, "N"), (LEVEL, "R")]),
+            class: choice.maybe(&["Observation", "Condition", "else"]),
+            code: choice.maybe(&["x", "y"]),
+            end: choice.maybe(&["2014-05-12", "2014-05-13"]),
+            meaning: if choice.below(4) == 0 {
+                Some(choice.of(&["instance", "related"]))
             } else {
                 None
             },
-            purpose: if numbers.below(4) == 0 {
-                Some(numbers.one_of(&["TREAT", "HRESCH"]))
+            purpose: if choice.below(4) == 0 {
+                Some(choice.of(&["TREAT", "HRESCH"]))
             } else {
                 None
             },
-            nested: (0..nested).map(|_| Self::any(numbers, depth - 1)).collect(),
+            nested: (0..nested).map(|_| Self::any(choice, depth - 1)).collect(),
         }
     }
 
@@ -183,13 +162,13 @@ struct Record {
 }
 
 impl Record {
-    fn any(numbers: &mut Numbers, at: u64) -> Self {
+    fn any(choice: &mut Choice, at: u64) -> Self {
         Self {
-            ty: numbers.one_of(&["Observation", "Condition"]),
+            ty: choice.of(&["Observation", "Condition"]),
             id: format!("r{at}"),
-            patient: numbers.below(4),
-            code: numbers.one_of(&["x", "y"]),
-            label: numbers.maybe(&[
+            patient: choice.below(4),
+            code: choice.of(&["x", "y"]),
+            label: choice.maybe(&[
                 (ACT, "PSY"),
                 (ACT, "ETH"),
                 (LEVEL, "N"),
@@ -217,12 +196,12 @@ impl Record {
 async fn what_is_found_is_what_consents_leave() {
     let mut told = [0, 0];
     for seed in 0..25 {
-        let mut numbers = Numbers(seed);
+        let mut choice = Choice(seed);
         let host = Host::over(Arc::new(Memory::new())).await;
         let cx = context(Subject::operator(), SCOPE, NOW_MS);
-        let records: Vec<Record> = (0..16).map(|at| Record::any(&mut numbers, at)).collect();
+        let records: Vec<Record> = (0..16).map(|at| Record::any(&mut choice, at)).collect();
         let said: Vec<(u64, Said)> = (0..5)
-            .map(|_| (numbers.below(4), Said::any(&mut numbers, 2)))
+            .map(|_| (choice.below(4), Said::any(&mut choice, 2)))
             .collect();
         let mut resources = vec![
             json!({"resourceType": "Organization", "id": "o", "name": "o"}),

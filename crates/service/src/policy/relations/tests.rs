@@ -10,6 +10,7 @@ use salus_store::{Filter, Kind, Scope};
 use serde_json::{Value, json};
 
 use super::super::tests::user;
+use crate::choice::Choice;
 use crate::fhir::Handling;
 use crate::fhir::search::host::{Host, context};
 
@@ -18,30 +19,13 @@ const DAY_MS: i64 = 86_400_000;
 /// 2014-05-01T12:00Z.
 const FIRST_NOON_MS: i64 = 1_398_945_600_000;
 
-/// Numbers that a seed gives (SplitMix64).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % end
-    }
-
-    fn one_in(&mut self, of: u64) -> bool {
-        self.below(of) == 0
-    }
-}
-
 /// From one day of May 2014 to the end of another, either of which may be open.
 #[derive(Clone, Copy, Debug)]
 struct Days(Option<i64>, Option<i64>);
 
 impl Days {
-    fn any(numbers: &mut Numbers) -> Self {
-        let mut day = || (!numbers.one_in(3)).then(|| 1 + numbers.below(12) as i64);
+    fn any(choice: &mut Choice) -> Self {
+        let mut day = || (!choice.one_in(3)).then(|| 1 + choice.below(12) as i64);
         match (day(), day()) {
             (Some(a), Some(b)) => Self(Some(a.min(b)), Some(a.max(b))),
             (from, to) => Self(from, to),
@@ -89,25 +73,25 @@ struct Link {
 }
 
 impl Link {
-    fn any(numbers: &mut Numbers) -> Self {
-        let (ty, statuses) = match numbers.one_in(2) {
+    fn any(choice: &mut Choice) -> Self {
+        let (ty, statuses) = match choice.one_in(2) {
             true => ("CareTeam", ["active", "active", "suspended", "inactive"]),
             false => (
                 "Encounter",
                 ["in-progress", "finished", "planned", "finished"],
             ),
         };
-        let who = (0..1 + numbers.below(3)).map(|_| {
-            let who = WHO[numbers.below(5) as usize];
-            (who, Days::any(numbers))
+        let who = (0..1 + choice.below(3)).map(|_| {
+            let who = WHO[choice.below(5) as usize];
+            (who, Days::any(choice))
         });
         let who: Vec<_> = who.collect();
         let is_person = |(who, _): &(&str, Days)| ty == "CareTeam" || who.starts_with("Pract");
         Self {
             ty,
-            patient: numbers.below(6),
-            status: statuses[numbers.below(4) as usize],
-            days: Days::any(numbers),
+            patient: choice.below(6),
+            status: statuses[choice.below(4) as usize],
+            days: Days::any(choice),
             who: who.into_iter().filter(is_person).collect(),
         }
     }
@@ -171,11 +155,11 @@ struct Staged {
 }
 
 impl Staged {
-    async fn new(numbers: &mut Numbers) -> Self {
+    async fn new(choice: &mut Choice) -> Self {
         let host = Host::over(Arc::new(Memory::new())).await;
         let cx = context(Subject::operator(), SCOPE, FIRST_NOON_MS);
-        let role = Days::any(numbers);
-        let links: Vec<Link> = (0..12).map(|_| Link::any(numbers)).collect();
+        let role = Days::any(choice);
+        let links: Vec<Link> = (0..12).map(|_| Link::any(choice)).collect();
         let mut resources = vec![
             json!({"resourceType": "Organization", "id": "o", "name": "o"}),
             json!({"resourceType": "Practitioner", "id": "d"}),
@@ -242,7 +226,7 @@ impl Staged {
 async fn those_are_seen_to_whom_records_relate_on_that_day() {
     let mut seen = 0;
     for seed in 0..6 {
-        let staged = Staged::new(&mut Numbers(seed)).await;
+        let staged = Staged::new(&mut Choice(seed)).await;
         for day in 1..15 {
             for (role, of) in [("care-team", "CareTeam"), ("encounter", "Encounter")] {
                 for (ty, prefix) in [("Patient", "p"), ("Observation", "o")] {

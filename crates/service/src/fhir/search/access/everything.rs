@@ -8,10 +8,10 @@ use super::super::host::{Host, Page, link, same_search};
 use super::super::pairs;
 use super::world::TYPES;
 use super::{Tally, Worlds, said};
+use crate::choice::Choice;
 use crate::context::Context;
 use crate::error::Error;
 use crate::fhir::operations::Invocation;
-use crate::fhir::search::oracle::Choice;
 
 /// Pages followed at most: more is a link that leads in a circle.
 const PAGES_MAX: usize = 200;
@@ -30,7 +30,7 @@ impl Worlds<'_> {
         let Ok(found) = want else { return };
         let included = found.iter().any(|page| !page.included.is_empty());
         tally.everything += usize::from(included && found.len() > 1);
-        let all_seeing = self.all_seeing(super::NOW_MS);
+        let all_seeing = self.all_seeing();
         let everybody = said(pages(self.whole, &all_seeing, &on, &query).await);
         tally.everything_narrowed += usize::from(everybody != *want);
     }

@@ -1,7 +1,7 @@
 //! Searches made at random, as clients write them.
 
 use super::world::{DAYS, PLACES, TYPES, WORDS};
-use crate::fhir::search::oracle::Choice;
+use crate::choice::Choice;
 
 /// What the values of a parameter look like.
 #[derive(Clone, Copy)]

@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::choice::Choice;
 use crate::fhir::search::named::EXTENSION as NAMED_QUERY;
-use crate::fhir::search::oracle::Choice;
 
 /// The types of resources, each with so many ids.
 pub(super) const TYPES: [&str; 13] = [
@@ -55,6 +55,7 @@ pub(super) const PLACES: [(f64, f64); 7] = [
 ];
 
 /// A resource as it is written at some time.
+#[derive(Clone)]
 pub(super) struct Writing {
     pub(super) ty: &'static str,
     pub(super) id: String,

@@ -69,7 +69,7 @@ async fn compare(seed: u64, host: &Host, tally: &mut [usize; 2]) {
         rows.collect::<HashMap<_, _>>()
     };
     for _ in 0..5 {
-        let (visible, text) = policy(choice, scope);
+        let (visible, text) = policy(scope, &clauses(choice, scope));
         for one in &all {
             let Some(filter) = visible.get(&one.kind) else {
                 continue;
