@@ -7,7 +7,7 @@ use axum::response::Response;
 use http::StatusCode;
 use salus_service::parameters::{IndexView, ParameterView};
 use salus_service::projects::{ClientToBe, ClientView};
-use salus_service::{AuthMethod, Cors, GrantType, History, Purged};
+use salus_service::{AuthMethod, Cors, GrantType, History, Purged, PurposeOfUse};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -37,6 +37,9 @@ struct NewClient {
     #[serde(default)]
     post_logout_redirect_uris: Vec<String>,
     jwks: Option<Box<RawValue>>,
+    #[serde(default)]
+    purposes: Vec<PurposeOfUse>,
+    default_purpose: Option<PurposeOfUse>,
 }
 
 #[derive(Deserialize)]
@@ -134,6 +137,8 @@ pub(crate) async fn create_client(call: &mut Call) -> Result<Response, Failure> 
         redirects: new.redirect_uris,
         logout_redirects: new.post_logout_redirect_uris,
         jwks: new.jwks.map(|jwks| jwks.get().to_owned()),
+        purposes: new.purposes,
+        default_purpose: new.default_purpose,
     };
     let made = call.service().create_client(&call.cx, client).await?;
     let mut view = view(&made.client);
@@ -267,6 +272,12 @@ fn view(client: &ClientView) -> Value {
     }
     if let Some(used) = &client.self_registered {
         view["registered_itself"] = json!({"created": client.created, "used": used});
+    }
+    if !client.purposes.is_empty() {
+        view["purposes"] = json!(client.purposes);
+    }
+    if let Some(purpose) = client.default_purpose {
+        view["default_purpose"] = json!(purpose);
     }
     view
 }

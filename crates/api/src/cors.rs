@@ -16,7 +16,8 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PAT
 /// What a page may send beside the headers that it always may.
 const HEADERS: HeaderValue = HeaderValue::from_static(
     "Authorization, Content-Type, Content-Encoding, Prefer, If-Match, If-None-Match, \
-     If-Modified-Since, If-None-Exist, Idempotency-Key, Range, If-Range, X-Security-Context, X-Requested-With",
+     If-Modified-Since, If-None-Exist, Idempotency-Key, Range, If-Range, X-Security-Context, X-Requested-With, \
+     Salus-Purpose-Of-Use",
 );
 /// What a page may see beside the headers that it always may.
 const EXPOSED: HeaderValue = HeaderValue::from_static(

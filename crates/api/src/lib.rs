@@ -150,6 +150,8 @@ const NO_SUCH_TEXT: Failure =
     Failure::Http(StatusCode::BAD_REQUEST, "the path is not text in UTF-8");
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// For which purpose of use a request is.
+const PURPOSE: HeaderName = HeaderName::from_static("salus-purpose-of-use");
 
 /// Answers one request: context, credentials, handler; then metrics and the log's line.
 async fn answer(
@@ -336,7 +338,7 @@ async fn handle(
     if let Some(resumed) = resumed {
         cx.subject = resumed.subject;
         cx.base = resumed.base;
-    } else if let Access::Token(_) = route.access {
+    } else if let Access::Token(what) = route.access {
         let credential = match peer {
             Some(Peer::Operator) => Credential::Operator,
             Some(Peer::Network(_)) | None => bearer(&parts.headers),
@@ -345,6 +347,10 @@ async fn handle(
         // A project that does not exist answers as one that the caller has no part in.
         if scope.is_none() {
             return Err(app.service.refuse_project(&cx).await.into());
+        }
+        if let Some(stated) = stated_purpose(&parts.headers) {
+            let stating = app.service.stating(&cx, what, credential, stated);
+            cx.subject = stating.await?;
         }
     } else if scope.is_none() {
         return Err(NO_SUCH_PATH);
@@ -391,6 +397,13 @@ fn may_be_deferred(route: &Route) -> bool {
         || route.name.starts_with("$export")
         || route.name == "$import";
     route.mount == Mount::Fhir && route.access != Access::Public && !is_of_jobs
+}
+
+/// What a request states that it is for; one that states several things states none.
+fn stated_purpose(headers: &http::HeaderMap) -> Option<&[u8]> {
+    let mut all = headers.get_all(PURPOSE).into_iter();
+    let first = all.next()?;
+    Some(all.next().map_or(first.as_bytes(), |_| &[]))
 }
 
 /// The token of an Authorization header (RFC 6750, 2.1).

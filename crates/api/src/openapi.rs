@@ -114,6 +114,9 @@ fn parameters(route: &Route, path: &str) -> Vec<Value> {
     if route.mount == Mount::Fhir {
         names.extend(["_format", "_pretty"]);
         names.extend(parts::taken(route));
+        if let Access::Token(_) = route.access {
+            names.push("Salus-Purpose-Of-Use");
+        }
     }
     let reference = |name: &str| json!({"$ref": format!("#/components/parameters/{name}")});
     let parameter = |name: &str| match (name, &*operation_types(route)) {

@@ -48,6 +48,31 @@ pub fn claimed_client(text: &str) -> Option<String> {
         .map(|claimed| claimed.sub)
 }
 
+/// The purposes of use that an assertion says its token is for, as they are written there: the
+/// extension `hl7-b2b` (<https://hl7.org/fhir/us/udap-security/STU1/b2b.html>, 5.2.1.1). `None` if it
+/// cannot be read.
+#[must_use]
+pub fn purposes(text: &str) -> Option<Vec<String>> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Extended {
+        extensions: Extensions,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Extensions {
+        #[serde(rename = "hl7-b2b")]
+        b2b: Business,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Business {
+        purpose_of_use: Vec<String>,
+    }
+    let said = Jwt::parse(text)?.unproved::<Extended>()?;
+    Some(said.extensions.b2b.purpose_of_use)
+}
+
 /// Checks the assertion of a client, as it was found. What is given back is to be
 /// committed with what it was sent for, on the condition that it is new.
 /// `audiences` are our own names.
@@ -126,6 +151,16 @@ mod tests {
             ..Registration::named("App", Scopes::default())
         };
         Client::registered("app", registration, None, 0).unwrap()
+    }
+
+    #[test]
+    fn an_assertion_may_say_what_its_token_is_for() {
+        let key = key(Algorithm::Es384);
+        let said = |claims: Value| purposes(&sign(&key, "k", &claims).unwrap());
+        let of = |purposes: Value| json!({"extensions": {"hl7-b2b": {"purpose_of_use": purposes}}});
+        assert_eq!(said(json!({"iss": "a"})), Some(Vec::new()));
+        assert_eq!(said(of(json!(["TREAT"]))), Some(vec!["TREAT".to_owned()]));
+        assert_eq!(said(of(json!("TREAT"))), None);
     }
 
     #[track_caller]

@@ -78,6 +78,9 @@ impl Metadata {
             redirects: said.redirect_uris.unwrap_or_default(),
             logout_redirects: said.post_logout_redirect_uris.unwrap_or_default(),
             jwks: jwks.transpose().map_err(|_| refused(KEYS))?,
+            // What it may act for an administrator says.
+            purposes: Vec::new(),
+            default_purpose: None,
         };
         registration.check().map_err(|error| unfit(&error))?;
         Ok(Self {

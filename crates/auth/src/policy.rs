@@ -21,6 +21,7 @@ mod deed;
 mod fields;
 mod fresh;
 mod labels;
+mod operation;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -36,12 +37,14 @@ pub use deed::Deed;
 pub use fields::{Mask, Masks};
 pub use fresh::Fresh;
 pub use labels::Label;
+pub use operation::{Named, Operation, Operations};
 pub use rules::{Rules, Statement};
 pub use written::{BYTES_MAX, Fault};
 
 use crate::scopes::{AUDIT_EVENT, Rights as Right};
 use crate::subject::Rights;
 use crate::{Scopes, Subject};
+use operation::Gate;
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -262,15 +265,59 @@ pub fn authorize(
     action: Action,
     target: Target<'_>,
 ) -> Result<Grant, Denied> {
+    authorize_by(subject, scope, action, target, None)
+}
+
+/// Decides whether `subject` may call an operation in `scope`, which does this
+/// to its target: as [`authorize`], unless rules shut it. What is for
+/// administrators only is also open to users whom a rule allows it by name.
+///
+/// # Errors
+/// The rule that refuses it.
+pub fn authorize_operation(
+    subject: &Arc<Subject>,
+    scope: Scope,
+    (operation, action): (Operation, Action),
+    target: Target<'_>,
+) -> Result<Grant, Denied> {
+    let rules = subject.rules();
+    let gate = rules.map_or(Gate::Unnamed, |rules| rules.gate(operation, target));
+    match gate {
+        Gate::Unnamed => authorize_by(subject, scope, action, target, None),
+        Gate::Shut => {
+            authorize_by(subject, scope, action, target, None)?;
+            Err(Denied("a rule shuts the operation"))
+        }
+        Gate::Allowed(rule) => authorize_by(subject, scope, action, target, Some(rule)),
+    }
+}
+
+fn authorize_by(
+    subject: &Arc<Subject>,
+    scope: Scope,
+    action: Action,
+    target: Target<'_>,
+    named: Option<Arc<str>>,
+) -> Result<Grant, Denied> {
     let class = action.class();
     let always = matches!(class, Class::Open | Class::Own | Class::OwnAccount);
     if subject.lacks_factor() && !always {
         return Err(Denied(NO_FACTOR));
     }
-    let rule = decide(subject, scope, class, target)?;
+    let rule = match (named, class) {
+        (Some(rule), Class::Past | Class::Accounts) => {
+            by_name(subject, scope, class, target, rule)?
+        }
+        _ => decide(subject, scope, class, target)?,
+    };
     let rule = ruled(subject, class, target, rule)?;
     let rule = within_limit(subject, scope, action, target, rule)?;
-    let deed = class.deed().unwrap_or(Deed::Read);
+    let deed = if let Class::Past = class {
+        // What goes for good is as good as deleted.
+        Deed::Delete
+    } else {
+        class.deed().unwrap_or(Deed::Read)
+    };
     Ok(Grant {
         subject: Arc::clone(subject),
         scope,
@@ -439,6 +486,27 @@ fn decide(
             | Class::Metrics
             | Class::Launches => Err(Denied("no rule allows it")),
         },
+    }
+}
+
+/// What otherwise only administrators may do, for users whom a rule allows it.
+fn by_name(
+    subject: &Subject,
+    scope: Scope,
+    class: Class,
+    target: Target<'_>,
+    rule: Arc<str>,
+) -> Result<Rule, Denied> {
+    match subject.rights() {
+        Rights::Rules if subject.reaches(scope) => {
+            fits(class, scope, target)?;
+            Ok(Rule::Scope(rule))
+        }
+        Rights::None
+        | Rights::Everything
+        | Rights::Roles(_)
+        | Rights::Scopes(_)
+        | Rights::Rules => decide(subject, scope, class, target),
     }
 }
 

@@ -48,7 +48,7 @@ pub use assertion::Assertion;
 pub use authorization::{Authorization, Refresh};
 pub use brands::Brands;
 pub use break_glass::{BreakGlass, Reason, ReasonCode, Review, ReviewOutcome};
-pub use care::{Care, Consenting};
+pub use care::{Care, Consenting, UserPurposes};
 pub use client::{AuthMethod, Client, GrantType, Registration};
 pub use code::{Agreed, Code};
 pub use cors::Cors;

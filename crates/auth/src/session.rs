@@ -96,6 +96,7 @@ fn begun(owner: Owner, now_ms: i64, lifetime_ms: i64) -> Session {
         methods: Vec::new(),
         key: None,
         proved_ms: now_ms,
+        purpose: None,
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::policy::{BINARY, Bindings, Deed, Fresh, Masks, Rules};
 use crate::record::{Client, Membership, Profile, User};
-use crate::{Level, Limit, Scopes};
+use crate::{Level, Limit, PurposeOfUse, Purposes, Scopes};
 
 /// The one a request comes from. It carries what it may do, compiled, so that
 /// deciding looks nothing up.
@@ -35,6 +35,10 @@ pub struct Subject {
     proved_ms: Option<i64>,
     /// They have to bring a second factor, and have not.
     lacks_factor: bool,
+    /// What it acts for, if that is known.
+    purpose: Option<PurposeOfUse>,
+    /// What its requests may state instead.
+    purposes: Purposes,
 }
 
 /// What kind of subject.
@@ -89,6 +93,8 @@ impl Subject {
             emergency_until_ms: None,
             proved_ms: None,
             lacks_factor: false,
+            purpose: None,
+            purposes: Purposes::default(),
         }
     }
 
@@ -109,6 +115,8 @@ impl Subject {
             emergency_until_ms: None,
             proved_ms: None,
             lacks_factor: false,
+            purpose: None,
+            purposes: Purposes::default(),
         }
     }
 
@@ -142,6 +150,8 @@ impl Subject {
             emergency_until_ms: None,
             proved_ms: None,
             lacks_factor: false,
+            purpose: None,
+            purposes: Purposes::default(),
         }
     }
 
@@ -163,6 +173,8 @@ impl Subject {
             emergency_until_ms: None,
             proved_ms: None,
             lacks_factor: false,
+            purpose: None,
+            purposes: Purposes::default(),
         }
     }
 
@@ -269,6 +281,39 @@ impl Subject {
         Self {
             lacks_factor: true,
             ..self
+        }
+    }
+
+    /// The same one, who acts for a purpose; `None` is one that nobody knows.
+    #[must_use]
+    pub fn acting_for(self, purpose: Option<PurposeOfUse>) -> Self {
+        Self { purpose, ..self }
+    }
+
+    /// The same one, whose requests may state these.
+    #[must_use]
+    pub fn with_purposes(self, purposes: Purposes) -> Self {
+        Self { purposes, ..self }
+    }
+
+    /// What its requests may state.
+    #[must_use]
+    pub fn purposes(&self) -> &Purposes {
+        &self.purposes
+    }
+
+    /// What it acts for, if that is known.
+    #[must_use]
+    pub fn purpose(&self) -> Option<PurposeOfUse> {
+        self.purpose
+    }
+
+    /// The id of the client that it is, if it is one.
+    #[must_use]
+    pub fn client_id(&self) -> Option<&str> {
+        match self.who {
+            Who::Client => self.label.split_once('/').map(|(_, id)| id),
+            Who::Administrator | Who::User | Who::Anonymous | Who::Operator => None,
         }
     }
 

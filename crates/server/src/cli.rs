@@ -330,6 +330,10 @@ pub(crate) enum PolicyCommand {
         /// A type; all that some role may do anything with if none is given
         #[arg(long = "type")]
         types: Vec<String>,
+
+        /// The purpose of use that is stated, as HRESCH
+        #[arg(long, value_name = "CODE")]
+        purpose: Option<String>,
     },
 }
 
@@ -357,8 +361,8 @@ pub(crate) struct DiffArguments {
 
 #[derive(Args)]
 pub(crate) struct ExplainArguments {
-    /// The record, as Patient/1
-    #[arg(required_unless_present_any = ["audit", "request", "content"])]
+    /// The record, as Patient/1, or the type; an operation of the endpoint has none
+    #[arg(required_unless_present_any = ["audit", "request", "content", "action"])]
     pub(crate) resource: Option<String>,
 
     /// The audit event of a request in the past
@@ -393,9 +397,13 @@ pub(crate) struct ExplainArguments {
     #[arg(long = "profile", conflicts_with_all = ["user", "client"])]
     pub(crate) profiles: Vec<String>,
 
-    /// What is done
+    /// What is done: read, search, …, or an operation as '$everything'
     #[arg(long, default_value = "read")]
     pub(crate) action: String,
+
+    /// The purpose of use that is stated, as HRESCH
+    #[arg(long, value_name = "CODE")]
+    pub(crate) purpose: Option<String>,
 }
 
 #[derive(Args)]

@@ -35,6 +35,7 @@ pub use time::instant;
 
 use salus_auth::Action;
 pub use salus_auth::Network;
+pub use salus_auth::PurposeOfUse;
 pub use salus_auth::Secret;
 pub use salus_auth::Subject;
 pub use salus_auth::jwk::Jwks;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use salus_auth::policy::Deed;
-use salus_auth::{Action, Grant, Target};
+use salus_auth::{Action, Denied, Grant, Operation, Target};
 use salus_fhir::reference::is_id;
 use salus_store::{
     At, Batch, Content, Held, Kind, Precondition, Purge, Put, Scope, SealKey, SupersededVersion,
@@ -213,8 +213,7 @@ impl Service {
             .await
     }
 
-    /// The same with what was asked, as the audit shows it: an operation's name.
-    pub(crate) async fn authorize_asking(
+    async fn authorize_asking(
         &self,
         cx: &Context,
         what: What,
@@ -222,7 +221,34 @@ impl Service {
         target: Target<'_>,
         (id, query): (&str, &str),
     ) -> Result<Grant, Error> {
-        match salus_auth::authorize(&cx.subject, cx.scope, action, target) {
+        let decided = salus_auth::authorize(&cx.subject, cx.scope, action, target);
+        self.granted_or_told(cx, what, decided, (target, id, query))
+            .await
+    }
+
+    /// Decides whether the one asking may call an operation, which does this.
+    pub(crate) async fn authorize_operation(
+        &self,
+        cx: &Context,
+        (operation, action): (Operation, Action),
+        target: Target<'_>,
+        id: &str,
+    ) -> Result<Grant, Error> {
+        let called = (operation, action);
+        let decided = salus_auth::authorize_operation(&cx.subject, cx.scope, called, target);
+        let asks = format!("${}", operation.name());
+        self.granted_or_told(cx, What::Operation, decided, (target, id, &asks))
+            .await
+    }
+
+    async fn granted_or_told(
+        &self,
+        cx: &Context,
+        what: What,
+        decided: Result<Grant, Denied>,
+        (target, id, query): (Target<'_>, &str, &str),
+    ) -> Result<Grant, Error> {
+        match decided {
             Ok(grant) => Ok(grant),
             Err(denied) => {
                 let mut entry = Entry::new(cx, what, Outcome::Refused, denied.rule());

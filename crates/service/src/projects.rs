@@ -8,7 +8,7 @@ use salus_auth::jwk::Jwks;
 use salus_auth::record::{
     AuthMethod, Client, GrantType, Owner, Project, Registration, Saved, SystemRecord, User,
 };
-use salus_auth::{Action, Grant, Scopes, Secret, Subject, Target, credentials};
+use salus_auth::{Action, Grant, PurposeOfUse, Scopes, Secret, Subject, Target, credentials};
 use salus_fhir::search::REVISION;
 use salus_store::{Precondition, Scope, Store};
 
@@ -71,6 +71,10 @@ pub struct ClientView {
     pub created: String,
     /// Whether no administrator has looked at it, and when it was given a token, to a day.
     pub self_registered: Option<Option<String>>,
+    /// What it may act for.
+    pub purposes: Vec<PurposeOfUse>,
+    /// What it acts for where it states nothing.
+    pub default_purpose: Option<PurposeOfUse>,
 }
 
 /// A client to be registered.
@@ -92,6 +96,10 @@ pub struct ClientToBe {
     pub logout_redirects: Vec<String>,
     /// What its assertions are checked with, in JSON.
     pub jwks: Option<String>,
+    /// What it may act for.
+    pub purposes: Vec<PurposeOfUse>,
+    /// What it acts for where it states nothing.
+    pub default_purpose: Option<PurposeOfUse>,
 }
 
 /// A client just registered, with the secret that is shown once.
@@ -284,6 +292,8 @@ impl Service {
             redirects: wanted.redirects,
             logout_redirects: wanted.logout_redirects,
             jwks: wanted.jwks.as_deref().map(Jwks::parse).transpose()?,
+            purposes: wanted.purposes,
+            default_purpose: wanted.default_purpose,
         };
         let client = Client::registered(&id, registration, Some(hash), cx.now_ms)?;
         let absent = Precondition::VersionIs {
@@ -397,5 +407,7 @@ pub(crate) fn view_client(client: &Saved<Client>) -> ClientView {
         jwks: client.value.jwks.clone(),
         created: instant(client.value.created_ms),
         self_registered: own.map(|own| own.used_ms().map(instant)),
+        purposes: client.value.purposes.clone(),
+        default_purpose: client.value.default_purpose,
     }
 }

@@ -10,7 +10,7 @@ use salus_auth::record::{
     Email, Group, Membership, Owner, Saved, Session, SystemRecord, User, Walk,
 };
 use salus_auth::session;
-use salus_auth::{Action, Secret, Subject, Target, Token, credentials, mfa};
+use salus_auth::{Action, PurposeOfUse, Secret, Subject, Target, Token, credentials, mfa};
 use salus_store::{At, Scope, Snapshot};
 
 use crate::Service;
@@ -137,6 +137,37 @@ impl Service {
         Ok(Some(seen))
     }
 
+    /// Who a session speaks for that acts for another purpose than by itself. It is compiled once,
+    /// and kept beside the session for as long as that is.
+    pub(crate) async fn session_for(
+        &self,
+        token: &Token,
+        purpose: PurposeOfUse,
+        now_ms: i64,
+    ) -> Result<Option<Arc<Subject>>, Error> {
+        let home = token.scope();
+        let seen = self.sessions.seen(token.session_id());
+        let now = || self.parameters(home);
+        let known = seen
+            .as_ref()
+            .and_then(|seen| seen.acting_for(purpose, now_ms, now));
+        if known.is_some() {
+            return Ok(known);
+        }
+        let parameters = Arc::downgrade(&self.parameters(home));
+        let snapshot = self.store.snapshot(home, At::Now).await?;
+        let record = snapshot.get(Session::KIND, token.session_id()).await?;
+        let Some(found) = read::<Session>(record.as_ref())? else {
+            return Ok(None);
+        };
+        let resumed = self.resumed_for(&*snapshot, home, &found.value, (Some(purpose), now_ms));
+        let subject = resumed.await?;
+        if let (Some(seen), Some(subject)) = (seen, &subject) {
+            seen.keep(purpose, subject, parameters);
+        }
+        Ok(subject)
+    }
+
     /// Keeps that a session is in use, for when it is no longer in memory.
     async fn keep_use(
         &self,
@@ -175,6 +206,18 @@ impl Service {
         session: &Session,
         now_ms: i64,
     ) -> Result<Option<Arc<Subject>>, Error> {
+        self.resumed_for(snapshot, home, session, (None, now_ms))
+            .await
+    }
+
+    /// The same, acting for a purpose that is stated, if it may be.
+    async fn resumed_for(
+        &self,
+        snapshot: &dyn Snapshot,
+        home: Scope,
+        session: &Session,
+        (stated, now_ms): (Option<PurposeOfUse>, i64),
+    ) -> Result<Option<Arc<Subject>>, Error> {
         let (kind, id) = session::owner_key(session);
         let owner = snapshot.get(kind, id).await?;
         let (membership, needs) = match &session.owner {
@@ -197,7 +240,9 @@ impl Service {
             true => Arc::new((*subject).clone().without_factor()),
             false => subject,
         };
-        let subject = self.under_policies(subject, now_ms).await?;
+        let subject = Arc::unwrap_or_clone(subject);
+        let subject = self.with_purposes(subject, session, stated).await?;
+        let subject = self.under_policies(Arc::new(subject), now_ms).await?;
         match &session.through {
             Some(through) => self.through(subject, through).await,
             None => Ok(Some(subject)),

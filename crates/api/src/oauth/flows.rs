@@ -48,9 +48,10 @@ pub(crate) async fn begin_device(call: &mut Call) -> Result<Response, Failure> {
     let form = Form::of(call).await?;
     let credentials = Credentials::of(call, &form)?;
     let scopes = form.get("scope").unwrap_or_default();
+    let asked = (scopes, form.get("purpose_of_use"));
     let begun = call
         .service()
-        .begin_device(&call.cx, credentials.presented(), scopes);
+        .begin_device(&call.cx, credentials.presented(), asked);
     let waiting = begun.await.map_err(refused)?;
     let complete = format!("{}?user_code={}", waiting.place, waiting.user_code);
     let body = json!({

@@ -61,9 +61,10 @@ pub(crate) async fn token(call: &mut Call) -> Result<Response, Failure> {
 async fn for_itself(call: &mut Call, form: &Form) -> Result<Response, Failure> {
     let credentials = Credentials::of(call, form)?;
     let scopes = form.get("scope").unwrap_or_default();
+    let asked = (scopes, form.get("purpose_of_use"));
     let given = call
         .service()
-        .client_credentials(&call.cx, credentials.presented(), scopes);
+        .client_credentials(&call.cx, credentials.presented(), asked);
     let given = given.await.map_err(refused)?;
     Ok(bearer(&given))
 }

@@ -1,6 +1,10 @@
 //! What the routes take and give, by their names: parameters, bodies, answers.
 
+use std::collections::BTreeSet;
+
 use http::Method;
+use salus_service::PurposeOfUse;
+use salus_service::fhir::operations::OPERATIONS;
 use salus_service::fhir::types::ResourceType;
 use serde_json::{Map, Value, json};
 
@@ -50,6 +54,11 @@ pub(super) fn parameters() -> Value {
             "schema": {"type": "object", "additionalProperties": {"type": "string"}},
         },
         "Prefer": head("Prefer"),
+        "Salus-Purpose-Of-Use": {
+            "name": "Salus-Purpose-Of-Use",
+            "in": "header",
+            "schema": {"enum": purposes()},
+        },
         "If-Match": head("If-Match"),
         "If-None-Match": head("If-None-Match"),
         "If-Modified-Since": head("If-Modified-Since"),
@@ -59,6 +68,18 @@ pub(super) fn parameters() -> Value {
         "If-Range": head("If-Range"),
         "X-Security-Context": head("X-Security-Context"),
     })
+}
+
+/// The purposes of use that may be stated.
+fn purposes() -> Vec<&'static str> {
+    let all = PurposeOfUse::all().filter(|one| *one != PurposeOfUse::BTG);
+    all.map(PurposeOfUse::code).collect()
+}
+
+/// The operations as rules name them.
+fn operations() -> impl Iterator<Item = String> {
+    let names: BTreeSet<&str> = OPERATIONS.iter().map(|operation| operation.name).collect();
+    names.into_iter().map(|name| format!("${name}"))
 }
 
 /// The type in the path of an operation that only some types have.
@@ -291,6 +312,10 @@ fn object(name: &str) -> Value {
                 "break_glass_mail": {"type": "array", "maxItems": 10, "items": text},
                 "consent": {"enum": ["none", "opt-out", "opt-in"]},
                 "payer_clients": {"type": "array", "maxItems": 100, "items": text},
+                "purposes": {"type": "object", "additionalProperties": false, "properties": {
+                    "default": {"enum": purposes()},
+                    "allowed": {"type": "array", "maxItems": 20, "items": {"enum": purposes()}},
+                }},
             }),
         ),
         "projects-create" => of(&["slug", "name"], json!({"slug": text, "name": text})),
@@ -309,6 +334,8 @@ fn object(name: &str) -> Value {
                 "redirect_uris": {"type": "array", "maxItems": 20, "items": text},
                 "post_logout_redirect_uris": {"type": "array", "maxItems": 20, "items": text},
                 "jwks": {"type": ["object", "null"]},
+                "purposes": {"type": "array", "maxItems": 20, "items": {"enum": purposes()}},
+                "default_purpose": {"enum": purposes()},
             }),
         ),
         "reindex-pause" => of(&["paused"], json!({"paused": {"type": "boolean"}})),
@@ -471,6 +498,11 @@ fn rule() -> Value {
     let actions = [
         "*", "read", "search", "history", "create", "update", "patch", "delete",
     ];
+    let actions: Vec<String> = actions
+        .map(str::to_owned)
+        .into_iter()
+        .chain(operations())
+        .collect();
     json!({
         "type": "object",
         "required": ["id", "effect", "subjects", "actions", "kinds"],
@@ -486,6 +518,7 @@ fn rule() -> Value {
             ]},
             "labels": list,
             "exceptLabels": list,
+            "purposes": {"type": "array", "minItems": 1, "maxItems": 200, "items": {"enum": purposes()}},
             "hidden": list,
             "readOnly": list,
         },
@@ -497,16 +530,23 @@ fn rule() -> Value {
 fn question() -> Value {
     let text = json!({"type": "string"});
     let list = json!({"type": "array", "items": text});
+    let actions = [
+        "read", "search", "history", "create", "update", "patch", "delete",
+    ];
+    let actions: Vec<String> = actions
+        .map(str::to_owned)
+        .into_iter()
+        .chain(operations())
+        .collect();
     json!({
         "type": "object",
         "required": ["as", "action"],
         "properties": {
             "as": {"type": "object", "additionalProperties": false, "properties": {
                 "user": text, "client": text, "roles": list, "groups": list, "profiles": list,
+                "purpose": {"enum": purposes()},
             }},
-            "action": {"enum": [
-                "read", "search", "history", "create", "update", "patch", "delete",
-            ]},
+            "action": {"enum": actions},
             "type": text,
             "resource": text,
             "content": {"type": "object"},

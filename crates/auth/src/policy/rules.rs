@@ -12,7 +12,8 @@ use std::sync::Arc;
 use salus_fhir::mask::Paths;
 use salus_store::{Filter, Kind};
 
-use super::{Deed, Masks};
+use super::operation::{Gate, Operation, Operations};
+use super::{Deed, Masks, Target};
 use crate::record::Effect;
 
 /// Rule names in an audit entry.
@@ -26,6 +27,8 @@ pub struct Rules {
     others: OfKind,
     /// What is hidden of records, and what is not to be changed.
     masks: Option<Arc<Masks>>,
+    /// What they say of operations; each set counts.
+    operations: Vec<Operations>,
 }
 
 /// By deed.
@@ -101,6 +104,7 @@ impl Rules {
                 .collect(),
             others: of(None),
             masks: None,
+            operations: Vec::new(),
         }
     }
 
@@ -115,7 +119,16 @@ impl Rules {
             of: of.collect(),
             others,
             masks,
+            operations: Vec::new(),
         }
+    }
+
+    /// The same rules, with what they say of operations.
+    #[must_use]
+    pub fn with(mut self, operations: Operations) -> Self {
+        self.operations
+            .extend((!operations.is_empty()).then_some(operations));
+        self
     }
 
     /// What both allow.
@@ -127,12 +140,26 @@ impl Rules {
             of: of.collect(),
             others: both(&self.others, &other.others),
             masks: Masks::both(self.masks.as_ref(), other.masks.as_ref()),
+            operations: [&*self.operations, &*other.operations].concat(),
         }
     }
 
     /// What is hidden of records, and what is not to be changed.
     pub(crate) fn masks(&self) -> Option<&Arc<Masks>> {
         self.masks.as_ref()
+    }
+
+    /// What they say of calling an operation: shut wins over allowed.
+    pub(super) fn gate(&self, operation: Operation, target: Target<'_>) -> Gate {
+        let mut gate = Gate::Unnamed;
+        for one in &self.operations {
+            match one.gate(operation, target) {
+                Gate::Unnamed => {}
+                Gate::Shut => return Gate::Shut,
+                allowed @ Gate::Allowed(_) => gate = allowed,
+            }
+        }
+        gate
     }
 
     /// What may be done to records of a kind; `None` is nothing.
@@ -171,7 +198,9 @@ impl Rules {
     /// Whether nothing is allowed at all.
     pub(crate) fn is_empty(&self) -> bool {
         let mut all = self.of.values().chain([&self.others]);
-        all.all(|of| of.iter().all(Option::is_none))
+        let mut named = self.operations.iter().flat_map(|one| &one.named);
+        let opens = named.any(|one| one.effect == Effect::Allow);
+        !opens && all.all(|of| of.iter().all(Option::is_none))
     }
 
     fn on(&self, kind: Kind) -> &OfKind {

@@ -4,6 +4,8 @@
 //! Whether a condition is a search that the project understands is for the one
 //! to tell who has its search parameters.
 
+use std::borrow::Cow;
+
 use salus_fhir::definitions;
 use salus_fhir::mask::Path;
 use serde_json::{Map, Value};
@@ -11,6 +13,7 @@ use serde_json::{Map, Value};
 use super::condition::{Bindings, Condition};
 use super::deed::{CHANGING, Deed, SEEING};
 use super::labels::Label;
+use crate::PurposeOfUse;
 use crate::record::{Effect, Party, Policy, Relationship, Rule, Verb};
 
 /// Bytes of a policy at most.
@@ -27,7 +30,9 @@ const DESCRIPTION_MAX: usize = 2000;
 const FAULTS_MAX: usize = 50;
 
 const SUBJECT: &str = "must be user:ID, group:ID, role:NAME, client:ID or everyone";
-const ACTION: &str = "must be *, read, search, history, create, update, patch or delete";
+const ACTION: &str =
+    "must be *, read, search, history, create, update, patch, delete, or an operation as $export";
+const PURPOSE: &str = "must be a code of the value set v3-PurposeOfUse, as TREAT or HRESCH";
 const RELATIONSHIP: &str =
     "must be care-team, encounter, general-practitioner, proxy or break-glass";
 const LABEL: &str = "must be a code of sensitivity or confidentiality, as PSY or R, or SYSTEM|CODE";
@@ -133,6 +138,7 @@ impl Reading {
             "relationship",
             "labels",
             "exceptLabels",
+            "purposes",
             "hidden",
             "readOnly",
         ];
@@ -159,8 +165,12 @@ impl Reading {
         });
         let condition = self.condition(members.get("condition"), place, &kinds);
         let relationship = self.relationship(members.get("relationship"), place);
-        let labels = self.labels((members, place, "labels"));
-        let except_labels = self.labels((members, place, "exceptLabels"));
+        let labels = self.list_if_there((members, place, "labels"), LABEL, Label::parse);
+        let except_labels =
+            self.list_if_there((members, place, "exceptLabels"), LABEL, Label::parse);
+        let purposes =
+            self.list_if_there((members, place, "purposes"), PURPOSE, PurposeOfUse::parse);
+        self.check_operations(members, place, &actions);
         let does = |deeds: &[Deed]| {
             let does = |deed: &Deed| actions.contains(&Verb::Deed(*deed));
             actions.contains(&Verb::Any) || deeds.iter().any(does)
@@ -195,9 +205,39 @@ impl Reading {
             relationship,
             labels,
             except_labels,
+            purposes,
             hidden,
             read_only,
         })
+    }
+
+    /// An operation is opened or shut as a whole; which records it is about other rules say.
+    fn check_operations(&mut self, members: &Map<String, Value>, place: &str, actions: &[Verb]) {
+        if !actions
+            .iter()
+            .any(|verb| matches!(verb, Verb::Operation(_)))
+        {
+            return;
+        }
+        let of_records = |verb: &Verb| !matches!(verb, Verb::Operation(_));
+        if actions.iter().any(of_records) {
+            let details = "cannot be operations and other actions in one rule; write two";
+            self.fault(&format!("{place}.actions"), details);
+        }
+        for name in [
+            "condition",
+            "relationship",
+            "labels",
+            "exceptLabels",
+            "hidden",
+            "readOnly",
+        ] {
+            if members.contains_key(name) {
+                let details = "cannot be on operations; the rules of other actions say for which \
+                               records they may be called";
+                self.fault(&format!("{place}.{name}"), details);
+            }
+        }
     }
 
     fn relationship(&mut self, value: Option<&Value>, place: &str) -> Option<Relationship> {
@@ -214,37 +254,16 @@ impl Reading {
         (members, place, name): (&Map<String, Value>, &str, &str),
         kinds: &[String],
     ) -> Vec<String> {
-        let Some(value) = members.get(name) else {
+        if !members.contains_key(name) {
             return Vec::new();
-        };
-        let place = format!("{place}.{name}");
-        let items = value.as_array();
-        let items = items.filter(|items| (1..=LIST_MAX).contains(&items.len()));
-        let Some(items) = items else {
-            self.fault(&place, "must be a list of 1 to 200 texts");
-            return Vec::new();
-        };
-        let mut found = Vec::with_capacity(items.len());
-        for (at, item) in items.iter().enumerate() {
-            let of_kinds = |path: &Path| kinds.iter().any(|kind| kind == "*" || kind == path.ty());
-            match item.as_str().map(Path::parse) {
-                Some(Ok(path)) if of_kinds(&path) => found.push(path.to_string()),
-                Some(Ok(_)) => self.fault(
-                    &format!("{place}[{at}]"),
-                    "is an element of another type than the rule is about",
-                ),
-                Some(Err(details)) => self.fault(&format!("{place}[{at}]"), details),
-                None => self.fault(&format!("{place}[{at}]"), "must be a text"),
-            }
         }
-        found
-    }
-
-    fn labels(&mut self, (members, place, name): (&Map<String, Value>, &str, &str)) -> Vec<Label> {
-        match members.contains_key(name) {
-            true => self.list((members, place, name), LABEL, Label::parse),
-            false => Vec::new(),
-        }
+        let of_kinds = |path: &Path| kinds.iter().any(|kind| kind == "*" || kind == path.ty());
+        self.texts((members, place, name), |item| match item.map(Path::parse) {
+            Some(Ok(path)) if of_kinds(&path) => Ok(path.to_string()),
+            Some(Ok(_)) => Err("is an element of another type than the rule is about".into()),
+            Some(Err(details)) => Err(details.into()),
+            None => Err("must be a text".into()),
+        })
     }
 
     fn condition(
@@ -270,12 +289,34 @@ impl Reading {
         Some(text.to_owned())
     }
 
+    /// A list of texts that is not empty, each understood, if the member is there.
+    fn list_if_there<T>(
+        &mut self,
+        (members, place, name): (&Map<String, Value>, &str, &str),
+        form: &'static str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Vec<T> {
+        match members.contains_key(name) {
+            true => self.list((members, place, name), form, parse),
+            false => Vec::new(),
+        }
+    }
+
     /// A list of texts that is not empty, each understood.
     fn list<T>(
         &mut self,
-        (members, place, name): (&Map<String, Value>, &str, &str),
-        form: &str,
+        of: (&Map<String, Value>, &str, &str),
+        form: &'static str,
         parse: impl Fn(&str) -> Option<T>,
+    ) -> Vec<T> {
+        self.texts(of, |item| item.and_then(&parse).ok_or(form.into()))
+    }
+
+    /// A list of texts that is not empty: what each comes to, or what is wrong with it.
+    fn texts<T>(
+        &mut self,
+        (members, place, name): (&Map<String, Value>, &str, &str),
+        read: impl Fn(Option<&str>) -> Result<T, Cow<'static, str>>,
     ) -> Vec<T> {
         let place = format!("{place}.{name}");
         let items = members.get(name).and_then(Value::as_array);
@@ -286,9 +327,9 @@ impl Reading {
         };
         let mut found = Vec::with_capacity(items.len());
         for (at, item) in items.iter().enumerate() {
-            match item.as_str().and_then(&parse) {
-                Some(one) => found.push(one),
-                None => self.fault(&format!("{place}[{at}]"), form),
+            match read(item.as_str()) {
+                Ok(one) => found.push(one),
+                Err(details) => self.fault(&format!("{place}[{at}]"), details),
             }
         }
         found
@@ -362,8 +403,10 @@ mod tests {
             r#"{{"description":"x","rules":[{RULE},{{"id":"b","effect":"deny",
             "subjects":["user:1","group:g","role:r","client:c"],"actions":["read","search",
             "history","create","update","patch","delete"],"kinds":["Patient"],
-            "condition":"Patient?active=true","hidden":["Patient.telecom"],
-            "readOnly":["Patient.name.family"]}}]}}"#
+            "condition":"Patient?active=true","purposes":["TREAT","HRESCH"],
+            "hidden":["Patient.telecom"],"readOnly":["Patient.name.family"]}},
+            {{"id":"c","effect":"allow","subjects":["role:r"],"actions":["$export","$merge"],
+            "kinds":["*"]}}]}}"#
         );
         let policy = Policy::parse(text.as_bytes()).unwrap();
         let value: Value = serde_json::from_str(&text).unwrap();
@@ -451,6 +494,31 @@ mod tests {
             assert!(!narrow(name, value, "AuditEvent"), "{name}");
             assert!(!narrow(name, "[]", "Patient") && !narrow(name, r#""x""#, "Patient"));
         }
+    }
+
+    #[test]
+    fn operations_are_opened_and_shut_as_a_whole() {
+        let faults = |actions: &str, more: &str, places: &[&str]| {
+            let rule = RULE.replace(r#""actions":["*"]"#, &format!(r#""actions":[{actions}]"#));
+            let rule = rule.replace('}', &format!("{more}}}"));
+            refuses(&format!(r#"{{"rules":[{rule}]}}"#), places);
+        };
+        faults(r#""$nothing""#, "", &["rules[0].actions[0]"]);
+        faults(r#""export""#, "", &["rules[0].actions[0]"]);
+        faults(r#""$export","read""#, "", &["rules[0].actions"]);
+        faults(
+            r#""$export""#,
+            r#","condition":"Patient/%user.patient/*","labels":["R"]"#,
+            &["rules[0].condition", "rules[0].labels"],
+        );
+        let purposes = r#","purposes":["TREAT","treat","PurposeOfUse",1]"#;
+        let places = [1, 2, 3].map(|at| format!("rules[0].purposes[{at}]"));
+        faults(
+            r#""read""#,
+            purposes,
+            &places.each_ref().map(String::as_str),
+        );
+        faults(r#""read""#, r#","purposes":[]"#, &["rules[0].purposes"]);
     }
 
     #[test]

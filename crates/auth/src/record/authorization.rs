@@ -149,6 +149,7 @@ mod tests {
             nonce: None,
             signed_in_ms: 0,
             methods: Vec::new(),
+            purpose: None,
         };
         let (first, mut saved) = Authorization::make(agreed, (&[1; 32], &[2; 32]), true, 5);
         let first = Refresh::parse(first.unwrap().expose()).unwrap();
@@ -173,6 +174,7 @@ mod tests {
             nonce: None,
             signed_in_ms: 0,
             methods: Vec::new(),
+            purpose: None,
         };
         let (token, mut saved) = Authorization::make(agreed, (&[1; 32], &[2; 32]), true, 0);
         let mut token = Refresh::parse(token.unwrap().expose()).unwrap();

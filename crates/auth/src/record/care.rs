@@ -4,7 +4,7 @@ use salus_store::Row;
 use serde::{Deserialize, Serialize};
 
 use super::{Email, SystemRecord};
-use crate::Error;
+use crate::{Error, PurposeOfUse, Purposes};
 
 /// The setting of a project. There is one such record at most.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,42 @@ pub struct Care {
     /// The ids of clients that act for payers, beside users with the role `payer`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub payer_clients: Vec<String>,
+    /// What users act for.
+    #[serde(default, skip_serializing_if = "UserPurposes::is_usual")]
+    pub purposes: UserPurposes,
+}
+
+/// What users of a project act for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserPurposes {
+    /// Where they state nothing.
+    #[serde(default = "treatment")]
+    pub default: PurposeOfUse,
+    /// What they may state.
+    #[serde(default = "only_treatment")]
+    pub allowed: Vec<PurposeOfUse>,
+}
+
+impl UserPurposes {
+    /// What they may state, and act for without.
+    #[must_use]
+    pub fn known(&self) -> Purposes {
+        Purposes::of(Some(self.default), self.allowed.clone())
+    }
+
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Default for UserPurposes {
+    fn default() -> Self {
+        Self {
+            default: treatment(),
+            allowed: only_treatment(),
+        }
+    }
 }
 
 /// How the consents of patients count.
@@ -42,6 +78,14 @@ pub enum Consenting {
     OptOut,
     /// What none permits may not be done, either.
     OptIn,
+}
+
+fn treatment() -> PurposeOfUse {
+    PurposeOfUse::TREAT
+}
+
+fn only_treatment() -> Vec<PurposeOfUse> {
+    vec![PurposeOfUse::TREAT]
 }
 
 fn a_day() -> u32 {
@@ -65,6 +109,7 @@ impl Default for Care {
             break_glass_mail: Vec::new(),
             consent: Consenting::None,
             payer_clients: Vec::new(),
+            purposes: UserPurposes::default(),
         }
     }
 }
@@ -101,6 +146,20 @@ impl Care {
             return Err(Error::Name {
                 what: "break_glass_mail",
                 form: "up to 10 e-mail addresses",
+            });
+        }
+        let known = self.purposes.known();
+        let (allowed, default) = (&self.purposes.allowed, self.purposes.default);
+        if allowed.len() > 20 || !allowed.iter().all(|one| known.allow(*one)) {
+            return Err(Error::Name {
+                what: "purposes.allowed",
+                form: "up to 20 codes of v3-PurposeOfUse, not BTG",
+            });
+        }
+        if known.usual() != Some(default) {
+            return Err(Error::Name {
+                what: "purposes.default",
+                form: "one of purposes.allowed, or below one",
             });
         }
         let is_one = |id: &String| (1..=64).contains(&id.len());
@@ -140,6 +199,9 @@ mod tests {
             r#"{"proxy_until_age":31}"#,
             r#"{"break_glass_minutes":0}"#,
             r#"{"break_glass_mail":["nobody"]}"#,
+            r#"{"purposes":{"allowed":["TREAT","BTG"]}}"#,
+            r#"{"purposes":{"default":"HRESCH"}}"#,
+            r#"{"purposes":{"default":"ETREAT"}}"#,
         ] {
             let read: Care = serde_json::from_str(wrong).unwrap();
             assert!(read.check().is_err(), "{wrong}");

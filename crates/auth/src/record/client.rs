@@ -7,9 +7,10 @@ use super::redirect::{is_redirect, loopback};
 use super::{Saved, SelfRegistered, Status, SystemRecord, token_row, with_token};
 use crate::credentials::SecretHash;
 use crate::jwk::Jwks;
-use crate::{Error, Scopes};
+use crate::{Error, PurposeOfUse, Purposes, Scopes};
 
 const REDIRECTS_MAX: usize = 20;
+const PURPOSES_MAX: usize = 20;
 const BY: Param = Param::named("salus:Client", "registered-by");
 const ITSELF: &str = "itself";
 
@@ -46,6 +47,12 @@ pub struct Client {
     /// What there is of one that no administrator has registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub self_registered: Option<SelfRegistered>,
+    /// What it may act for; nothing is that it states nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub purposes: Vec<PurposeOfUse>,
+    /// What it acts for where it states nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_purpose: Option<PurposeOfUse>,
 }
 
 /// How a client proves who it is (RFC 7591, 2).
@@ -108,6 +115,10 @@ pub struct Registration {
     pub logout_redirects: Vec<String>,
     /// What its assertions are checked with.
     pub jwks: Option<Jwks>,
+    /// What it may act for.
+    pub purposes: Vec<PurposeOfUse>,
+    /// What it acts for where it states nothing.
+    pub default_purpose: Option<PurposeOfUse>,
 }
 
 impl Registration {
@@ -122,6 +133,8 @@ impl Registration {
             redirects: Vec::new(),
             logout_redirects: Vec::new(),
             jwks: None,
+            purposes: Vec::new(),
+            default_purpose: None,
         }
     }
 
@@ -157,6 +170,14 @@ impl Registration {
                 "redirect_uris",
                 "there with authorization_code, and with nothing else",
             );
+        }
+        let (purposes, default) = (&self.purposes, self.default_purpose);
+        let may = Purposes::of(default, purposes.clone());
+        if purposes.len() > PURPOSES_MAX || !purposes.iter().all(|one| may.allow(*one)) {
+            return refuse("purposes", "20 at most, and not BTG");
+        }
+        if may.usual() != default {
+            return refuse("default_purpose", "one of purposes, or below one");
         }
         for uris in [&self.redirects, &self.logout_redirects] {
             if uris.len() > REDIRECTS_MAX || !uris.iter().all(|uri| is_redirect(uri)) {
@@ -234,6 +255,8 @@ impl Client {
             logout_redirects: registration.logout_redirects,
             jwks: registration.jwks,
             self_registered: None,
+            purposes: registration.purposes,
+            default_purpose: registration.default_purpose,
         };
         Ok(Saved::new(id, client))
     }
@@ -263,6 +286,9 @@ impl Client {
             status: self.status,
             created_ms: self.created_ms,
             self_registered: self.self_registered.take(),
+            // What it may act for an administrator says.
+            purposes: std::mem::take(&mut self.purposes),
+            default_purpose: self.default_purpose,
         };
         Ok(())
     }
@@ -296,6 +322,12 @@ impl Client {
                 || native && loopback(registered).is_some_and(|own| loopback(uri) == Some(own))
         };
         self.redirects.iter().any(known)
+    }
+
+    /// What it may act for.
+    #[must_use]
+    pub fn purposes(&self) -> Purposes {
+        Purposes::of(self.default_purpose, self.purposes.clone())
     }
 
     /// Whether it may get tokens this way.
@@ -406,6 +438,12 @@ mod tests {
         assert!(!good(|r| r.grants = vec![GrantType::AuthorizationCode]));
         assert!(!good(|r| r.grants.push(GrantType::RefreshToken)));
         assert!(!good(|r| r.redirects.push("https://a.example".to_owned())));
+        assert!(!good(|r| r.default_purpose = Some(PurposeOfUse::TREAT)));
+        assert!(!good(|r| r.purposes = vec![PurposeOfUse::BTG]));
+        assert!(good(|r| {
+            r.purposes = vec![PurposeOfUse::TREAT, PurposeOfUse::ETREAT];
+            r.default_purpose = Some(PurposeOfUse::ETREAT);
+        }));
         assert!(good(|r| {
             r.auth = AuthMethod::None;
             r.grants = vec![GrantType::AuthorizationCode, GrantType::RefreshToken];

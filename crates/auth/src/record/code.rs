@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::client::scopes_as_text;
 use super::{LaunchContext, Saved, SystemRecord, expires_row};
 use crate::oauth::{Code as Kind, Fault};
-use crate::{Scopes, Secret, token};
+use crate::{PurposeOfUse, Scopes, Secret, token};
 
 /// How long a code is good for.
 const LIFETIME_MS: i64 = 60 * 1000;
@@ -36,6 +36,9 @@ pub struct Agreed {
     pub signed_in_ms: i64,
     /// How (RFC 8176).
     pub methods: Vec<String>,
+    /// What the client acts for, if it has said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<PurposeOfUse>,
 }
 
 /// A code, in the scope of its project. Its id is the code's hash.
@@ -144,6 +147,7 @@ mod tests {
             nonce: None,
             signed_in_ms: 0,
             methods: Vec::new(),
+            purpose: None,
         };
         let back = "https://app.example.org/back";
         let (_, code) = Code::make(&[1; 32], agreed, (back, challenge), 1000);

@@ -10,7 +10,7 @@ use super::client::scopes_as_text;
 use super::code::Agreed;
 use super::{Saved, SystemRecord, expires_row, token_row, with_token};
 use crate::oauth::{Code, Fault};
-use crate::{Scopes, Secret, token};
+use crate::{PurposeOfUse, Scopes, Secret, token};
 
 /// How long the user may take.
 pub const DEVICE_LIFETIME_MS: i64 = 10 * 60 * 1000;
@@ -27,6 +27,9 @@ pub struct Device {
     /// What it asks for.
     #[serde(with = "scopes_as_text")]
     pub scopes: Scopes,
+    /// What the client acts for, if it has said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<PurposeOfUse>,
     /// What the user types, as it is shown.
     pub user_code: String,
     expires_ms: i64,
@@ -60,13 +63,14 @@ impl Device {
     pub fn make(
         (random, chance): (&[u8; 32], &[u8; 32]),
         client: &str,
-        scopes: Scopes,
+        (scopes, purpose): (Scopes, Option<PurposeOfUse>),
         now_ms: i64,
     ) -> (Secret, Saved<Self>) {
         let secret = Secret::new(salus_crypto::base64url(random));
         let device = Self {
             client: client.into(),
             scopes,
+            purpose,
             user_code: user_code(chance),
             expires_ms: now_ms.saturating_add(DEVICE_LIFETIME_MS),
             polled_ms: 0,
@@ -148,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_device_waits_for_an_answer() {
-        let (_, saved) = Device::make((&[1; 32], &[2; 32]), "app", Scopes::default(), 0);
+        let (_, saved) = Device::make((&[1; 32], &[2; 32]), "app", (Scopes::default(), None), 0);
         let mut device = saved.value;
         let code = |device: &mut Device, now_ms| device.poll(now_ms).unwrap_err().code;
         assert_eq!(code(&mut device, 6_000), Code::AuthorizationPending);

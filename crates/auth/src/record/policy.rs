@@ -8,7 +8,8 @@ use salus_store::Row;
 use serde::{Deserialize, Serialize};
 
 use super::SystemRecord;
-use crate::policy::{Deed, Label};
+use crate::PurposeOfUse;
+use crate::policy::{Deed, Label, Operation};
 
 /// Rules that are written and changed together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +51,9 @@ pub struct Rule {
     /// Only records with none of these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub except_labels: Vec<Label>,
+    /// Only requests for one of these purposes, or one below it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub purposes: Vec<PurposeOfUse>,
     /// Elements that it does not show, as `Patient.telecom`. A rule that denies
     /// with some denies these, not the records.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -65,6 +69,25 @@ impl Rule {
     pub fn denies_fields(&self) -> bool {
         let has_some = !self.hidden.is_empty() || !self.read_only.is_empty();
         self.effect == Effect::Deny && has_some
+    }
+
+    /// The operations that it names.
+    pub fn operations(&self) -> impl Iterator<Item = Operation> {
+        self.actions.iter().filter_map(|verb| match verb {
+            Verb::Operation(operation) => Some(*operation),
+            Verb::Any | Verb::Deed(_) => None,
+        })
+    }
+
+    /// Whether it counts for requests for some purposes; none is that nobody knows.
+    #[must_use]
+    pub fn is_for(&self, purposes: &[PurposeOfUse]) -> bool {
+        let is_meant = |own: &PurposeOfUse| purposes.iter().any(|one| one.is(*own));
+        match (self.purposes.is_empty(), purposes.is_empty()) {
+            (true, _) => true,
+            (false, true) => self.effect == Effect::Deny,
+            (false, false) => self.purposes.iter().any(is_meant),
+        }
     }
 }
 
@@ -114,10 +137,12 @@ pub enum Party {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Verb {
-    /// Whatever it is.
+    /// Whatever is done to records.
     Any,
     /// This.
     Deed(Deed),
+    /// Calling this, as `$export`.
+    Operation(Operation),
 }
 
 impl Relationship {
@@ -205,7 +230,10 @@ impl Verb {
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "*" => Some(Self::Any),
-            name => Deed::named(name).map(Self::Deed),
+            name => match name.strip_prefix('$') {
+                Some(name) => Operation::named(name).map(Self::Operation),
+                None => Deed::named(name).map(Self::Deed),
+            },
         }
     }
 }
@@ -215,6 +243,7 @@ impl From<Verb> for String {
         match verb {
             Verb::Any => "*".to_owned(),
             Verb::Deed(deed) => deed.name().to_owned(),
+            Verb::Operation(operation) => format!("${}", operation.name()),
         }
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::client::scopes_as_text;
 use super::{SystemRecord, expires_row, token_row, with_token};
-use crate::{Error, Network, Scopes};
+use crate::{Error, Network, PurposeOfUse, Scopes};
 
 const OWNER: Param = Param::named("salus:Session", "owner");
 const KEY_OF: Param = Param::named("salus:Session", "key");
@@ -39,6 +39,9 @@ pub struct Session {
     /// When the user proved last who they are; 0 is when the session began.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub proved_ms: i64,
+    /// The purpose that it is for, if it is bound to one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<PurposeOfUse>,
 }
 
 /// Keys of a client at most.

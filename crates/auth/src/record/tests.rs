@@ -153,6 +153,7 @@ fn sessions_are_kept() {
         methods: Vec::new(),
         key: None,
         proved_ms: 0,
+        purpose: None,
     };
     check(
         Saved::new("hash", session),

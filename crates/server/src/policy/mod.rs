@@ -13,6 +13,7 @@ use std::path::Path;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use indicatif::ProgressBar;
+use salus_auth::Operation;
 use serde_json::{Value, json};
 
 use self::expectations::{Expectations, differences};
@@ -134,7 +135,11 @@ impl Asking {
             PolicyCommand::Test { .. } => Err("there is nothing to test".into()),
             PolicyCommand::Explain(arguments) => self.explain(arguments).await,
             PolicyCommand::Diff(arguments) => self.diff(arguments).await,
-            PolicyCommand::Matrix { roles, types } => self.matrix(roles, types).await,
+            PolicyCommand::Matrix {
+                roles,
+                types,
+                purpose,
+            } => self.matrix(roles, types, purpose.as_deref()).await,
         }
     }
 
@@ -165,15 +170,23 @@ impl Asking {
         if let Some(id) = &arguments.request {
             return self.past_request(id).await;
         }
-        let who = match (&arguments.user, &arguments.client) {
+        let mut who = match (&arguments.user, &arguments.client) {
             (Some(id), _) => json!({"user": id}),
             (None, Some(id)) => json!({"client": id}),
             (None, None) => json!({"roles": arguments.roles, "groups": arguments.groups,
                 "profiles": arguments.profiles}),
         };
+        if let Some(purpose) = &arguments.purpose {
+            who["purpose"] = json!(purpose);
+        }
         let mut question = json!({"as": who, "action": arguments.action});
-        if let Some(resource) = &arguments.resource {
-            question["resource"] = resource.as_str().into();
+        if let Some(about) = &arguments.resource {
+            let member = if about.contains('/') {
+                "resource"
+            } else {
+                "type"
+            };
+            question[member] = json!(about);
         }
         if let Some(file) = &arguments.content {
             question["content"] = read(file)?;
@@ -226,15 +239,25 @@ impl Asking {
         Ok((json!({"changes": changes}), text))
     }
 
-    async fn matrix(&mut self, roles: &[String], types: &[String]) -> Result<Answer, Failure> {
+    async fn matrix(
+        &mut self,
+        roles: &[String],
+        types: &[String],
+        purpose: Option<&str>,
+    ) -> Result<Answer, Failure> {
         let all = match types.is_empty() {
             true => self.types().await?,
             false => types.to_vec(),
         };
-        let mut rows = Vec::new();
+        let (mut rows, mut operations) = (Vec::new(), Vec::new());
         for role in roles {
+            let mut who = json!({"roles": [role]});
+            if let Some(purpose) = purpose {
+                who["purpose"] = json!(purpose);
+            }
             let each = all.iter().flat_map(|ty| ACTIONS.map(|action| (ty, action)));
-            let question = |(ty, action): (&String, &str)| json!({"as": {"roles": [role]}, "action": action, "type": ty});
+            let question =
+                |(ty, action): (&String, &str)| json!({"as": who, "action": action, "type": ty});
             let questions: Vec<Value> = each.map(question).collect();
             let answers = self.ask(&json!({"questions": questions})).await?;
             for (ty, answers) in all.iter().zip(answers.chunks(ACTIONS.len())) {
@@ -245,9 +268,44 @@ impl Asking {
                     rows.push(json!({"role": role, "type": ty, "records": records}));
                 }
             }
+            operations.extend(self.named(role, &who, &all).await?);
         }
-        let text = show::matrix(&ACTIONS, &rows);
-        Ok((json!({"actions": ACTIONS, "matrix": rows}), text))
+        let mut text = show::matrix(&ACTIONS, &rows);
+        text.push_str(&show::operations(&operations));
+        let answer = json!({"actions": ACTIONS, "matrix": rows, "operations": operations});
+        Ok((answer, text))
+    }
+
+    /// The operations that rules open or shut for a role, where they are called.
+    async fn named(
+        &mut self,
+        role: &str,
+        who: &Value,
+        types: &[String],
+    ) -> Result<Vec<Value>, Failure> {
+        let places: Vec<Option<&String>> =
+            [None].into_iter().chain(types.iter().map(Some)).collect();
+        let called = places
+            .iter()
+            .flat_map(|ty| Operation::all().map(move |one| (ty, one)));
+        let question = |(ty, operation): (&Option<&String>, Operation)| {
+            let mut question = json!({"as": who, "action": format!("${}", operation.name())});
+            if let Some(ty) = ty {
+                question["type"] = json!(ty);
+            }
+            question
+        };
+        let questions: Vec<Value> = called.map(question).collect();
+        let answers = self.ask(&json!({"questions": questions})).await?;
+        let pairs = questions.iter().zip(&answers);
+        let named = pairs.filter(|(_, answer)| answer["named"] == true);
+        Ok(named
+            .map(|(question, answer)| {
+                let on = question["type"].as_str().unwrap_or("(endpoint)");
+                json!({"role": role, "on": on, "operation": question["action"],
+                    "allowed": answer["allowed"], "rule": answer["rule"]})
+            })
+            .collect())
     }
 
     /// The answers to questions, asked in parts that a request may be as large as.

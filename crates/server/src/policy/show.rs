@@ -56,7 +56,11 @@ fn asker(who: &Value) -> String {
         }
     }
     let names = |form: &str| items(&who[form]).map(word).collect::<Vec<_>>().join(",");
-    let all = [names("roles"), names("profiles")];
+    let purpose = match word(&who["purpose"]) {
+        "" => String::new(),
+        purpose => format!("for {purpose}"),
+    };
+    let all = [names("roles"), names("profiles"), purpose];
     let all: Vec<&str> = all
         .iter()
         .map(String::as_str)
@@ -181,6 +185,8 @@ pub(super) fn event(event: &Value) -> String {
         ("what", word(&event["subtype"][0]["code"]).to_owned()),
         ("outcome", outcome(word(&event["outcome"])).to_owned()),
     ];
+    let purposes = items(&event["purposeOfEvent"]);
+    rows.extend(purposes.map(|one| ("for", word(&one["coding"][0]["code"]).to_owned())));
     for agent in items(&event["agent"]) {
         let who = word(&agent["who"]["identifier"]["value"]);
         rows.push(("who", who.to_owned()));
@@ -272,6 +278,23 @@ pub(super) fn matrix(actions: &[&str], rows: &[Value]) -> String {
     table(&[&["ROLE", "TYPE"], actions].concat(), &rows)
 }
 
+/// Operations that rules open or shut; nothing if they name none.
+pub(super) fn operations(rows: &[Value]) -> String {
+    let row = |one: &Value| {
+        let allowed = match one["allowed"] == true {
+            true => "open",
+            false => "shut",
+        };
+        let texts = ["role", "on", "operation"].map(|member| word(&one[member]).to_owned());
+        [&texts[..], &[allowed.to_owned()]].concat()
+    };
+    let rows: Vec<Vec<String>> = rows.iter().map(row).collect();
+    match rows.is_empty() {
+        true => String::new(),
+        false => format!("\n{}", table(&["ROLE", "ON", "OPERATION", ""], &rows)),
+    }
+}
+
 /// What the server said against it.
 pub(super) fn refusal(status: StatusCode, body: &[u8]) -> String {
     let outcome: Value = serde_json::from_slice(body).unwrap_or_default();
@@ -310,6 +333,10 @@ mod tests {
         let rows = [json!({"role": "r", "type": "Group", "records": ["all", "none"]})];
         let text = "ROLE  TYPE   read  search\nr     Group  all   -\n";
         assert_eq!(matrix(&["read", "search"], &rows), text);
+        let rows = [json!({"role": "r", "on": "Group", "operation": "$export", "allowed": false})];
+        let text = "\nROLE  ON     OPERATION\nr     Group  $export    shut\n";
+        assert_eq!(operations(&rows), text);
+        assert_eq!(operations(&[]), "");
     }
 
     #[test]

@@ -74,8 +74,12 @@ impl Browser {
 
     /// Signs in and agrees: where the user is sent back to.
     pub(crate) fn agree(&mut self, place: &Place, scope: &str) -> String {
-        let path = authorize(&[("scope", scope)]);
-        let page = self.get(place, &path).expect(200);
+        self.agree_to(place, &authorize(&[("scope", scope)]))
+    }
+
+    /// The same for any request.
+    pub(crate) fn agree_to(&mut self, place: &Place, path: &str) -> String {
+        let page = self.get(place, path).expect(200);
         let user = [("email", "first@example.org"), ("password", PASSWORD)];
         let done = self
             .submit(place, &page, "/auth/authorize/sign-in", &user)

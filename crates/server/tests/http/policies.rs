@@ -176,6 +176,13 @@ fn the_command_line_tries_policies() {
         explained.contains("refused: there is no such resource"),
         "{explained}"
     );
+    let purpose = ["explain", "--role", "front-desk", "--purpose"];
+    let for_care = policy(&data, &[&purpose[..], &["COC", "Patient"]].concat()).unwrap();
+    assert!(for_care.contains("allowed by front-desk/"), "{for_care}");
+    let for_sale = policy(&data, &[&purpose[..], &["HMARKT", "Patient"]].concat()).unwrap_err();
+    assert!(for_sale.contains("they may not state"), "{for_sale}");
+    let reindex = ["explain", "--role", "front-desk", "--action", "$reindex"];
+    assert!(policy(&data, &reindex).unwrap().contains("refused by"));
     let next = folder.path().join("front-desk.json");
     std::fs::write(&next, r#"{"rules":[]}"#).unwrap();
     let diff = ["diff", next.to_str().unwrap()];

@@ -1,4 +1,4 @@
-//! An audit entry in its stored form, version 1.
+//! An audit entry in its stored form, version 2; version 1 has no purpose.
 //!
 //! One byte of version, then fields in order, packed as in `packed.rs`. The time is the store's own; see
 //! `event` for the entry as FHIR shows it. Entries are written on
@@ -10,13 +10,16 @@ use std::io::Write;
 use std::net::IpAddr;
 
 use bytes::Bytes;
+use salus_auth::PurposeOfUse;
 use salus_store::{AuditEntry, Kind, Record, SealKey};
 
 use crate::context::{Context, RequestId};
 use crate::fhir::types::ResourceType;
 use crate::packed::{Reader, put_number, put_text};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// The version of entries without a purpose, which are written so still.
+const WITHOUT_PURPOSE: u8 = 1;
 const PATIENT: Kind = Kind::named("Patient");
 
 /// What was asked, as a code of FHIR's restful interactions or of our own operations.
@@ -135,6 +138,8 @@ pub struct Entry {
     pub ty: Box<str>,
     /// The search as it was asked: sealed with the entry, never logged.
     pub query: Box<str>,
+    /// What it was done for, if that is known.
+    pub purpose: Option<PurposeOfUse>,
     /// The records concerned: read, found or written.
     pub entities: Vec<Entity>,
     /// The records by which it is found: kept by the store, not in the entry.
@@ -158,6 +163,7 @@ impl Entry {
             remote: cx.remote,
             ty: "".into(),
             query: "".into(),
+            purpose: cx.subject.purpose(),
             entities: Vec::new(),
             about: Vec::new(),
         }
@@ -216,12 +222,16 @@ impl Entry {
 
     fn encode(&self) -> Bytes {
         let mut out = Vec::with_capacity(96 + self.query.len() + self.entities.len() * 64);
-        out.extend_from_slice(&[VERSION, self.what as u8, self.outcome as u8]);
+        let version = self.purpose.map_or(WITHOUT_PURPOSE, |_| VERSION);
+        out.extend_from_slice(&[version, self.what as u8, self.outcome as u8]);
         out.extend_from_slice(&self.request_id.0.to_be_bytes());
         for text in [&self.agent, &self.rule, &self.ty, &self.query] {
             put_text(&mut out, text);
         }
         put_address(&mut out, self.remote);
+        if let Some(purpose) = self.purpose {
+            put_text(&mut out, purpose.code());
+        }
         put_number(&mut out, self.entities.len() as u64);
         for entity in &self.entities {
             put_text(&mut out, &entity.ty);
@@ -239,6 +249,11 @@ impl Entry {
         let mut from = Reader(rest);
         let (agent, rule) = (from.text()?, from.text()?);
         let (ty, query, remote) = (from.text()?, from.text()?, from.text()?);
+        let purpose = match version {
+            WITHOUT_PURPOSE => None,
+            VERSION => Some(PurposeOfUse::parse(from.text()?)?),
+            _ => return None,
+        };
         let count = from.number()?;
         let mut entities = Vec::new();
         for _ in 0..count {
@@ -248,7 +263,7 @@ impl Entry {
                 version: from.number()?,
             });
         }
-        (version == VERSION && from.is_done()).then_some(())?;
+        from.is_done().then_some(())?;
         Some(Self {
             what: What::from_number(what)?,
             outcome: match outcome {
@@ -263,6 +278,7 @@ impl Entry {
             remote: remote.parse().ok(),
             ty: ty.into(),
             query: query.into(),
+            purpose,
             entities,
             about: Vec::new(),
         })
@@ -295,6 +311,7 @@ mod tests {
             remote: Some([127, 0, 0, 1].into()),
             ty: "Patient".into(),
             query: "name=x".into(),
+            purpose: Some(PurposeOfUse::TREAT),
             entities: vec![Entity {
                 ty: "Patient".into(),
                 id: "1".into(),
@@ -307,6 +324,13 @@ mod tests {
     #[test]
     fn reads_what_it_wrote() {
         assert_eq!(Entry::decode(&entry().encode()), Some(entry()));
+        let without = Entry {
+            purpose: None,
+            ..entry()
+        };
+        let bytes = without.encode();
+        assert_eq!(bytes[0], 1);
+        assert_eq!(Entry::decode(&bytes), Some(without));
     }
 
     #[test]

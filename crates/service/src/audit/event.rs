@@ -3,6 +3,7 @@
 //! subtype, agent, network address, request id and every record concerned.
 
 use base64ct::{Base64, Encoding};
+use salus_auth::{PURPOSE_SYSTEM, PurposeOfUse};
 use salus_fhir::json::write::string;
 use salus_store::{AuditRecord, Seq};
 
@@ -12,7 +13,6 @@ const TYPES: &str = "http://terminology.hl7.org/CodeSystem/audit-event-type";
 const INTERACTIONS: &str = "http://hl7.org/fhir/restful-interaction";
 const DICOM: &str = "http://dicom.nema.org/resources/ontology/DCM";
 const OBJECT_TYPES: &str = "http://terminology.hl7.org/CodeSystem/audit-entity-type";
-const REASONS: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
 const BALP_ENTITIES: &str = "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType";
 
 /// The id of an entry as a resource.
@@ -49,11 +49,7 @@ pub(super) fn text(record: &AuditRecord, entry: &Entry) -> String {
     out.push_str(r#"","outcome":""#);
     out.push_str(&(entry.outcome as u8).to_string());
     out.push('"');
-    if entry.what == What::BreakGlass || entry.rule.starts_with(EMERGENCY) {
-        out.push_str(r#","purposeOfEvent":[{"coding":["#);
-        coding(&mut out, REASONS, "BTG");
-        out.push_str("]}]");
-    }
+    purposes(&mut out, entry);
     out.push_str(r#","agent":["#);
     agent(&mut out, entry);
     out.push_str(r#"],"source":{"observer":{"display":"Salus"},"type":[{"system":"http://terminology.hl7.org/CodeSystem/security-source-type","code":"4"}]},"entity":["#);
@@ -68,6 +64,23 @@ pub(super) fn text(record: &AuditRecord, entry: &Entry) -> String {
     }
     out.push_str("]}");
     out
+}
+
+/// That the glass was broken, and what it was done for.
+fn purposes(out: &mut String, entry: &Entry) {
+    let emergency = entry.what == What::BreakGlass || entry.rule.starts_with(EMERGENCY);
+    let broken = emergency.then_some(PurposeOfUse::BTG);
+    for (at, purpose) in broken.into_iter().chain(entry.purpose).enumerate() {
+        out.push_str(match at {
+            0 => r#","purposeOfEvent":[{"coding":["#,
+            _ => r#",{"coding":["#,
+        });
+        coding(out, PURPOSE_SYSTEM, purpose.code());
+        out.push_str("]}");
+    }
+    if emergency || entry.purpose.is_some() {
+        out.push(']');
+    }
 }
 
 /// System and code of the type, and the code of the interaction.
@@ -222,6 +235,7 @@ mod tests {
             remote: Some(IpAddr::from([127, 0, 0, 1])),
             ty: "Patient".into(),
             query: "name=x".into(),
+            purpose: Some(PurposeOfUse::TREAT),
             entities: vec![Entity {
                 ty: "Patient".into(),
                 id: "1".into(),

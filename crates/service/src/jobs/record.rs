@@ -165,6 +165,7 @@ impl Owner {
             methods: vec![mfa::MULTI.to_owned()],
             proved_ms: now_ms,
             key: None,
+            purpose: subject.purpose(),
             // The job ends when its work does.
             expires_ms: i64::MAX,
         });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use salus_auth::record::{self, Saved, SystemRecord};
-use salus_auth::{Action, Grant, Scopes, Subject, Target};
+use salus_auth::{Action, Grant, Operation, Scopes, Subject, Target};
 use salus_fhir::issue::operation_outcome;
 use salus_store::{At, Batch, Position, Scope};
 use tokio::runtime::Handle;
@@ -217,8 +217,15 @@ impl Service {
     /// Nothing of the context stays: no job holds an [`crate::eras::Era`] for long.
     async fn job_grant(&self, scope: Scope, job: &Job) -> Result<Grant, Error> {
         let cx = self.job_context(scope, job).await?;
-        let target = Target::System;
-        self.authorize(&cx, What::Operation, Action::Job, target)
+        let (operation, target) = match &job.work {
+            Work::Export(export) => (Operation::EXPORT, export.level.target()),
+            Work::Import(_) => (Operation::IMPORT, Target::System),
+            Work::Request(_) => {
+                let (what, target) = (What::Operation, Target::System);
+                return self.authorize(&cx, what, Action::Job, target).await;
+            }
+        };
+        self.authorize_operation(&cx, (operation, Action::Job), target, "")
             .await
     }
 

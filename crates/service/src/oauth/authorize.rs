@@ -154,6 +154,15 @@ impl Service {
                 },
             }));
         };
+        let purposes = self.purposes(&browser.subject, Some(&client.value));
+        if wanted.purpose.is_some_and(|one| !purposes.allow(one)) {
+            let why = "the user may not act for this purpose_of_use";
+            return Ok(Err(self.back(
+                cx,
+                asked,
+                Fault::new(Code::AccessDenied, why),
+            )));
+        }
         let (app, user) = ((&wanted, &*client.id), Some(&*browser.user.id));
         let launch = match self.launched(cx, app, user).await? {
             Ok(launch) => launch,
@@ -270,6 +279,7 @@ impl Service {
             nonce: wanted.nonce.clone(),
             signed_in_ms: browser.session.value.created_ms,
             methods: browser.session.value.methods.clone(),
+            purpose: wanted.purpose,
         };
         if let Some(device) = wanted.device {
             return Ok(match self.answer_device(cx, device, Some(agreed)).await? {

@@ -318,8 +318,9 @@ impl Service {
         let times = (cx.now_ms, LIFETIME_DEFAULT_MS);
         let random = self.random();
         let proof = (&*agreed.methods, agreed.signed_in_ms);
-        let (token, session) =
+        let (token, mut session) =
             session::open_through(home, &user.id, proof, through, &random, times);
+        session.value.purpose = agreed.purpose;
         let id_token = match scopes.has(Word::OpenId) {
             true => Some(self.id_token(cx, agreed, user, &token).await?),
             false => None,

@@ -8,6 +8,7 @@ use salus_auth::{Action, Level, Scopes, Secret, Target, Word};
 
 use super::clients::Presented;
 use super::codes::Given;
+use super::request::stated;
 use super::{Code, Refused, fault, issuer};
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
@@ -34,7 +35,7 @@ impl Service {
         &self,
         cx: &Context,
         presented: Presented<'_>,
-        scopes: &str,
+        (scopes, purpose): (&str, Option<&str>),
     ) -> Result<Waiting, Refused> {
         let known = self
             .client_for(cx, presented, GrantType::DeviceCode)
@@ -50,6 +51,7 @@ impl Service {
                 "this client may have none of these scopes",
             ));
         }
+        let asked = (asked, stated(client, purpose)?);
         let parts = (&self.random(), &self.random());
         let (device_code, saved) = Device::make(parts, &client.id, asked, cx.now_ms);
         let grant = self

@@ -78,7 +78,10 @@ impl Service {
         // Handing a token on proves nothing anew.
         let proved_ms = subject.proved_ms().unwrap_or(session.value.created_ms);
         let proof = (&*session.value.methods, proved_ms);
-        let (token, opened) = session::open_through(home, user, proof, next, &self.random(), times);
+        let (token, mut opened) =
+            session::open_through(home, user, proof, next, &self.random(), times);
+        // What the first one is for, the next one is for.
+        opened.value.purpose = session.value.purpose.or(subject.purpose());
         let grant = self
             .authorize(cx, What::SignIn, Action::SignIn, Target::System)
             .await?;

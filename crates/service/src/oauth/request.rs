@@ -6,7 +6,7 @@
 //! is told to the client there.
 
 use salus_auth::record::{Client, Device, GrantType, Saved};
-use salus_auth::{Level, Scopes, Word, mfa};
+use salus_auth::{Level, PurposeOfUse, Scopes, Word, mfa};
 
 use super::{Code, Fault};
 
@@ -31,6 +31,7 @@ pub struct Asked {
     acr: Option<String>,
     aud: Option<String>,
     launch: Option<String>,
+    purpose: Option<String>,
     /// What a device shows, if a device asks.
     pub(super) user_code: Option<String>,
     unsupported: bool,
@@ -63,6 +64,7 @@ impl Asked {
                 "acr_values" => asked.acr = some(),
                 "aud" => asked.aud = some(),
                 "launch" => asked.launch = some(),
+                "purpose_of_use" => asked.purpose = some(),
                 "user_code" => asked.user_code = some(),
                 "request" | "request_uri" => asked.unsupported = true,
                 _ => continue,
@@ -134,6 +136,7 @@ impl Asked {
             Some(Ok(seconds)) => Some(seconds),
             Some(Err(_)) => return invalid("max_age must be a number of seconds"),
         };
+        let purpose = stated(client, self.purpose.as_deref())?;
         let scopes = self.scopes(client);
         if scopes.is_empty() {
             return refuse(
@@ -153,6 +156,7 @@ impl Asked {
             challenge,
             nonce: self.nonce.clone(),
             launch: self.launch.clone(),
+            purpose,
             device: None,
             silent: prompt("none"),
             anew: prompt("login") || max_age_s == Some(0),
@@ -205,6 +209,22 @@ impl Asked {
     }
 }
 
+/// The purpose that a client says its token is for, if it may state it.
+pub(super) fn stated(
+    client: &Saved<Client>,
+    text: Option<&str>,
+) -> Result<Option<PurposeOfUse>, Fault> {
+    let Some(text) = text else { return Ok(None) };
+    let refuse = |why| Err(Fault::new(Code::InvalidRequest, why));
+    match PurposeOfUse::parse(text) {
+        None => refuse("purpose_of_use must be one code of v3-PurposeOfUse, as TREAT"),
+        Some(purpose) if !client.value.purposes().allow(purpose) => {
+            refuse("purpose_of_use is not one of the purposes that this client is registered for")
+        }
+        some => Ok(some),
+    }
+}
+
 /// A request that may be put before the user.
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
@@ -213,6 +233,8 @@ pub(super) struct Wanted {
     pub(super) nonce: Option<String>,
     /// What the client was opened with.
     pub(super) launch: Option<String>,
+    /// What it says that it acts for.
+    pub(super) purpose: Option<PurposeOfUse>,
     /// The device that it is for, if it is not for who is at the browser.
     pub(super) device: Option<Saved<Device>>,
     /// Nothing may be shown.
@@ -232,6 +254,7 @@ impl Wanted {
             challenge: String::new(),
             nonce: None,
             launch: None,
+            purpose: device.value.purpose,
             device: Some(device),
             silent: false,
             anew: false,
@@ -269,6 +292,7 @@ mod tests {
             auth: AuthMethod::None,
             grants: vec![GrantType::AuthorizationCode],
             redirects: vec![BACK.to_owned()],
+            purposes: vec![PurposeOfUse::TREAT],
             ..Registration::named("App", scopes)
         };
         Client::registered("app", registration, None, 0).unwrap()
@@ -321,6 +345,9 @@ mod tests {
         check("max_age", "-1", Err(Code::InvalidRequest));
         check("prompt", "none login", Err(Code::InvalidRequest));
         check("request", "a.b.c", Err(Code::InvalidRequest));
+        check("purpose_of_use", "TREAT", Ok(given));
+        check("purpose_of_use", "HRESCH", Err(Code::InvalidRequest));
+        check("purpose_of_use", "nothing", Err(Code::InvalidRequest));
         check("state", &"s".repeat(1001), Err(Code::InvalidRequest));
     }
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use salus_auth::record::{AuthMethod, GrantType, Owner, Saved, Session};
 use salus_auth::session::{self, LIFETIME_DEFAULT_MS};
-use salus_auth::{Action, Scopes, Subject, Target, Token, mfa};
+use salus_auth::{Action, PURPOSE_SYSTEM, Scopes, Subject, Target, Token, assertion, mfa};
 use salus_store::{At, Scope};
 use serde_json::{Value, json};
 
-use super::clients::{Known, Presented};
+use super::clients::{Known, Presented, Proof};
+use super::request::stated;
 use super::{Code, Refused, fault, issuer};
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
@@ -30,7 +31,7 @@ impl Service {
         &self,
         cx: &Context,
         presented: Presented<'_>,
-        scopes: &str,
+        (scopes, purpose): (&str, Option<&str>),
     ) -> Result<SignedIn, Refused> {
         let asked = Scopes::parse(scopes).map_err(|_| fault(Code::InvalidScope, NO_SCOPE))?;
         if policy::scopes::understood(cx, &asked) != asked {
@@ -49,9 +50,14 @@ impl Service {
             AuthMethod::ClientSecret | AuthMethod::None => LIFETIME_DEFAULT_MS,
         };
         let random = self.random();
-        let opened =
+        let purpose = match asserted(presented.proof, purpose)? {
+            Some(text) => stated(client, Some(&text))?,
+            None => None,
+        };
+        let mut opened =
             session::open_for_client(cx.scope, client, &asked, &random, cx.now_ms, lifetime_ms)
                 .map_err(|_| fault(Code::InvalidScope, NO_SCOPE))?;
+        opened.session.value.purpose = purpose;
         let grant = self
             .authorize(cx, What::SignIn, Action::SignIn, Target::System)
             .await?;
@@ -122,6 +128,11 @@ impl Service {
                 let proved_ms = subject.proved_ms().unwrap_or(value.created_ms);
                 shown["auth_time"] = json!(proved_ms.div_euclid(1000));
             }
+        }
+        if let Some(purpose) = subject.purpose() {
+            // IHE IUA, ITI-102: the extension of tokens.
+            let code = json!({"system": PURPOSE_SYSTEM, "code": purpose.code()});
+            shown["extensions"] = json!({"ihe_iua": {"purpose_of_use": [code]}});
         }
         if let Some(limit) = subject.limit() {
             shown["client_id"] = json!(limit.client());
@@ -221,5 +232,25 @@ impl Service {
         known.use_up(&grant, &mut preconditions, &mut writes)?;
         let done = self.commit(cx, entry, preconditions, writes).await;
         done.map_err(|error| known.on_conflict(error))
+    }
+}
+
+/// The purpose that a request says its token is for, as a parameter or in the client's assertion.
+fn asserted(proof: Proof<'_>, parameter: Option<&str>) -> Result<Option<String>, Refused> {
+    let mut said = match proof {
+        Proof::Assertion(text) => assertion::purposes(text).ok_or_else(|| {
+            let why = "purpose_of_use of the extension hl7-b2b must be a list of texts";
+            fault(Code::InvalidRequest, why)
+        })?,
+        Proof::None | Proof::Secret(_) => Vec::new(),
+    };
+    said.extend(parameter.map(str::to_owned));
+    said.dedup();
+    match said.len() {
+        0 | 1 => Ok(said.pop()),
+        _ => Err(fault(
+            Code::InvalidRequest,
+            "a token is for one purpose_of_use",
+        )),
     }
 }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use salus_auth::policy::{Bindings, Deed, Fault, Label, Rules, Statement, compartment};
+use salus_auth::policy::{
+    Bindings, Deed, Fault, Label, Named, Operations, Rules, Statement, compartment,
+};
 use salus_auth::record::{Effect, Party, Policy, Relationship, Rule, Saved, Verb};
-use salus_auth::{Subject, Who};
+use salus_auth::{PurposeOfUse, Subject, Who};
 use salus_fhir::mask::{Path, Paths};
-use salus_store::Filter;
+use salus_store::{Filter, Kind};
 
 use super::condition::meaning;
 use super::relations::Patients;
@@ -31,11 +33,13 @@ pub(super) fn rules(
         Who::Administrator | Who::Operator | Who::Anonymous => return None,
     };
     let statements = statements(cx, policies, subject, patients);
-    match (is_user, statements.is_empty()) {
-        (true, _) => Some(Rules::of(&statements).into()),
-        (false, true) => None,
-        (false, false) => Some(Rules::unless(SCOPES, &statements).into()),
-    }
+    let operations = operations(policies, subject, patients);
+    let rules = match (is_user, statements.is_empty() && operations.is_empty()) {
+        (true, _) => Rules::of(&statements),
+        (false, true) => return None,
+        (false, false) => Rules::unless(SCOPES, &statements),
+    };
+    Some(rules.with(operations).into())
 }
 
 /// What each rule that counts for somebody says.
@@ -51,11 +55,13 @@ pub(super) fn statements(
         Who::Administrator | Who::Operator | Who::Anonymous => return Vec::new(),
     };
     let bindings = subject.bindings();
+    let purposes = patients.purposes(subject);
     let mut statements = Vec::new();
     for policy in policies {
         for rule in &policy.value.rules {
             // What a client may, its scopes say.
             let counts = is_user || rule.effect == Effect::Deny;
+            let counts = counts && rule.is_for(&purposes);
             if counts && rule.subjects.iter().any(|party| is(subject, party)) {
                 let name = format!("{}/{}", policy.id, rule.id);
                 let to = (&bindings, patients);
@@ -74,7 +80,7 @@ pub(super) fn statements(
 
 /// The rules that are about somebody who does this with records of a type, each by its name.
 pub(super) fn about<'p>(
-    (policies, subject): (&'p [Saved<Policy>], &Subject),
+    (policies, subject, purposes): (&'p [Saved<Policy>], &Subject, &[PurposeOfUse]),
     deed: Deed,
     ty: ResourceType,
 ) -> Vec<(String, &'p Rule)> {
@@ -82,6 +88,7 @@ pub(super) fn about<'p>(
     let is_meant = |rule: &Rule| {
         (is_user || rule.effect == Effect::Deny)
             && rule.subjects.iter().any(|party| is(subject, party))
+            && rule.is_for(purposes)
             && deeds(rule).contains(&deed)
             && types(rule).iter().any(|one| one.kind == ty.kind)
     };
@@ -92,6 +99,54 @@ pub(super) fn about<'p>(
         }
     }
     about
+}
+
+/// What rules say of operations to somebody. Where one allows some user an
+/// operation, it is closed to all users whom none does.
+pub(super) fn operations(
+    policies: &[Saved<Policy>],
+    subject: &Subject,
+    patients: &Patients,
+) -> Operations {
+    let is_user = match subject.who() {
+        Who::User => true,
+        Who::Client => false,
+        Who::Administrator | Who::Operator | Who::Anonymous => return Operations::default(),
+    };
+    let purposes = patients.purposes(subject);
+    let mut said = Operations::default();
+    for policy in policies {
+        for rule in &policy.value.rules {
+            let is_about = rule.subjects.iter().any(|party| is(subject, party));
+            let is_about = is_about && rule.is_for(&purposes);
+            // What a client may, its scopes say.
+            let counts = is_user || rule.effect == Effect::Deny;
+            for (operation, on) in called(rule).filter(|_| counts) {
+                if rule.effect == Effect::Allow {
+                    said.closed.push((operation, on));
+                }
+                if is_about {
+                    said.named.push(Named {
+                        rule: format!("{}/{}", policy.id, rule.id).into(),
+                        effect: rule.effect,
+                        operation,
+                        on,
+                    });
+                }
+            }
+        }
+    }
+    said.closed.sort_unstable();
+    said.closed.dedup();
+    said
+}
+
+/// The operations that a rule names, and the types on which they are called.
+fn called(rule: &Rule) -> impl Iterator<Item = (salus_auth::Operation, Option<Kind>)> {
+    rule.operations().flat_map(|operation| {
+        let kinds = rule.kinds.iter();
+        kinds.map(move |kind| (operation, (kind != "*").then(|| Kind::named(kind))))
+    })
 }
 
 /// The relationships that rules about somebody name.
@@ -173,16 +228,12 @@ fn of_no_patient(rule: &Rule) -> Option<&str> {
 
 /// Whether a subject is meant.
 fn is(subject: &Subject, party: &Party) -> bool {
-    let client = || match subject.who() {
-        Who::Client => subject.label().split_once('/').map(|(_, id)| id),
-        Who::User | Who::Administrator | Who::Operator | Who::Anonymous => None,
-    };
     match party {
         Party::Everyone => true,
         Party::User(id) => subject.user_id() == Some(&**id),
         Party::Group(id) => subject.groups().binary_search(id).is_ok(),
         Party::Role(name) => subject.role_names().iter().any(|own| **own == **name),
-        Party::Client(id) => client() == Some(&**id),
+        Party::Client(id) => subject.client_id() == Some(&**id),
     }
 }
 
@@ -195,6 +246,9 @@ fn state(
     statements: &mut Vec<Statement>,
 ) {
     let deeds = deeds(rule);
+    if deeds.is_empty() {
+        return;
+    }
     let paths = |texts: &[String]| {
         let all = texts.iter().map(|text| Path::parse(text));
         all.collect::<Result<Vec<_>, _>>()

@@ -11,6 +11,7 @@ mod condition;
 mod consent;
 mod fields;
 pub(crate) mod masked;
+mod purposes;
 mod questions;
 pub(crate) mod relations;
 pub(crate) mod scopes;

@@ -5,23 +5,25 @@
 //! `authorize` and the filter of its grant say, as for a request of that one.
 
 mod difference;
+mod operation;
 mod why;
 mod written;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use salus_auth::policy::{Deed, Mask, Statement};
+use salus_auth::policy::{Deed, Mask, Operations, Statement};
 use salus_auth::record::{
     Client, Email, Membership, Policy, Profile, Saved, SystemRecord, User, Walk,
 };
-use salus_auth::{Action, Subject, Target};
+use salus_auth::{Action, PurposeOfUse, Subject, Target};
 use salus_fhir::issue::Issue;
 use salus_fhir::mask::{Path, Paths};
 use salus_store::{Filter, Snapshot};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::purposes::stating;
 use super::relations::Patients;
 use super::{compile, refuse};
 use crate::Service;
@@ -83,12 +85,15 @@ struct Asker {
     roles: Vec<String>,
     groups: Vec<String>,
     profiles: Vec<String>,
+    /// What they act for, if it is not what they do by themselves.
+    purpose: Option<String>,
 }
 
 /// Somebody under some policies.
 struct Judged {
     subject: Arc<Subject>,
     statements: Vec<Statement>,
+    operations: Operations,
     policies: Arc<[Saved<Policy>]>,
     patients: Patients,
 }
@@ -176,7 +181,11 @@ impl Service {
             };
             if !last.as_ref().is_some_and(is_same) {
                 let subject = self.asker(cx, &*snapshot, &question.who).await?;
-                let subject = subject.ok_or_else(|| fault("is about nobody that there is"))?;
+                let (subject, client) =
+                    subject.ok_or_else(|| fault("is about nobody that there is"))?;
+                let subject = self
+                    .asking_for(subject, client.as_ref(), &question.who)
+                    .map_err(fault)?;
                 let asked = self.judged(cx, &sets.asked, &subject).await?;
                 let now = match question.compare {
                     true => Some(self.judged(cx, &sets.now, &subject).await?),
@@ -188,6 +197,10 @@ impl Service {
                 continue;
             };
             let now = now.as_ref().filter(|_| question.compare);
+            if let Some(name) = question.action.strip_prefix('$') {
+                answers.push(operation::answer(cx, asked, name, question).map_err(fault)?);
+                continue;
+            }
             let about = question.about().map_err(fault)?;
             let answer = self.answer_to(cx, (&*snapshot, asked, now), (question, about));
             let place = |issue: &mut Issue| {
@@ -204,7 +217,7 @@ impl Service {
         cx: &Context,
         snapshot: &dyn Snapshot,
         who: &Asker,
-    ) -> Result<Option<Subject>, Error> {
+    ) -> Result<Option<(Subject, Option<Client>)>, Error> {
         let (user, client) = (who.user.as_deref(), who.client.as_deref());
         if let Some(id) = user.or(client)
             && check_id(id).is_err()
@@ -217,13 +230,15 @@ impl Service {
                 return Ok(None);
             };
             let membership = membership(snapshot, Walk::of(&user.value)).await?;
-            return Ok(Some(Subject::user(cx.scope, id, &user.value, &membership)));
+            let subject = Subject::user(cx.scope, id, &user.value, &membership);
+            return Ok(Some((subject, None)));
         }
         if let Some(id) = client {
             let record = snapshot.get(Client::KIND, id).await?;
             let client = read::<Client>(record.as_ref())?;
-            let of = |client: Saved<Client>| {
-                Subject::client(cx.scope, id, &client.value, &client.value.scopes)
+            let of = |Saved { value, .. }: Saved<Client>| {
+                let subject = Subject::client(cx.scope, id, &value, &value.scopes);
+                (subject, Some(value))
             };
             return Ok(client.map(of));
         }
@@ -247,12 +262,26 @@ impl Service {
             roles,
             ..Membership::default()
         };
-        Ok(Some(Subject::user(
-            cx.scope,
-            "somebody",
-            &user,
-            &membership,
-        )))
+        let subject = Subject::user(cx.scope, "somebody", &user, &membership);
+        Ok(Some((subject, None)))
+    }
+
+    /// Somebody who acts for what is asked about, or what they act for by themselves.
+    fn asking_for(
+        &self,
+        subject: Subject,
+        client: Option<&Client>,
+        who: &Asker,
+    ) -> Result<Subject, &'static str> {
+        let purposes = self.purposes(&subject, client);
+        let stated = match who.purpose.as_deref().map(PurposeOfUse::parse) {
+            Some(None) => return Err("has a purpose that is no code of v3-PurposeOfUse"),
+            Some(Some(stated)) if !purposes.allow(stated) => {
+                return Err("has a purpose that they may not state");
+            }
+            stated => stated.flatten(),
+        };
+        Ok(stating(subject, purposes, stated))
     }
 
     async fn judged(
@@ -266,6 +295,7 @@ impl Service {
         let cx = self.operator_context(cx.scope);
         Ok(Judged {
             statements: compile::statements(&cx, policies, subject, &patients),
+            operations: compile::operations(policies, subject, &patients),
             subject: under,
             policies: Arc::clone(policies),
             patients,
@@ -385,8 +415,10 @@ fn action_of(deed: Deed) -> Action {
 impl Question {
     fn about(&self) -> Result<About<'_>, &'static str> {
         let deed = Deed::named(&self.action);
-        let deed =
-            deed.ok_or("needs an action: read, search, history, create, update, patch or delete")?;
+        let deed = deed.ok_or(
+            "needs an action: read, search, history, create, update, patch, delete or an \
+                 operation as $export",
+        )?;
         if self.ids > IDS_MAX {
             return Err("asks for more than 1000 ids");
         }

@@ -2,11 +2,14 @@
 
 mod hidden;
 mod questions;
+mod random;
+mod sets;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use salus_auth::record::{Client, Email, Membership, Profile, User};
-use salus_auth::{Scopes, Subject, credentials};
+use salus_auth::{Operation, PurposeOfUse, Scopes, Subject, credentials};
 use salus_store::Scope;
 use salus_store::memory::Memory;
 use serde_json::{Value, json};
@@ -34,7 +37,7 @@ pub(super) fn user(role: &str, profiles: &[&str]) -> Subject {
         roles: vec![role.to_owned()],
         mfa_required: false,
     };
-    Subject::user(SCOPE, "u", &user, &membership)
+    Subject::user(SCOPE, "u", &user, &membership).acting_for(Some(PurposeOfUse::TREAT))
 }
 
 fn client(scopes: &str) -> Subject {
@@ -179,6 +182,14 @@ async fn a_user_sees_what_rules_allow_and_nothing_else() {
         world.finds(user("clinician", &[]), "Patient").await,
         "Forbidden"
     );
+}
+
+#[test]
+fn rules_know_every_operation() {
+    let there = crate::fhir::operations::OPERATIONS.iter();
+    let there: BTreeSet<&str> = there.map(|operation| operation.name).collect();
+    let known: BTreeSet<&str> = Operation::all().map(Operation::name).collect();
+    assert_eq!(known, there);
 }
 
 #[tokio::test]

@@ -4,13 +4,16 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use salus_auth::Subject;
+use parking_lot::Mutex;
 use salus_auth::record::{Key, Owner, Session};
+use salus_auth::{PurposeOfUse, Subject};
 use salus_fhir::search::Parameters;
 use salus_store::Scope;
 
 /// Sessions kept in memory; others are read from the store.
 const SESSIONS_KEPT: usize = 10_000;
+/// Purposes of one session for which it is kept in memory, beside its own.
+const PURPOSES_KEPT: usize = 4;
 /// How often the store is told that a key is in use.
 const KEY_KEPT_MS: i64 = 15 * 60 * 1000;
 
@@ -38,6 +41,15 @@ pub(super) struct Seen {
     used_ms: AtomicI64,
     /// The use that the store knows of.
     kept_ms: AtomicI64,
+    /// The same session acting for other purposes that its requests stated lately.
+    stating: Mutex<Vec<Stating>>,
+}
+
+/// Whom a session speaks for that acts for another purpose.
+struct Stating {
+    purpose: PurposeOfUse,
+    subject: Arc<Subject>,
+    parameters: Weak<Parameters>,
 }
 
 /// What a use of a session means.
@@ -68,13 +80,47 @@ impl Seen {
             key: session.key,
             used_ms: AtomicI64::new(used_ms),
             kept_ms: AtomicI64::new(used_ms),
+            stating: Mutex::default(),
         }
+    }
+
+    /// The one who acts for another purpose, if it is known and holds.
+    pub(super) fn acting_for(
+        &self,
+        purpose: PurposeOfUse,
+        now_ms: i64,
+        parameters: impl FnOnce() -> Arc<Parameters>,
+    ) -> Option<Arc<Subject>> {
+        let known = self.stating.lock();
+        let found = known.iter().find(|one| one.purpose == purpose)?;
+        let subject = &found.subject;
+        let holds = subject.is_fresh(now_ms) && is_meant(subject, &found.parameters, parameters);
+        holds.then(|| Arc::clone(subject))
+    }
+
+    /// Keeps the one who acts for another purpose; what was stated longest ago goes.
+    pub(super) fn keep(
+        &self,
+        purpose: PurposeOfUse,
+        subject: &Arc<Subject>,
+        parameters: Weak<Parameters>,
+    ) {
+        let mut known = self.stating.lock();
+        known.retain(|one| one.purpose != purpose);
+        if known.len() >= PURPOSES_KEPT {
+            known.remove(0);
+        }
+        known.push(Stating {
+            purpose,
+            subject: Arc::clone(subject),
+            parameters,
+        });
     }
 
     /// Whether its rules mean what they meant when they were compiled: the
     /// search parameters of the project are those that there were.
     pub(super) fn is_meant(&self, parameters: impl FnOnce() -> Arc<Parameters>) -> bool {
-        !self.subject.is_under_rules() || self.parameters.as_ptr() == Arc::as_ptr(&parameters())
+        is_meant(&self.subject, &self.parameters, parameters)
     }
 
     /// Notes that the session is used. What the store knows is behind by a
@@ -108,6 +154,14 @@ impl Seen {
             false => Use::Noted,
         }
     }
+}
+
+fn is_meant(
+    subject: &Subject,
+    compiled: &Weak<Parameters>,
+    parameters: impl FnOnce() -> Arc<Parameters>,
+) -> bool {
+    !subject.is_under_rules() || compiled.as_ptr() == Arc::as_ptr(&parameters())
 }
 
 impl Sessions {
@@ -168,5 +222,38 @@ impl Sessions {
         if self.ended() != ended {
             self.seen.remove(id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use salus_auth::Scopes;
+
+    use super::*;
+
+    #[test]
+    fn few_purposes_of_a_session_are_kept() {
+        let session = Session {
+            owner: Owner::User("u".into()),
+            scopes: Scopes::default(),
+            created_ms: 0,
+            expires_ms: 1,
+            used_ms: 0,
+            through: None,
+            methods: Vec::new(),
+            key: None,
+            proved_ms: 0,
+            purpose: None,
+        };
+        let subject = Arc::new(Subject::anonymous());
+        let own = (Arc::clone(&subject), Weak::new());
+        let seen = Seen::new(own, Scope(1), session, None);
+        let purposes: Vec<PurposeOfUse> = PurposeOfUse::all().take(PURPOSES_KEPT + 2).collect();
+        for purpose in purposes.iter().chain(&purposes[2..]) {
+            seen.keep(*purpose, &subject, Weak::new());
+        }
+        let none = || unreachable!("nobody is under rules here");
+        let known = |purpose: &PurposeOfUse| seen.acting_for(*purpose, 0, none).is_some();
+        assert!(purposes[2..].iter().all(known) && !purposes[..2].iter().any(known));
     }
 }

@@ -23,7 +23,7 @@ mod stats;
 mod validate;
 
 use bytes::Bytes;
-use salus_auth::{Action, Grant, Target};
+use salus_auth::{Action, Grant, Operation as Name, Target};
 use salus_fhir::json::Document;
 use salus_store::{Content, Record};
 
@@ -234,6 +234,19 @@ pub(crate) fn only_writes(name: &str) -> bool {
     named.any(|operation| operation.only_writes() || operation.code == Code::Aside)
 }
 
+/// What an operation of this name does where it is called, as policy decides it; `None` if it
+/// is not called there.
+pub(crate) fn action_of(name: Name, ty: Option<ResourceType>, of_one: bool) -> Option<Action> {
+    let mut named = OPERATIONS.iter().filter(|known| known.name == name.name());
+    let operation = named.find(|operation| operation.is_of(ty))?;
+    let level = match (ty, of_one) {
+        (None, _) => Level::System,
+        (Some(_), false) => Level::Type,
+        (Some(_), true) => Level::Instance,
+    };
+    Some(operation.action(level))
+}
+
 impl Service {
     /// Carries out an operation.
     pub async fn operate(&self, cx: &Context, call: Invocation<'_>) -> Result<Reply, Error> {
@@ -245,13 +258,15 @@ impl Service {
         let named = || OPERATIONS.iter().filter(|known| known.name == call.name);
         let fits = |operation: &&&Operation| operation.is_of(ty);
         let operation = named().find(fits).or_else(|| named().next());
-        let operation = operation.ok_or_else(|| Error::not_found("there is no such operation"))?;
+        let known = operation.zip(Name::named(call.name));
+        let known = known.ok_or_else(|| Error::not_found("there is no such operation"));
+        let (operation, called) = known?;
         let target = ty.map_or(Target::System, |ty| Target::Type(ty.name));
         let (what, name) = (What::Operation, ty.map_or("", |ty| ty.name));
         // Failures and refusals tell which operation it was; only what is done tells more.
         let asks = format!("${}", operation.name);
         let grant = self
-            .authorize_asking(cx, what, operation.action(level), target, (call.id, &asks))
+            .authorize_operation(cx, (called, operation.action(level)), target, call.id)
             .await?;
         let work = self.operate_granted(cx, &grant, operation, ty, &call);
         self.attempt_asking(cx, &grant, what, (name, call.id, &asks), work)

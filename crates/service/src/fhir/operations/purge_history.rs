@@ -5,19 +5,21 @@
 //! with the audit entry that names its versions, and for a bounded time: what
 //! remains then is left to the next call.
 
+use std::collections::HashSet;
+
 use salus_auth::Action;
-use salus_store::{Filter, Seq, Superseded, SupersededVersion};
+use salus_auth::policy::{Deed, visible};
+use salus_store::{Filter, Query, Seq, Snapshot, Superseded, SupersededVersion};
 
 use super::parameters::{Writer, invalid};
 use super::{Asked, Code, Level, Operation, Parameter, reply};
 use crate::Service;
 use crate::context::Context;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::fhir::read::absent;
 use crate::fhir::reply::Reply;
 use crate::fhir::search::instant_ms;
 use crate::fhir::types::ResourceType;
-use crate::pipeline::FORBIDDEN;
 
 /// Versions looked at in a step.
 const STEP: usize = 500;
@@ -94,7 +96,9 @@ impl Service {
             complete: true,
             end_ms: self.now_ms().saturating_add(TIME_MAX_MS),
         };
-        let types = asked.ty.map_or_else(ResourceType::all, |ty| vec![ty]);
+        let mut types = asked.ty.map_or_else(ResourceType::all, |ty| vec![ty]);
+        let filter = |ty: &ResourceType| visible(asked.grant.subject(), Deed::Delete, ty.kind);
+        types.retain(|ty| filter(ty).is_none_or(|filter| *filter != Filter::Nothing));
         for ty in types {
             self.purge_type(cx, asked, &wanted, ty, &mut progress)
                 .await?;
@@ -111,13 +115,10 @@ impl Service {
         Ok(reply(answer.finish()))
     }
 
-    /// A resource must be there, and who may see some only must name one.
+    /// A resource that is named must be there.
     async fn check_purge(&self, cx: &Context, asked: &Asked<'_>) -> Result<(), Error> {
         if asked.id.is_empty() {
-            return match *asked.grant.filter() == Filter::Everything {
-                true => Ok(()),
-                false => Err(Error::new(Kind::Forbidden, FORBIDDEN)),
-            };
+            return Ok(());
         }
         let ty = asked.ty()?;
         let snapshot = self.snapshot(cx).await?;
@@ -140,9 +141,10 @@ impl Service {
         while progress.remaining < REMAINING_MAX {
             let snapshot = self.snapshot(cx).await?;
             let found = snapshot.superseded(ty.kind, id, after, STEP).await?;
-            drop(snapshot);
             let Superseded { versions, next } = found;
             let versions: Vec<_> = versions.into_iter().filter(|one| wanted.has(one)).collect();
+            let versions = may_delete(&*snapshot, asked, ty, versions).await?;
+            drop(snapshot);
             let over = progress.purged >= PURGED_MAX || self.now_ms() >= progress.end_ms;
             if versions.is_empty() || wanted.dry_run || over {
                 progress.remaining += versions.len();
@@ -160,6 +162,38 @@ impl Service {
         progress.complete = false;
         Ok(())
     }
+}
+
+/// Those versions whose records the caller may delete. Who is no administrator does not
+/// purge what is deleted already: nothing says whose it was.
+async fn may_delete(
+    snapshot: &dyn Snapshot,
+    asked: &Asked<'_>,
+    ty: ResourceType,
+    mut versions: Vec<SupersededVersion>,
+) -> Result<Vec<SupersededVersion>, Error> {
+    let Some(filter) = visible(asked.grant.subject(), Deed::Delete, ty.kind) else {
+        return Ok(versions);
+    };
+    let ids: HashSet<Box<str>> = versions.iter().map(|one| one.id.clone()).collect();
+    let query = Query {
+        kind: ty.kind,
+        limit: ids.len(),
+        filter: Filter::All(vec![
+            Filter::Ids(ids.into_iter().collect()),
+            (*filter).clone(),
+        ]),
+        sort: Vec::new(),
+        after: None,
+        rows: Vec::new(),
+    };
+    let found = match versions.is_empty() {
+        true => Vec::new(),
+        false => snapshot.find(&query).await?.hits,
+    };
+    let found: HashSet<Box<str>> = found.into_iter().map(|hit| hit.record.id).collect();
+    versions.retain(|one| found.contains(&one.id));
+    Ok(versions)
 }
 
 impl Wanted {

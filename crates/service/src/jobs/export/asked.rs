@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use salus_auth::Grant;
+use salus_auth::{Action, Grant, Operation};
 use salus_fhir::issue::{Issue, IssueType};
 use salus_fhir::json::Node;
 use salus_fhir::reference::{Reference, is_id};
@@ -15,7 +15,7 @@ use crate::Service;
 use crate::audit::entry::{Entity, Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::{Error, Kind};
-use crate::fhir::operations::{Arguments, Invocation, OPERATIONS, Operation, invalid};
+use crate::fhir::operations::{Arguments, Invocation, OPERATIONS, Operation as Row, invalid};
 use crate::fhir::types::ResourceType;
 use crate::fhir::{Handling, check_id, incoming, resource_type};
 use crate::jobs::record::Work;
@@ -38,11 +38,12 @@ impl Service {
             name => Some(resource_type(name)?),
         };
         let name = ty.map_or("", |ty| ty.name);
-        let (what, action) = (What::Operation, salus_auth::Action::Job);
+        let (what, called) = (What::Operation, (Operation::EXPORT, Action::Job));
         let target = ty.map_or(salus_auth::Target::System, |ty| {
             salus_auth::Target::Type(ty.name)
         });
-        let grant = self.authorize_on(cx, what, action, target, call.id).await?;
+        let grant = self.authorize_operation(cx, called, target, call.id);
+        let grant = grant.await?;
         let work = self.export_granted(cx, &grant, (&call, ty), (handling, url));
         self.attempt_on(cx, &grant, what, (name, call.id), work)
             .await
@@ -120,9 +121,9 @@ fn concerns(entry: &mut Entry, ty: &'static str, id: &str) {
 }
 
 /// The row of the table that a call is for.
-fn operation(call: &Invocation<'_>, ty: Option<ResourceType>) -> Result<&'static Operation, Error> {
+fn operation(call: &Invocation<'_>, ty: Option<ResourceType>) -> Result<&'static Row, Error> {
     let mut named = OPERATIONS.iter().filter(|known| known.name == "export");
-    let fits = |known: &&&'static Operation| match (ty.map(|ty| ty.name), call.id) {
+    let fits = |known: &&&'static Row| match (ty.map(|ty| ty.name), call.id) {
         (None, _) => known.types.is_empty(),
         (Some("Patient"), "") => known.types == ["Patient"],
         (Some("Group"), id) if !id.is_empty() => known.types == ["Group"],

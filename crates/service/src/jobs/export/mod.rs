@@ -294,6 +294,15 @@ impl crate::Service {
 }
 
 impl Level {
+    /// On what the export is called.
+    pub(crate) fn target(&self) -> Target<'static> {
+        match self {
+            Self::System => Target::System,
+            Self::Patient => Target::Type("Patient"),
+            Self::Group(_) => Target::Type("Group"),
+        }
+    }
+
     /// The types that an export of this kind may give out.
     fn types(&self) -> Vec<ResourceType> {
         let definitions = salus_fhir::definitions::r4();

@@ -18,7 +18,7 @@ pub use fetch::{Fetch, Fetched, Fetching, Unfetched};
 pub use location::{Location, Origin};
 
 use bytes::Bytes;
-use salus_auth::{Action, Target};
+use salus_auth::{Action, Operation, Target};
 use salus_fhir::json::{Document, Limits, Node, write};
 use salus_store::BlobWriter;
 use serde::{Deserialize, Serialize};
@@ -117,7 +117,8 @@ impl Service {
     /// Begins an upload.
     pub async fn begin_upload(&self, cx: &Context) -> Result<Upload, Error> {
         let (what, target) = (What::Operation, Target::System);
-        let grant = self.authorize(cx, what, Action::Job, target).await?;
+        let called = (Operation::IMPORT, Action::Job);
+        let grant = self.authorize_operation(cx, called, target, "").await?;
         let work = async {
             self.jobs.check_room(&self.job_owner(cx)?)?;
             let id = self.new_id(cx);
@@ -141,7 +142,8 @@ impl Service {
         (ty, url): (Option<&str>, String),
     ) -> Result<Box<str>, Error> {
         let (what, target) = (What::Operation, Target::System);
-        let grant = self.authorize(cx, what, Action::Job, target).await?;
+        let called = (Operation::IMPORT, Action::Job);
+        let grant = self.authorize_operation(cx, called, target, "").await?;
         let work = async {
             if ty.is_some_and(|ty| ResourceType::named(ty).is_none()) {
                 return Err(Error::invalid("type must be a type of resource"));

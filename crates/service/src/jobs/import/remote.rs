@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use salus_auth::record::Saved;
-use salus_auth::{Action, Target};
+use salus_auth::{Action, Operation, Target};
 use salus_store::Scope;
 use serde_json::{Value, json};
 
@@ -44,7 +44,8 @@ impl Service {
         url: String,
     ) -> Result<Box<str>, Error> {
         let (what, target) = (What::Operation, Target::System);
-        let grant = self.authorize(cx, what, Action::Job, target).await?;
+        let called = (Operation::IMPORT, Action::Job);
+        let grant = self.authorize_operation(cx, called, target, "").await?;
         let work = async {
             let document = incoming::parse(body, &self.settings.json)?;
             let files = listed::read(document.root(), &self.settings.jobs.import_origins)?;

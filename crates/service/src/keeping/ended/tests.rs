@@ -31,13 +31,14 @@ async fn furnish(stage: &Stage) {
         nonce: None,
         signed_in_ms: now_ms,
         methods: Vec::new(),
+        purpose: None,
     };
     keep(stage, Assertion::challenge("x", now_ms + MINUTE_MS)).await;
     let (_, saved) = Authorization::make(agreed.clone(), (&bytes, &bytes), false, now_ms);
     keep(stage, saved).await;
     let (_, saved) = Code::make(&bytes, agreed, ("https://app.example.org", "x"), now_ms);
     keep(stage, saved).await;
-    let (_, saved) = Device::make((&bytes, &bytes), "app", Scopes::default(), now_ms);
+    let (_, saved) = Device::make((&bytes, &bytes), "app", (Scopes::default(), None), now_ms);
     keep(stage, saved).await;
     let whose = ("app".into(), None);
     let launch = Launch::make(&bytes, whose, None, LaunchContext::default(), now_ms);

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use salus_auth::PurposeOfUse;
 use salus_auth::policy::Label;
 use salus_store::{Filter, Kind, Param, Test};
 
@@ -50,8 +51,8 @@ impl Truth {
 pub(crate) struct About {
     /// What it is called; `None` of whom nothing is known.
     pub(crate) actors: Option<HashSet<(Kind, Box<str>)>>,
-    /// What for; `None` if nobody knows.
-    pub(crate) purposes: Option<&'static [&'static str]>,
+    /// What for; nothing if nobody knows.
+    pub(crate) purposes: Vec<PurposeOfUse>,
     pub(crate) now_ms: i64,
 }
 
@@ -79,8 +80,9 @@ impl Settled {
         let actors = one_of(&provision.actors, about.actors.as_ref(), |own, actor| {
             own.contains(actor)
         });
-        let purposes = one_of(&provision.purposes, about.purposes, |own, purpose| {
-            own.contains(purpose)
+        let purposes = Some(&about.purposes).filter(|own| !own.is_empty());
+        let purposes = one_of(&provision.purposes, purposes, |own, purpose| {
+            own.iter().any(|one| one.is(*purpose))
         });
         let subject = time.and(actors).and(purposes);
         let action = |codes: &[&str]| {

@@ -5,6 +5,7 @@
 //! Provisions inside are exceptions. What is not understood of a criterion makes
 //! it unknown, so that it holds where it denies and does not where it permits.
 
+use salus_auth::PurposeOfUse;
 use salus_fhir::json::Node;
 use salus_fhir::reference::{Local, Reference};
 use salus_store::Kind;
@@ -26,10 +27,6 @@ const ACTORS: [&str; 5] = [
 ];
 /// What <https://hl7.org/fhir/R4/codesystem-consent-action.html> knows.
 const ACTIONS: [&str; 5] = ["collect", "access", "use", "disclose", "correct"];
-/// Purposes of v3-ActReason of which it is known that none includes another one that somebody here has.
-const PURPOSES: [&str; 8] = [
-    "TREAT", "ETREAT", "BTG", "HPAYMT", "HRESCH", "HOPERAT", "HMARKT", "PUBHLTH",
-];
 
 /// A system and a code; no system is any.
 pub(crate) type Code = (Option<Box<str>>, Box<str>);
@@ -72,7 +69,7 @@ pub(crate) struct Provision {
     pub(crate) time: Option<Time>,
     pub(crate) actors: Values<(Kind, Box<str>)>,
     pub(crate) actions: Values<&'static str>,
-    pub(crate) purposes: Values<&'static str>,
+    pub(crate) purposes: Values<PurposeOfUse>,
     pub(crate) labels: Values<Code>,
     pub(crate) classes: Values<Box<str>>,
     pub(crate) codes: Values<Code>,
@@ -143,7 +140,9 @@ fn provision(node: Node<'_>, base: Option<bool>, depth: usize) -> Option<Provisi
         actions: values(node, "action", |action| {
             codings(Some(action)).find_map(|coding| one_of(coding, &ACTIONS))
         }),
-        purposes: values(node, "purpose", |coding| one_of(coding, &PURPOSES)),
+        purposes: values(node, "purpose", |coding| {
+            PurposeOfUse::parse(&coding.get("code")?.str()?)
+        }),
         labels: values(node, "securityLabel", code),
         classes: values(node, "class", |class| {
             let code = class.get("code")?.str()?;

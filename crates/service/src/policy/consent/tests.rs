@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use salus_auth::Subject;
 use salus_auth::record::{Care, Consenting};
+use salus_auth::{PurposeOfUse, Subject};
 use salus_store::Scope;
 use salus_store::memory::Memory;
 use serde_json::{Value, json};
@@ -57,7 +57,7 @@ impl Said {
                 None
             },
             purpose: if choice.below(4) == 0 {
-                Some(choice.of(&["TREAT", "HRESCH"]))
+                Some(choice.of(&["TREAT", "HRESCH", "DSRCH", "else"]))
             } else {
                 None
             },
@@ -100,7 +100,7 @@ impl Said {
     }
 
     /// Whether it is about a record; what cannot be known counts where it denies.
-    fn is_about(&self, record: &Record, denies: bool) -> bool {
+    fn is_about(&self, record: &Record, denies: bool, stated: Option<&str>) -> bool {
         let holds = |holds: Option<bool>| holds.unwrap_or(denies);
         let actor = self.actor.map_or(Some(true), |actor| match actor {
             "Group/g" => None,
@@ -127,7 +127,12 @@ impl Said {
             _ => Some(record.ty == "Observation" && record.id == "r0"),
         });
         let code = self.code.is_none_or(|code| record.code == code);
-        let purpose = self.purpose.is_none_or(|purpose| purpose == "TREAT");
+        let purpose = match (self.purpose, stated) {
+            (None, _) => Some(true),
+            (Some("else"), _) | (_, None) => None,
+            (Some("HRESCH"), Some("DSRCH")) => Some(true),
+            (Some(purpose), Some(stated)) => Some(purpose == stated),
+        };
         let lasts = self.end != Some("2014-05-12");
         holds(actor)
             && holds(action)
@@ -135,20 +140,20 @@ impl Said {
             && holds(data)
             && label
             && code
-            && purpose
+            && holds(purpose)
             && lasts
     }
 
-    fn denies(&self, record: &Record) -> bool {
-        let inner = self.nested.iter().any(|one| one.denies(record));
-        let permitted = self.nested.iter().any(|one| one.permits(record));
-        self.is_about(record, true) && (inner || !self.permits && !permitted)
+    fn denies(&self, record: &Record, stated: Option<&str>) -> bool {
+        let inner = self.nested.iter().any(|one| one.denies(record, stated));
+        let permitted = self.nested.iter().any(|one| one.permits(record, stated));
+        self.is_about(record, true, stated) && (inner || !self.permits && !permitted)
     }
 
-    fn permits(&self, record: &Record) -> bool {
-        let denied = self.nested.iter().any(|one| one.denies(record));
-        let inner = self.nested.iter().any(|one| one.permits(record));
-        self.is_about(record, false) && !denied && (inner || self.permits)
+    fn permits(&self, record: &Record, stated: Option<&str>) -> bool {
+        let denied = self.nested.iter().any(|one| one.denies(record, stated));
+        let inner = self.nested.iter().any(|one| one.permits(record, stated));
+        self.is_about(record, false, stated) && !denied && (inner || self.permits)
     }
 }
 
@@ -239,7 +244,9 @@ async fn what_is_found_is_what_consents_leave() {
                 ..Care::default()
             };
             host.service.write_care(&cx, care).await.unwrap();
-            let subject = user("x", &["Practitioner/d"]);
+            let stated = choice.of(&[None, Some("TREAT"), Some("HRESCH"), Some("DSRCH")]);
+            let purpose = stated.and_then(PurposeOfUse::parse);
+            let subject = user("x", &["Practitioner/d"]).acting_for(purpose);
             let subject = host.service.under_policies(subject.into(), NOW_MS);
             let cx = crate::context::Context {
                 subject: subject.await.unwrap(),
@@ -258,8 +265,8 @@ async fn what_is_found_is_what_consents_leave() {
                 let mut of = said
                     .iter()
                     .filter(|(patient, _)| *patient == record.patient);
-                let denied = of.clone().any(|(_, said)| said.denies(record));
-                let permitted = of.any(|(_, said)| said.permits(record));
+                let denied = of.clone().any(|(_, said)| said.denies(record, stated));
+                let permitted = of.any(|(_, said)| said.permits(record, stated));
                 !denied && (permitted || model == Consenting::OptOut)
             };
             let meant = records.iter().filter(|record| of(record));
@@ -267,7 +274,7 @@ async fn what_is_found_is_what_consents_leave() {
             let meant: BTreeSet<String> = meant.collect();
             assert_eq!(
                 found, meant,
-                "seed {seed}, {model:?}: {said:#?} {records:#?}"
+                "seed {seed}, {model:?}, {stated:?}: {said:#?} {records:#?}"
             );
             told[usize::from(model == Consenting::OptIn)] += meant.len();
         }

@@ -51,7 +51,8 @@ impl Service {
         about: About<'_>,
         facts: &Facts<'_>,
     ) -> Result<Vec<Value>, Error> {
-        let own = (&*asked.policies, &*asked.subject);
+        let purposes = asked.patients.purposes(&asked.subject);
+        let own = (&*asked.policies, &*asked.subject, &*purposes);
         let written = compile::about(own, about.deed, about.ty);
         let mut rules = Vec::new();
         let mut told = Vec::new();

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use salus_auth::policy::{Fresh, Label, Statement, compartment};
 use salus_auth::record::{BreakGlass, Care, Consenting, Relationship, Saved, SystemRecord, User};
-use salus_auth::{Subject, Who};
+use salus_auth::{PurposeOfUse, Subject, Who};
 use salus_fhir::json::{Document, Limits, Node};
 use salus_store::{
     At, Comparison, Content, Filter, Kind, Param, Query, Record, References, Snapshot, Sort, Test,
@@ -76,6 +76,16 @@ impl Patients {
     /// Until when the glass is broken for one of them, if it is.
     pub(super) fn emergency_until_ms(&self) -> Option<i64> {
         self.emergency_until_ms
+    }
+
+    /// What a subject acts for; nothing is that nobody knows. Who has broken the glass acts in
+    /// an emergency, too, but for a payer.
+    pub(super) fn purposes(&self, subject: &Subject) -> Vec<PurposeOfUse> {
+        let mut purposes: Vec<PurposeOfUse> = subject.purpose().into_iter().collect();
+        if self.emergency_until_ms.is_some() && !self.is_payer && !purposes.is_empty() {
+            purposes.extend([PurposeOfUse::ETREAT, PurposeOfUse::BTG]);
+        }
+        purposes
     }
 
     /// Whether the subject acts for a payer.
@@ -186,30 +196,23 @@ impl Service {
 }
 
 /// 45 CFR 164.522(a)(1)(vi): of what patients paid themselves no payer learns.
-fn is_payer(subject: &Subject, care: &Care) -> bool {
-    let client = match subject.who() {
-        Who::Client => subject.label().split_once('/').map(|(_, id)| id),
-        Who::User | Who::Administrator | Who::Operator | Who::Anonymous => None,
-    };
+pub(super) fn is_payer(subject: &Subject, care: &Care) -> bool {
     let mut clients = care.payer_clients.iter();
-    client.is_some_and(|id| clients.any(|own| own == id))
+    subject
+        .client_id()
+        .is_some_and(|id| clients.any(|own| own == id))
         || subject.role_names().iter().any(|role| role == PAYER)
 }
 
-/// Who a subject is to consents, and what for. Of clients nothing is known.
+/// Who a subject is to consents, and what for. Who clients are nobody knows.
 fn about(subject: &Subject, actors: &Actors, patients: &Patients, now_ms: i64) -> About {
     let is_user = subject.who() == Who::User;
-    let purposes: &[&str] = match (patients.is_payer, patients.emergency_until_ms) {
-        (true, _) => &["HPAYMT"],
-        (false, None) => &["TREAT"],
-        (false, Some(_)) => &["TREAT", "ETREAT", "BTG"],
-    };
     let mut all = actors.all();
     let own = subject.bindings().profiles.into_iter();
     all.extend(own.map(|(ty, id)| (Kind::named(ty), id)));
     About {
         actors: is_user.then_some(all),
-        purposes: (is_user || patients.is_payer).then_some(purposes),
+        purposes: patients.purposes(subject),
         now_ms,
     }
 }

@@ -142,14 +142,23 @@ fn metas_are_of_what_is_visible() {
 }
 
 #[test]
-fn who_sees_some_only_purges_no_type() {
+fn who_may_delete_some_only_purges_these_only() {
     run(async {
         let host = host().await;
-        let cx = seeing("Observation", &["o"]);
-        let refused = operate(&host, &cx, "Observation/$purge-history", Value::Null).await;
-        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Forbidden);
-        operate(&host, &cx, "Patient/$purge-history", Value::Null)
-            .await
-            .unwrap();
+        let whole = context(Subject::operator(), SCOPE, NOW_MS);
+        for id in ["o", "p"] {
+            let next = json!({"resourceType": "Observation", "id": id, "status": "amended",
+                "code": {"text": "x"}});
+            host.put(&whole, &next).await.unwrap();
+        }
+        for (cx, expect) in [
+            (seeing("Observation", &[]), 0),
+            (seeing("Observation", &["o"]), 1),
+            (whole, 1),
+        ] {
+            let path = "Observation/$purge-history";
+            let done = operate(&host, &cx, path, Value::Null).await.unwrap();
+            assert_eq!(done["parameter"][0]["valueInteger"], expect);
+        }
     });
 }
