@@ -1,35 +1,21 @@
-//! Fetches files of other servers for imports, over HTTP/1.1, with TLS from
-//! the machine's authorities or given ones.
-//!
-//! One connection a file, to the host that an allowed origin names, and to no
-//! other: redirects are not followed, and no proxy is asked. Nothing here says
-//! more of a URL than what was the matter.
+//! Fetches files of other servers for imports, over the connections of `connect.rs`.
 
 use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::write::MultiGzDecoder;
 use futures_util::future::BoxFuture;
 use http::{Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::handshake;
-use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
 use salus_service::jobs::{Fetch, Fetched, Fetching, Location, Origin, Unfetched};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
-/// How long a server may take to be connected, to begin its answer, and for each piece of it.
-const CONNECT_MAX: Duration = Duration::from_secs(10);
+use crate::connect::{self, Connection, Connector, Unreached};
+
+/// How long a server may take to begin its answer, and for each piece of it.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 const PIECE_MAX: Duration = Duration::from_secs(60);
 /// Compressed bytes that are inflated at a time: no more than four MiB come of them.
@@ -37,87 +23,35 @@ const INFLATED: usize = 4 << 10;
 /// How a gzip file begins (RFC 1952); no line of JSON does.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// Where systems keep the certificates of authorities.
-const ROOTS: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/cert.pem",
-    "/etc/ssl/ca-bundle.pem",
-];
-
-/// Authorities that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error("cannot read the authorities in {0}: {1}")]
-    Unreadable(PathBuf, rustls::pki_types::pem::Error),
-    #[error("{0} holds no certificate of an authority")]
-    Empty(PathBuf),
-    #[error("this machine has no list of authorities; give --import-roots or --mail-roots")]
-    NoRoots,
-    #[error("TLS cannot be used: {0}")]
-    Tls(#[from] rustls::Error),
-}
-
 /// The network, as imports may use it.
-pub(crate) struct Web {
-    tls: Option<Arc<ClientConfig>>,
-}
+pub(crate) struct Web(Connector);
 
 impl Web {
     /// For these origins, trusting the authorities in a file or the machine's.
-    pub(crate) fn new(origins: &[Origin], roots: Option<&Path>) -> Result<Self, Error> {
-        if !origins.iter().any(Origin::is_secure) {
-            return Ok(Self { tls: None });
-        }
-        let tls = Some(trusting(roots)?);
-        Ok(Self { tls })
+    pub(crate) fn new(origins: &[Origin], roots: Option<&Path>) -> Result<Self, connect::Error> {
+        Connector::new(origins, roots).map(Self)
     }
 
     async fn ask(&self, location: &Location) -> Fetching<Answer> {
-        let origin = &location.origin;
-        let connect = TcpStream::connect((origin.host(), origin.port()));
-        let stream = timeout(CONNECT_MAX, connect).await;
-        let stream = stream.ok().and_then(Result::ok);
-        let stream = stream.ok_or_else(|| Unfetched::for_now("its server cannot be reached"))?;
-        if !origin.is_secure() {
-            return request(stream, location).await;
-        }
-        let refused = || {
-            let reason = "its server cannot be trusted: TLS was not agreed, or no authority that \
-                          is known here has signed its certificate";
-            Unfetched::for_good(reason)
-        };
-        let name = ServerName::try_from(origin.host().to_owned()).map_err(|_| refused())?;
-        let tls = self.tls.as_ref().ok_or_else(refused)?;
-        let connect = TlsConnector::from(Arc::clone(tls)).connect(name, stream);
-        match timeout(CONNECT_MAX, connect).await {
-            Ok(Ok(stream)) => request(stream, location).await,
-            Ok(Err(error)) if error.kind() == ErrorKind::InvalidData => Err(refused()),
-            Ok(Err(_)) | Err(_) => Err(Unfetched::for_now("its server cannot be reached")),
-        }
+        let request = Request::get(&location.target)
+            .header(
+                header::ACCEPT,
+                "application/fhir+ndjson, application/ndjson;q=0.9, */*;q=0.1",
+            )
+            .header(header::ACCEPT_ENCODING, "gzip")
+            .body(Full::<Bytes>::default())
+            .map_err(|_| Unfetched::for_good("its URL cannot be asked for"))?;
+        let sent = self.0.send(&location.origin, request, ANSWER_MAX).await;
+        let (response, connection) = sent.map_err(unfetched)?;
+        Answer::of(response, connection)
     }
 }
 
-/// TLS to servers that the authorities in a file vouch for, or the machine's.
-pub(crate) fn trusting(roots: Option<&Path>) -> Result<Arc<ClientConfig>, Error> {
-    let usual = || ROOTS.map(Path::new).into_iter().find(|path| path.exists());
-    let path = roots.or_else(usual).ok_or(Error::NoRoots)?;
-    let unreadable = |error| Error::Unreadable(path.to_owned(), error);
-    let mut store = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
-        let added = store.add(certificate.map_err(unreadable)?);
-        // A machine's list may have some that are too old to be read.
-        added.or_else(|error| roots.map_or(Ok(()), |_| Err(error)))?;
+fn unfetched(why: Unreached) -> Unfetched {
+    match why {
+        Unreached::Untrusted => Unfetched::for_good(why.reason()),
+        Unreached::Down | Unreached::Silent | Unreached::Broken => Unfetched::for_now(why.reason()),
     }
-    if store.is_empty() {
-        return Err(Error::Empty(path.to_owned()));
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(store)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
 }
 
 impl Fetch for Web {
@@ -126,43 +60,6 @@ impl Fetch for Web {
             let answer = self.ask(location).await?;
             Ok(Box::new(answer) as Box<dyn Fetched>)
         })
-    }
-}
-
-async fn request(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    location: &Location,
-) -> Fetching<Answer> {
-    let broken = |_| Unfetched::for_now("its server has ended the connection");
-    let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    let connection = Connection(tokio::spawn(async move {
-        // Whoever reads the answer learns that it broke.
-        let _ = connection.await;
-    }));
-    let request = Request::get(&location.target)
-        .header(header::HOST, location.origin.authority())
-        .header(
-            header::ACCEPT,
-            "application/fhir+ndjson, application/ndjson;q=0.9, */*;q=0.1",
-        )
-        .header(header::ACCEPT_ENCODING, "gzip")
-        .header(
-            header::USER_AGENT,
-            concat!("salus/", env!("CARGO_PKG_VERSION")),
-        )
-        .body(Empty::<Bytes>::new())
-        .map_err(|_| Unfetched::for_good("its URL cannot be asked for"))?;
-    let response = timeout(ANSWER_MAX, sender.send_request(request)).await;
-    let slow = |_| Unfetched::for_now("its server does not answer");
-    Answer::of(response.map_err(slow)?.map_err(broken)?, connection)
-}
-
-/// A connection that ends with whoever reads from it.
-struct Connection(JoinHandle<()>);
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

@@ -4,6 +4,7 @@
 mod check;
 mod cli;
 mod config;
+mod connect;
 mod control;
 mod demo;
 mod fetch;

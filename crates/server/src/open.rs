@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::cli::Place;
 use crate::config::Config;
-use crate::{control, fetch, listen, mail, tls};
+use crate::{connect, control, fetch, listen, mail, tls};
 
 /// Trained on synthetic resources by `cargo xtask dictionary`.
 static DICTIONARY: &[u8] = include_bytes!("../dictionaries/resource-1.zdict");
@@ -39,7 +39,7 @@ pub(crate) enum Error {
     #[error(transparent)]
     Tls(#[from] tls::Error),
     #[error(transparent)]
-    Fetch(#[from] fetch::Error),
+    Connect(#[from] connect::Error),
     #[error(transparent)]
     Mail(#[from] mail::Error),
 }

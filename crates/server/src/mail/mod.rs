@@ -72,7 +72,7 @@ pub(crate) enum Error {
     #[error("cannot make the folder for mail {0}: {1}")]
     Folder(PathBuf, std::io::Error),
     #[error(transparent)]
-    Roots(#[from] crate::fetch::Error),
+    Roots(#[from] crate::connect::Error),
 }
 
 impl Way {
@@ -128,7 +128,7 @@ pub(crate) fn post(config: &Config, demo: bool) -> Result<Arc<dyn Post>, Error> 
             let roots = config.roots.as_deref();
             let tls = match security {
                 Security::None => None,
-                Security::Tls | Security::StartTls => Some(crate::fetch::trusting(roots)?),
+                Security::Tls | Security::StartTls => Some(crate::connect::trusting(roots)?),
             };
             Ok(Arc::new(smtp::Smtp {
                 host: host.clone(),

@@ -30,7 +30,7 @@ async fn server(security: Security, manner: Manner) -> (Smtp, JoinHandle<Vec<Str
     let folder = tempfile::tempdir().unwrap();
     let roots = folder.path().join("roots.pem");
     std::fs::write(&roots, made.cert.pem()).unwrap();
-    let tls = crate::fetch::trusting(Some(&roots)).unwrap();
+    let tls = crate::connect::trusting(Some(&roots)).unwrap();
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
