@@ -1,5 +1,5 @@
 //! What a stranger can send before anything is known of them: tokens, scopes,
-//! addresses, keys, assertions, requests of clients, sealed texts, links, passwords;
+//! addresses, keys, assertions, what providers say, requests of clients, sealed texts, links, passwords;
 //! and the words of mails, which administrators send.
 #![no_main]
 
@@ -8,11 +8,16 @@ use libfuzzer_sys::fuzz_target;
 use salus_auth::credentials::check_strength;
 use salus_auth::jwk::Jwks;
 use salus_auth::jwt::Jwt;
+use salus_auth::openid::{self, Expected, Metadata};
 use salus_auth::record::{Email, Link, Mail, MailText, Refresh};
 use salus_auth::template::Template;
 use salus_auth::{Scopes, Token};
 use salus_crypto::SecretKey;
 use salus_service::oauth::Asked;
+
+const ISSUER: &str = "https://id.example.org";
+const PROVIDER: &[u8] = br#"{"issuer":"https://id.example.org","authorization_endpoint":"",
+    "token_endpoint":"","jwks_uri":""}"#;
 
 fuzz_target!(|text: &str| {
     if let Some(token) = Token::parse(text) {
@@ -44,6 +49,19 @@ fuzz_target!(|text: &str| {
             let claims: Option<serde_json::Value> = jwt.claims(found.map(|jwk| &jwk.key));
             assert!(claims.is_none(), "nobody has the key");
         }
+        let metadata = Metadata::parse(PROVIDER, ISSUER).expect("it is one");
+        let expected = Expected {
+            issuer: ISSUER,
+            client_id: "us",
+            nonce: "n",
+            sent_ms: 0,
+            max_age_s: None,
+        };
+        let told = openid::check(text, (&metadata, &keys), expected, 0);
+        assert!(told.is_err(), "nobody has the key");
+    }
+    if let Ok(metadata) = Metadata::parse(text.as_bytes(), ISSUER) {
+        let _ = (metadata.takes_basic(), metadata.names_itself());
     }
     if let Some(jwt) = Jwt::parse(text) {
         let _ = jwt.unproved::<serde_json::Value>();

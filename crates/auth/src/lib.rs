@@ -16,6 +16,7 @@ pub mod metadata;
 pub mod mfa;
 mod network;
 pub mod oauth;
+pub mod openid;
 pub mod policy;
 mod purpose;
 pub mod record;

@@ -26,6 +26,9 @@ mod passing;
 mod places;
 mod policy;
 mod project;
+mod provider;
+mod provider_account;
+mod provider_request;
 mod pushed;
 mod redirect;
 mod registration;
@@ -66,6 +69,13 @@ pub use passing::{PASSING, Passing};
 pub use places::{Places, Visit};
 pub use policy::{Effect, Party, Policy, Relationship, Rule, Verb};
 pub use project::Project;
+pub use provider::{
+    Create, GroupMapping, PROVIDERS_MAX, Provider, SecondFactor, is_name as is_provider_name,
+};
+pub use provider_account::{Foreign, PROVIDER_ACCOUNTS_MAX, ProviderAccount};
+pub use provider_request::{
+    PROVIDER_REQUEST_LIFETIME_MS, ProviderPurpose, ProviderRequest, Sent, Stage,
+};
 pub use pushed::{PUSHED_LIFETIME_MS, Pushed};
 pub use registration::{
     DynamicRegistration, INITIAL_TOKENS_MAX, InitialToken, RegistrationMode, SelfRegistered,
