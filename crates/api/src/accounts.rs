@@ -57,7 +57,8 @@ struct GroupBody {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Passwords {
-    old: String,
+    /// Needed if there is one.
+    old: Option<String>,
     new: String,
 }
 
@@ -72,7 +73,8 @@ struct OwnBody {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Proof {
-    password: String,
+    /// Needed if there is one.
+    password: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -241,10 +243,10 @@ pub(crate) async fn read_account(call: &mut Call) -> Result<Response, Failure> {
     Ok(answer(StatusCode::OK, &user(&found)))
 }
 
-/// `POST /auth/me/password` with `{"old", "new"}`
+/// `POST /auth/me/password` with `{"old"?, "new"}`
 pub(crate) async fn change_password(call: &mut Call) -> Result<Response, Failure> {
     let Passwords { old, new } = body(call).await?;
-    let (old, new) = (Secret::new(old), Secret::new(new));
+    let (old, new) = (old.map(Secret::new), Secret::new(new));
     let own = crate::bearer(&call.headers);
     let service = call.service();
     service.change_password(&call.cx, own, old, new).await?;
@@ -263,10 +265,10 @@ pub(crate) async fn change_account(call: &mut Call) -> Result<Response, Failure>
     Ok(answer(StatusCode::OK, &user(&changed)))
 }
 
-/// `POST /auth/me/delete` with `{"password"}`
+/// `POST /auth/me/delete` with `{"password"?}`
 pub(crate) async fn delete_account(call: &mut Call) -> Result<Response, Failure> {
     let Proof { password } = body(call).await?;
-    let password = Secret::new(password);
+    let password = password.map(Secret::new);
     call.service().delete_account(&call.cx, password).await?;
     Ok(answer(StatusCode::OK, &json!({"deleted": true})))
 }

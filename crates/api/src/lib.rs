@@ -24,6 +24,7 @@ mod metrics;
 mod oauth;
 mod openapi;
 mod policies;
+mod providers;
 pub mod route;
 
 use std::collections::BTreeMap;

@@ -153,6 +153,7 @@ fn answers(route: &Route) -> BTreeMap<String, Value> {
     for status in refusals(route) {
         let name = match route.name {
             "token" | "introspect" | "revoke" | "par" | "device-authorization" => "OAuthError",
+            "provider-page" | "provider-begin" | "provider-callback" => "RefusedPage",
             name if name.starts_with("register") => "OAuthError",
             name if name == "setup" => "RefusedPage",
             name if name.starts_with("authorize") || name.starts_with("logout") => "RefusedPage",
@@ -196,6 +197,7 @@ fn refusals(route: &Route) -> Vec<u16> {
         "account-",
         "users-",
         "groups-",
+        "providers-",
         "factors-",
         "passkeys-",
         "recovery-codes",

@@ -119,7 +119,7 @@ macro_rules! routes {
 pub static ROUTES: &[Route] = {
     use crate::{
         accounts, admin, auth, break_glass, entry, factors, fhir, health, mail, oauth, openapi,
-        policies,
+        policies, providers,
     };
     routes! {
         GET    Root    "/"                              "home"              Public                  health::home;
@@ -159,6 +159,12 @@ pub static ROUTES: &[Route] = {
         POST   Project "/auth/authorize/passkey"        "authorize-passkey" Public                  oauth::passkey;
         POST   Project "/auth/authorize/factor"         "authorize-factor"  Public                  oauth::factor;
         POST   Project "/auth/authorize/decision"       "authorize-decision" Public                 oauth::decide;
+        POST   Project "/auth/authorize/provider"       "authorize-provider" Public                 oauth::providers::go;
+        POST   Project "/auth/authorize/connect"        "authorize-connect" Public                  oauth::providers::connect;
+        GET    Project "/auth/providers"                "provider-names"    Public                  providers::names;
+        GET    Project "/auth/providers/begin"          "provider-page"     Public                  oauth::providers::errand;
+        POST   Project "/auth/providers/begin"          "provider-begin"    Public                  oauth::providers::go_on_errand;
+        GET    Project "/auth/providers/{id}/callback"  "provider-callback" Public                  oauth::providers::came_back;
         GET    Project "/auth/userinfo"                 "userinfo"          Token(AdminRead)        oauth::user_info;
         POST   Project "/auth/userinfo"                 "userinfo-post"     Token(AdminRead)        oauth::user_info;
         POST   Project "/auth/introspect"               "introspect"        Public                  oauth::introspect;
@@ -168,6 +174,7 @@ pub static ROUTES: &[Route] = {
         POST   Project "/auth/passkey"                  "passkey-options"   Public                  factors::passkey_options;
         POST   Project "/auth/sign-in/passkey"          "sign-in-passkey"   Public                  factors::sign_in_by_passkey;
         POST   Project "/auth/step-up/passkey"          "step-up-options"   Token(SignIn)           factors::step_up_options;
+        POST   Project "/auth/step-up/provider"         "step-up-provider"  Token(SignIn)           providers::step_up;
         POST   Project "/auth/step-up"                  "step-up"           Token(SignIn)           factors::step_up;
         POST   Project "/auth/sign-out"                 "sign-out"          Token(SignIn)           auth::sign_out;
         GET    Project "/auth/sign-up"                  "sign-up-page"      Public                  entry::sign_up_page;
@@ -194,6 +201,9 @@ pub static ROUTES: &[Route] = {
 
         GET    Project "/auth/me/apps"                  "account-apps"      Token(AdminRead)        oauth::apps::list;
         DELETE Project "/auth/me/apps/{app}"            "account-app-end"   Token(AdminWrite)       oauth::apps::end;
+        GET    Project "/auth/me/providers"             "account-providers" Token(AdminRead)        providers::own;
+        POST   Project "/auth/me/providers"             "account-provider-connect" Token(AdminWrite) providers::connect;
+        DELETE Project "/auth/me/providers/{id}"        "account-provider-remove" Token(AdminWrite) providers::remove_own;
         GET    Project "/auth/me/factors"               "factors-list"      Token(AdminRead)        factors::list;
         POST   Project "/auth/me/factors"               "factors-enrol"     Token(AdminWrite)       factors::enrol;
         POST   Project "/auth/me/factors/{id}/confirm"  "factors-confirm"   Token(AdminWrite)       factors::confirm;
@@ -211,6 +221,8 @@ pub static ROUTES: &[Route] = {
         DELETE Project "/admin/users/{id}/sessions/{session}" "session-revoke" Token(AdminWrite)    accounts::revoke_session;
         DELETE Project "/admin/sessions"                "sessions-end-all"  Token(AdminWrite)       accounts::end_all_sessions;
         DELETE Project "/admin/users/{id}/factors"      "factors-reset"     Token(AdminWrite)       factors::reset;
+        GET    Project "/admin/users/{id}/providers"    "users-providers"   Token(AdminRead)        providers::of_user;
+        DELETE Project "/admin/users/{id}/providers/{key}" "users-provider-remove" Token(AdminWrite) providers::revoke;
         GET    Project "/admin/groups"                  "groups-list"       Token(AdminRead)        accounts::list_groups;
         POST   Project "/admin/groups"                  "groups-create"     Token(AdminWrite)       accounts::create_group;
         GET    Project "/admin/groups/{id}"             "groups-read"       Token(AdminRead)        accounts::read_group;
@@ -225,6 +237,12 @@ pub static ROUTES: &[Route] = {
         DELETE Project "/admin/mails/{id}"              "mails-delete"      Token(AdminWrite)       mail::delete;
         GET    Project "/admin/identity"                "identity-read"     Token(AdminRead)        accounts::read_identity;
         PUT    Project "/admin/identity"                "identity-write"    Token(AdminWrite)       accounts::write_identity;
+
+        GET    Project "/admin/providers"               "providers-list"    Token(AdminRead)        providers::list;
+        POST   Project "/admin/providers"               "providers-create"  Token(AdminWrite)       providers::create;
+        GET    Project "/admin/providers/{id}"          "providers-read"    Token(AdminRead)        providers::read;
+        PUT    Project "/admin/providers/{id}"          "providers-change"  Token(AdminWrite)       providers::change;
+        DELETE Project "/admin/providers/{id}"          "providers-delete"  Token(AdminWrite)       providers::delete;
 
         GET    Root    "/admin/projects"                "projects-list"     Token(AdminRead)        admin::list_projects;
         POST   Root    "/admin/projects"                "projects-create"   Token(AdminWrite)       admin::create_project;

@@ -15,6 +15,8 @@ pub const PASSWORD: &str = "pwd";
 pub const ONE_TIME: &str = "otp";
 /// A key that only the owner has.
 pub const KEY: &str = "pop";
+/// A sign-in elsewhere, at a provider. RFC 8176 has no name for it; others call it so, too.
+pub const FEDERATED: &str = "fed";
 /// More than one kind of proof.
 pub const MULTI: &str = "mfa";
 

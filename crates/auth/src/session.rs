@@ -182,11 +182,8 @@ pub fn resume(
         Owner::User(_) => {
             let user = Saved::<User>::read(record)?.ok_or(unknown)?;
             active(user.value.status)?;
-            let proved_ms = match session.proved_ms {
-                0 => session.created_ms,
-                at_ms => at_ms,
-            };
-            Subject::user(home, &user.id, &user.value, membership).proved(proved_ms)
+            let subject = Subject::user(home, &user.id, &user.value, membership);
+            subject.proved(session.proof_ms())
         }
         Owner::Client(_) => {
             let client = Saved::<Client>::read(record)?.ok_or(unknown)?;

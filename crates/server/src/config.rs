@@ -29,6 +29,8 @@ pub(crate) struct Config {
     pub(crate) import_origins: Vec<Origin>,
     pub(crate) import_roots: Option<PathBuf>,
     pub(crate) import_bytes_max: u64,
+    pub(crate) provider_origins: Vec<Origin>,
+    pub(crate) provider_roots: Option<PathBuf>,
     pub(crate) mail: Option<mail::Config>,
     /// Whether it is a demo, whose mails may be shown.
     pub(crate) demo: bool,
@@ -56,6 +58,7 @@ struct File {
     tls: Tls,
     limits: Limits,
     import: Import,
+    providers: Providers,
     mail: Mail,
     log: Log,
 }
@@ -83,6 +86,13 @@ struct Import {
     origins: Option<Vec<String>>,
     roots: Option<PathBuf>,
     bytes_max: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Providers {
+    origins: Option<Vec<String>>,
+    roots: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -137,6 +147,11 @@ pub(crate) enum Error {
     ProxyHeader(String),
     #[error("imports fetch from origins as https://files.example.org, and {0:?} is none")]
     ImportOrigin(String),
+    #[error(
+        "providers are at origins as https://id.example.org, or http://127.0.0.1:8081 on this \
+         machine, and {0:?} is none"
+    )]
+    ProviderOrigin(String),
     #[error(transparent)]
     Mail(#[from] mail::Error),
     #[error("the log format is text or json, not {0}")]
@@ -194,6 +209,14 @@ impl Config {
                 .import_bytes_max
                 .or(file.import.bytes_max)
                 .unwrap_or(IMPORT_BYTES_MAX_DEFAULT),
+            provider_origins: provider_origins(
+                arguments
+                    .provider_origins
+                    .clone()
+                    .or(file.providers.origins)
+                    .unwrap_or_default(),
+            )?,
+            provider_roots: arguments.provider_roots.clone().or(file.providers.roots),
             mail: mail(arguments, file.mail)?,
             demo: arguments.demo.is_some(),
             // No variable and no file says so: whoever starts a server in it means to.
@@ -243,6 +266,8 @@ impl Config {
             import_origins: origins(file.import.origins.unwrap_or_default())?,
             import_roots: file.import.roots,
             import_bytes_max: file.import.bytes_max.unwrap_or(IMPORT_BYTES_MAX_DEFAULT),
+            provider_origins: provider_origins(file.providers.origins.unwrap_or_default())?,
+            provider_roots: file.providers.roots,
             mail: None,
             demo: false,
             development: false,
@@ -288,6 +313,17 @@ fn proxies(trusted: Option<Vec<String>>, header: Option<String>) -> Result<Proxi
 
 fn origins(texts: Vec<String>) -> Result<Vec<Origin>, Error> {
     let origin = |text: String| Origin::parse(&text).ok_or(Error::ImportOrigin(text));
+    texts.into_iter().map(origin).collect()
+}
+
+/// Origins of providers: who they say has signed in is believed, so without TLS only what is on
+/// this machine is asked.
+fn provider_origins(texts: Vec<String>) -> Result<Vec<Origin>, Error> {
+    let origin = |text: String| {
+        let origin = Origin::parse(&text);
+        let trusted = |origin: &Origin| origin.is_secure() || origin.is_loopback();
+        origin.filter(trusted).ok_or(Error::ProviderOrigin(text))
+    };
     texts.into_iter().map(origin).collect()
 }
 
@@ -381,6 +417,24 @@ mod tests {
         let header = |name| config(&["--proxy-header", name]).map(|config| config.proxies.header);
         assert_eq!(header("Forwarded").unwrap(), ProxyHeader::Forwarded);
         assert!(matches!(header("x-real-ip"), Err(Error::ProxyHeader(_))));
+    }
+
+    #[test]
+    fn providers_are_asked_over_tls_or_on_this_machine() {
+        let origins =
+            |text| config(&["--provider-origins", text]).map(|config| config.provider_origins);
+        let three = "https://id.example.org,http://127.0.0.1:81,http://localhost";
+        assert_eq!(origins(three).unwrap().len(), 3);
+        assert_eq!(origins("http://[::1]:81").unwrap().len(), 1);
+        for text in [
+            "http://id.example.org",
+            "http://192.0.2.1",
+            "*",
+            "https://a/b",
+        ] {
+            let refused = matches!(origins(text), Err(Error::ProviderOrigin(_)));
+            assert!(refused, "{text}");
+        }
     }
 
     #[test]

@@ -44,7 +44,10 @@ pub(crate) enum Error {
     Unreadable(PathBuf, rustls::pki_types::pem::Error),
     #[error("{0} holds no certificate of an authority")]
     Empty(PathBuf),
-    #[error("this machine has no list of authorities; give --import-roots or --mail-roots")]
+    #[error(
+        "this machine has no list of authorities; give --import-roots, --provider-roots or \
+         --mail-roots"
+    )]
     NoRoots,
     #[error("TLS cannot be used: {0}")]
     Tls(#[from] rustls::Error),

@@ -14,6 +14,7 @@ mod listen;
 mod mail;
 mod open;
 mod policy;
+mod providers;
 mod reindex;
 mod serve;
 mod telemetry;

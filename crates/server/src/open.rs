@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::cli::Place;
 use crate::config::Config;
-use crate::{connect, control, fetch, listen, mail, tls};
+use crate::{connect, control, fetch, listen, mail, providers, tls};
 
 /// Trained on synthetic resources by `cargo xtask dictionary`.
 static DICTIONARY: &[u8] = include_bytes!("../dictionaries/resource-1.zdict");
@@ -133,6 +133,8 @@ impl Server {
         let post = config.mail.as_ref();
         let post = post.map(|mail| mail::post(mail, config.demo)).transpose()?;
         let web = fetch::Web::new(&config.import_origins, config.import_roots.as_deref())?;
+        let (origins, roots) = (&config.provider_origins, config.provider_roots.as_deref());
+        let asked = providers::Providers::new(origins, roots)?;
         let network = match listen {
             Some(address) => {
                 let failed = |error| Error::Listen(address.to_string(), error);
@@ -145,7 +147,7 @@ impl Server {
             .as_ref()
             .and_then(|listener| listener.local_addr().ok());
         let base = config.base(address.unwrap_or(config.listen));
-        let service = service(config, &keyring, Arc::clone(&engine), base).await?;
+        let service = service(config, &keyring, Arc::clone(&engine), base, asked).await?;
         let settings = salus_api::Settings {
             body_bytes_max: config.body_bytes_max,
             binary_bytes_max: config.binary_bytes_max,
@@ -234,6 +236,7 @@ async fn service(
     keyring: &Keyring,
     engine: Arc<Embedded>,
     base: String,
+    asked: providers::Providers,
 ) -> Result<Arc<Service>, Error> {
     let failed = |reason: String| Error::Service(config.data.clone(), reason);
     let cursor_key = keyring
@@ -246,6 +249,8 @@ async fn service(
     settings.hashes_at_once = cores.ok().map(usize::from);
     settings.jobs.import_origins = config.import_origins.clone();
     settings.jobs.import_bytes_max = config.import_bytes_max;
+    settings.federation.origins = config.provider_origins.clone();
+    settings.federation.ask = Some(Arc::new(asked));
     let mail = config.mail.as_ref();
     settings.mail = mail.map(|_| salus_service::mail::Settings { base });
     settings.jobs.kept_ms = i64::from(config.job_hours) * 60 * 60 * 1000;

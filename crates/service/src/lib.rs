@@ -13,6 +13,7 @@ mod cors;
 mod cursor;
 pub mod eras;
 pub mod error;
+pub mod federation;
 pub mod fhir;
 mod ids;
 pub mod jobs;
@@ -40,9 +41,9 @@ pub use salus_auth::Secret;
 pub use salus_auth::Subject;
 pub use salus_auth::jwk::Jwks;
 pub use salus_auth::record::{
-    AuthMethod, BreakGlass, Care, Cors, DynamicRegistration, Email, GrantType, History, Identity,
-    LaunchContext, LaunchedWith, LockOut, MailText, Policy, Purged, Reason, RegistrationMode,
-    ReviewOutcome, Saved, SignUp, Status, Theme,
+    AuthMethod, BreakGlass, Care, Cors, Create, DynamicRegistration, Email, GrantType,
+    GroupMapping, History, Identity, LaunchContext, LaunchedWith, LockOut, MailText, Policy,
+    Purged, Reason, RegistrationMode, ReviewOutcome, Saved, SecondFactor, SignUp, Status, Theme,
 };
 use salus_crypto::SecretKey;
 use salus_fhir::json;
@@ -63,6 +64,8 @@ pub struct Settings {
     pub hashes_at_once: Option<usize>,
     /// About jobs.
     pub jobs: jobs::Settings,
+    /// About providers by which users sign in.
+    pub federation: federation::Settings,
     /// About mail; without, none is sent.
     pub mail: Option<mail::Settings>,
 }
@@ -101,6 +104,7 @@ pub struct Service {
     pub(crate) hashing: sessions::Hashing,
     pub(crate) keys: oauth::Keys,
     pub(crate) registrations: oauth::Registrations,
+    pub(crate) federation: federation::Federation,
     pub(crate) bundles: fhir::room::Room,
     pub(crate) terms: fhir::terms::Cache,
     pub(crate) jobs: jobs::Jobs,
@@ -163,6 +167,7 @@ impl Service {
             hashing,
             keys: oauth::Keys::default(),
             registrations: oauth::Registrations::default(),
+            federation: federation::Federation::default(),
             bundles: fhir::room::Room::new(),
             terms: fhir::terms::Cache::new(),
             jobs: jobs::Jobs::new(),

@@ -20,7 +20,7 @@ use crate::failure::Failure;
 /// The longest request that is carried through the pages.
 const REQUEST_BYTES_MAX: usize = 8 << 10;
 
-const WRONG: &str = "E-mail address or password is not right.";
+pub(super) const WRONG: &str = "E-mail address or password is not right.";
 
 const FOREIGN: &str = "This form was not sent from a page of ours, or it is too old. Please go back to the app and begin again.";
 
@@ -160,7 +160,7 @@ fn chosen(form: &Form) -> Chosen {
     }
 }
 
-fn read(request: &str) -> Result<Asked, Failure> {
+pub(super) fn read(request: &str) -> Result<Asked, Failure> {
     if request.len() > REQUEST_BYTES_MAX {
         return Err(missing("the request is too long"));
     }
@@ -253,6 +253,7 @@ async fn show_sign_in(
     let about = SignIn {
         client,
         stranger: stranger.then_some(to.1),
+        providers: &service.provider_names(&call.cx).await?,
         options: &service.passkey_options(&call.cx)?,
         by_mail: service.by_mail(&call.cx),
         again,

@@ -12,6 +12,7 @@ pub(crate) mod keys;
 mod launch;
 mod logout;
 mod pages;
+pub(crate) mod providers;
 pub(crate) mod registration;
 mod steps;
 mod theme;

@@ -10,11 +10,13 @@ mod consent;
 mod factors;
 mod logout;
 mod pick;
+mod providers;
 mod qr;
 
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use salus_service::accounts::ByMail;
+use salus_service::federation::ProviderName;
 use salus_service::oauth::Look;
 use serde_json::Value;
 
@@ -22,6 +24,7 @@ pub(super) use consent::consent;
 pub(super) use factors::{codes, enrol, factor};
 pub(super) use logout::{gone, logout};
 pub(super) use pick::pick;
+pub(super) use providers::{away, connect, errand, not_let};
 
 /// What every form brings back.
 pub(super) struct Hidden<'a> {
@@ -49,6 +52,8 @@ pub(crate) struct Page {
     asks: bool,
     /// Whether it says that something was wrong.
     wrong: bool,
+    /// Where it leads at once, if it does.
+    next: Option<String>,
 }
 
 #[cfg(test)]
@@ -66,6 +71,8 @@ pub(super) struct SignIn<'a> {
     pub(super) stranger: Option<&'a str>,
     /// What a browser needs to find a passkey.
     pub(super) options: &'a Value,
+    /// The providers by which they can sign in, too.
+    pub(super) providers: &'a [ProviderName],
     /// What else they can do.
     pub(super) by_mail: ByMail,
     /// Why it did not work, and the address that was typed.
@@ -74,7 +81,8 @@ pub(super) struct SignIn<'a> {
 
 /// Where a user signs in.
 pub(super) fn sign_in(about: &SignIn<'_>, hidden: &Hidden<'_>) -> Page {
-    let passkey = factors::passkey(about.options, "passkey", hidden);
+    let passkey = factors::passkey(about.options, ("passkey", ""), hidden);
+    let providers = providers::buttons(about.providers, hidden);
     let (wrong, email) = about.again.unzip();
     let (alert, marks) = (alert(wrong), marks(wrong));
     let email = escape(email.unwrap_or_default());
@@ -95,7 +103,7 @@ pub(super) fn sign_in(about: &SignIn<'_>, hidden: &Hidden<'_>) -> Page {
 <input id="email" name="email" type="email" value="{email}" autocomplete="username webauthn" required{at_email}{marks}>
 <label for="password">Password</label>
 <input id="password" name="password" type="password" autocomplete="current-password" required{at_password}{marks}>
-<button>Sign in</button></form>{passkey}{others}"#
+<button>Sign in</button></form>{passkey}{providers}{others}"#
         ),
     )
     .asking()
@@ -187,6 +195,7 @@ pub(crate) fn page(title: &'static str, body: &str) -> Page {
         body: body.to_owned(),
         asks: false,
         wrong: false,
+        next: None,
     }
 }
 
@@ -194,6 +203,12 @@ impl Page {
     /// The same, with the script that asks for a passkey.
     fn asking(self) -> Self {
         Self { asks: true, ..self }
+    }
+
+    /// The same, but browsers go on to a place at once.
+    fn leading_to(self, url: &str) -> Self {
+        let next = Some(url.to_owned());
+        Self { next, ..self }
     }
 
     /// The same; its title begins with what was wrong, if anything was.
@@ -224,6 +239,11 @@ pub(crate) fn marks(wrong: Option<&str>) -> &'static str {
 /// The whole document, as the project wants it to look.
 fn document(look: &Look, page: &Page) -> String {
     let Page { title, body, .. } = page;
+    let next = page.next.as_deref().map(|url| {
+        let url = escape(url);
+        format!(r#"<meta http-equiv="refresh" content="0; url={url}">"#)
+    });
+    let next = next.unwrap_or_default();
     let root = escape(&look.root);
     let script = match page.asks {
         true => format!(r#"<script src="{root}/auth/passkey.js" defer></script>"#),
@@ -246,7 +266,7 @@ fn document(look: &Look, page: &Page) -> String {
         _ => format!("<header>{logo}{name}</header>"),
     };
     format!(
-        r#"<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{error}{title}{of}</title><link rel="stylesheet" href="{root}/auth/style.css">{script}</head><body>{banner}<main>{body}</main></body></html>"#
+        r#"<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{error}{title}{of}</title><link rel="stylesheet" href="{root}/auth/style.css">{next}{script}</head><body>{banner}<main>{body}</main></body></html>"#
     )
 }
 
@@ -332,16 +352,22 @@ mod tests {
             },
         };
         let options = serde_json::json!({"rpId": "\"><script>"});
+        let providers = [ProviderName {
+            name: "a".into(),
+            label: "<u>Elsewhere</u>".to_owned(),
+        }];
         let about = SignIn {
             client: "<b>App</b>",
             stranger: None,
             options: &options,
+            providers: &providers,
             by_mail: ByMail::default(),
             again: Some(("wrong", "<i>a@example.org")),
         };
         let html = document(&look, &sign_in(&about, &hidden));
         assert!(html.contains("<title>Error: Sign in – &lt;i&gt;"), "{html}");
         assert!(html.contains(r#"aria-describedby="wrong""#));
+        assert!(html.contains("&lt;u&gt;Elsewhere") && !html.contains("<u>"));
         assert!(html.contains(r#"action="/p/x/auth/authorize/sign-in""#));
         assert!(html.contains("&lt;i&gt;Clinic") && !html.contains("<i>"));
         assert!(!html.contains("<b>") && html.matches("<script").count() == 1);
@@ -358,6 +384,16 @@ mod tests {
             on_a_device.contains("registered itself. Nobody"),
             "{on_a_device}"
         );
+    }
+
+    #[test]
+    fn a_page_leads_on_to_a_place_that_is_text() {
+        let page = away("<b>", "https://id.example.org/?a=b&c=\"><script>");
+        let html = document(&Look::default(), &page);
+        let expect =
+            "content=\"0; url=https://id.example.org/?a=b&amp;c=&quot;&gt;&lt;script&gt;\"";
+        assert!(html.contains(expect), "{html}");
+        assert!(!html.contains("<script") && !html.contains("<b>"));
     }
 
     #[test]

@@ -51,6 +51,17 @@ pub(super) fn body(route: &Route) -> Option<Value> {
         "step-up" => Some(json!({"totp": "123456"})),
         "factors-enrol" => Some(json!({"kind": "totp", "name": "Example"})),
         "factors-confirm" => Some(json!({"totp": "123456"})),
+        "providers-create" | "providers-change" => {
+            let mut provider = json!({
+                "label": "Hospital", "issuer": "https://id.example.org", "client_id": "salus",
+                "client_secret": "example",
+            });
+            if route.name == "providers-create" {
+                provider["name"] = json!("hospital");
+            }
+            Some(provider)
+        }
+        "account-provider-connect" | "step-up-provider" => Some(json!({"provider": "hospital"})),
         "account-password" => Some(json!({"old": "example", "new": "example"})),
         "sign-up" | "recover" => Some(json!({"email": "a@example.org"})),
         "join" | "password" => Some(json!({"link": "example", "password": "example"})),

@@ -148,6 +148,9 @@ pub(super) fn body(route: &Route) -> Option<Value> {
             | "authorize-sign-in"
             | "authorize-patient"
             | "authorize-post"
+            | "authorize-provider"
+            | "authorize-connect"
+            | "provider-begin"
             | "authorize-decision"
             | "logout"
             | "logout-decision",
@@ -236,7 +239,10 @@ fn object(name: &str) -> Value {
             &["email", "password"],
             json!({"email": text, "password": text}),
         ),
-        "account-password" => of(&["old", "new"], json!({"old": text, "new": text})),
+        "account-password" => of(
+            &["new"],
+            json!({"old": {"type": ["string", "null"]}, "new": text}),
+        ),
         "sign-up" | "recover" => of(&["email"], json!({"email": text})),
         "join" => of(
             &["link", "password"],
@@ -247,7 +253,12 @@ fn object(name: &str) -> Value {
             json!({"link": text, "password": text}),
         ),
         "verify" => of(&["link"], json!({"link": text})),
-        "account-delete" => of(&["password"], json!({"password": text})),
+        "account-delete" => of(&[], json!({"password": {"type": ["string", "null"]}})),
+        "account-provider-connect" | "step-up-provider" => {
+            of(&["provider"], json!({"provider": text}))
+        }
+        "providers-create" => of(&["name", "label", "issuer", "client_id"], provider()),
+        "providers-change" => of(&["label", "issuer", "client_id"], provider()),
         "account-change" => {
             let text = json!({"type": ["string", "null"]});
             of(&[], json!({"name": text, "email": text, "password": text}))
@@ -491,6 +502,37 @@ fn identity() -> Value {
     })
 }
 
+fn provider() -> Value {
+    let text = json!({"type": "string"});
+    let list = |most: usize| json!({"type": "array", "maxItems": most, "items": text});
+    json!({
+        "name": {"type": ["string", "null"], "pattern": "^[a-z][a-z0-9-]{0,39}$"},
+        "label": text,
+        "issuer": text,
+        "client_id": text,
+        "token_endpoint_auth_method": {"enum": ["client_secret", "private_key_jwt", "none"]},
+        "client_secret": {"type": ["string", "null"]},
+        "scopes": list(20),
+        "create": {"enum": ["never", "invited", "verified-mail"]},
+        "domains": list(50),
+        "groups": {
+            "type": ["object", "null"],
+            "required": ["claim", "values"],
+            "properties": {
+                "claim": text,
+                "values": {"type": "object", "maxProperties": 100, "additionalProperties": text},
+            },
+            "additionalProperties": false,
+        },
+        "second_factor": {
+            "type": "object",
+            "properties": {"acr": list(20), "amr": list(20)},
+            "additionalProperties": false,
+        },
+        "active": {"type": "boolean"},
+    })
+}
+
 /// A rule of a policy.
 fn rule() -> Value {
     let text = json!({"type": "string"});
@@ -566,7 +608,7 @@ pub(super) fn successes(route: &Route) -> &'static [u16] {
             _,
             _,
             "authorize" | "authorize-sign-in" | "authorize-patient" | "authorize-decision"
-            | "authorize-factor" | "authorize-passkey",
+            | "authorize-factor" | "authorize-passkey" | "authorize-connect" | "provider-callback",
         ) => &[200, 303],
         (_, _, "authorize-post" | "logout") => &[303],
         (_, _, "logout-decision") => &[200, 303],
@@ -585,6 +627,7 @@ pub(super) fn successes(route: &Route) -> &'static [u16] {
             | "registration-tokens-create"
             | "users-create"
             | "groups-create"
+            | "providers-create"
             | "invitations-create"
             | "factors-enrol"
             | "passkeys-add"
@@ -616,7 +659,8 @@ pub(super) fn success(route: &Route, status: u16) -> Value {
             _,
             "setup" | "device-page" | "setup-page" | "authorize" | "authorize-post"
             | "authorize-sign-in" | "authorize-patient" | "authorize-decision" | "authorize-factor"
-            | "authorize-passkey" | "logout-page" | "logout-decision",
+            | "authorize-passkey" | "logout-page" | "logout-decision" | "authorize-provider"
+            | "authorize-connect" | "provider-page" | "provider-begin" | "provider-callback",
         ) => ("text/html", json!({"type": "string"})),
         (_, "sign-up-page" | "join-page" | "recover-page" | "password-page" | "verify-page") => {
             ("text/html", json!({"type": "string"}))

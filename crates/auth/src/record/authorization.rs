@@ -148,6 +148,7 @@ mod tests {
             context: crate::record::LaunchContext::default(),
             nonce: None,
             signed_in_ms: 0,
+            proved_ms: 0,
             methods: Vec::new(),
             purpose: None,
         };
@@ -173,6 +174,7 @@ mod tests {
             context: crate::record::LaunchContext::default(),
             nonce: None,
             signed_in_ms: 0,
+            proved_ms: 0,
             methods: Vec::new(),
             purpose: None,
         };

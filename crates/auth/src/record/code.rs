@@ -34,11 +34,29 @@ pub struct Agreed {
     pub nonce: Option<String>,
     /// When the user signed in, in milliseconds since 1970 UTC.
     pub signed_in_ms: i64,
+    /// When they proved last who they are, if that was not then; 0 is then.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub proved_ms: i64,
     /// How (RFC 8176).
     pub methods: Vec<String>,
     /// What the client acts for, if it has said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purpose: Option<PurposeOfUse>,
+}
+
+fn is_zero(ms: &i64) -> bool {
+    *ms == 0
+}
+
+impl Agreed {
+    /// When the user proved last who they are.
+    #[must_use]
+    pub fn proof_ms(&self) -> i64 {
+        match self.proved_ms {
+            0 => self.signed_in_ms,
+            at_ms => at_ms,
+        }
+    }
 }
 
 /// A code, in the scope of its project. Its id is the code's hash.
@@ -146,6 +164,7 @@ mod tests {
             context: LaunchContext::default(),
             nonce: None,
             signed_in_ms: 0,
+            proved_ms: 0,
             methods: Vec::new(),
             purpose: None,
         };

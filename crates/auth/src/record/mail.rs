@@ -36,6 +36,10 @@ pub enum Mail {
     PasswordChanged,
     /// The address is another now; to the old one.
     AddressChanged,
+    /// An account elsewhere lets the user in from now on.
+    ProviderConnected,
+    /// An account elsewhere does so no longer.
+    ProviderRemoved,
     /// Somebody broke the glass; to who looks after that.
     GlassBroken,
     /// Somebody signed in from another place than of late.
@@ -50,7 +54,7 @@ pub enum Mail {
 
 impl Mail {
     /// Every mail there is.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::SignUp,
         Self::AccountExists,
         Self::Verify,
@@ -58,6 +62,8 @@ impl Mail {
         Self::Invitation,
         Self::PasswordChanged,
         Self::AddressChanged,
+        Self::ProviderConnected,
+        Self::ProviderRemoved,
         Self::GlassBroken,
         Self::NewSignIn,
         Self::FactorAdded,
@@ -76,6 +82,8 @@ impl Mail {
             Self::Invitation => "invitation",
             Self::PasswordChanged => "password-changed",
             Self::AddressChanged => "address-changed",
+            Self::ProviderConnected => "provider-connected",
+            Self::ProviderRemoved => "provider-removed",
             Self::GlassBroken => "glass-broken",
             Self::NewSignIn => "new-sign-in",
             Self::FactorAdded => "factor-added",
@@ -104,6 +112,8 @@ impl Mail {
             Self::AccountExists
             | Self::PasswordChanged
             | Self::AddressChanged
+            | Self::ProviderConnected
+            | Self::ProviderRemoved
             | Self::NewSignIn
             | Self::FactorAdded
             | Self::FactorRemoved

@@ -4,8 +4,8 @@
 use salus_store::{Comparison, Filter, Kind, Param, Query, Row, Sort, Test, Value};
 
 use super::{
-    Assertion, Authorization, Code, Device, InitialToken, Launch, Link, Pushed, Session, SetupLink,
-    SignIn, SystemRecord, matching,
+    Assertion, Authorization, Code, Device, InitialToken, Launch, Link, ProviderRequest, Pushed,
+    Session, SetupLink, SignIn, SystemRecord, matching,
 };
 
 /// A kind of such records.
@@ -27,6 +27,7 @@ pub const PASSING: &[Passing] = &[
     Passing::of::<InitialToken>(),
     Passing::of::<Launch>(),
     Passing::of::<Link>(),
+    Passing::of::<ProviderRequest>(),
     Passing::of::<Pushed>(),
     Passing::of::<Session>(),
     Passing::of::<SetupLink>(),

@@ -107,8 +107,7 @@ impl ProviderAccount {
         mapped: &[Box<str>],
         given: Vec<Box<str>>,
     ) -> Vec<Box<str>> {
-        let managed = |id: &Box<str>| mapped.contains(id) || self.groups.contains(id);
-        groups.retain(|id| !managed(id));
+        groups.retain(|id| !mapped.contains(id) && !self.groups.contains(id));
         groups.extend(given.iter().cloned());
         groups.sort_unstable();
         groups.dedup();

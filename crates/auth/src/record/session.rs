@@ -146,6 +146,18 @@ impl SystemRecord for Session {
 }
 
 impl Session {
+    /// In place of a time: nobody said when the user proved who they are, so it was long ago.
+    pub const LONG_AGO_MS: i64 = 1;
+
+    /// When the user proved last who they are, in milliseconds since 1970 UTC.
+    #[must_use]
+    pub fn proof_ms(&self) -> i64 {
+        match self.proved_ms {
+            0 => self.created_ms,
+            at_ms => at_ms,
+        }
+    }
+
     /// The sessions of an owner, to list or revoke them.
     #[must_use]
     pub fn of(owner: &Owner) -> Query {

@@ -1,10 +1,10 @@
-//! A sign-in that is half done: the password was right, a second factor is to
-//! follow. It opens nothing and holds for five minutes.
+//! A sign-in that is half done: the password was right, or a provider has sent the user, and a
+//! second factor is to follow. It opens nothing and holds for five minutes.
 
 use salus_store::{Row, Scope};
 use serde::{Deserialize, Serialize};
 
-use super::{Saved, SystemRecord, expires_row};
+use super::{Foreign, Saved, SystemRecord, expires_row};
 use crate::{Secret, Token};
 
 /// How long the second step may take.
@@ -24,6 +24,9 @@ pub struct SignIn {
     /// Whether the user has to set up a second factor, since they have none.
     #[serde(default)]
     pub enrols: bool,
+    /// The account at a provider that is connected with the user when it is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connects: Option<Foreign>,
     #[serde(default)]
     failures: u32,
 }
@@ -42,7 +45,7 @@ impl SignIn {
     /// How long the second step may take, in seconds.
     pub const LIFETIME_S: i64 = LIFETIME_MS / 1000;
 
-    /// Begins one: its ticket, for whoever brought the password, and the record.
+    /// Begins one: its ticket, for whoever brought the first proof, and the record.
     #[must_use]
     pub fn begin(
         home: Scope,
@@ -58,6 +61,7 @@ impl SignIn {
             methods: methods.iter().map(|&method| method.to_owned()).collect(),
             created_ms: now_ms,
             enrols,
+            connects: None,
             failures: 0,
         };
         (ticket, Saved::new(token.session_id(), begun))

@@ -50,6 +50,24 @@ impl Browser {
         self.send(place, Request::new("GET", path))
     }
 
+    /// The same by a link on another site, with the cookies that go along.
+    pub(crate) fn get_from_elsewhere(&mut self, place: &Place, path: &str) -> Answer {
+        let (mut lax, strict): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut self.0)
+            .into_iter()
+            .partition(|(name, _)| matches!(&**name, "salus" | "salus-provider"));
+        std::mem::swap(&mut self.0, &mut lax);
+        let answer = self.get(place, path);
+        for (name, value) in strict {
+            self.0.entry(name).or_insert(value);
+        }
+        answer
+    }
+
+    /// What it keeps under a name.
+    pub(crate) fn cookie(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|value| &**value)
+    }
+
     /// Fills in the form of a page.
     pub(crate) fn submit(
         &mut self,

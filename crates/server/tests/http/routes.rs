@@ -105,6 +105,16 @@ pub(crate) fn request(project: &Project, route: &Route) -> Request {
         "account-delete" => request.body(json!({"password": "none"}).to_string()),
         "invitations-create" => request.body(json!({"email": "b@example.org"}).to_string()),
         "mails-write" => request.body(json!({"subject": "Made", "text": "{{link}}"}).to_string()),
+        "providers-create" | "providers-change" => {
+            let provider = json!({
+                "name": "victim", "label": "Made", "issuer": "https://id.example.org",
+                "client_id": "made", "client_secret": "made",
+            });
+            request.body(provider.to_string())
+        }
+        "account-provider-connect" | "step-up-provider" => {
+            request.body(json!({"provider": "none"}).to_string())
+        }
         "account-password" => {
             request.body(json!({"old": "none", "new": "an unlikely answer"}).to_string())
         }
@@ -493,6 +503,12 @@ fn every_route_leaves_an_entry_in_the_audit() {
         "authorize-decision",
         "authorize-factor",
         "authorize-passkey",
+        "authorize-provider",
+        "authorize-connect",
+        "provider-begin",
+        // Nothing is begun: the page says so.
+        "provider-page",
+        "provider-names",
         "auth-script",
         // They show who is at the browser to nobody else; signing out is told.
         "logout-page",

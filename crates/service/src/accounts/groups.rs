@@ -160,7 +160,7 @@ impl Service {
         }
     }
 
-    pub(super) async fn saved_group(&self, scope: Scope, id: &str) -> Result<Saved<Group>, Error> {
+    pub(crate) async fn saved_group(&self, scope: Scope, id: &str) -> Result<Saved<Group>, Error> {
         let absent = || Error::not_found("there is no such group");
         if !salus_fhir::reference::is_id(id) {
             return Err(absent());

@@ -132,7 +132,7 @@ impl Service {
     }
 
     /// The account that a link makes.
-    async fn account_of(&self, cx: &Context, link: &Link) -> Result<User, Error> {
+    pub(crate) async fn account_of(&self, cx: &Context, link: &Link) -> Result<User, Error> {
         let mut user = User::new(link.email.clone(), cx.now_ms);
         let groups = match link.purpose {
             Purpose::Invitation => {

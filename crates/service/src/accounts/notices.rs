@@ -121,7 +121,9 @@ impl Service {
         let factors = (factors.version > 0).then(|| factors.delete());
         let places = (places.version > 0).then(|| places.delete());
         let puts = factors.into_iter().chain(places);
-        Ok(puts.map(|put| Write::aside(grant, put)).collect())
+        let mut writes = self.all_links_removed(cx, grant, user).await?;
+        writes.extend(puts.map(|put| Write::aside(grant, put)));
+        Ok(writes)
     }
 
     fn place_code(&self, user: &str, from: IpAddr) -> Result<String, Error> {

@@ -60,13 +60,13 @@ impl Service {
             .await
     }
 
-    /// Changes one's own password: the old one is asked for, and all other
+    /// Changes one's own password: the old one is asked for, if there is one, and all other
     /// sessions end.
     pub async fn change_password(
         &self,
         cx: &Context,
         credential: Credential<'_>,
-        old: Secret,
+        old: Option<Secret>,
         new: Secret,
     ) -> Result<(), Error> {
         let (cx, grant, id) = self.own(cx, What::AdminWrite, Action::WriteAccount).await?;
@@ -81,7 +81,7 @@ impl Service {
         grant: &Grant,
         id: &str,
         credential: Credential<'_>,
-        (old, new): (Secret, Secret),
+        (old, new): (Option<Secret>, Secret),
     ) -> Result<(), Error> {
         let mut user = self.prove_own(cx, id, old).await?;
         user.value.password = Some(self.new_password(cx, &user.value, new).await?);
@@ -104,14 +104,22 @@ impl Service {
         Ok(())
     }
 
-    /// The one who asks, if this is their password.
+    /// The one who asks, if this is their password. Who has none, since they sign in by a
+    /// provider or a passkey, has to have done that lately.
     async fn prove_own(
         &self,
         cx: &Context,
         id: &str,
-        password: Secret,
+        password: Option<Secret>,
     ) -> Result<Saved<User>, Error> {
         let user = self.saved_user(cx.scope, id).await?;
+        if user.value.password.is_none() {
+            self.needs_step_up(cx)?;
+            return Ok(user);
+        }
+        let password = password.ok_or_else(|| {
+            Error::invalid("the password of the account is needed for this, as long as it has one")
+        })?;
         let (attempt, place) = self.attempt_on_password(cx, &user.value.email).await?;
         let (checked, user) = self
             .hash(place, move || {
@@ -152,11 +160,8 @@ impl Service {
         let mut writes = Vec::new();
         let asked = change.email.is_some();
         if let Some(email) = &change.email {
-            let password = change.password.ok_or_else(|| {
-                Error::invalid("password: needed to change the address of an account")
-            })?;
             let email = Email::parse(email)?;
-            user = self.prove_own(cx, id, password).await?;
+            user = self.prove_own(cx, id, change.password).await?;
             writes.push(self.letter_to_verify(cx, grant, &user, email)?);
         }
         if let Some(name) = change.name {
@@ -211,7 +216,11 @@ impl Service {
     }
 
     /// Removes one's own account. Who administers something asks another administrator.
-    pub async fn delete_account(&self, cx: &Context, password: Secret) -> Result<(), Error> {
+    pub async fn delete_account(
+        &self,
+        cx: &Context,
+        password: Option<Secret>,
+    ) -> Result<(), Error> {
         let (cx, grant, id) = self.own(cx, What::AdminWrite, Action::WriteAccount).await?;
         let (cx, grant) = (&cx, &grant);
         let work = async {

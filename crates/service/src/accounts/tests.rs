@@ -263,7 +263,9 @@ async fn an_old_password_is_guessed_no_more_often_than_any() {
         let (old, new) = (old.to_owned(), "a red bicycle of mine".to_owned());
         let (old, new) = (Secret::new(old), Secret::new(new));
         let credential = Credential::Token(token.expose());
-        let done = stage.service.change_password(&cx, credential, old, new);
+        let done = stage
+            .service
+            .change_password(&cx, credential, Some(old), new);
         kinds.push(done.await.err().map(|error| error.kind()));
     }
     let wrong = Some(error::Kind::Unprocessable);

@@ -161,6 +161,17 @@ pub(super) fn usual(mail: Mail) -> MailText {
              just now: the old ones are good no longer. If it was not you, tell whoever runs \
              {{project}}, and choose a new password.\n",
         ),
+        Mail::ProviderConnected => (
+            "Another way to sign in at {{project}}",
+            "Hello {{name}},\n\nan account that you have elsewhere was connected with {{address}} at \
+             {{project}} just now, and lets you sign in from now on. If it was not you, sign in, \
+             remove it, choose a new password at once and tell whoever runs {{project}}.\n",
+        ),
+        Mail::ProviderRemoved => (
+            "A way to sign in at {{project}} was removed",
+            "Hello {{name}},\n\nan account that you have elsewhere no longer lets you sign in as \
+             {{address}} at {{project}}. If it was not you, tell whoever runs {{project}}.\n",
+        ),
         Mail::GlassBroken => (
             "The glass was broken at {{project}}",
             "Hello,\n\na user of {{project}} has opened the records of a patient in an emergency, \

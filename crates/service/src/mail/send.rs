@@ -193,6 +193,8 @@ impl Service {
             Mail::Invitation if link.is_some() => (Mail::Invitation, link),
             Mail::PasswordChanged
             | Mail::AddressChanged
+            | Mail::ProviderConnected
+            | Mail::ProviderRemoved
             | Mail::GlassBroken
             | Mail::NewSignIn
             | Mail::FactorAdded

@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use super::passkeys::Taken;
 use super::steps::Begun;
-use super::{FactorStep, Passed, shut};
+use super::{FactorStep, First, Passed, shut};
 use crate::Service;
 use crate::context::Context;
 use crate::error::Error;
 
-/// What may be set up, shown to who has proved their password.
+/// What may be set up, shown to who has brought the first proof.
 #[derive(Debug)]
 pub struct Enrolment {
     /// To be typed into an app.
@@ -39,13 +39,16 @@ impl Service {
         &self,
         cx: &Context,
         user: &Saved<User>,
+        first: First,
     ) -> Result<(FactorStep, Enrolment), Error> {
         let mut factors = self.factors(cx.scope, &user.id).await?;
         let id = self.new_id(cx);
         let mut random = [0; 20];
         self.world.random(&mut random);
         factors.value.begin_totp(&id, "", &random, cx.now_ms)?;
-        let step = self.begin_sign_in(cx, user, &factors, true).await?;
+        let step = self
+            .begin_sign_in(cx, user, &factors, (first, true))
+            .await?;
         let shown = self.enrolment(cx, step.ticket.expose()).await?;
         Ok((step, shown))
     }

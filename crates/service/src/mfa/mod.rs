@@ -29,7 +29,7 @@ pub use salus_auth::mfa::{ACR_MULTI, ACR_SINGLE};
 
 pub use enrol::{Enrolment, NewFactor};
 pub use own::{Confirmed, EnrolmentView, FactorView, FactorsView};
-pub(crate) use steps::Passed;
+pub(crate) use steps::{First, Passed};
 
 /// What somebody proves themselves with, besides or instead of a password.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ pub enum Proof {
     Passkey(Box<passkey::Assertion>),
 }
 
-/// How a sign-in by a password goes on.
+/// How a sign-in goes on after the first proof.
 #[derive(Debug)]
 pub enum SignInStep {
     /// It is done.

@@ -192,6 +192,7 @@ impl Service {
             self.needs_step_up(cx)?;
             let user = self.saved_user(home.scope, &id).await?;
             let mut factors = self.factors(home.scope, &id).await?;
+            let had_passkey = factors.value.credentials().next().is_some();
             if !factors.value.remove(factor) {
                 return Err(Error::not_found("there is no such factor"));
             }
@@ -200,6 +201,10 @@ impl Service {
                     Kind::Conflict,
                     "this account has to have a second factor: set up another one first",
                 ));
+            }
+            if had_passkey {
+                self.check_means(home.scope, &user, &factors.value, None)
+                    .await?;
             }
             self.keep_factors(&home, &grant, &factors).await?;
             self.tell(&home, &grant, Mail::FactorRemoved, &user).await;
@@ -268,7 +273,7 @@ impl Service {
     }
 
     /// The session that a request came with, if it is one of this user's own.
-    pub(super) async fn session_of(
+    pub(crate) async fn session_of(
         &self,
         credential: Credential<'_>,
         user: &str,

@@ -1,6 +1,9 @@
-//! A sign-in after the password: done, or half done until a second factor follows.
+//! A sign-in after the first proof, a password or a provider's word: done, or half done until a
+//! second factor follows.
 
-use salus_auth::record::{Factors, Saved, SignIn, Status, SystemRecord, User, Walk};
+use salus_auth::record::{
+    Factors, Foreign, Saved, Session, SignIn, Status, SystemRecord, User, Walk,
+};
 use salus_auth::session;
 use salus_auth::{Action, Error as AuthError, Grant, Refusal, Target, Token, mfa};
 
@@ -24,6 +27,59 @@ pub(crate) struct Begun {
     pub(super) sign_in: Saved<SignIn>,
 }
 
+/// What somebody has proved before any second factor.
+#[derive(Clone, Debug)]
+pub(crate) struct First {
+    /// How (RFC 8176).
+    pub(crate) methods: Vec<&'static str>,
+    /// The name of the rule, for the audit.
+    rule: &'static str,
+    /// When, if that was not now, in milliseconds since 1970 UTC.
+    proved_ms: Option<i64>,
+    /// The account at a provider that is connected when all is done.
+    connects: Option<Foreign>,
+}
+
+impl First {
+    /// A password.
+    pub(crate) fn password() -> Self {
+        Self {
+            methods: vec![mfa::PASSWORD],
+            rule: "password",
+            proved_ms: None,
+            connects: None,
+        }
+    }
+
+    /// The word of a provider. Somebody may have been signed in there for long, and not every
+    /// provider tells.
+    pub(crate) fn foreign(foreign: &Foreign) -> Self {
+        let methods = match foreign.two {
+            true => vec![mfa::FEDERATED, mfa::MULTI],
+            false => vec![mfa::FEDERATED],
+        };
+        Self {
+            methods,
+            rule: "provider",
+            proved_ms: Some(foreign.proved_ms.unwrap_or(Session::LONG_AGO_MS)),
+            connects: None,
+        }
+    }
+
+    /// The same, and this account at a provider is to be connected.
+    pub(crate) fn connecting(self, foreign: Foreign) -> Self {
+        Self {
+            connects: Some(foreign),
+            ..self
+        }
+    }
+
+    /// Whether it is more than one factor.
+    pub(crate) fn is_multi(&self) -> bool {
+        self.methods.contains(&mfa::MULTI)
+    }
+}
+
 /// A sign-in of which everything was proved, and what has to be committed with
 /// the session that it opens.
 pub(crate) struct Passed {
@@ -33,6 +89,10 @@ pub(crate) struct Passed {
     pub(crate) user: Saved<User>,
     /// How (RFC 8176).
     pub(crate) methods: Vec<String>,
+    /// When, if that was not now.
+    pub(crate) proved_ms: Option<i64>,
+    /// The account at a provider that is connected when the session is open.
+    pub(crate) connects: Option<Foreign>,
     pub(super) unused: Vec<Precondition>,
     pub(super) writes: Vec<Write>,
 }
@@ -46,8 +106,9 @@ impl Service {
     ) -> Result<SignInStep, Error> {
         let factors = self.factors(cx.scope, &user.id).await?;
         if factors.value.any() {
-            let step = self.begin_sign_in(cx, &user, &factors, false).await?;
-            return Ok(SignInStep::Factor(step));
+            let first = First::password();
+            let step = self.begin_sign_in(cx, &user, &factors, (first, false));
+            return Ok(SignInStep::Factor(step.await?));
         }
         let lacks = self.lacks_factor(cx, &user).await?;
         let passed = self.passed_password(cx, user).await?;
@@ -75,40 +136,53 @@ impl Service {
         cx: &Context,
         user: Saved<User>,
     ) -> Result<Passed, Error> {
+        self.passed_first(cx, user, First::password()).await
+    }
+
+    /// A sign-in for which the first proof is enough.
+    pub(crate) async fn passed_first(
+        &self,
+        cx: &Context,
+        user: Saved<User>,
+        first: First,
+    ) -> Result<Passed, Error> {
         Ok(Passed {
             cx: cx.clone(),
             grant: self.sign_in_grant(cx).await?,
             user,
-            methods: mfa::with(&[], &[mfa::PASSWORD]),
+            methods: mfa::with(&[], &first.methods),
+            proved_ms: first.proved_ms,
+            connects: first.connects,
             unused: Vec::new(),
             writes: Vec::new(),
         })
     }
 
-    /// Keeps that the password was right, until the second factor comes.
+    /// Keeps the first proof, until the second factor comes.
     pub(crate) async fn begin_sign_in(
         &self,
         cx: &Context,
         user: &Saved<User>,
         factors: &Saved<Factors>,
-        enrols: bool,
+        (first, enrols): (First, bool),
     ) -> Result<FactorStep, Error> {
         if user.value.status == Status::Suspended {
             let error = AuthError::Refused(Refusal::Suspended);
             self.refused(cx, &error).await?;
             return Err(error.into());
         }
-        let (methods, random) = ([mfa::PASSWORD], self.random());
-        let (ticket, begun) =
-            SignIn::begin(cx.scope, &user.id, &methods, enrols, &random, cx.now_ms);
+        let (methods, random) = (&first.methods, self.random());
+        let (ticket, mut begun) =
+            SignIn::begin(cx.scope, &user.id, methods, enrols, &random, cx.now_ms);
+        begun.value.connects = first.connects;
         let offered = self.offered(cx, &begun.id, &factors.value)?;
         let grant = self.sign_in_grant(cx).await?;
         let mut writes = vec![Write::aside(&grant, begun.put()?)];
         if enrols {
             writes.push(Write::aside(&grant, factors.put()?));
         }
-        let rule = "password, a second factor to follow";
-        let mut entry = Entry::new(cx, What::SignIn, Outcome::Success, rule);
+        let rule = format!("{}, a second factor to follow", first.rule);
+        let mut entry = Entry::new(cx, What::SignIn, Outcome::Success, &rule);
         entry.agent = format!("User/{}", user.id).into();
         self.commit(cx, entry, Vec::new(), writes)
             .await
@@ -229,6 +303,8 @@ impl Service {
         Ok(Passed {
             grant,
             methods: mfa::with(&begun.sign_in.value.methods, more),
+            proved_ms: None,
+            connects: begun.sign_in.value.connects,
             cx: begun.cx,
             user: begun.user,
             unused: Vec::new(),
@@ -281,6 +357,7 @@ impl Service {
             }
         };
         opened.session.value.methods = passed.methods.clone();
+        opened.session.value.proved_ms = passed.proved_ms.unwrap_or(cx.now_ms);
         let agent = opened.subject.label().to_owned();
         let put = Write::system(&passed.grant, "Session", opened.session.put()?);
         self.open_passed(passed, put, (agent, rule)).await?;

@@ -278,6 +278,7 @@ impl Service {
             context: context.unwrap_or_default(),
             nonce: wanted.nonce.clone(),
             signed_in_ms: browser.session.value.created_ms,
+            proved_ms: browser.session.value.proof_ms(),
             methods: browser.session.value.methods.clone(),
             purpose: wanted.purpose,
         };
@@ -394,7 +395,8 @@ impl Service {
             if wanted.strict && !mfa::is_multi(&browser.session.value.methods) {
                 return false;
             }
-            let age_ms = cx.now_ms - browser.session.value.created_ms;
+            // A provider may have known them for longer than we do.
+            let age_ms = cx.now_ms.saturating_sub(browser.session.value.proof_ms());
             wanted
                 .max_age_s
                 .is_none_or(|most| age_ms <= i64::from(most) * 1000)

@@ -10,7 +10,7 @@ use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::{Error, Kind};
-use crate::mfa::{Assertion, Enrolment, FactorStep, NewFactor, Passed, Proof};
+use crate::mfa::{Assertion, Enrolment, FactorStep, First, NewFactor, Passed, Proof};
 use crate::pipeline::Write;
 use crate::records::read;
 
@@ -106,16 +106,30 @@ impl Service {
                 return Err(error.into());
             }
         };
-        let factors = self.factors(home.scope, &user.id).await?;
-        if factors.value.any() {
-            let step = self.begin_sign_in(&home, &user, &factors, false).await?;
-            return Ok(Here::Factor(step));
+        self.proved_here(&home, user, First::password(), strict)
+            .await
+    }
+
+    /// How a sign-in at a browser goes on when the first proof is there.
+    pub(crate) async fn proved_here(
+        &self,
+        home: &Context,
+        user: Saved<User>,
+        first: First,
+        strict: bool,
+    ) -> Result<Here, Error> {
+        if !first.is_multi() {
+            let factors = self.factors(home.scope, &user.id).await?;
+            if factors.value.any() {
+                let step = self.begin_sign_in(home, &user, &factors, (first, false));
+                return Ok(Here::Factor(step.await?));
+            }
+            if strict || self.lacks_factor(home, &user).await? {
+                let (step, secret) = self.begin_enrolment(home, &user, first).await?;
+                return Ok(Here::Enrol(step, secret));
+            }
         }
-        if strict || self.lacks_factor(&home, &user).await? {
-            let (step, enrolment) = self.begin_enrolment(&home, &user).await?;
-            return Ok(Here::Enrol(step, enrolment));
-        }
-        let passed = self.passed_password(&home, user).await?;
+        let passed = self.passed_first(home, user, first).await?;
         let (cookie, lifetime_s) = self.open_cookie(passed).await?;
         Ok(Here::In(cookie, lifetime_s))
     }
@@ -163,24 +177,31 @@ impl Service {
         Ok((opened, codes))
     }
 
-    /// Opens the session of a browser whose user has proved everything.
-    async fn open_cookie(&self, passed: Passed) -> Result<(Secret, i64), Error> {
+    /// Opens the session of a browser whose user has proved everything, and connects the account
+    /// at a provider by which they came.
+    pub(crate) async fn open_cookie(&self, mut passed: Passed) -> Result<(Secret, i64), Error> {
+        let connects = passed.connects.take();
+        let (cx, user) = (passed.cx.clone(), passed.user.id.clone());
         let home = &passed.cx;
         let lifetime_ms = self.identity(home.scope).session_ms();
         let methods: Vec<&str> = passed.methods.iter().map(|method| &**method).collect();
         let (times, random) = ((home.now_ms, lifetime_ms), self.random());
         let opened = session::open_for_browser(home.scope, &passed.user, &methods, &random, times);
-        let (cookie, session) = match opened {
+        let (cookie, mut session) = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 self.refused(home, &error).await?;
                 return Err(error.into());
             }
         };
+        session.value.proved_ms = passed.proved_ms.unwrap_or(home.now_ms);
         let write = Write::system(&passed.grant, "Session", session.put()?);
         let agent = format!("User/{}", passed.user.id);
         self.open_passed(passed, write, (agent, "signed in at a browser"))
             .await?;
+        if let Some(foreign) = connects {
+            self.connect(&cx, &user, &foreign).await?;
+        }
         Ok((cookie, lifetime_ms / 1000))
     }
 
@@ -205,6 +226,16 @@ impl Service {
             Ok(()) | Err(salus_store::Error::Conflict { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The user whose session a cookie is, if they have a part in this project.
+    pub(crate) async fn user_here(
+        &self,
+        cx: &Context,
+        cookie: &str,
+    ) -> Result<Option<Box<str>>, Error> {
+        let browser = self.browser(cx, cookie).await?;
+        Ok(browser.map(|browser| browser.user.id))
     }
 
     /// Who a cookie says is there, if they have a part in this project.

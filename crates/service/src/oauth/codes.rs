@@ -317,7 +317,7 @@ impl Service {
         let home = Scope(agreed.home);
         let times = (cx.now_ms, LIFETIME_DEFAULT_MS);
         let random = self.random();
-        let proof = (&*agreed.methods, agreed.signed_in_ms);
+        let proof = (&*agreed.methods, agreed.proof_ms());
         let (token, mut session) =
             session::open_through(home, &user.id, proof, through, &random, times);
         session.value.purpose = agreed.purpose;

@@ -53,7 +53,7 @@ impl KeySet {
     }
 
     /// What signs with an algorithm, with its name.
-    pub(super) fn signing(&self, algorithm: Algorithm) -> Option<(&str, &Key)> {
+    pub(crate) fn signing(&self, algorithm: Algorithm) -> Option<(&str, &Key)> {
         let signs = |one: &&Opened| one.saved.value.signs() && one.key.algorithm() == algorithm;
         let one = self.0.iter().find(signs);
         one.map(|one| (&*one.saved.id, &one.key))

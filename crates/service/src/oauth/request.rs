@@ -176,6 +176,17 @@ impl Asked {
         asks(mfa::ACR_MULTI) && !asks(mfa::ACR_SINGLE)
     }
 
+    /// How old the proof of who the user is may be, in seconds, if the client says.
+    #[must_use]
+    pub fn proof_age_s(&self) -> Option<u32> {
+        let mut prompts = self.prompt.iter().flat_map(|prompt| prompt.split(' '));
+        let asked = self.max_age.as_deref().and_then(|text| text.parse().ok());
+        match prompts.any(|prompt| prompt == "login") {
+            true => Some(0),
+            false => asked,
+        }
+    }
+
     /// What was asked for of what the client may have for users.
     fn scopes(&self, client: &Saved<Client>) -> Scopes {
         let scopes = Scopes::known_of(&self.scope).intersect(&client.value.scopes);
@@ -349,6 +360,14 @@ mod tests {
         check("purpose_of_use", "HRESCH", Err(Code::InvalidRequest));
         check("purpose_of_use", "nothing", Err(Code::InvalidRequest));
         check("state", &"s".repeat(1001), Err(Code::InvalidRequest));
+    }
+
+    #[test]
+    fn a_client_says_how_old_a_proof_may_be() {
+        let age = |name, value| asked((name, value)).proof_age_s();
+        assert_eq!(age("more", "x"), None);
+        assert_eq!(age("max_age", "60"), Some(60));
+        assert_eq!(age("prompt", "consent login"), Some(0));
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(in crate::oauth) fn factor(
     hidden: &Hidden<'_>,
     wrong: Option<&str>,
 ) -> Page {
-    let step = |options| asked(&Ask::Sign, options, "factor", hidden);
+    let step = |options| asked(&Ask::Sign, options, ("factor", ""), hidden);
     let passkey = offered.passkey.as_ref().map(step);
     let asks = passkey.is_some();
     let passkey = passkey.unwrap_or_default();
@@ -70,13 +70,14 @@ fn recovery(hidden: &Hidden<'_>, marks: &str) -> String {
     )
 }
 
-/// The form by which a passkey is used in the place of all else.
-pub(super) fn passkey(options: &Value, step: &str, hidden: &Hidden<'_>) -> String {
-    asked(&Ask::SignOrFill, options, step, hidden)
+/// The form by which a passkey is used in the place of all else, and what it brings along, which
+/// is HTML.
+pub(super) fn passkey(options: &Value, (step, more): (&str, &str), hidden: &Hidden<'_>) -> String {
+    asked(&Ask::SignOrFill, options, (step, more), hidden)
 }
 
 /// A form that the script shows and fills in; nobody sees it without.
-fn asked(ask: &Ask, options: &Value, step: &str, hidden: &Hidden<'_>) -> String {
+fn asked(ask: &Ask, options: &Value, (step, more): (&str, &str), hidden: &Hidden<'_>) -> String {
     let (action, hidden) = (hidden.action(step), inputs(hidden));
     let options = escape(&options.to_string());
     let (ask, kind, words) = match ask {
@@ -85,7 +86,7 @@ fn asked(ask: &Ask, options: &Value, step: &str, hidden: &Hidden<'_>) -> String 
         Ask::Make => ("make", "enrol-passkey", "Set up a passkey"),
     };
     format!(
-        r#"<form method="post" action="{action}" data-ask="{ask}" data-passkey="{options}" hidden>{hidden}
+        r#"<form method="post" action="{action}" data-ask="{ask}" data-passkey="{options}" hidden>{hidden}{more}
 <input type="hidden" name="kind" value="{kind}"><input type="hidden" name="code">
 <button type="button">{words}</button><p role="alert" hidden>That did not work. Please try again, or go on without a passkey.</p></form>"#
     )
@@ -93,7 +94,7 @@ fn asked(ask: &Ask, options: &Value, step: &str, hidden: &Hidden<'_>) -> String 
 
 /// Where a user sets up a second factor, before anything else.
 pub(in crate::oauth) fn enrol(shown: &Enrolment, hidden: &Hidden<'_>, wrong: Option<&str>) -> Page {
-    let passkey = asked(&Ask::Make, &shown.passkey, "factor", hidden);
+    let passkey = asked(&Ask::Make, &shown.passkey, ("factor", ""), hidden);
     let (alert, marks) = (alert(wrong), marks(wrong));
     let uri = shown.uri.expose();
     let drawing = qr::svg(uri, "QR code of the key below");

@@ -47,6 +47,13 @@ impl Origin {
         self.port
     }
 
+    /// Whether it is on this machine.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        let address = self.host.parse::<std::net::IpAddr>();
+        *self.host == *"localhost" || address.is_ok_and(|address| address.is_loopback())
+    }
+
     /// Host and port as a `Host` header has them.
     #[must_use]
     pub fn authority(&self) -> String {

@@ -2,8 +2,8 @@
 
 use salus_auth::Scopes;
 use salus_auth::record::{
-    Agreed, Assertion, Authorization, Code, Device, Email, Launch, LaunchContext, Link, Purpose,
-    Pushed, Saved, SetupLink, SignIn, SystemRecord, all,
+    Agreed, Assertion, Authorization, Code, Device, Email, Launch, LaunchContext, Link,
+    ProviderPurpose, ProviderRequest, Purpose, Pushed, Saved, SetupLink, SignIn, SystemRecord, all,
 };
 use salus_store::Content;
 
@@ -30,6 +30,7 @@ async fn furnish(stage: &Stage) {
         context: LaunchContext::default(),
         nonce: None,
         signed_in_ms: now_ms,
+        proved_ms: 0,
         methods: Vec::new(),
         purpose: None,
     };
@@ -37,6 +38,9 @@ async fn furnish(stage: &Stage) {
     let (_, saved) = Authorization::make(agreed.clone(), (&bytes, &bytes), false, now_ms);
     keep(stage, saved).await;
     let (_, saved) = Code::make(&bytes, agreed, ("https://app.example.org", "x"), now_ms);
+    keep(stage, saved).await;
+    let purpose = ProviderPurpose::Connect { user: "ada".into() };
+    let (_, saved) = ProviderRequest::ask("hospital", purpose, &bytes, now_ms);
     keep(stage, saved).await;
     let (_, saved) = Device::make((&bytes, &bytes), "app", (Scopes::default(), None), now_ms);
     keep(stage, saved).await;
