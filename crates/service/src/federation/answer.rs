@@ -121,7 +121,7 @@ impl Service {
             let stop = Stop("answer of a provider: no such provider", FOREIGN);
             return self.stopped(cx, name, stop, request).await;
         };
-        let told = match self.told(cx, &provider, &sent, answer).await {
+        let told = match self.told_by(cx, &provider, &sent, answer).await {
             Ok(told) => told,
             Err(stop) => return self.stopped(cx, name, stop, request).await,
         };
@@ -177,7 +177,7 @@ impl Service {
     }
 
     /// Who has signed in there, as far as the answer proves it.
-    async fn told(
+    async fn told_by(
         &self,
         cx: &Context,
         provider: &Saved<Provider>,

@@ -3,7 +3,6 @@
 mod hidden;
 mod questions;
 mod random;
-mod sets;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -2,8 +2,9 @@
 
 use salus_auth::Scopes;
 use salus_auth::record::{
-    Agreed, Assertion, Authorization, Code, Device, Email, Launch, LaunchContext, Link,
-    ProviderPurpose, ProviderRequest, Purpose, Pushed, Saved, SetupLink, SignIn, SystemRecord, all,
+    Agreed, Assertion, Authorization, Code, Device, Email, InitialToken, Launch, LaunchContext,
+    Link, ProviderPurpose, ProviderRequest, Purpose, Pushed, Saved, SetupLink, SignIn,
+    SystemRecord, all,
 };
 use salus_store::Content;
 
@@ -44,6 +45,8 @@ async fn furnish(stage: &Stage) {
     keep(stage, saved).await;
     let (_, saved) = Device::make((&bytes, &bytes), "app", (Scopes::default(), None), now_ms);
     keep(stage, saved).await;
+    let token = InitialToken::make(&bytes, "Vendor", (1, 1), now_ms);
+    keep(stage, token.unwrap().1).await;
     let whose = ("app".into(), None);
     let launch = Launch::make(&bytes, whose, None, LaunchContext::default(), now_ms);
     keep(stage, launch.unwrap().1).await;
