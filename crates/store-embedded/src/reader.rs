@@ -27,8 +27,15 @@ pub(crate) struct Reader {
     pub(crate) at: u64,
     pub(crate) era: Era,
     /// The record that was looked up last: who asks whether one may be seen asks for it next.
-    last: Mutex<Option<(Kind, Box<str>, Option<Newest>)>>,
+    last: Mutex<Option<LookedUp>>,
     _watch: Watch,
+}
+
+/// What was found under an id.
+struct LookedUp {
+    kind: Kind,
+    id: Box<str>,
+    newest: Option<Newest>,
 }
 
 impl Reader {
@@ -111,13 +118,17 @@ impl Reader {
 
     /// The newest version of a record at this point.
     pub(crate) fn newest(&self, kind: Kind, id: &str) -> Result<Option<Newest>, Error> {
-        if let Some((of, last, newest)) = &*self.last.lock()
-            && (*of, &**last) == (kind, id)
+        if let Some(last) = &*self.last.lock()
+            && (last.kind, &*last.id) == (kind, id)
         {
-            return Ok(*newest);
+            return Ok(last.newest);
         }
         let newest = self.newest_anew(kind, id)?;
-        *self.last.lock() = Some((kind, id.into(), newest));
+        *self.last.lock() = Some(LookedUp {
+            kind,
+            id: id.into(),
+            newest,
+        });
         Ok(newest)
     }
 

@@ -368,7 +368,7 @@ fn patches_in_all_formats_tell_nothing_of_what_is_hidden() {
         (MERGE_PATCH, json!({"name": [{"family": "x"}]}).to_string()),
         (FHIR, operation("add", "Patient", json!([{"name": "name", "valueString": "telecom"},
             {"name": "value", "valueContactPoint": {"system": "phone", "value": "1"}}]))),
-        (XML_PATCH, r#"<diff xmlns:f="http://hl7.org/fhir"><add sel="f:Patient"><f:telecom><f:system value="phone"/><f:value value="1"/></f:telecom></add></diff>"#.to_owned()),
+        (XML_PATCH, r#"<diff xmlns:f="http://hl7.org/fhir"><add sel="f:Patient/f:gender" pos="before"><f:telecom><f:system value="phone"/><f:value value="1"/></f:telecom></add></diff>"#.to_owned()),
     ] {
         assert_eq!(patch(ty, &body), 403, "{body}");
     }

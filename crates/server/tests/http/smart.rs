@@ -248,7 +248,8 @@ fn a_scope_with_a_search_shows_and_takes_no_more() {
     asks.put(&lab).expect(403);
     let mut vital = place.project.get("Observation/vital").expect(200).json();
     vital["status"] = json!("amended");
-    asks.put(&vital).expect(404);
+    // It is refused as under an id that is free.
+    asks.put(&vital).expect(403);
     // The same of a client that acts for itself.
     let token = place
         .project

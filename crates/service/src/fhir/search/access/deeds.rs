@@ -90,10 +90,12 @@ async fn write_one(
         let members = body.as_object().unwrap().keys();
         let may = |member: &&String| !["resourceType", "id", "contained"].contains(&&***member);
         let members: Vec<String> = members.filter(may).cloned().collect();
-        let member = choice
-            .of(&Vec::from_iter(members.iter().map(String::as_str)))
-            .to_owned();
-        body = json!({member.clone(): body[&member]});
+        let one = choice.of(&Vec::from_iter(members.iter().map(String::as_str)));
+        let whole = choice.one_in(2);
+        let changed = members.iter().filter(|member| whole || **member == one);
+        body = changed
+            .map(|member| (member.clone(), body[member].clone()))
+            .collect();
     }
     let all = BTreeMap::new();
     let there = is_in(host, cx.scope, &all, (kind, &id)).await;
