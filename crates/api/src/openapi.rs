@@ -155,7 +155,7 @@ fn answers(route: &Route) -> BTreeMap<String, Value> {
             "token" | "introspect" | "revoke" | "par" | "device-authorization" => "OAuthError",
             "provider-page" | "provider-begin" | "provider-callback" => "RefusedPage",
             name if name.starts_with("register") => "OAuthError",
-            name if name == "setup" => "RefusedPage",
+            "setup" => "RefusedPage",
             name if name.starts_with("authorize") || name.starts_with("logout") => "RefusedPage",
             _ => "Refused",
         };

@@ -22,6 +22,7 @@ fn is_own(route: &Route) -> bool {
                 | "userinfo-post"
                 | "step-up"
                 | "step-up-options"
+                | "step-up-provider"
                 | "break-glass-own"
                 | "break-glass-end"
         )

@@ -103,7 +103,7 @@ async fn what_is_not_over_stays() {
     let stage = Stage::new().await;
     furnish(&stage).await;
     let token = stage.session("ada").await;
-    // Sign-ins, codes and devices end within minutes, and stay an hour longer.
+    // Sign-ins, codes, devices and ways to providers end within minutes, and stay an hour longer.
     stage.advance_minutes(59);
     assert_eq!(stage.service.sweep_ended().await, 0);
     stage.who(&token).await.unwrap();
@@ -112,7 +112,7 @@ async fn what_is_not_over_stays() {
         let kind = PASSING.iter().find(|kind| kind.name == name).unwrap();
         count(&stage, kind).await.0
     };
-    assert_eq!(stage.service.sweep_ended().await, 6);
+    assert_eq!(stage.service.sweep_ended().await, 7);
     assert_eq!(left(SignIn::NAME).await, 0);
     assert_eq!(left("salus:Session").await, 2);
     assert_eq!(left(Link::NAME).await, 1);
