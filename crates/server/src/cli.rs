@@ -30,7 +30,7 @@ pub(crate) enum Command {
     Reindex(ReindexArguments),
     /// Try, compare and explain the policies of a project
     #[command(after_help = POLICY_EXAMPLES)]
-    Policy(PolicyArguments),
+    Policy(Box<PolicyArguments>),
     /// Read a data folder back and report what does not fit together
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArguments),

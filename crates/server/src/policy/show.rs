@@ -104,9 +104,9 @@ pub(super) fn results(results: &[Value], failed: usize) -> String {
         text.push_str(&line);
         for differs in items(&one["differs"]) {
             let (member, expected) = (word(&differs["member"]), &differs["expected"]);
-            let got = match &differs["got"] {
-                Value::Null => "nothing".to_owned(),
-                got => got.to_string(),
+            let got = match differs["got"].is_null() {
+                true => "nothing".to_owned(),
+                false => differs["got"].to_string(),
             };
             text.push_str(&format!(
                 "         {member}: expected {expected}, got {got}\n"

@@ -54,10 +54,8 @@ pub(super) async fn answers(file: &Expectations) -> Result<Vec<Value>, Failure> 
         .ask_policies(&trial.operator(), body.as_bytes())
         .await;
     let mut answers = answers.map_err(|error| told(&error))?;
-    match answers["answers"].take() {
-        Value::Array(answers) => Ok(answers),
-        _ => Err("there are no answers".into()),
-    }
+    let answers = answers["answers"].as_array_mut().map(std::mem::take);
+    answers.ok_or_else(|| "there are no answers".into())
 }
 
 impl Trial {
