@@ -371,6 +371,10 @@ pub(crate) struct DiffArguments {
     /// Records listed of each user, type and action; further ones are counted
     #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(u16).range(..=1000))]
     pub(crate) limit: u16,
+
+    /// The purpose of use that all state, as HRESCH [default: what each acts for]
+    #[arg(long, value_name = "CODE")]
+    pub(crate) purpose: Option<String>,
 }
 
 #[derive(Args)]

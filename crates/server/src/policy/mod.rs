@@ -30,6 +30,10 @@ const ACTIONS: [&str; 7] = [
 /// Bytes of questions and policies in one request, a little less than it may have.
 const PART_BYTES: usize = 60 << 10;
 
+/// What is told of a comparison that says nothing of other purposes of use.
+const ONE_PURPOSE: &str = "Some rules count for certain purposes only: this is for the purpose that each \
+                           user acts for. Give --purpose for another.\n";
+
 /// What an answer that compares may have of a difference.
 const CHANGES: [&str; 6] = [
     "gained",
@@ -215,7 +219,11 @@ impl Asking {
         let each: Vec<(&String, &String)> = each.collect();
         let mut changes = Vec::new();
         for user in users {
-            let question = |(ty, action): &(&String, &String)| json!({"as": {"user": user}, "action": action, "type": ty, "compare": true, "ids": arguments.limit});
+            let mut who = json!({"user": user});
+            if let Some(purpose) = &arguments.purpose {
+                who["purpose"] = json!(purpose);
+            }
+            let question = |(ty, action): &(&String, &String)| json!({"as": who, "action": action, "type": ty, "compare": true, "ids": arguments.limit});
             let questions: Vec<Value> = each.iter().map(question).collect();
             let body = json!({"policies": policies, "questions": questions});
             let answers = self.ask(&body).await?;
@@ -235,7 +243,20 @@ impl Asking {
             bar.inc(1);
         }
         bar.finish_and_clear();
-        let text = show::changes(&changes);
+        let mut text = show::changes(&changes);
+        let path = format!("/admin/policies/{name}");
+        // One that is new is not there.
+        let now = self
+            .send(Method::GET, &path, None)
+            .await
+            .unwrap_or_default();
+        let has_purposes = [&policies[&name], &now]
+            .into_iter()
+            .flat_map(|policy| policy["rules"].as_array().into_iter().flatten())
+            .any(|rule| rule["purposes"].is_array());
+        if arguments.purpose.is_none() && has_purposes {
+            text.push_str(ONE_PURPOSE);
+        }
         Ok((json!({"changes": changes}), text))
     }
 

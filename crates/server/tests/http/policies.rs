@@ -186,6 +186,15 @@ fn the_command_line_tries_policies() {
     assert!(told.contains("refused: no rule allows it"), "{told}");
     let next = folder.path().join("front-desk.json");
     std::fs::write(&next, r#"{"rules":[]}"#).unwrap();
+    let rule = json!({"id": "r", "effect": "allow", "subjects": ["everyone"], "actions": ["read"],
+        "kinds": ["Patient"], "purposes": ["HRESCH"]});
+    std::fs::write(&next, json!({"rules": [rule]}).to_string()).unwrap();
+    let diff = ["diff", next.to_str().unwrap(), "--name", "study"];
+    let told = policy(&data, &diff).unwrap();
+    assert!(told.contains("Give --purpose for another"), "{told}");
+    let told = policy(&data, &[&diff[..], &["--purpose", "HRESCH"]].concat()).unwrap();
+    assert!(!told.contains("--purpose"), "{told}");
+    std::fs::write(&next, r#"{"rules":[]}"#).unwrap();
     let diff = ["diff", next.to_str().unwrap()];
     assert!(
         policy(&data, &diff)
