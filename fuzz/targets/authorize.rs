@@ -113,7 +113,10 @@ impl Host {
         if let Ok(leaving) = self.runtime.block_on(leaving) {
             assert!(leaving.user.is_none(), "nobody has signed in");
             let home = |back: &String| back.strip_prefix(OUT).is_some_and(ends);
-            assert!(leaving.back.as_ref().is_none_or(home), "it is not registered");
+            assert!(
+                leaving.back.as_ref().is_none_or(home),
+                "it is not registered"
+            );
         }
     }
 }

@@ -14,7 +14,10 @@ fuzz_target!(|input: &str| {
         return;
     };
     let printed = read.to_string();
-    assert_eq!(Network::parse(&printed).expect("what we print can be read"), read);
+    assert_eq!(
+        Network::parse(&printed).expect("what we print can be read"),
+        read
+    );
     let (first, bits) = printed.split_once('/').expect("with its bits");
     let (first, bits): (IpAddr, usize) = (
         first.parse().expect("an address"),
@@ -32,7 +35,13 @@ fuzz_target!(|input: &str| {
 /// The bits of an address, by another way than the one that is tried.
 fn digits(address: IpAddr) -> String {
     match address {
-        IpAddr::V4(address) => address.octets().map(|octet| format!("{octet:08b}")).concat(),
-        IpAddr::V6(address) => address.octets().map(|octet| format!("{octet:08b}")).concat(),
+        IpAddr::V4(address) => address
+            .octets()
+            .map(|octet| format!("{octet:08b}"))
+            .concat(),
+        IpAddr::V6(address) => address
+            .octets()
+            .map(|octet| format!("{octet:08b}"))
+            .concat(),
     }
 }

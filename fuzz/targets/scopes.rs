@@ -31,7 +31,10 @@ fuzz_target!(|input: &str| {
         }
     }
     let levels = [Level::System, Level::User, Level::Patient];
-    let records: usize = levels.iter().map(|level| both.of(*level).granted().count()).sum();
+    let records: usize = levels
+        .iter()
+        .map(|level| both.of(*level).granted().count())
+        .sum();
     assert_eq!(records, both.granted().count());
 });
 
