@@ -77,6 +77,8 @@ impl Host {
             redirects: vec![BACK.to_owned(), HERE.to_owned()],
             logout_redirects: vec![OUT.to_owned()],
             jwks: None,
+            purposes: Vec::new(),
+            default_purpose: None,
         };
         let cx = context(&service);
         let made = runtime.block_on(service.create_client(&cx, client));
