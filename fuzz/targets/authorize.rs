@@ -6,14 +6,17 @@ use libfuzzer_sys::fuzz_target;
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use salus_crypto::SecretKey;
-use salus_service::context::{Context, World};
+use salus_service::context::Context;
 use salus_service::oauth::{Asked, Chosen, LogoutAsked, Step};
 use salus_service::projects::ClientToBe;
 use salus_service::{AuthMethod, GrantType, Service, Settings};
 use salus_store::memory::Memory;
+
+#[path = "../world.rs"]
+mod world;
+use world::Counted;
 
 const BACK: &str = "https://app.example.org/back";
 const HERE: &str = "http://127.0.0.1/back";
@@ -21,22 +24,6 @@ const OUT: &str = "https://app.example.org/out";
 
 /// Each refusal is in the audit, which is in memory: now and then it begins anew.
 const INPUTS: u32 = 2000;
-
-/// A world in which nothing is left to chance.
-struct Counted(AtomicU64);
-
-impl World for Counted {
-    fn now_ms(&self) -> i64 {
-        1_767_225_600_000
-    }
-
-    fn random(&self, buffer: &mut [u8]) {
-        for chunk in buffer.chunks_mut(8) {
-            let next = self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-            chunk.copy_from_slice(&next[..chunk.len()]);
-        }
-    }
-}
 
 struct Host {
     runtime: tokio::runtime::Runtime,
@@ -64,7 +51,7 @@ impl Host {
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let runtime = runtime.expect("a runtime");
         let store = Arc::new(Memory::new());
-        let world = Arc::new(Counted(AtomicU64::new(1)));
+        let world = Arc::new(Counted::default());
         let key = SecretKey::from_bytes([7; 32]);
         let opened = Service::open(store.clone(), store, world, Settings::default(), key);
         let service = runtime.block_on(opened).expect("a service in memory");

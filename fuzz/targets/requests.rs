@@ -7,34 +7,19 @@ use libfuzzer_sys::fuzz_target;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use salus_crypto::SecretKey;
 use salus_fhir::json::{Document, Limits};
 use salus_fhir::validate;
-use salus_service::context::World;
-
 use salus_service::fhir::{BundleOptions, Handling, Returns};
 use salus_service::jobs::Origin;
 use salus_service::{Service, Settings};
 use salus_store::memory::Memory;
 
-/// A world in which nothing is left to chance.
-struct Counted(AtomicU64);
-
-impl World for Counted {
-    fn now_ms(&self) -> i64 {
-        1_767_225_600_000
-    }
-
-    fn random(&self, buffer: &mut [u8]) {
-        for chunk in buffer.chunks_mut(8) {
-            let next = self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-            chunk.copy_from_slice(&next[..chunk.len()]);
-        }
-    }
-}
+#[path = "../world.rs"]
+mod world;
+use world::Counted;
 
 fuzz_target!(|input: &str| {
     let (searches, body): (Vec<&str>, Vec<&str>) =
@@ -47,7 +32,7 @@ async fn answered(searches: &[&str], body: String) {
     let service = Service::open(
         store.clone(),
         store,
-        Arc::new(Counted(AtomicU64::new(1))),
+        Arc::new(Counted::default()),
         settings(),
         SecretKey::from_bytes([7; 32]),
     );

@@ -18,7 +18,7 @@ use salus_service::Service;
 use salus_store::memory::Memory;
 use salus_store::{At, Batch, Change, Committed, Reply, Scope, Seq, Snapshot, Store};
 use serde_json::{Value, json};
-use staged::Staged;
+use staged::{Staged, router_settings};
 use tower::ServiceExt;
 
 const START_MS: i64 = 1_767_225_600_000;
@@ -122,15 +122,8 @@ async fn open(store: &Arc<Interrupted>, world: &Arc<Staged>) -> (Arc<Service>, R
     let blobs = Arc::new(Memory::new());
     let settings = salus_service::Settings::default();
     let service = Service::open(store, blobs, world, settings, key);
-    let settings = salus_api::Settings {
-        body_bytes_max: 1 << 20,
-        binary_bytes_max: 1 << 20,
-        base_url: None,
-        https: false,
-        proxies: salus_api::Proxies::default(),
-    };
     let service = Arc::new(service.await.unwrap());
-    let router = salus_api::router(Arc::clone(&service), settings);
+    let router = salus_api::router(Arc::clone(&service), router_settings());
     (service, router)
 }
 

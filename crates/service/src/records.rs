@@ -26,6 +26,18 @@ pub(crate) async fn one<T: SystemRecord>(
     read(snapshot.get(T::KIND, id).await?.as_ref())
 }
 
+/// The same, and the newest version: of one that was deleted, too, whose next goes on from it.
+pub(crate) async fn ever<T: SystemRecord>(
+    store: &dyn Store,
+    scope: Scope,
+    id: &str,
+) -> Result<(Option<Saved<T>>, u64), Error> {
+    let snapshot = store.snapshot(scope, At::Now).await?;
+    let record = snapshot.get(T::KIND, id).await?;
+    let version = record.as_ref().map_or(0, |record| record.version);
+    Ok((read(record.as_ref())?, version))
+}
+
 /// All records of a kind, up to a number of them.
 pub(crate) async fn all<T: SystemRecord>(
     store: &dyn Store,

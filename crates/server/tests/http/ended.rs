@@ -16,7 +16,7 @@ use tower::ServiceExt;
 use crate::host::{Project, shared};
 use crate::oauth_users::{BACK, PASSWORD, VERIFIER, authorize, hidden};
 use crate::routes::{closed, request};
-use crate::staged::Staged;
+use crate::staged::{Staged, router_settings};
 use crate::wire::{Answer, Request};
 
 const START_MS: i64 = 1_767_225_600_000;
@@ -42,14 +42,7 @@ impl Inside {
         let key = SecretKey::from_bytes([7; 32]);
         let opened = Service::open(store, blobs, Arc::clone(&world) as _, settings, key);
         let service = Arc::new(runtime.block_on(opened).unwrap());
-        let settings = salus_api::Settings {
-            body_bytes_max: 1 << 20,
-            binary_bytes_max: 1 << 20,
-            base_url: None,
-            https: false,
-            proxies: salus_api::Proxies::default(),
-        };
-        let router = salus_api::router(Arc::clone(&service), settings);
+        let router = salus_api::router(Arc::clone(&service), router_settings());
         Self {
             world,
             service,

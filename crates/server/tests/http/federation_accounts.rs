@@ -368,6 +368,12 @@ fn groups_come_and_go_with_what_a_provider_says() {
     groups(&[&doctors, &own]);
 }
 
+/// Nobody of the project does without a second factor from now on.
+fn require_second_factors(stage: &Stage) {
+    let identity = json!({"sign_up": "closed", "mfa_required": true});
+    stage.admin("PUT", "/admin/identity", identity).expect(200);
+}
+
 #[test]
 fn a_second_factor_is_asked_for_unless_the_provider_says_that_it_took_two() {
     let stage = Stage::new(
@@ -375,13 +381,7 @@ fn a_second_factor_is_asked_for_unless_the_provider_says_that_it_took_two() {
         json!({"second_factor": {"amr": ["mfa"], "acr": ["high"]}}),
     );
     stage.user(ADA.0);
-    stage
-        .admin(
-            "PUT",
-            "/admin/identity",
-            json!({"sign_up": "closed", "mfa_required": true}),
-        )
-        .expect(200);
+    require_second_factors(&stage);
     let mut browser = Browser::default();
     let url = stage.leave(&mut browser, "hospital", &[]);
     assert!(url.contains("&acr_values=high"), "{url}");
@@ -449,13 +449,7 @@ fn signing_in_anew_at_a_provider_proves_who_is_at_a_session() {
     let token = stage.token(ADA.0);
     let search = || stage.own(&token, "GET", "/fhir/Patient", json!({})).status;
     assert_eq!(search(), 200);
-    stage
-        .admin(
-            "PUT",
-            "/admin/identity",
-            json!({"sign_up": "closed", "mfa_required": true}),
-        )
-        .expect(200);
+    require_second_factors(&stage);
     assert_eq!(search(), 403);
     let prove = |says: Value, status: u16| {
         stage.provider().says(says);

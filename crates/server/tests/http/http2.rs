@@ -69,9 +69,10 @@ fn many_requests_share_a_connection_in_the_clear() {
 
 #[test]
 fn links_name_the_host_that_was_asked() {
-    let address = shared().address();
+    // Held until the end: whoever lets the shared server go last ends it.
+    let server = shared();
     run(async {
-        let mut sender = connect(address).await;
+        let mut sender = connect(server.address()).await;
         let request =
             Request::get("http://fhir.example.org:81/fhir/metadata").body(Full::default());
         let answer = sender.send_request(request.unwrap()).await.unwrap();

@@ -23,6 +23,17 @@ impl Staged {
     }
 }
 
+/// The settings of a router over such a service.
+pub(crate) fn router_settings() -> salus_api::Settings {
+    salus_api::Settings {
+        body_bytes_max: 1 << 20,
+        binary_bytes_max: 1 << 20,
+        base_url: None,
+        https: false,
+        proxies: salus_api::Proxies::default(),
+    }
+}
+
 impl World for Staged {
     fn now_ms(&self) -> i64 {
         self.now_ms.load(Ordering::SeqCst)

@@ -5,15 +5,15 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use salus_auth::Grant;
-use salus_auth::record::{Email, Mail, Places, Saved, SystemRecord, User, Visit};
-use salus_store::{At, Scope};
+use salus_auth::record::{Email, Mail, Places, Saved, User, Visit};
+use salus_store::Scope;
 
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::pipeline::Write;
-use crate::records::read;
+use crate::records::ever;
 
 impl Service {
     /// A mail about a change of an account, for the commit of that change; none where no mail is
@@ -101,11 +101,8 @@ impl Service {
 
     /// The places of a user; none is a record that is not kept yet.
     async fn places(&self, home: Scope, user: &str) -> Result<Saved<Places>, Error> {
-        let snapshot = self.store.snapshot(home, At::Now).await?;
-        let record = snapshot.get(Places::KIND, user).await?;
-        let version = record.as_ref().map_or(0, |record| record.version);
+        let (found, version) = ever::<Places>(&*self.store, home, user).await?;
         let none = Places::none(user);
-        let found = read::<Places>(record.as_ref())?;
         Ok(found.unwrap_or(Saved { version, ..none }))
     }
 

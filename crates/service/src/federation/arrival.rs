@@ -4,7 +4,7 @@
 use salus_auth::openid::Told;
 use salus_auth::record::{
     Create, Email, Foreign, GROUPS_MAX, Link, Owner, Provider, ProviderAccount, ProviderPurpose,
-    ProviderRequest, Purpose, Saved, Session, SignUp, Status, SystemRecord, User,
+    ProviderRequest, Purpose, Saved, Session, SignUp, Status, User,
 };
 use salus_auth::{Action, Error as AuthError, Grant, Refusal, mfa};
 use salus_store::{At, Precondition, Scope};
@@ -17,7 +17,7 @@ use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::mfa::First;
 use crate::pipeline::Write;
-use crate::records::{one, read};
+use crate::records::{ever, one};
 
 const CONNECTED: &str = "Your account there is connected. You can close this page.";
 const PROVED: &str = "This was proof that it is you. You can go back to the app.";
@@ -123,10 +123,7 @@ impl Service {
         scope: Scope,
         id: &str,
     ) -> Result<(Option<Saved<ProviderAccount>>, u64), Error> {
-        let snapshot = self.store.snapshot(scope, At::Now).await?;
-        let record = snapshot.get(ProviderAccount::KIND, id).await?;
-        let version = record.as_ref().map_or(0, |record| record.version);
-        Ok((read::<ProviderAccount>(record.as_ref())?, version))
+        ever::<ProviderAccount>(&*self.store, scope, id).await
     }
 
     /// Keeps that an account was used, and the groups that go with it: they count at the

@@ -1,11 +1,10 @@
 //! The providers of a project, for its administrators; everyone may know their names.
 
 use salus_auth::record::{
-    Create, GroupMapping, PROVIDERS_MAX, Provider, Saved, SecondFactor, SystemRecord,
-    is_provider_name,
+    Create, GroupMapping, PROVIDERS_MAX, Provider, Saved, SecondFactor, is_provider_name,
 };
 use salus_auth::{Action, Grant, Secret};
-use salus_store::{At, Content, Scope};
+use salus_store::Scope;
 
 use crate::AuthMethod;
 use crate::Service;
@@ -14,7 +13,7 @@ use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::oauth::issuer;
 use crate::pipeline::Write;
-use crate::records::{all, one};
+use crate::records::{all, ever, one};
 use crate::time::instant;
 
 /// A provider as it is to be.
@@ -268,11 +267,8 @@ impl Service {
 
     /// The newest version of a name, of one that was removed, too.
     async fn provider_version(&self, scope: Scope, name: &str) -> Result<(u64, bool), Error> {
-        let snapshot = self.store.snapshot(scope, At::Now).await?;
-        let record = snapshot.get(Provider::KIND, name).await?;
-        Ok(record.map_or((0, false), |record| {
-            (record.version, record.content != Content::Deleted)
-        }))
+        let (found, version) = ever::<Provider>(&*self.store, scope, name).await?;
+        Ok((version, found.is_some()))
     }
 }
 

@@ -1,9 +1,9 @@
 //! The words of mails, for the administrators of a project.
 
 use salus_auth::Action;
-use salus_auth::record::{Mail, MailText, Saved, SystemRecord};
+use salus_auth::record::{Mail, MailText, Saved};
 use salus_auth::template::Place;
-use salus_store::{At, Scope};
+use salus_store::Scope;
 
 use super::compose::usual;
 use crate::Service;
@@ -11,7 +11,7 @@ use crate::audit::entry::{Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::Error;
 use crate::pipeline::Write;
-use crate::records::one;
+use crate::records::{ever, one};
 
 /// The words of a mail as administrators see them.
 #[derive(Clone, Debug)]
@@ -102,9 +102,8 @@ impl Service {
 
     /// The version of the words, deleted ones too.
     async fn text_ever(&self, scope: Scope, mail: Mail) -> Result<u64, Error> {
-        let snapshot = self.store.snapshot(scope, At::Now).await?;
-        let record = snapshot.get(MailText::KIND, mail.name()).await?;
-        Ok(record.map_or(0, |record| record.version))
+        let (_, version) = ever::<MailText>(&*self.store, scope, mail.name()).await?;
+        Ok(version)
     }
 }
 

@@ -16,12 +16,12 @@ mod tests;
 use salus_auth::Role;
 use salus_auth::Secret;
 use salus_auth::mfa::passkey;
-use salus_auth::record::{Factors, Membership, Saved, SystemRecord, User};
-use salus_store::{At, Scope};
+use salus_auth::record::{Factors, Membership, Saved, User};
+use salus_store::Scope;
 
 use crate::Service;
 use crate::error::{Error, Kind};
-use crate::records::read;
+use crate::records::ever;
 use crate::sessions::SignedIn;
 
 pub use salus_auth::mfa::passkey::{Assertion, Registration};
@@ -87,17 +87,10 @@ impl Service {
 
     /// The second factors of a user; none is a record that is not kept yet.
     pub(crate) async fn factors(&self, home: Scope, user: &str) -> Result<Saved<Factors>, Error> {
-        let snapshot = self.store.snapshot(home, At::Now).await?;
-        let record = snapshot.get(Factors::KIND, user).await?;
-        match read::<Factors>(record.as_ref())? {
-            Some(factors) => Ok(factors),
-            // One that was deleted goes on where it was.
-            None => {
-                let version = record.map_or(0, |record| record.version);
-                let none = Factors::none(user);
-                Ok(Saved { version, ..none })
-            }
-        }
+        let (found, version) = ever::<Factors>(&*self.store, home, user).await?;
+        // One that was deleted goes on where it was.
+        let none = Factors::none(user);
+        Ok(found.unwrap_or(Saved { version, ..none }))
     }
 }
 

@@ -19,6 +19,7 @@ mod written;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use salus_auth::Subject;
@@ -26,6 +27,7 @@ use salus_store::memory::Memory;
 use salus_store::{At, Filter, Kind, Query, Scope, Store};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
 use self::policies::{allow, rules, under};
 use self::world::{TYPES, Writing};
@@ -358,6 +360,17 @@ fn number_from(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
+/// The seeds to try: so many, or those that were asked for.
+fn seeds_or(many: u64) -> Range<u64> {
+    let first = number_from("SALUS_ACCESS_SEED").unwrap_or(0);
+    first..first + number_from("SALUS_ACCESS_SEEDS").unwrap_or(many)
+}
+
+fn runtime() -> Runtime {
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    { runtime }.build().unwrap()
+}
+
 async fn one(seed: u64, written: bool, hosts: [&Host; 2], tally: &mut Tally) {
     let choice = &mut Choice(seed);
     let scope = Scope(u32::try_from(seed + 100).unwrap());
@@ -381,12 +394,9 @@ async fn one(seed: u64, written: bool, hosts: [&Host; 2], tally: &mut Tally) {
 /// Tries so many seeds, or as many as was asked for, over two stores that are
 /// new for each `lasts` seeds.
 fn check(seeds: u64, lasts: usize, written: bool, store: impl Fn() -> Arc<dyn Store>) {
-    let first = number_from("SALUS_ACCESS_SEED").unwrap_or(0);
-    let seeds = number_from("SALUS_ACCESS_SEEDS").unwrap_or(seeds);
-    let runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = { runtime }.build().unwrap();
+    let (seeds, runtime) = (seeds_or(seeds), runtime());
     let mut tally = Tally::default();
-    let all: Vec<u64> = (first..first + seeds).collect();
+    let all: Vec<u64> = seeds.collect();
     for some in all.chunks(lasts) {
         runtime.block_on(async {
             let (whole, rest) = (Host::over(store()).await, Host::over(store()).await);
@@ -399,7 +409,7 @@ fn check(seeds: u64, lasts: usize, written: bool, store: impl Fn() -> Arc<dyn St
     let asked = all.len() * QUESTIONS;
     let enough = tally.found.min(tally.none).min(tally.narrowed) * 6 > asked;
     let enough = enough && tally.everything.min(tally.everything_narrowed) > all.len() / 4;
-    assert!(seeds < 20 || enough, "{tally:?}");
+    assert!(all.len() < 20 || enough, "{tally:?}");
 }
 
 #[test]
@@ -414,8 +424,7 @@ fn nobody_learns_of_what_written_rules_do_not_show() {
 
 #[test]
 fn what_is_contained_is_seen_with_its_container() {
-    let runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = { runtime }.build().unwrap();
+    let runtime = runtime();
     let scope = Scope(100);
     let host = runtime.block_on(Host::over(Arc::new(Memory::new())));
     let writing = Writing {
@@ -490,11 +499,8 @@ async fn named(seed: u64, host: &Host) {
 
 #[test]
 fn named_queries_find_what_they_stand_for() {
-    let first = number_from("SALUS_ACCESS_SEED").unwrap_or(0);
-    let seeds = number_from("SALUS_ACCESS_SEEDS").unwrap_or(40);
-    let runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = { runtime }.build().unwrap();
-    for seed in first..first + seeds {
+    let runtime = runtime();
+    for seed in seeds_or(40) {
         runtime.block_on(async {
             named(seed, &Host::over(Arc::new(Memory::new())).await).await;
         });
