@@ -24,8 +24,16 @@ impl Server {
 
     /// The same, where failing to start is an answer: the reason is the end of its log.
     pub(crate) fn try_start(data: &Path) -> Result<Self, String> {
+        Self::try_start_with(data, &[])
+    }
+
+    /// The same with variables.
+    pub(crate) fn try_start_with(
+        data: &Path,
+        variables: &[(&str, String)],
+    ) -> Result<Self, String> {
         let log = log_of(data);
-        let mut child = spawn(data, &log);
+        let mut child = spawn(data, &log, variables);
         let mut line = String::new();
         if let Some(stdout) = child.stdout.take() {
             BufReader::new(stdout)
@@ -51,7 +59,7 @@ impl Server {
 
     /// Starts on a folder and kills it after this many microseconds, ready or not.
     pub(crate) fn start_and_kill(data: &Path, micros: u64) {
-        let mut child = spawn(data, &log_of(data));
+        let mut child = spawn(data, &log_of(data), &[]);
         // The moment is the point of the test; whatever it interrupts must be harmless.
         std::thread::sleep(std::time::Duration::from_micros(micros));
         end(&mut child);
@@ -100,7 +108,7 @@ pub(crate) fn check(data: &Path) -> Output {
         .unwrap_or_else(|error| panic!("salus check: {error}"))
 }
 
-fn spawn(data: &Path, log: &Path) -> Child {
+fn spawn(data: &Path, log: &Path, variables: &[(&str, String)]) -> Child {
     let log = File::options().create(true).append(true).open(log);
     Command::new(env!("CARGO_BIN_EXE_salus"))
         .args([
@@ -112,6 +120,7 @@ fn spawn(data: &Path, log: &Path) -> Child {
             "--data",
         ])
         .arg(data)
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log.map_or(Stdio::null(), Stdio::from))

@@ -43,6 +43,29 @@ fn a_log_that_ends_in_zeros_opens_with_all_that_was_whole() {
     assert_eq!(found(dir.path()).unwrap(), 3);
 }
 
+/// A length that rotted may seem to go on behind the end, as that of a record that was cut short.
+#[test]
+fn heads_of_records_that_rotted_are_told_from_an_end() {
+    let (dir, ends) = killed();
+    let log = newest_log(dir.path());
+    let whole = fs::read(&log).unwrap();
+    // The records of the second batch begin where the first one ends; a block of the third is in between.
+    for at in [ends[0] as usize, (ends[2] as usize >> 15) << 15] {
+        for (byte, change) in [(0, 1), (4, 0x7f), (4, 0x40), (5, 0xff), (6, 0x20)] {
+            let mut bytes = whole.clone();
+            bytes[at + byte] ^= change;
+            fs::write(&log, &bytes).unwrap();
+            let found = found(dir.path());
+            assert!(
+                matches!(found, Err(Error::Damaged(_))),
+                "{byte} of {at}: {found:?}"
+            );
+        }
+    }
+    fs::write(&log, &whole).unwrap();
+    assert_eq!(found(dir.path()).unwrap(), BATCHES);
+}
+
 #[test]
 fn a_log_that_rotted_is_refused_at_its_end_too() {
     let (dir, ends) = killed();
