@@ -163,14 +163,14 @@ fn what_was_refused_is_told_too() {
     );
     let event = check(
         project.send(project.request("GET", "Patient/p").without("Authorization")),
-        "110114 E 4",
+        "110122 E 4",
     );
     assert_eq!(event["agent"][0]["who"]["identifier"]["value"], "Anonymous");
     let form = "grant_type=client_credentials&client_id=all&client_secret=wrong";
     let wrong = project
         .send(Request::new("POST", "/p/audit-refusals/auth/token").body(form))
         .expect(401);
-    check(wrong, "110114 E 4");
+    check(wrong, "110122 E 4");
 }
 
 #[test]

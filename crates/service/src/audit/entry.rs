@@ -64,13 +64,51 @@ pub enum What {
     Patch = 17,
     /// The glass was broken for a patient, or mended.
     BreakGlass = 18,
+    /// A key was made. Which one is an entity: `Key`, and what it is for.
+    KeyMade = 19,
+    /// A key got a successor, or was wrapped by another.
+    KeyRotated = 20,
+    /// A key was destroyed, and with it what it sealed.
+    KeyDestroyed = 21,
+    /// A key left the keyring.
+    KeyExported = 22,
+    /// The server began to serve.
+    SystemStart = 23,
+    /// The server stopped in order.
+    SystemStop = 24,
+    /// Data came back from an archive or a backup.
+    SystemRestore = 25,
+    /// A check of the data found something.
+    SystemCheck = 26,
+    /// Records were disclosed to somebody outside.
+    Disclosure = 27,
+    /// A policy was made, changed or removed.
+    PolicyChange = 28,
+    /// A setting of a project or of the server was changed.
+    SettingChange = 29,
+    /// Somebody consented: a patient, or a user to what an app asked for.
+    ConsentGiven = 30,
+    /// A consent ended.
+    ConsentWithdrawn = 31,
+    /// Records were put into files to be taken away.
+    Export = 32,
+    /// Records were put under legal hold.
+    HoldPlaced = 33,
+    /// A legal hold ended.
+    HoldLifted = 34,
+    /// Records were disposed of since their retention is over.
+    Disposal = 35,
+    /// All that is held of a patient was made unreadable.
+    Shred = 36,
+    /// Somebody's session ended.
+    SignOut = 37,
 }
 
 /// In front of the rule that allowed what was done while the glass was broken.
 pub(super) const EMERGENCY: &str = "break-glass: ";
 
 impl What {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 37] = [
         Self::Read,
         Self::Vread,
         Self::HistoryInstance,
@@ -89,6 +127,25 @@ impl What {
         Self::Operation,
         Self::Patch,
         Self::BreakGlass,
+        Self::KeyMade,
+        Self::KeyRotated,
+        Self::KeyDestroyed,
+        Self::KeyExported,
+        Self::SystemStart,
+        Self::SystemStop,
+        Self::SystemRestore,
+        Self::SystemCheck,
+        Self::Disclosure,
+        Self::PolicyChange,
+        Self::SettingChange,
+        Self::ConsentGiven,
+        Self::ConsentWithdrawn,
+        Self::Export,
+        Self::HoldPlaced,
+        Self::HoldLifted,
+        Self::Disposal,
+        Self::Shred,
+        Self::SignOut,
     ];
 
     fn from_number(number: u8) -> Option<Self> {
@@ -136,7 +193,8 @@ pub struct Entry {
     pub remote: Option<IpAddr>,
     /// The type asked for, where there is one.
     pub ty: Box<str>,
-    /// The search as it was asked: sealed with the entry, never logged.
+    /// The search as it was asked, the name of an operation, or the reason of
+    /// what is neither: sealed with the entry, never logged.
     pub query: Box<str>,
     /// What it was done for, if that is known.
     pub purpose: Option<PurposeOfUse>,

@@ -12,6 +12,14 @@ use super::entry::{EMERGENCY, Entity, Entry, What};
 const TYPES: &str = "http://terminology.hl7.org/CodeSystem/audit-event-type";
 const INTERACTIONS: &str = "http://hl7.org/fhir/restful-interaction";
 const DICOM: &str = "http://dicom.nema.org/resources/ontology/DCM";
+/// Application Activity, of DICOM's types of events.
+const APPLICATION_ACTIVITY: &str = "110100";
+const EXPORT: &str = "110106";
+const PATIENT_RECORD: &str = "110110";
+const SECURITY_ALERT: &str = "110113";
+const USER_AUTHENTICATION: &str = "110114";
+/// What no other code system has a subtype for.
+const OWN_SUBTYPES: &str = "urn:salus:audit-event-subtype";
 const OBJECT_TYPES: &str = "http://terminology.hl7.org/CodeSystem/audit-entity-type";
 const BALP_ENTITIES: &str = "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType";
 
@@ -35,14 +43,11 @@ pub(super) fn text(record: &AuditRecord, entry: &Entry) -> String {
     out.push_str(r#"","meta":{"versionId":"1","lastUpdated":""#);
     out.push_str(&recorded);
     out.push_str(r#""},"type":"#);
-    let (system, code, subtype) = codes(entry.what);
+    let [(system, code), (subsystem, subcode)] = codes(entry.what);
     coding(&mut out, system, code);
-    if let Some(subtype) = subtype {
-        out.push_str(r#","subtype":["#);
-        coding(&mut out, INTERACTIONS, subtype);
-        out.push(']');
-    }
-    out.push_str(r#","action":""#);
+    out.push_str(r#","subtype":["#);
+    coding(&mut out, subsystem, subcode);
+    out.push_str(r#"],"action":""#);
     out.push_str(action(entry.what));
     out.push_str(r#"","recorded":""#);
     out.push_str(&recorded);
@@ -83,9 +88,11 @@ fn purposes(out: &mut String, entry: &Entry) {
     }
 }
 
-/// System and code of the type, and the code of the interaction.
-fn codes(what: What) -> (&'static str, &'static str, Option<&'static str>) {
-    let rest = |code| (TYPES, "rest", Some(code));
+/// System and code of the type, system and code of the subtype.
+fn codes(what: What) -> [(&'static str, &'static str); 2] {
+    let rest = |code| [(TYPES, "rest"), (INTERACTIONS, code)];
+    let dicom = |ty, subtype| [(DICOM, ty), (DICOM, subtype)];
+    let own = |ty, subtype| [(DICOM, ty), (OWN_SUBTYPES, subtype)];
     match what {
         What::Read => rest("read"),
         What::Vread => rest("vread"),
@@ -100,32 +107,67 @@ fn codes(what: What) -> (&'static str, &'static str, Option<&'static str>) {
         What::Transaction => rest("transaction"),
         What::Batch => rest("batch"),
         What::Operation => rest("operation"),
-        // DICOM 110114: User Authentication; 110100: Application Activity.
-        What::SignIn | What::Unauthenticated => (DICOM, "110114", None),
-        What::AdminRead | What::AdminWrite => (DICOM, "110100", None),
-        // 110113: Security Alert.
-        What::BreakGlass => (DICOM, "110113", None),
+        What::SignIn | What::Unauthenticated => dicom(USER_AUTHENTICATION, "110122"),
+        What::SignOut => dicom(USER_AUTHENTICATION, "110123"),
+        What::AdminRead => own(APPLICATION_ACTIVITY, "admin-read"),
+        What::AdminWrite => own(APPLICATION_ACTIVITY, "admin-write"),
+        // Emergency Override Started.
+        What::BreakGlass => dicom(SECURITY_ALERT, "110127"),
+        What::KeyMade => own(SECURITY_ALERT, "key-made"),
+        What::KeyRotated => own(SECURITY_ALERT, "key-rotated"),
+        What::KeyDestroyed => own(SECURITY_ALERT, "key-destroyed"),
+        What::KeyExported => own(SECURITY_ALERT, "key-exported"),
+        What::SystemStart => dicom(APPLICATION_ACTIVITY, "110120"),
+        What::SystemStop => dicom(APPLICATION_ACTIVITY, "110121"),
+        What::SystemRestore => own(APPLICATION_ACTIVITY, "restore"),
+        What::SystemCheck => own(SECURITY_ALERT, "check"),
+        What::Disclosure => own(EXPORT, "disclosure"),
+        // Security Configuration, Software Configuration.
+        What::PolicyChange => dicom(SECURITY_ALERT, "110129"),
+        What::SettingChange => dicom(SECURITY_ALERT, "110131"),
+        What::ConsentGiven => own(PATIENT_RECORD, "consent-given"),
+        What::ConsentWithdrawn => own(PATIENT_RECORD, "consent-withdrawn"),
+        What::Export => own(EXPORT, "export"),
+        What::HoldPlaced => own(PATIENT_RECORD, "hold-placed"),
+        What::HoldLifted => own(PATIENT_RECORD, "hold-lifted"),
+        What::Disposal => own(PATIENT_RECORD, "disposal"),
+        What::Shred => own(PATIENT_RECORD, "shred"),
     }
 }
 
 /// <https://hl7.org/fhir/R4/valueset-audit-event-action.html>
 fn action(what: What) -> &'static str {
     match what {
-        What::Create => "C",
+        What::Create | What::KeyMade | What::HoldPlaced | What::ConsentGiven => "C",
         What::Read
         | What::Vread
         | What::HistoryInstance
         | What::HistoryType
         | What::HistorySystem
-        | What::AdminRead => "R",
-        What::Update | What::Patch | What::AdminWrite => "U",
-        What::Delete => "D",
+        | What::AdminRead
+        | What::Export
+        | What::KeyExported
+        | What::Disclosure => "R",
+        What::Update
+        | What::Patch
+        | What::AdminWrite
+        | What::KeyRotated
+        | What::PolicyChange
+        | What::SettingChange
+        | What::HoldLifted
+        | What::ConsentWithdrawn => "U",
+        What::Delete | What::KeyDestroyed | What::Disposal | What::Shred => "D",
         What::Search
         | What::Transaction
         | What::Batch
         | What::SignIn
         | What::Unauthenticated
+        | What::SignOut
         | What::BreakGlass
+        | What::SystemStart
+        | What::SystemStop
+        | What::SystemRestore
+        | What::SystemCheck
         | What::Operation => "E",
     }
 }
