@@ -1,20 +1,35 @@
-//! Audit entries as they are kept. Format 1, a stored format: 1 byte format,
-//! the latest time of any entry of the scope up to this one in 8 bytes (filled
-//! in by the commit), time in 8, slot of the key in 4, the entry's leaf in the
-//! hash tree in 32, and the sealed text: a salt of 32 bytes, and the entry. The
-//! AAD is the scope, the time and the word `audit`.
+//! Audit entries as they are kept. Format 2, a stored format:
+//!
+//! | bytes | |
+//! |---|---|
+//! | 1 | format |
+//! | 1 | flags: 1 the first part of its batch, 2 the last, 4 kept in format 1 before |
+//! | 8 | the latest time of any batch up to this one, filled in by the commit |
+//! | 8 | time |
+//! | 4 | slot of the key |
+//! | 32 | the entry's leaf in the hash tree |
+//! | 4 + n | the sealed text: a salt of 32 bytes, and the entry; its AAD is the scope, the time and the word `audit` |
+//! | rest | the records that it is about: kind in 4 bytes, 1 byte length of the id, the id |
+//!
+//! Format 1 had no flags, and neither the length of the sealed text nor what
+//! stands behind it; `format.rs` changes it.
 //!
 //! The leaf stands beside the sealed text so that the log can be proved when
 //! the key is gone. It says nothing about the entry without the salt.
 
 use bytes::Bytes;
 use salus_crypto::{Keyring, Slot, merkle, random};
-use salus_store::{AuditRecord, Error, Scope, Seq};
+use salus_store::{AuditEntry, AuditRecord, Error, Kind, Scope, Seq};
 
 use crate::body::{opening, sealing};
 
-const FORMAT: u8 = 1;
-const LATEST_AT: usize = 1;
+const FORMAT: u8 = 2;
+const FORMAT_1: u8 = 1;
+const FIRST: u8 = 1;
+const LAST: u8 = 2;
+const OLD: u8 = 4;
+const FLAGS_AT: usize = 1;
+const LATEST_AT: usize = 2;
 const SALT_LEN: usize = 32;
 
 /// An entry to be written.
@@ -28,25 +43,37 @@ impl NewEntry {
         scope: Scope,
         time_ms: i64,
         slot: Slot,
-        body: &[u8],
+        entry: &AuditEntry,
         keyring: &Keyring,
     ) -> Result<Self, Error> {
+        let body = &entry.body;
         let salt = random::bytes::<SALT_LEN>().map_err(sealing)?;
         let leaf = merkle::leaf(&salt, body);
         let mut plain = Vec::with_capacity(SALT_LEN + body.len());
         plain.extend_from_slice(&salt);
         plain.extend_from_slice(body);
-        let room = 56 + plain.len() + salus_crypto::OVERHEAD;
+        let about: usize = entry.about.iter().map(|(_, id)| 5 + id.len()).sum();
+        let room = 58 + plain.len() + salus_crypto::OVERHEAD + about;
         let mut bytes = Vec::with_capacity(room);
-        bytes.push(FORMAT);
+        bytes.extend_from_slice(&[FORMAT, 0]);
         bytes.extend_from_slice(&[0; 8]);
         bytes.extend_from_slice(&time_ms.to_be_bytes());
         bytes.extend_from_slice(&slot.number().to_be_bytes());
         bytes.extend_from_slice(&leaf);
+        let length = (plain.len() + salus_crypto::OVERHEAD) as u32;
+        bytes.extend_from_slice(&length.to_be_bytes());
         keyring
             .seal(slot, &aad(scope, time_ms), &plain, &mut bytes)
             .map_err(sealing)?;
+        put_about(&mut bytes, &entry.about);
         Ok(Self { bytes, leaf })
+    }
+
+    /// Says where in its batch it stands.
+    pub(crate) fn set_place(&mut self, first: bool, last: bool) {
+        if let Some(flags) = self.bytes.get_mut(FLAGS_AT) {
+            *flags = u8::from(first) * FIRST | u8::from(last) * LAST;
+        }
     }
 
     /// Fills in the latest time of any entry so far.
@@ -62,8 +89,10 @@ pub(crate) struct Stored<'a> {
     pub(crate) latest_ms: i64,
     pub(crate) time_ms: i64,
     pub(crate) leaf: merkle::Hash,
+    flags: u8,
     slot: Slot,
     sealed: &'a [u8],
+    about: &'a [u8],
 }
 
 impl<'a> Stored<'a> {
@@ -72,20 +101,42 @@ impl<'a> Stored<'a> {
     }
 
     fn take(bytes: &'a [u8]) -> Option<Self> {
-        let ([FORMAT], rest) = bytes.split_first_chunk()? else {
+        let ([FORMAT, flags], rest) = bytes.split_first_chunk()? else {
             return None;
         };
         let (latest, rest) = rest.split_first_chunk()?;
         let (time, rest) = rest.split_first_chunk()?;
         let (slot, rest) = rest.split_first_chunk()?;
-        let (leaf, sealed) = rest.split_first_chunk()?;
+        let (leaf, rest) = rest.split_first_chunk()?;
+        let (length, rest) = rest.split_first_chunk()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        let (sealed, about) = rest.split_at_checked(length)?;
         Some(Self {
             latest_ms: i64::from_be_bytes(*latest),
             time_ms: i64::from_be_bytes(*time),
             leaf: *leaf,
+            flags: *flags,
             slot: Slot::from_number(u32::from_be_bytes(*slot)),
             sealed,
+            about,
         })
+    }
+
+    /// Whether it is the first part of its batch; `None` if that was not kept.
+    pub(crate) fn is_first(&self) -> Option<bool> {
+        (self.flags & OLD == 0).then_some(self.flags & FIRST != 0)
+    }
+
+    pub(crate) fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    /// The bytes it was read from, without the records that it is about, and those.
+    pub(crate) fn parts(&self, bytes: &'a [u8]) -> Result<(&'a [u8], About), Error> {
+        let own = bytes.len() - self.about.len();
+        let about = take_about(self.about);
+        let about = about.ok_or_else(|| Error::Damaged("the records of an audit entry".into()))?;
+        Ok((bytes.get(..own).unwrap_or_default(), about))
     }
 
     pub(crate) fn open(
@@ -118,6 +169,59 @@ impl<'a> Stored<'a> {
             .ok_or_else(|| Error::Damaged(format!("the audit entry {seq}")))?;
         Ok(merkle::leaf(salt, body) == self.leaf)
     }
+}
+
+/// What an entry is about.
+pub(crate) type About = Vec<(Kind, Box<str>)>;
+
+/// Appends the records that an entry is about.
+pub(crate) fn put_about(bytes: &mut Vec<u8>, about: &[(Kind, Box<str>)]) {
+    for (kind, id) in about {
+        bytes.extend_from_slice(&kind.0.to_be_bytes());
+        bytes.push(id.len() as u8);
+        bytes.extend_from_slice(id.as_bytes());
+    }
+}
+
+fn take_about(mut rest: &[u8]) -> Option<About> {
+    let mut about = Vec::new();
+    while !rest.is_empty() {
+        let (kind, behind) = rest.split_first_chunk()?;
+        let (length, behind) = behind.split_first()?;
+        let (id, behind) = behind.split_at_checked(usize::from(*length))?;
+        about.push((Kind(u32::from_be_bytes(*kind)), str::from_utf8(id).ok()?.into()));
+        rest = behind;
+    }
+    Some(about)
+}
+
+/// An entry of format 1 in the form of today; `None` if it is one already.
+pub(crate) fn from_format_1(
+    bytes: &[u8],
+    about: &[(Kind, Box<str>)],
+) -> Result<Option<Vec<u8>>, Error> {
+    let (head, sealed) = match bytes.split_first() {
+        Some((&FORMAT, _)) => return Ok(None),
+        Some((&FORMAT_1, rest)) => rest.split_at_checked(52),
+        Some(_) | None => None,
+    }
+    .ok_or_else(|| Error::Damaged("an audit entry".into()))?;
+    let mut new = vec![FORMAT, OLD];
+    new.extend_from_slice(head);
+    new.extend_from_slice(&(sealed.len() as u32).to_be_bytes());
+    new.extend_from_slice(sealed);
+    put_about(&mut new, about);
+    Ok(Some(new))
+}
+
+/// An entry as format 1 had it.
+#[cfg(test)]
+pub(crate) fn to_format_1(bytes: &[u8]) -> Vec<u8> {
+    let stored = Stored::read(bytes).unwrap();
+    let mut old = vec![FORMAT_1];
+    old.extend_from_slice(&bytes[2..54]);
+    old.extend_from_slice(stored.sealed);
+    old
 }
 
 fn aad(scope: Scope, time_ms: i64) -> [u8; 17] {

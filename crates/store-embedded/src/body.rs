@@ -125,6 +125,11 @@ impl Codec {
         compressed.filter(|compressed| compressed.len() < plain.len())
     }
 
+    /// Every dictionary, by number.
+    pub(crate) fn dictionaries(&self) -> impl Iterator<Item = &[u8]> {
+        self.dictionaries.iter().map(|one| one.bytes.as_slice())
+    }
+
     fn decompress(&self, number: u8, compressed: &[u8], length: usize) -> Option<Vec<u8>> {
         let dictionary = self.dictionaries.get(usize::from(number))?;
         let idle = dictionary.decompressors.lock().pop();
@@ -277,6 +282,14 @@ impl<'a> Stored<'a> {
             seq: Seq(seq),
             seal: self.seal(),
             content: Content::Body(Bytes::new()),
+        }
+    }
+
+    /// The slot of the key that its body is sealed with, unless it was purged.
+    pub(crate) fn slot(&self) -> Option<Slot> {
+        match self.body {
+            Kept::Sealed { slot, .. } => Some(slot),
+            Kept::Purged { .. } => None,
         }
     }
 

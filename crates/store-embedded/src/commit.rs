@@ -269,16 +269,22 @@ impl Committer {
             group.ahead.push(set(block.key, block.value));
         }
         group.held.extend(batch.held);
+        let alone = batch.puts.is_empty() && batch.audit.is_empty();
+        let purges: Vec<_> = batch.purged.iter().map(PreparedPurge::logged).collect();
         let purged = batch.purged.into_iter().map(|purge| (scope, purge));
         group.purged.extend(purged);
         for new in batch.reindexed {
             self.apply_rows(group, scope, new);
         }
+        let without_versions = batch.puts.is_empty();
         for (put, before) in batch.puts.into_iter().zip(before) {
             self.apply_put(group, scope, put, before);
         }
-        for mut entry in batch.audit {
+        let entries = batch.audit.len();
+        for (place, mut entry) in batch.audit.into_iter().enumerate() {
             let seq = self.next_seq();
+            let first = without_versions && place == 0;
+            entry.entry.set_place(first, place + 1 == entries);
             entry.entry.set_latest(self.state.latest_ms);
             self.frontier.append(entry.entry.leaf);
             for (kind, id) in &entry.about {
@@ -287,6 +293,17 @@ impl Committer {
             }
             let key = keys::audit(scope, seq);
             group.writes.push(set(key, entry.entry.bytes));
+        }
+        if !purges.is_empty() {
+            let logged = purge::Logged {
+                alone,
+                time_ms: batch.time_ms,
+                scope,
+                purges,
+            };
+            let seq = if alone { self.next_seq() } else { self.state.seq };
+            let key = keys::at(keys::PURGES, seq);
+            group.writes.push(set(key, logged.to_bytes()));
         }
         self.state.seq
     }

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use salus_crypto::{Keyring, Slot, merkle::Frontier};
 use salus_store::{Error, Kind, Scope, ordered};
+use tokio::sync::watch;
 
 use crate::aside::Aside;
 use crate::blobs::Folder;
@@ -23,7 +25,7 @@ use crate::main_date::MainDate;
 use crate::sample::Samples;
 use crate::space::Space;
 use crate::superseded::Superseded;
-use crate::{Options, ahead, format, keys};
+use crate::{Options, ahead, format, keys, restore};
 
 pub(crate) const META_STATE: &str = "state";
 pub(crate) const META_FLOOR: &str = "floor";
@@ -49,6 +51,8 @@ pub(crate) struct Core {
     pub(crate) counted: Counted,
     /// The last point that readers may see.
     visible: AtomicU64,
+    /// The same, for those who wait for more.
+    grown: watch::Sender<u64>,
     /// See [`State::lag_ms`].
     lag_ms: AtomicI64,
     /// Why nothing is committed any more.
@@ -81,9 +85,13 @@ impl Core {
             rows_max,
             time_max,
             disk_bytes_min,
+            restoring,
             retention: _,
         } = options;
         let lock = lock(&dir)?;
+        if !restoring {
+            restore::refuse_torn(&dir)?;
+        }
         let key = keyring.derive("storage-engine").map_err(sealing)?;
         let kv = Kv::open(&dir.join("engine"), &key, memory)?;
         format::bring_up_to_date(&kv, &dir)?;
@@ -124,6 +132,7 @@ impl Core {
             texts: tokio::sync::Mutex::new(()),
             counted: Counted::new(),
             visible: AtomicU64::new(state.seq),
+            grown: watch::Sender::new(state.seq),
             lag_ms: AtomicI64::new(state.lag_ms),
             fault: Mutex::new(None),
             slots: RwLock::default(),
@@ -140,6 +149,13 @@ impl Core {
     pub(crate) fn show(&self, seq: u64, lag_ms: i64) {
         self.lag_ms.store(lag_ms, Ordering::Release);
         self.visible.store(seq, Ordering::Release);
+        self.grown.send_replace(seq);
+    }
+
+    /// Waits until a point behind this one is shown.
+    pub(crate) async fn grown(&self, after: u64) {
+        // Nobody but this drops the sender.
+        drop(self.grown.subscribe().wait_for(|seq| *seq > after).await);
     }
 
     pub(crate) fn lag_ms(&self) -> i64 {
@@ -218,7 +234,7 @@ impl State {
 }
 
 /// One process at a time: the lock is the system's, and goes with the process.
-fn lock(dir: &Path) -> Result<File, Error> {
+pub(crate) fn lock(dir: &Path) -> Result<File, Error> {
     let trouble = |e: std::io::Error| Error::Unavailable(format!("{}: {e}", dir.display()));
     make_folder(dir).map_err(trouble)?;
     let file = File::options()
@@ -237,7 +253,7 @@ fn lock(dir: &Path) -> Result<File, Error> {
 }
 
 /// Only the owner may look inside.
-fn make_folder(dir: &Path) -> std::io::Result<()> {
+pub(crate) fn make_folder(dir: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -269,6 +285,20 @@ fn open_codec(kv: &Kv, view: &View, wanted: &[u8]) -> Result<Codec, Error> {
         Ok(number) if number < u8::MAX => Ok(Codec::new(dictionaries, number)),
         _ => Err(Error::Misuse("too many dictionaries")),
     }
+}
+
+/// The writes of dictionaries by number; none are needed for the one without a word.
+pub(crate) fn dictionary_writes(dictionaries: &[Bytes]) -> Result<Vec<Write>, Error> {
+    if dictionaries.len() > usize::from(u8::MAX) {
+        return Err(Error::Misuse("too many dictionaries"));
+    }
+    let writes = (0_u8..).zip(dictionaries).skip(1);
+    let writes = writes.map(|(number, dictionary)| {
+        let mut key = keys::meta(META_DICTIONARY);
+        key.push(number);
+        set(key, dictionary.to_vec())
+    });
+    Ok(writes.collect())
 }
 
 fn load_superseded(view: &View) -> Result<Superseded, Error> {

@@ -6,8 +6,12 @@
 //!   into it.
 //! - 3: what large groups write ahead, under `p` until they are whole.
 //! - 4: versions may be purged: another form of body, marks under `e`.
+//! - 5: the log can be read whole: an audit entry holds what it is about and its
+//!   place in its batch, and what a batch purged is kept under `q`.
 //!
-//! A store of format 2 or 3 has nothing of what came later, and needs no change.
+//! Audit entries of older stores get what they are about from the keys under `o`.
+
+mod entries;
 
 use std::path::Path;
 
@@ -17,7 +21,7 @@ use crate::keys;
 use crate::kv::{Kv, View, When};
 
 /// Raised by a change that older code cannot read.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 
 pub(crate) const META_FORMAT: &str = "format";
 
@@ -41,8 +45,11 @@ pub(crate) fn bring_up_to_date(kv: &Kv, dir: &Path) -> Result<(), Error> {
     };
     match format {
         Some(FORMAT) => return Ok(()),
-        Some(1) => move_audit(kv)?,
-        Some(2 | 3) => {}
+        Some(1) => {
+            move_audit(kv)?;
+            entries::bring_up_to_date(kv)?;
+        }
+        Some(2..=4) => entries::bring_up_to_date(kv)?,
         Some(newer) if newer > FORMAT => {
             return Err(Error::Unavailable(format!(
                 "{}: written by a later version (format {newer}; this one reads {FORMAT})",

@@ -1,4 +1,4 @@
-//! The keys: what is kept where. Part of the stored format (version 4).
+//! The keys: what is kept where. Part of the stored format (version 5).
 //!
 //! | key | value |
 //! |---|---|
@@ -18,12 +18,13 @@
 //! | `d` scope kind | which date parameters are the main date |
 //! | `s` scope kind | a sample of the kind |
 //! | `p` number | the keys of a piece of a group that is being written; see `ahead` |
+//! | `q` seq | what the batch that ends there purged; see `purge` |
 //! | `o` scope kind id seq | nothing: an audit entry is about this record |
 //! | `w` scope seq | an audit entry |
 //!
 //! Numbers are big-endian. A scope is one byte when it is small, an id ends
 //! itself, so keys sort field by field. What searches write stands behind what
-//! they read: `m`, `o` and `w` behind `i`, `k` and `l`.
+//! they read: `m`, `o`, `q` and `w` behind `i`, `k` and `l`.
 
 use salus_store::{Kind, Param, Scope, ordered};
 
@@ -43,6 +44,7 @@ pub(crate) const DATES: u8 = b'd';
 pub(crate) const SAMPLE: u8 = b's';
 pub(crate) const AHEAD: u8 = b'p';
 pub(crate) const PURGED: u8 = b'e';
+pub(crate) const PURGES: u8 = b'q';
 pub(crate) const AUDIT: u8 = b'w';
 pub(crate) const ABOUT: u8 = b'o';
 

@@ -31,6 +31,7 @@ mod index;
 mod keys;
 mod kv;
 mod links;
+mod log;
 mod main_date;
 mod narrow;
 mod newest;
@@ -45,6 +46,7 @@ mod reader;
 mod reindex;
 mod relevance;
 mod resolve;
+mod restore;
 mod row;
 mod sample;
 mod search;
@@ -64,9 +66,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use salus_crypto::Keyring;
-use salus_store::{At, Batch, Change, Committed, Error, Reply, Scope, Seq, Snapshot, Store};
+use salus_store::{
+    At, Batch, Change, Committed, Error, Log, LogBatch, LogHead, Reply, Scope, Seq, Snapshot, Store,
+};
 use tokio::sync::oneshot;
 use tokio::task;
 
@@ -102,6 +107,8 @@ pub struct Options {
     pub time_max: Duration,
     /// Commits are refused when the disk has less room than this, in bytes.
     pub disk_bytes_min: u64,
+    /// Open a store whose restore is not over, to give its records their rows.
+    pub restoring: bool,
 }
 
 impl Options {
@@ -117,6 +124,7 @@ impl Options {
             rows_max: 1_000_000,
             time_max: Duration::from_secs(10),
             disk_bytes_min: 128 << 20,
+            restoring: false,
         }
     }
 }
@@ -257,6 +265,28 @@ impl Store for Embedded {
     fn close(&self) -> Reply<'_, ()> {
         // Waits for the disk, as the last thing that is done with it.
         ready(self.close_now())
+    }
+}
+
+impl Log for Embedded {
+    fn head(&self) -> Reply<'_, LogHead> {
+        ready(log::head(&self.core))
+    }
+
+    fn batches(&self, after: Seq, bytes: usize) -> Reply<'_, Vec<LogBatch>> {
+        ready(log::batches(&self.core, after, bytes))
+    }
+
+    fn grown(&self, after: Seq) -> Reply<'_, ()> {
+        Box::pin(async move {
+            self.core.grown(after.0).await;
+            Ok(())
+        })
+    }
+
+    fn dictionaries(&self) -> Reply<'_, Vec<Bytes>> {
+        let dictionaries = self.core.codec.dictionaries();
+        ready(Ok(dictionaries.map(Bytes::copy_from_slice).collect()))
     }
 }
 

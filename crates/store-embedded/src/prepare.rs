@@ -95,7 +95,7 @@ impl Prepared {
         };
         let audit = audit.into_iter().zip(slot.iter().cycle());
         let audit = audit.map(|(entry, slot)| {
-            let sealed = audit::NewEntry::seal(scope, time_ms, *slot, &entry.body, &core.keyring)?;
+            let sealed = audit::NewEntry::seal(scope, time_ms, *slot, &entry, &core.keyring)?;
             Ok(PreparedAudit {
                 entry: sealed,
                 about: entry.about,

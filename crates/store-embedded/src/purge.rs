@@ -5,6 +5,11 @@
 //! from one that was purged. The keys that lead to the version go, and a mark
 //! says of the record which versions do not have one for that reason.
 //!
+//! What a batch purged is kept under the seq of its last part, for who reads the
+//! log; a batch of nothing else takes a seq for itself. Format 1: 1 byte format, 1
+//! byte 1 if the seq is its own, else 0, time in 8 bytes, scope in 4, and for each record
+//! kind in 4, the first version that stays in 8, 1 byte length of the id, the id.
+//!
 //! What was purged is read from no view that is opened afterwards. Below, the
 //! old bytes are in the engine's sealed files until it merges the tables that
 //! have them.
@@ -20,10 +25,69 @@ use crate::kv::{View, Write};
 use crate::newest::Newest;
 use crate::reader::Reader;
 
+const FORMAT: u8 = 1;
+
+/// What a batch purged, as the log has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Logged {
+    /// The batch did nothing else.
+    pub(crate) alone: bool,
+    pub(crate) time_ms: i64,
+    pub(crate) scope: Scope,
+    pub(crate) purges: Vec<Purge>,
+}
+
+impl Logged {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![FORMAT, u8::from(self.alone)];
+        bytes.extend_from_slice(&self.time_ms.to_be_bytes());
+        bytes.extend_from_slice(&self.scope.0.to_be_bytes());
+        for purge in &self.purges {
+            bytes.extend_from_slice(&purge.kind.0.to_be_bytes());
+            bytes.extend_from_slice(&purge.below.to_be_bytes());
+            bytes.push(purge.id.len() as u8);
+            bytes.extend_from_slice(purge.id.as_bytes());
+        }
+        bytes
+    }
+
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, Error> {
+        Self::take(bytes).ok_or_else(|| Error::Damaged("what a batch purged".into()))
+    }
+
+    fn take(bytes: &[u8]) -> Option<Self> {
+        let ([FORMAT, alone], rest) = bytes.split_first_chunk()? else {
+            return None;
+        };
+        let (time, rest) = rest.split_first_chunk()?;
+        let (scope, mut rest) = rest.split_first_chunk()?;
+        let mut purges = Vec::new();
+        while !rest.is_empty() {
+            let (kind, behind) = rest.split_first_chunk()?;
+            let (below, behind) = behind.split_first_chunk()?;
+            let (length, behind) = behind.split_first()?;
+            let (id, behind) = behind.split_at_checked(usize::from(*length))?;
+            purges.push(Purge {
+                kind: Kind(u32::from_be_bytes(*kind)),
+                id: str::from_utf8(id).ok()?.into(),
+                below: u64::from_be_bytes(*below),
+            });
+            rest = behind;
+        }
+        Some(Self {
+            alone: *alone != 0,
+            time_ms: i64::from_be_bytes(*time),
+            scope: Scope(u32::from_be_bytes(*scope)),
+            purges,
+        })
+    }
+}
+
 /// What a purge of one record does, ready to be written.
 pub(crate) struct PreparedPurge {
     kind: Kind,
     id: Box<str>,
+    below: u64,
     versions: Vec<Left>,
 }
 
@@ -60,7 +124,21 @@ impl PreparedPurge {
                 });
             }
         }
-        Ok(Self { kind, id, versions })
+        Ok(Self {
+            kind,
+            id,
+            below,
+            versions,
+        })
+    }
+
+    /// As the log has it.
+    pub(crate) fn logged(&self) -> Purge {
+        Purge {
+            kind: self.kind,
+            id: self.id.clone(),
+            below: self.below,
+        }
     }
 
     pub(crate) fn seqs(&self) -> impl Iterator<Item = u64> {
@@ -77,7 +155,10 @@ impl PreparedPurge {
 pub(crate) fn writes(view: &View, purged: &[(Scope, PreparedPurge)]) -> Result<Vec<Write>, Error> {
     let mut writes = Vec::new();
     let mut marks: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
-    for (scope, PreparedPurge { kind, id, versions }) in purged {
+    for (scope, prepared) in purged {
+        let PreparedPurge {
+            kind, id, versions, ..
+        } = prepared;
         for left in versions {
             let version = keys::record_at(keys::VERSION, *scope, *kind, id, left.version);
             writes.push((version, None));
@@ -97,7 +178,7 @@ pub(crate) fn writes(view: &View, purged: &[(Scope, PreparedPurge)]) -> Result<V
 }
 
 /// The first version of a record that was not purged, as far as is known.
-fn mark(view: &View, (scope, kind, id): (Scope, Kind, &str)) -> Result<u64, Error> {
+pub(crate) fn mark(view: &View, (scope, kind, id): (Scope, Kind, &str)) -> Result<u64, Error> {
     let mark = view.get(&keys::record(keys::PURGED, scope, kind, id))?;
     Ok(mark.map_or(0, |below| keys::last_number(&below)))
 }

@@ -5,7 +5,7 @@
 //! in the ordinary way, commits are refused while there is still room for what
 //! the engine does in the background, and go on when there is more.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use salus_store::Error;
 
@@ -18,6 +18,11 @@ pub(crate) struct Space {
 impl Space {
     pub(crate) fn new(dir: PathBuf, bytes_min: u64) -> Self {
         Self { dir, bytes_min }
+    }
+
+    /// The folder.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Refuses when there is too little room left, or the disk is read-only.

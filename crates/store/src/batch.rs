@@ -94,7 +94,8 @@ pub struct Reindexed {
 
 /// Superseded versions of a record whose content goes for good.
 ///
-/// It makes no version and takes no [`Seq`]. [`crate::Snapshot::version`] says
+/// It makes no version, and takes a [`Seq`] only if its batch has nothing else that
+/// does: so it has its place in the log. [`crate::Snapshot::version`] says
 /// [`Error::Purged`] of them from now on, histories leave them out, and
 /// [`crate::Store::changes`] goes on to show that they were there. What would
 /// show their content at an older point is [`Error::SnapshotGone`]. The version

@@ -253,6 +253,8 @@ cases! { $
         many_records_are_searched_as_in_memory;
 }
 
+pub(crate) use random::{IDS, Place, committed_batches, number_from, params, places};
+
 /// A store under test.
 struct Subject<'a> {
     engine: &'a dyn Engine,

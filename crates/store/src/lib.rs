@@ -14,6 +14,8 @@
 pub mod conformance;
 #[macro_use]
 pub mod blob_conformance;
+#[macro_use]
+pub mod log_conformance;
 
 mod batch;
 mod blobs;

@@ -13,9 +13,9 @@ use crate::{Kind, Purge, Reply, Scope, Seq};
 /// What one commit wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogBatch {
-    /// The seq of its first part that has one.
+    /// The seq of its first part that has one, or of its own if none has.
     pub first: Seq,
-    /// The seq of its last part that has one: a snapshot at it shows the batch.
+    /// The seq of its last part that has one, or of its own: a snapshot at it shows the batch.
     pub last: Seq,
     /// When, in milliseconds since 1970 UTC.
     pub time_ms: i64,
@@ -39,7 +39,8 @@ pub enum LogPart {
         /// The records by which it is found.
         about: Vec<(Kind, Box<str>)>,
     },
-    /// Superseded versions whose content went for good. It has no seq.
+    /// Superseded versions whose content went for good, of those that were superseded before
+    /// the batch. It has no seq, but a batch of nothing else takes one.
     Purged(Purge),
 }
 
@@ -79,10 +80,16 @@ pub trait Restoring: Send {
     /// Adds batches behind those before, none left out.
     ///
     /// # Errors
+    /// [`crate::Error::Unavailable`] if the keys are older than the log.
     /// [`crate::Error::Damaged`] if a seq is missing or the chain of changes is another; then
     /// the store can still be finished with what came before.
     fn add(&mut self, batches: Vec<LogBatch>) -> Reply<'_, ()>;
 
-    /// Makes it a store like any other, whose current records have no rows yet.
+    /// Makes it a store like any other, whose current records have no rows yet, and
+    /// that shows no point before this one.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unavailable`] if a record was something at this point whose content
+    /// was purged before the log was read.
     fn finish(self: Box<Self>) -> Reply<'static, LogHead>;
 }

@@ -4,10 +4,12 @@
 //! every record. It keeps nothing on disk.
 
 mod blobs;
+mod log;
 mod past;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::task::Waker;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +22,7 @@ use crate::{
 };
 
 use blobs::Kept;
+use log::Logged;
 use past::Past;
 
 /// A store in memory. A clone is another handle of the same store.
@@ -35,6 +38,11 @@ struct State {
     /// Where each version lies, in commit order.
     log: BTreeMap<Seq, LogEntry>,
     audit: BTreeMap<Seq, AuditLine>,
+    /// The batches that took seqs, in their order.
+    batches: Vec<Logged>,
+    chain: u64,
+    /// Those who wait for another.
+    waiting: Vec<Waker>,
     blobs: BTreeMap<(Scope, Box<str>), Kept>,
 }
 
@@ -49,6 +57,8 @@ struct LogEntry {
     record: Record,
     ends_batch: bool,
     purged: bool,
+    /// Of what was put.
+    digest: u64,
 }
 
 struct AuditLine {
@@ -62,6 +72,14 @@ impl Memory {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The rows of a record's newest version, for the suites.
+    pub(crate) fn current_rows(&self, scope: Scope, kind: Kind, id: &str) -> Vec<Row> {
+        self.read(|state| {
+            let newest = state.versions((scope, kind, id)).last();
+            newest.map_or_else(Vec::new, |version| version.rows.clone())
+        })
     }
 
     fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
@@ -155,9 +173,10 @@ impl State {
         for reindexed in batch.reindexed {
             self.reindex(batch.scope, reindexed);
         }
-        for purge in batch.purged {
-            self.purge(batch.scope, &purge);
+        for purge in &batch.purged {
+            self.purge(batch.scope, purge);
         }
+        let first = Seq(self.newest.0 + 1);
         let last = batch.puts.len().saturating_sub(1);
         for (index, put) in batch.puts.into_iter().enumerate() {
             self.put(batch.scope, batch.time_ms, put, index == last);
@@ -170,6 +189,14 @@ impl State {
             };
             let seq = self.next_seq();
             self.audit.insert(seq, line);
+        }
+        if self.newest < first && !batch.purged.is_empty() {
+            self.next_seq();
+        }
+        if self.newest >= first {
+            let digests: Vec<u64> = self.log.range(first..).map(|(_, entry)| entry.digest).collect();
+            let chain = log::link(self.chain, first, &digests);
+            self.log_it((batch.scope, batch.time_ms), first, chain, batch.purged);
         }
         Ok(Committed { seq: self.newest })
     }
@@ -231,6 +258,7 @@ impl State {
         };
         let entry = LogEntry {
             scope,
+            digest: log::digest(scope, &record),
             record: record.clone(),
             ends_batch,
             purged: false,
@@ -600,4 +628,29 @@ mod tests {
     }
 
     conformance!(InMemory);
+
+    #[derive(Default)]
+    struct Logs(std::sync::Mutex<Option<Memory>>);
+
+    impl crate::log_conformance::Engine for Logs {
+        fn create(&self) -> Arc<dyn crate::log_conformance::Logged> {
+            Arc::new(Memory::new())
+        }
+
+        fn restore(&self, _: &[Bytes]) -> Box<dyn crate::Restoring> {
+            let (store, restoring) = Memory::restore();
+            *self.0.lock().unwrap() = Some(store);
+            restoring
+        }
+
+        fn restored(&self) -> Arc<dyn crate::log_conformance::Logged> {
+            Arc::new(self.0.lock().unwrap().clone().unwrap())
+        }
+    }
+
+    mod logs {
+        use super::Logs;
+
+        log_conformance!(Logs::default());
+    }
 }

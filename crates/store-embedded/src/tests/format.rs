@@ -1,9 +1,10 @@
 //! Stores of older formats open, with all that is in them.
 
-use salus_store::{At, AuditQuery, AuditRecord};
+use salus_store::{At, AuditQuery, AuditRecord, Log, LogPart, Seq};
 use tempfile::TempDir;
 
 use super::room::{Room, put};
+use crate::audit::to_format_1;
 use crate::format::{AUDIT_1, META_FORMAT};
 use crate::kv::{Kv, Memory, When};
 use crate::{Embedded, keys};
@@ -18,19 +19,26 @@ fn audit(room: &Room, store: &Embedded) -> Vec<AuditRecord> {
     room.runtime.block_on(snapshot.audit(&query)).unwrap()
 }
 
-/// Puts a store back to format 1, and so many of its audit entries where they were.
-fn put_back(room: &Room, entries: usize) {
+/// Puts a store back to a format, and so many of its audit entries to that of the
+/// time; in format 1 they were elsewhere.
+fn put_back(room: &Room, format: u8, entries: usize) {
     let options = room.options();
     let key = options.keyring.derive("storage-engine").unwrap();
     let kv = Kv::open(&options.dir.join("engine"), &key, Memory::default()).unwrap();
     let view = kv.view().unwrap();
     let mut cursor = view.forward(&[keys::AUDIT], &[keys::AUDIT + 1]).unwrap();
-    let mut writes = vec![(keys::meta(META_FORMAT), Some(vec![0, 0, 0, 1]))];
+    let mut writes = vec![(keys::meta(META_FORMAT), Some(vec![0, 0, 0, format]))];
     for _ in 0..entries {
         let (key, entry) = cursor.next().unwrap().unwrap();
-        let old = [&[AUDIT_1], &key[1..]].concat();
-        writes.push((old, Some(entry.into_owned())));
-        writes.push((key.to_vec(), None));
+        let entry = to_format_1(&entry);
+        let key = key.to_vec();
+        if format == 1 {
+            let old = [&[AUDIT_1], &key[1..]].concat();
+            writes.push((old, Some(entry)));
+            writes.push((key, None));
+        } else {
+            writes.push((key, Some(entry)));
+        }
     }
     drop(cursor);
     drop(view);
@@ -39,7 +47,7 @@ fn put_back(room: &Room, entries: usize) {
 }
 
 #[track_caller]
-fn check(put_back_entries: usize) {
+fn check(format: u8, entries: usize) {
     let dir = TempDir::new().unwrap();
     let room = Room::new(dir.path());
     let store = room.open();
@@ -48,19 +56,39 @@ fn check(put_back_entries: usize) {
     }
     let before = audit(&room, &store);
     assert_eq!(before.len(), 6);
+    let log = |store: &Embedded| {
+        let log = store.batches(Seq(0), usize::MAX);
+        room.runtime.block_on(log).unwrap()
+    };
+    let about = |store: &Embedded| {
+        let parts = log(store).into_iter().flat_map(|batch| batch.parts);
+        let about = parts.filter_map(|part| match part {
+            LogPart::Audit { about, .. } => Some(about),
+            LogPart::Version(_) | LogPart::Purged(_) => None,
+        });
+        about.collect::<Vec<_>>()
+    };
+    let (was, batches) = (about(&store), log(&store).len());
     drop(store);
-    put_back(&room, put_back_entries);
+    put_back(&room, format, entries);
     let store = room.open();
     assert_eq!(audit(&room, &store), before);
+    assert_eq!((about(&store), log(&store).len()), (was, batches));
     room.check(&store);
 }
 
 #[test]
 fn the_audit_log_of_format_1_is_moved() {
-    check(6);
+    check(1, 6);
 }
 
 #[test]
 fn a_move_that_was_cut_off_goes_on() {
-    check(2);
+    check(1, 2);
+}
+
+#[test]
+fn entries_of_format_4_get_what_they_are_about() {
+    check(4, 6);
+    check(4, 3);
 }

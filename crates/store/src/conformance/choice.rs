@@ -15,7 +15,7 @@ pub(super) struct Choice {
 
 /// Parameters, each with the type of its values; the last has all types.
 /// Composites are there often, so that a record has several.
-const PARAMS: [(Param, u64); 19] = [
+pub(super) const PARAMS: [(Param, u64); 19] = [
     (Param(0), 0),
     (CODE, 0),
     (NAME, 1),

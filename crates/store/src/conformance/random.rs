@@ -6,18 +6,18 @@
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 
-use super::choice::Choice;
+use super::choice::{Choice, PARAMS};
 use super::data::*;
 use super::{Engine, Subject, View};
 use crate::memory::Memory;
 use crate::{
-    AuditQuery, Batch, Committed, Content, Error, Found, History, HistoryOf, Hit, Kind,
+    AuditQuery, Batch, Committed, Content, Error, Found, History, HistoryOf, Hit, Kind, Param,
     Precondition, Purge, Put, Query, Reindexed, Scope, SealKey, Seq, Store,
 };
 
 const SCOPES: [Scope; 3] = [ONE, TWO, Scope(0x0100)];
 const KINDS: [Kind; 3] = [PATIENT, OBSERVATION, Kind(PATIENT.0 + 1)];
-const IDS: [&str; 10] = ["a", "b", "c", "d", "aa", "a\u{1}", "é", "e", "f", "g"];
+pub(crate) const IDS: [&str; 10] = ["a", "b", "c", "d", "aa", "a\u{1}", "é", "e", "f", "g"];
 /// Only points so recent are asked for again.
 const POINTS_MAX: usize = 30;
 pub(super) const SEED: u64 = 0x005A_1054;
@@ -49,10 +49,44 @@ pub(super) fn random_operations_are_answered_as_in_memory(subject: &Subject<'_>)
     }
 }
 
+/// Random batches of which none is refused when they come one after the other.
+pub(crate) fn committed_batches(seed: u64, count: usize) -> Vec<Batch> {
+    let twin = Subject {
+        engine: &Twin,
+        store: Mutex::new(Some(Twin.create())),
+    };
+    let mut pair = Pair {
+        ours: &twin,
+        twin: &twin,
+        choice: Choice::new(seed),
+        purges: Choice::new(seed),
+        points: vec![Seq(0)],
+    };
+    let mut batches = Vec::new();
+    while batches.len() < count {
+        let batch = pair.batch();
+        if twin.commit(batch.clone()).is_ok() {
+            batches.push(batch);
+        }
+    }
+    batches
+}
+
+/// Where their records are.
+pub(crate) fn places() -> impl Iterator<Item = (Scope, Kind)> {
+    let kinds = |scope| KINDS.into_iter().map(move |kind| (scope, kind));
+    SCOPES.into_iter().flat_map(kinds)
+}
+
+/// What their rows are of.
+pub(crate) fn params() -> Vec<Param> {
+    PARAMS.iter().map(|(param, _)| *param).collect()
+}
+
 /// Where we are, told when a step panics.
-pub(super) struct Place {
-    pub(super) seed: u64,
-    pub(super) step: u64,
+pub(crate) struct Place {
+    pub(crate) seed: u64,
+    pub(crate) step: u64,
 }
 
 #[expect(clippy::print_stderr, reason = "how to repeat a failure belongs to it")]
@@ -64,7 +98,7 @@ impl Drop for Place {
     }
 }
 
-pub(super) fn number_from(variable: &str) -> Option<u64> {
+pub(crate) fn number_from(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
