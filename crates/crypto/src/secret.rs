@@ -62,6 +62,23 @@ impl SecretKey {
         mac
     }
 
+    /// Appends the sealed form of `plain` to `out`, [`crate::OVERHEAD`] bytes longer. `aad` says
+    /// what it is; opening needs the same.
+    ///
+    /// # Errors
+    /// When there is no randomness.
+    pub fn seal(&self, aad: &[u8], plain: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        SealingKey::new(&self.0)?.seal(aad, plain, out)
+    }
+
+    /// Appends what [`Self::seal`] sealed to `out`.
+    ///
+    /// # Errors
+    /// [`Error::NotAuthentic`] when text, key or `aad` is another; `out` is as it was then.
+    pub fn open_onto(&self, aad: &[u8], sealed: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        SealingKey::new(&self.0)?.open_onto(aad, sealed, out)
+    }
+
     /// Seals bytes into an opaque text that fits in a URL: a paging cursor, a
     /// link. `aad` is what it is good for; opening needs the same.
     ///

@@ -76,6 +76,34 @@ pub trait BlobReader: Send + Sync {
     fn read(&self, at: u64, max: usize) -> Reply<'_, Bytes>;
 }
 
+/// A blob as it leaves a store, still sealed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SealedBlob {
+    /// The scope it belongs to.
+    pub scope: Scope,
+    /// Its id.
+    pub id: Box<str>,
+}
+
+/// Blobs as an archive keeps them: bytes in the form of the engine that wrote them, sealed with
+/// the keys of their patients or projects. Whoever carries them need not be able to read them.
+pub trait SealedBlobs: Send + Sync {
+    /// All finished blobs, of all scopes, in an order of the engine's own.
+    fn all(&self) -> Reply<'_, Vec<SealedBlob>>;
+
+    /// Some of the sealed bytes of a blob from a place on, at most `max`; none at the end or
+    /// behind it; `None` if there is no such blob (any more).
+    fn sealed<'a>(&'a self, blob: &'a SealedBlob, at: u64, max: usize) -> Reply<'a, Option<Bytes>>;
+
+    /// How many blobs were finished since the store was opened. A commit that names a blob
+    /// comes after the blob was counted.
+    fn finished(&self) -> u64;
+
+    /// Those that were finished behind a count, in order; `None` if that is too long ago to be
+    /// known, and [`Self::all`] has to be asked.
+    fn finished_since(&self, count: u64) -> Option<Vec<SealedBlob>>;
+}
+
 /// The longest id, in bytes.
 const ID_BYTES_MAX: usize = 64;
 

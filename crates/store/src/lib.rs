@@ -41,7 +41,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 pub use batch::{AuditEntry, Batch, Committed, Held, Precondition, Purge, Put, Reindexed, SealKey};
-pub use blobs::{Blob, BlobReader, BlobWriter, Blobs, NewBlob};
+pub use blobs::{Blob, BlobReader, BlobWriter, Blobs, NewBlob, SealedBlob, SealedBlobs};
 pub use error::Error;
 pub use log::{Log, LogBatch, LogHead, LogPart, Restoring};
 pub use matcher::{Candidate, Others};

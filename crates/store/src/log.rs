@@ -34,6 +34,8 @@ pub enum LogPart {
     Version(Bytes),
     /// An audit entry: its leaf in the hash tree, and its text, sealed.
     Audit {
+        /// Its leaf in the hash tree over all entries: whoever keeps a log can tell its root.
+        leaf: [u8; 32],
         /// As the engine keeps it.
         entry: Bytes,
         /// The records by which it is found.

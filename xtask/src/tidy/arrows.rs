@@ -40,6 +40,11 @@ const ROOMS: &[Room] = &[
         tests: &[],
     },
     Room {
+        name: "salus-archive",
+        imports: &["salus-store", "salus-crypto"],
+        tests: &["salus-store-embedded"],
+    },
+    Room {
         name: "salus-auth",
         imports: &["salus-fhir", "salus-store", "salus-crypto"],
         tests: &[],
@@ -77,6 +82,7 @@ const ROOMS: &[Room] = &[
             "salus-crypto",
             "salus-store",
             "salus-store-embedded",
+            "salus-archive",
             "salus-auth",
             "salus-synthetic",
             "salus-service",

@@ -75,6 +75,7 @@ const WORLD: &[Thing] = &[
         ],
         owners: &[
             "crates/crypto/src/keyring",
+            "crates/archive/src/folder.rs",
             "crates/store-embedded/",
             "crates/api/",
             "crates/server/",

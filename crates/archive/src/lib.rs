@@ -1,0 +1,28 @@
+//! The archive: a copy of a store's log that anything can be restored from.
+//!
+//! Segments are immutable objects in a format of ours, each chained to the one before and sealed
+//! once more; [`Archive`] reads them back, strictly and in order, and says exactly what is
+//! missing, damaged or foreign. Objects lie in a [`Destination`]. The format is in
+//! `docs/archive-format.md`, the reasons in `docs/adr/0047-archive.md`. This crate knows the log
+//! of a store and nothing of what is in it: no FHIR, no HTTP, no engine.
+
+mod batch;
+mod destination;
+mod error;
+mod folder;
+mod header;
+mod keys;
+mod name;
+mod plan;
+mod reading;
+mod segment;
+
+pub use destination::{Answer, Destination, Object, Put, Trouble};
+pub use error::{Error, Fault, What};
+pub use folder::Folder;
+pub use header::{Form, Header};
+pub use keys::Keys;
+pub use name::{BlobPart, SegmentName};
+pub use plan::Contents;
+pub use reading::{Archive, Reached, Reading, Until};
+pub use segment::{Footer, Segment, Start};
