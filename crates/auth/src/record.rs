@@ -32,6 +32,7 @@ mod provider_request;
 mod pushed;
 mod redirect;
 mod registration;
+mod rows;
 mod session;
 mod setup;
 mod sign_in;
@@ -80,6 +81,7 @@ pub use pushed::{PUSHED_LIFETIME_MS, Pushed};
 pub use registration::{
     DynamicRegistration, INITIAL_TOKENS_MAX, InitialToken, RegistrationMode, SelfRegistered,
 };
+pub use rows::{ROWS, RowsOf};
 pub use session::{KEYS_MAX, Key, Owner, Session, Through};
 pub use setup::SetupLink;
 pub use sign_in::SignIn;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::restore::{self, RestoreArguments};
+
 /// A backend for health applications: store, access control, audit and
 /// encryption in one binary.
 #[derive(Parser)]
@@ -34,6 +36,9 @@ pub(crate) enum Command {
     /// Read a data folder back and report what does not fit together
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArguments),
+    /// Make a data folder of an archive, as it was at any instant
+    #[command(after_help = restore::EXAMPLES)]
+    Restore(RestoreArguments),
 }
 
 const SERVE_EXAMPLES: &str = "\

@@ -16,6 +16,7 @@ mod open;
 mod policy;
 mod providers;
 mod reindex;
+mod restore;
 mod serve;
 mod telemetry;
 mod tls;
@@ -37,12 +38,16 @@ fn main() -> ExitCode {
         cli::Command::Check(arguments) => check::run(&arguments),
         cli::Command::Reindex(arguments) => reindex::run(&arguments),
         cli::Command::Policy(arguments) => policy::run(&arguments),
+        cli::Command::Restore(arguments) => restore::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("salus: {}", whole(&*error));
-            ExitCode::FAILURE
+            match error.is::<restore::Partial>() {
+                true => ExitCode::from(3),
+                false => ExitCode::FAILURE,
+            }
         }
     }
 }

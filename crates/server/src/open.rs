@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::{connect, control, fetch, listen, mail, providers, tls};
 
 /// Trained on synthetic resources by `cargo xtask dictionary`.
-static DICTIONARY: &[u8] = include_bytes!("../dictionaries/resource-1.zdict");
+pub(crate) static DICTIONARY: &[u8] = include_bytes!("../dictionaries/resource-1.zdict");
 
 /// A folder that cannot be opened or served.
 #[derive(Debug, thiserror::Error)]

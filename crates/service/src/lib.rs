@@ -27,6 +27,7 @@ mod pipeline;
 pub mod policy;
 pub mod projects;
 mod records;
+pub mod restored;
 pub mod sessions;
 mod time;
 

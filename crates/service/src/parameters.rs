@@ -240,5 +240,15 @@ pub(crate) async fn open(store: &dyn Store, scope: Scope, revision: u32) -> Resu
     load::open(store, scope, revision).await
 }
 
+/// The set of a project in a store whose records have no rows yet.
+pub(crate) async fn without_rows(store: &dyn Store, scope: Scope) -> Result<Parameters, Error> {
+    load::without_rows(store, scope).await
+}
+
+/// URLs under which the server answered, as far as a project knows them.
+pub(crate) async fn bases(store: &dyn Store, scope: Scope) -> Result<Vec<String>, Error> {
+    load::bases(store, scope).await
+}
+
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@
 
 mod check;
 mod read;
+mod refill;
 mod write;
 
 use std::fs::File;
@@ -24,6 +25,7 @@ use salus_store::{Blob, BlobReader, BlobWriter, Blobs, Error, Kind, NewBlob, Rep
 use tokio::task;
 
 pub(crate) use self::check::check;
+pub use self::refill::Refill;
 use self::read::Reader;
 use self::write::Writer;
 use crate::kv::folder_bytes;

@@ -12,6 +12,7 @@ mod ahead;
 mod aside;
 mod audit;
 mod audit_log;
+mod bare;
 mod blobs;
 mod body;
 mod cache;
@@ -70,11 +71,13 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use salus_crypto::Keyring;
 use salus_store::{
-    At, Batch, Change, Committed, Error, Log, LogBatch, LogHead, Reply, Scope, Seq, Snapshot, Store,
+    At, BareRecords, Batch, Change, Committed, Error, Log, LogBatch, LogHead, NewRows, Reply,
+    Restored, Scope, Seq, Snapshot, Store,
 };
 use tokio::sync::oneshot;
 use tokio::task;
 
+pub use crate::blobs::Refill;
 pub use crate::collect::Retention;
 pub use crate::kv::Memory;
 
@@ -287,6 +290,16 @@ impl Log for Embedded {
     fn dictionaries(&self) -> Reply<'_, Vec<Bytes>> {
         let dictionaries = self.core.codec.dictionaries();
         ready(Ok(dictionaries.map(Bytes::copy_from_slice).collect()))
+    }
+}
+
+impl Restored for Embedded {
+    fn records(&self, span: (Seq, Seq), bytes: usize) -> Reply<'_, BareRecords> {
+        ready(bare::records(&self.core, span, bytes))
+    }
+
+    fn give_rows(&self, rows: Vec<NewRows>) -> Reply<'_, ()> {
+        ready(bare::give_rows(&self.core, rows))
     }
 }
 

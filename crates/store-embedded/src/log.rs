@@ -258,11 +258,12 @@ impl Batches {
                 batch.parts.push(LogPart::Version(bytes.into()));
             }
             Part::Audit(seq, _, bytes) => {
-                let (entry, about) = audit::Stored::read(&bytes)?.parts(&bytes)?;
+                let stored = audit::Stored::read(&bytes)?;
+                let (leaf, (entry, about)) = (stored.leaf, stored.parts(&bytes)?);
                 let entry = Bytes::copy_from_slice(entry);
                 self.bytes += bytes.len();
                 batch.last = Seq(seq);
-                batch.parts.push(LogPart::Audit { entry, about });
+                batch.parts.push(LogPart::Audit { leaf, entry, about });
             }
             Part::Purges(_, logged) => {
                 self.bytes += 32 * logged.purges.len();

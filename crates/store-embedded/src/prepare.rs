@@ -82,7 +82,8 @@ impl Prepared {
             held,
         } = batch;
         let last = puts.len().saturating_sub(1);
-        let rows = puts.iter().map(|put| (put.kind, &*put.rows));
+        let rows = (0..).zip(&puts);
+        let rows = rows.map(|(place, put)| (place, put.kind, &*put.rows));
         let texts = text::lay(scope, rows);
         let puts = puts
             .into_iter()

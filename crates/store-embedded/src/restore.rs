@@ -16,7 +16,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use salus_crypto::Keyring;
 use salus_crypto::merkle::Frontier;
-use salus_store::{Error, Kind, LogBatch, LogHead, LogPart, Purge, Reply, Restoring, Scope, Seq};
+use salus_store::{
+    Error, Kind, LogBatch, LogHead, LogPart, NewRows, Purge, Reply, Restoring, Scope, Seq,
+};
 
 use crate::chain::Link;
 use crate::core::{self, META_FLOOR, META_FRONTIER, META_STATE, State, set};
@@ -48,12 +50,22 @@ impl Embedded {
             .map(|restore| Box::new(restore) as Box<dyn Restoring>)
     }
 
+    /// The rows of every current record, to compare a restored store with another. As much
+    /// memory as they need.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when they are not what was written.
+    pub fn all_rows(&self) -> Result<Vec<NewRows>, Error> {
+        crate::bare::all(&self.core)
+    }
+
     /// The records of a restored store have their rows again: from now on it
     /// opens like any other. Waits for the disk.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the disk does not do as asked.
     pub fn restored(&self) -> Result<(), Error> {
+        crate::bare::finish(&self.core)?;
         let dir = self.core.space.dir();
         fs::remove_file(dir.join(MARKER))
             .and_then(|()| File::open(dir)?.sync_all())
@@ -178,16 +190,20 @@ impl Restore {
                     digests.push(stored.purged().unwrap_or_else(|| body::digest(bytes)));
                     seqs += 1;
                 }
-                LogPart::Audit { entry, .. } => {
-                    let slot = audit::Stored::read(entry)?.slot();
-                    self.has_key(Some(slot.number()))?;
+                LogPart::Audit { leaf, entry, .. } => {
+                    let stored = audit::Stored::read(entry)?;
+                    if stored.leaf != *leaf {
+                        let what = format!("an audit entry of the batch at {first}");
+                        return Err(Error::Damaged(what));
+                    }
+                    self.has_key(Some(stored.slot().number()))?;
                     seqs += 1;
                 }
                 LogPart::Purged(_) => {}
             }
         }
         let last = first + u64::max(seqs, 1) - 1;
-        if (batch.first.0, batch.last.0) != (first, last) {
+        if batch.parts.is_empty() || (batch.first.0, batch.last.0) != (first, last) {
             return Err(Error::Damaged(format!("the log has no batch at {first}")));
         }
         let link = match digests.is_empty() {
@@ -241,7 +257,7 @@ impl Restore {
         for part in parts {
             match part {
                 LogPart::Version(bytes) => self.version(&bytes)?,
-                LogPart::Audit { entry, about } => self.entry(scope, &entry, &about)?,
+                LogPart::Audit { entry, about, .. } => self.entry(scope, &entry, &about)?,
                 LogPart::Purged(_) => {}
             }
         }

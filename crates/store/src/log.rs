@@ -3,12 +3,12 @@
 //!
 //! A part is bytes in the form of the engine that wrote it, sealed with the keys of its patient
 //! or project: whoever carries it need not be able to read it. Rows are not in it. They are
-//! values of records, and whoever restores gives them anew ([`crate::Batch::reindexed`]), so
+//! values of records, and whoever restores gives them anew ([`Restored::give_rows`]), so
 //! that what was sealed with a destroyed key is found by nothing.
 
 use bytes::Bytes;
 
-use crate::{Kind, Purge, Reply, Scope, Seq};
+use crate::{Kind, Purge, Record, Reply, Row, Scope, Seq};
 
 /// What one commit wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,4 +94,82 @@ pub trait Restoring: Send {
     /// [`crate::Error::Unavailable`] if a record was something at this point whose content
     /// was purged before the log was read.
     fn finish(self: Box<Self>) -> Reply<'static, LogHead>;
+}
+
+/// A store that was made of a log, whose current records have no rows yet.
+/// What is asked of it may come from several threads at once.
+pub trait Restored: Send + Sync {
+    /// The current records whose version came after the first point and not after the
+    /// second, in the order of their seqs, of all scopes: as many as have about `bytes`
+    /// bytes together.
+    fn records(&self, span: (Seq, Seq), bytes: usize) -> Reply<'_, BareRecords>;
+
+    /// Gives records the rows that they never had. Two calls at once must be of spans that do
+    /// not overlap. It is durable when the engine says that the store is restored.
+    fn give_rows(&self, rows: Vec<NewRows>) -> Reply<'_, ()>;
+}
+
+/// A current record without rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bare {
+    /// Its scope.
+    pub scope: Scope,
+    /// The record.
+    pub record: Record,
+    /// No version up to it was written later, in milliseconds since 1970 UTC.
+    pub latest_ms: i64,
+}
+
+/// Some of them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BareRecords {
+    /// In the order of their seqs.
+    pub records: Vec<Bare>,
+    /// How many there were that cannot be opened, as when their key was destroyed: they stay
+    /// without rows, and nothing finds them by a value.
+    pub unreadable: u64,
+    /// Up to where it is all, if not to the end of the span.
+    pub next: Option<Seq>,
+}
+
+/// The rows of a current record that has none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewRows {
+    /// Its scope.
+    pub scope: Scope,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its id.
+    pub id: Box<str>,
+    /// Its version.
+    pub version: u64,
+    /// The seq of that.
+    pub seq: Seq,
+    /// When it was written.
+    pub time_ms: i64,
+    /// As [`Bare`] has it.
+    pub latest_ms: i64,
+    /// Every value by which it is to be found.
+    pub rows: Vec<Row>,
+    /// Its main date, as in [`crate::Put::main_date_ms`].
+    pub main_date_ms: Option<i64>,
+}
+
+impl NewRows {
+    /// Rows of a record.
+    #[must_use]
+    pub fn of(bare: Bare, rows: Vec<Row>, main_date_ms: Option<i64>) -> Self {
+        let record = bare.record;
+        Self {
+            scope: bare.scope,
+            kind: record.kind,
+            id: record.id,
+            version: record.version,
+            seq: record.seq,
+            time_ms: record.time_ms,
+            latest_ms: bare.latest_ms,
+            rows,
+            main_date_ms,
+        }
+    }
 }

@@ -61,6 +61,7 @@ mod purposes;
 mod registration;
 mod relations;
 mod rest;
+mod restored;
 mod routes;
 mod routes_people;
 mod search;

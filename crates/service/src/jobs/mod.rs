@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use salus_auth::Grant;
-use salus_auth::record::Saved;
+use salus_auth::record::{RowsOf, Saved};
 use salus_store::Scope;
 use tokio::sync::{Notify, watch};
 
@@ -39,6 +39,9 @@ use crate::error::{Error, Kind};
 use crate::pipeline::Write;
 use crate::records::one;
 use record::{Job, Owner, State, Work};
+
+/// How the rows of jobs are made.
+pub(crate) const ROWS: RowsOf = RowsOf::kind::<record::Job>();
 
 /// Jobs under way at once.
 const RUNNING_MAX: usize = 2;

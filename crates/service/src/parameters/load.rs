@@ -78,6 +78,44 @@ async fn definitions(snapshot: &dyn Snapshot) -> Result<Defined, Error> {
             break;
         }
     }
+    Ok(defined(records))
+}
+
+/// All active definitions of a store whose records have no rows yet.
+pub(super) async fn without_rows(store: &dyn Store, scope: Scope) -> Result<Parameters, Error> {
+    let snapshot = store.snapshot(scope, At::Now).await?;
+    let (mut records, mut before) = (Vec::new(), Seq(u64::MAX));
+    loop {
+        let hits = snapshot.walk(DEFINITIONS, before, PAGE, &[]).await?;
+        let Some(last) = hits.last() else { break };
+        before = last.record.seq;
+        let all = hits.into_iter().map(|hit| hit.record);
+        records.extend(all.filter(is_active));
+    }
+    Ok(known(&defined(records)))
+}
+
+fn is_active(record: &Record) -> bool {
+    let Content::Body(body) = &record.content else {
+        return false;
+    };
+    let document = Document::parse(body.to_vec(), &Limits::default());
+    document.is_ok_and(|document| {
+        let status = document.root().get("status");
+        status.and_then(|status| status.plain_str()) == Some("active")
+    })
+}
+
+/// URLs under which the server answered, as far as the project knows them.
+pub(super) async fn bases(store: &dyn Store, scope: Scope) -> Result<Vec<String>, Error> {
+    let snapshot = store.snapshot(scope, At::Now).await?;
+    let record = snapshot.get(Index::KIND, INDEX).await?;
+    let saved = record.as_ref().map(Saved::<Index>::read).transpose()?;
+    let index = saved.flatten();
+    Ok(index.map_or_else(Vec::new, |index| index.value.bases))
+}
+
+fn defined(mut records: Vec<Record>) -> Defined {
     records.sort_by(|a, b| a.id.cmp(&b.id));
     let mut defined = Defined::new();
     for composites in [false, true] {
@@ -87,7 +125,7 @@ async fn definitions(snapshot: &dyn Snapshot) -> Result<Defined, Error> {
             defined.extend(own.map(|own| (record.id.clone(), own)));
         }
     }
-    Ok(defined)
+    defined
 }
 
 fn active() -> Filter {

@@ -11,15 +11,19 @@ use super::{FORMAT, Placed, of_term};
 pub(crate) struct Block {
     /// Eight bytes at its end are free for the seq.
     pub(crate) key: Vec<u8>,
-    /// Which version of the batch it begins with.
+    /// The place of the version that it begins with.
     pub(crate) first: u64,
     pub(crate) value: Vec<u8>,
 }
 
-/// The blocks of a batch: the rows of each of its versions, in their order.
-pub(crate) fn lay<'r>(scope: Scope, puts: impl Iterator<Item = (Kind, &'r [Row])>) -> Vec<Block> {
+/// The blocks of some versions: the place of each, in a batch or as a seq, and
+/// its rows, in the order of places.
+pub(crate) fn lay<'r>(
+    scope: Scope,
+    versions: impl Iterator<Item = (u64, Kind, &'r [Row])>,
+) -> Vec<Block> {
     let mut blocks: HashMap<(Kind, Param, Box<str>), (Block, u64)> = HashMap::new();
-    for (place, (kind, rows)) in (0..).zip(puts) {
+    for (place, kind, rows) in versions {
         for (param, words) in texts(rows) {
             for posting in Words::postings(words.as_bytes()) {
                 let placed = Placed::of(place, &posting);

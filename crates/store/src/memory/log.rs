@@ -10,8 +10,8 @@ use bytes::Bytes;
 
 use super::{AuditLine, LogEntry, Memory, State, Version, reply};
 use crate::{
-    AuditEntry, Content, Error, Kind, Log, LogBatch, LogHead, LogPart, Purge, Record, Reply,
-    Restoring, Scope, SealKey, Seq,
+    AuditEntry, Bare, BareRecords, Content, Error, Kind, Log, LogBatch, LogHead, LogPart, NewRows,
+    Purge, Record, Reindexed, Reply, Restored, Restoring, Scope, SealKey, Seq,
 };
 
 /// What is kept of a batch beside its parts.
@@ -108,6 +108,7 @@ impl State {
             let mut entry = line.time_ms.to_be_bytes().to_vec();
             entry.extend_from_slice(&line.entry.body);
             LogPart::Audit {
+                leaf: wide(hash(&entry)),
                 entry: entry.into(),
                 about: line.entry.about.clone(),
             }
@@ -137,6 +138,43 @@ impl Memory {
     }
 }
 
+impl Restored for Memory {
+    fn records(&self, (after, upto): (Seq, Seq), _: usize) -> Reply<'_, BareRecords> {
+        reply(Ok(self.read(|state| {
+            let newest = state.records.iter().filter_map(|((scope, ..), versions)| {
+                let record = &versions.last()?.record;
+                let within = record.seq > after && record.seq <= upto;
+                (within && record.content != Content::Deleted).then(|| Bare {
+                    scope: *scope,
+                    record: record.clone(),
+                    latest_ms: record.time_ms,
+                })
+            });
+            let mut records: Vec<Bare> = newest.collect();
+            records.sort_by_key(|bare| bare.record.seq);
+            BareRecords {
+                records,
+                ..BareRecords::default()
+            }
+        })))
+    }
+
+    fn give_rows(&self, rows: Vec<NewRows>) -> Reply<'_, ()> {
+        reply(Ok(self.write(|state| {
+            for new in rows {
+                let reindexed = Reindexed {
+                    kind: new.kind,
+                    id: new.id,
+                    version: new.version,
+                    rows: new.rows,
+                    main_date_ms: new.main_date_ms,
+                };
+                state.reindex(new.scope, reindexed);
+            }
+        })))
+    }
+}
+
 struct Refill {
     store: Memory,
     state: State,
@@ -149,6 +187,11 @@ impl Restoring for Refill {
     }
 
     fn finish(self: Box<Self>) -> Reply<'static, LogHead> {
+        let mut newest = self.state.records.values().filter_map(|versions| versions.last());
+        if newest.any(|version| version.purged) {
+            let why = "a record was what was purged since".into();
+            return reply(Err(Error::Unavailable(why)));
+        }
         let head = self.state.log_head();
         let state = self.state;
         self.store.write(|now| *now = state);
@@ -168,7 +211,10 @@ impl State {
                     digests.push(purged.unwrap_or_else(|| digest(batch.scope, &record)));
                     versions.push((record, purged.is_some()));
                 }
-                LogPart::Audit { entry, about } => {
+                LogPart::Audit { leaf, entry, about } => {
+                    if *leaf != wide(hash(&entry.to_vec())) {
+                        return Err(damaged());
+                    }
                     let (_, body) = entry.split_first_chunk::<8>().ok_or_else(damaged)?;
                     let body = Bytes::copy_from_slice(body);
                     let about = about.clone();
@@ -180,7 +226,9 @@ impl State {
         let first = Seq(self.newest.0 + 1);
         let parts = (versions.len() + entries.len()).max(1) as u64;
         let chain = link(self.chain, first, &digests);
-        if (batch.first, batch.last, batch.chain)
+        let nothing = batch.parts.is_empty();
+        if nothing
+            || (batch.first, batch.last, batch.chain)
             != (first, Seq(self.newest.0 + parts), wide(chain))
         {
             return Err(damaged());

@@ -17,7 +17,9 @@ mod upload;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use salus_store::{BlobReader, Content as Body, Kind as RecordKind, Param, Put, Row, SealKey};
+use salus_store::{
+    BlobReader, Content as Body, Kind as RecordKind, Param, Put, Record, Row, SealKey,
+};
 use salus_store::{Snapshot, Value};
 use serde_json::json;
 
@@ -101,22 +103,24 @@ impl Link {
         });
         let mut body = vec![VERSION];
         body.extend_from_slice(text.to_string().as_bytes());
-        let code = Value::Token {
-            system: "".into(),
-            code: self.blob.clone(),
-        };
         Put {
             kind: LINK,
             id: Self::id(&self.binary, self.version),
             version: 1,
             content: Body::Body(body.into()),
-            rows: vec![Row {
-                param: LINK_BLOB,
-                value: code,
-            }],
+            rows: self.rows(),
             main_date_ms: None,
             seal: seal.clone(),
         }
+    }
+
+    fn rows(&self) -> Vec<Row> {
+        let value = Value::Token {
+            system: "".into(),
+            code: self.blob.clone(),
+        };
+        let param = LINK_BLOB;
+        vec![Row { param, value }]
     }
 
     fn read(body: &[u8]) -> Option<Self> {
@@ -168,6 +172,23 @@ impl Service {
 
 fn missing() -> Error {
     Error::new(Kind::Internal, "the content is not what was stored")
+}
+
+/// The blob that a record beside a Binary names, and the rows of that; `None` if it is none.
+pub(crate) fn link(record: &Record) -> Option<(Box<str>, Vec<Row>)> {
+    match &record.content {
+        Body::Body(body) if record.kind == LINK => {
+            let link = Link::read(body)?;
+            let rows = link.rows();
+            Some((link.blob, rows))
+        }
+        Body::Body(_) | Body::Deleted => None,
+    }
+}
+
+/// Whether a record is one beside a Binary, that names its blob.
+pub(crate) fn is_link(kind: RecordKind) -> bool {
+    kind == LINK
 }
 
 /// Whether records of this kind are Binaries.

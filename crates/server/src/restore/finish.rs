@@ -1,0 +1,101 @@
+//! What a restored log lacks of a store: the rows of its records, and its blobs.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use salus_archive::Archive;
+use salus_service::restored::{Bared, Given, Progress, give_rows};
+use salus_store::{SealedBlob, Seq, Store};
+use salus_store_embedded::{Embedded, Options};
+
+use super::Failure;
+use super::report::Report;
+
+/// How often the progress is shown.
+const LOOK: Duration = Duration::from_millis(200);
+/// What blobs of Binaries begin with: of these only those that are named come back.
+const BINARY: &str = "binary-";
+
+/// Gives the records their rows, brings the blobs, checks all of it, and makes it a
+/// store like any other.
+pub(super) async fn finish(
+    archive: &Archive,
+    options: &Options,
+    base_url: Option<&str>,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let upto = report.head.map_or(Seq(0), |head| head.seq);
+    let options = options.clone();
+    let engine = tokio::task::spawn_blocking(move || Embedded::open(options)).await??;
+    let given = rows(&engine, upto, base_url).await?;
+    blobs(archive, &engine, &given, report).await?;
+    engine.restored()?;
+    report.findings.extend(engine.check().await?);
+    report.given = given;
+    engine.close().await?;
+    Ok(())
+}
+
+async fn rows(engine: &Arc<Embedded>, upto: Seq, base_url: Option<&str>) -> Result<Given, Failure> {
+    let progress = Arc::new(Progress::default());
+    let style = ProgressStyle::with_template("records {msg} {wide_bar} {elapsed}");
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::new(upto.0).with_style(style);
+    let shown = tokio::spawn({
+        let (progress, bar) = (Arc::clone(&progress), bar.clone());
+        async move {
+            loop {
+                bar.set_position(progress.seq.load(Ordering::Relaxed));
+                bar.set_message(progress.records.load(Ordering::Relaxed).to_string());
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+    });
+    let store = Bared {
+        store: engine.clone(),
+        restored: engine.clone(),
+    };
+    let given = give_rows(&store, upto, base_url, &progress).await;
+    shown.abort();
+    bar.finish_and_clear();
+    given.map_err(|error| {
+        let cause = error.cause();
+        cause.unwrap_or_else(|| error.to_string()).into()
+    })
+}
+
+/// Brings the blobs that versions name, and those of jobs.
+async fn blobs(
+    archive: &Archive,
+    engine: &Arc<Embedded>,
+    given: &Given,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let mut missing: BTreeSet<&SealedBlob> = given.blobs.iter().collect();
+    for (blob, _) in archive.blobs().await? {
+        if blob.id.starts_with(BINARY) && !missing.remove(&blob) {
+            continue;
+        }
+        match bring(archive, engine, &blob).await {
+            Ok(()) => report.blobs += 1,
+            Err(error) => report.damaged.push(format!("the blob {}: {error}", blob.id)),
+        }
+    }
+    let missing = missing.into_iter();
+    let missing = missing.map(|blob| format!("the blob {} is not in the archive", blob.id));
+    report.damaged.extend(missing);
+    Ok(())
+}
+
+async fn bring(archive: &Archive, engine: &Embedded, blob: &SealedBlob) -> Result<(), Failure> {
+    let mut refill = engine.refill(blob)?;
+    let mut part = 0;
+    while let Some(bytes) = archive.blob_part(blob, part).await? {
+        refill.append(&bytes)?;
+        part += 1;
+    }
+    Ok(refill.finish()?)
+}

@@ -1,0 +1,116 @@
+//! What a restore tells when it is over.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use salus_service::instant;
+use salus_service::restored::Given;
+use salus_store::LogHead;
+use serde_json::json;
+
+use super::Failure;
+
+/// What was restored.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    /// How far the log is.
+    pub(super) head: Option<LogHead>,
+    /// When the last batch was committed.
+    pub(super) time_ms: Option<i64>,
+    pub(super) given: Given,
+    /// Blobs that came back.
+    pub(super) blobs: u64,
+    /// What the archive lacks, or has otherwise than it was written.
+    pub(super) damaged: Vec<String>,
+    /// What does not fit together in the store that was made.
+    pub(super) findings: Vec<String>,
+    pub(super) seconds: f64,
+}
+
+/// Something could not be restored, and the rest was.
+#[derive(Debug, thiserror::Error)]
+#[error("not all of it could be restored: {0} faults")]
+pub(crate) struct Partial(usize);
+
+impl Report {
+    /// Whether all of it is there.
+    pub(super) fn judge(&self) -> Result<(), Failure> {
+        match self.damaged.len() + self.findings.len() {
+            0 => Ok(()),
+            faults => Err(Partial(faults).into()),
+        }
+    }
+
+    pub(super) fn json(&self) -> String {
+        let head = self.head.as_ref();
+        json!({
+            "seq": head.map(|head| head.seq.0),
+            "time": self.time_ms.map(instant),
+            "auditSize": head.map(|head| head.audit_size),
+            "auditRoot": head.map(|head| hex(&head.audit_root)),
+            "records": self.given.records,
+            "unreadable": self.given.unreadable,
+            "failed": self.given.failed,
+            "blobs": self.blobs,
+            "damaged": self.damaged,
+            "findings": self.findings,
+            "seconds": self.seconds,
+        })
+        .to_string()
+    }
+
+    pub(super) fn text(&self, to: &Path) -> String {
+        let mut text = String::new();
+        let mut line = |name: &str, value: String| {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{name:<16}{value}");
+        };
+        line("restored", to.display().to_string());
+        if let Some(head) = &self.head {
+            let time = self.time_ms.map_or_else(|| "nothing".to_owned(), instant);
+            line("up to", format!("{time}, seq {}", head.seq.0));
+            let root = hex(&head.audit_root);
+            line("audit log", format!("{} entries, root {root}", head.audit_size));
+        }
+        line("records", format!("{} in {:.1} s", self.given.records, self.seconds));
+        if self.given.unreadable > 0 {
+            line("unreadable", format!("{}: their keys are destroyed or they are damaged", self.given.unreadable));
+        }
+        if self.given.failed > 0 {
+            line("not indexed", self.given.failed.to_string());
+        }
+        line("blobs", self.blobs.to_string());
+        for damaged in &self.damaged {
+            line("in the archive", damaged.clone());
+        }
+        for finding in &self.findings {
+            line("in the store", finding.clone());
+        }
+        if self.damaged.is_empty() && self.findings.is_empty() {
+            line("checked", "everything fits together".to_owned());
+        }
+        text
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_told_and_judged() {
+        let mut report = Report::default();
+        assert!(report.judge().is_ok());
+        assert!(report.text(Path::new("to")).contains("everything fits together"));
+        report.damaged.push("segments/1: it is missing".into());
+        assert!(report.judge().is_err_and(|error| error.is::<Partial>()));
+        let text = report.text(Path::new("to"));
+        assert!(text.contains("in the archive  segments/1: it is missing"), "{text}");
+        assert!(!text.contains("everything fits"));
+        assert!(report.json().contains("segments/1"));
+    }
+}

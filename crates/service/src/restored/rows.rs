@@ -1,0 +1,128 @@
+//! The rows of one record, by what is stored of it: those that its writer gave it.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use salus_auth::record::{ROWS, RowsOf};
+use salus_fhir::json::{Document, Limits};
+use salus_fhir::search::Parameters;
+use salus_store::{At, Bare, Content, Kind, Put, Record, Row, Scope, SealedBlob, Store};
+
+use crate::error::Error;
+use crate::fhir::binary;
+use crate::fhir::contained::{self, Container, Place};
+use crate::fhir::list;
+use crate::fhir::rows;
+use crate::fhir::types::ResourceType;
+use crate::jobs;
+
+/// How the rows of our own kinds are made.
+static OWN: LazyLock<HashMap<Kind, RowsOf>> = LazyLock::new(|| {
+    let all = ROWS.iter().chain([&jobs::ROWS]);
+    all.map(|of| (of.kind, *of)).collect()
+});
+
+/// The kinds of contained resources.
+static CONTAINED: LazyLock<HashMap<Kind, ResourceType>> = LazyLock::new(|| {
+    let all = ResourceType::all().into_iter();
+    all.map(|ty| (contained::kept_as(ty).kind, ty)).collect()
+});
+
+/// Whether a record is one beside a container.
+pub(super) fn is_contained(kind: Kind) -> bool {
+    CONTAINED.contains_key(&kind)
+}
+
+/// The blob that a record names.
+pub(super) fn blob_of(scope: Scope, record: &Record) -> Option<SealedBlob> {
+    let (id, _) = binary::link(record)?;
+    Some(SealedBlob { scope, id })
+}
+
+/// What a record is found by.
+#[derive(Default)]
+pub(super) struct Made {
+    pub(super) rows: Vec<Row>,
+    pub(super) main_date_ms: Option<i64>,
+}
+
+/// Makes the rows of the records of a project.
+pub(super) struct Maker<'p> {
+    parameters: &'p Parameters,
+    bases: &'p [String],
+    /// Of containers that came by: the rows of what they contain.
+    contained: HashMap<(Kind, Box<str>), Made>,
+}
+
+impl<'p> Maker<'p> {
+    pub(super) fn new(parameters: &'p Parameters, bases: &'p [String]) -> Self {
+        Self {
+            parameters,
+            bases,
+            contained: HashMap::new(),
+        }
+    }
+
+    /// The rows of a record that is not contained in another; `None` if they cannot be made.
+    pub(super) fn of(&mut self, record: &Record) -> Option<Made> {
+        if let Some(of) = OWN.get(&record.kind) {
+            let (rows, main_date_ms) = (of.rows(record).ok()?, None);
+            return Some(Made { rows, main_date_ms });
+        }
+        if binary::is_link(record.kind) {
+            let (rows, main_date_ms) = (binary::link(record)?.1, None);
+            return Some(Made { rows, main_date_ms });
+        }
+        match ResourceType::of(record.kind) {
+            Some(ty) => self.resource(ty, record),
+            // Receipts, which are asked for by their ids alone.
+            None => Some(Made::default()),
+        }
+    }
+
+    fn resource(&mut self, ty: ResourceType, record: &Record) -> Option<Made> {
+        let extractor = self.parameters.extractor(ty.name)?;
+        let Content::Body(body) = &record.content else {
+            return None;
+        };
+        let limits = Limits {
+            bytes_max: usize::MAX,
+            ..Limits::default()
+        };
+        let document = Document::parse(body.to_vec(), &limits).ok()?;
+        let root = document.root();
+        let entries = extractor.extract(root, self.bases).ok()?;
+        let mut rows = rows::rows(extractor, &entries, root);
+        list::add_members(ty, root, self.bases, &mut rows);
+        let main_date_ms = extractor.main_date(&entries).map(|span| span.from_ms);
+        let (id, version) = (&*record.id, record.version);
+        let container = Container { ty, id, version };
+        let about = (main_date_ms, &record.seal);
+        let inside = container.puts(self.parameters, self.bases, root, about);
+        for put in inside.ok()? {
+            let Put { kind, id, rows, .. } = put;
+            self.contained.insert((kind, id), Made { rows, main_date_ms });
+        }
+        Some(Made { rows, main_date_ms })
+    }
+
+    /// The rows of a contained resource; of its container, if that did not come by.
+    pub(super) async fn of_contained(
+        &mut self,
+        store: &dyn Store,
+        bare: &Bare,
+    ) -> Result<Option<Made>, Error> {
+        let key = (bare.record.kind, bare.record.id.clone());
+        if let Some(made) = self.contained.remove(&key) {
+            return Ok(Some(made));
+        }
+        let Some(place) = Place::read(&bare.record.content) else {
+            return Ok(None);
+        };
+        let snapshot = store.snapshot(bare.scope, At::Now).await?;
+        if let Some(container) = snapshot.get(place.container.kind, &place.id).await? {
+            self.of(&container);
+        }
+        Ok(self.contained.remove(&key))
+    }
+}
