@@ -184,7 +184,9 @@ impl Work {
         let mut rows = Vec::with_capacity(some.len());
         let (mut contained, mut makers) = (Vec::new(), HashMap::new());
         for bare in some {
-            let maker = makers.entry(bare.scope).or_insert_with(|| self.maker(bare.scope));
+            let maker = makers
+                .entry(bare.scope)
+                .or_insert_with(|| self.maker(bare.scope));
             if rows::is_contained(bare.record.kind) {
                 contained.push(bare);
                 continue;
@@ -196,7 +198,9 @@ impl Work {
             }
         }
         for bare in contained {
-            let maker = makers.entry(bare.scope).or_insert_with(|| self.maker(bare.scope));
+            let maker = makers
+                .entry(bare.scope)
+                .or_insert_with(|| self.maker(bare.scope));
             match maker.of_contained(&*self.store.store, &bare).await? {
                 Some(made) => rows.push(NewRows::of(bare, made.rows, made.main_date_ms)),
                 None => given.failed += 1,
@@ -213,4 +217,3 @@ impl Work {
         )
     }
 }
-

@@ -189,7 +189,10 @@ fn take_about(mut rest: &[u8]) -> Option<About> {
         let (kind, behind) = rest.split_first_chunk()?;
         let (length, behind) = behind.split_first()?;
         let (id, behind) = behind.split_at_checked(usize::from(*length))?;
-        about.push((Kind(u32::from_be_bytes(*kind)), str::from_utf8(id).ok()?.into()));
+        about.push((
+            Kind(u32::from_be_bytes(*kind)),
+            str::from_utf8(id).ok()?.into(),
+        ));
         rest = behind;
     }
     Some(about)

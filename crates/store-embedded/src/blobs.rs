@@ -25,8 +25,8 @@ use salus_store::{Blob, BlobReader, BlobWriter, Blobs, Error, Kind, NewBlob, Rep
 use tokio::task;
 
 pub(crate) use self::check::check;
-pub use self::refill::Refill;
 use self::read::Reader;
+pub use self::refill::Refill;
 use self::write::Writer;
 use crate::kv::folder_bytes;
 use crate::{Embedded, closed};

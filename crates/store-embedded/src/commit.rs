@@ -301,7 +301,11 @@ impl Committer {
                 scope,
                 purges,
             };
-            let seq = if alone { self.next_seq() } else { self.state.seq };
+            let seq = if alone {
+                self.next_seq()
+            } else {
+                self.state.seq
+            };
             let key = keys::at(keys::PURGES, seq);
             group.writes.push(set(key, logged.to_bytes()));
         }

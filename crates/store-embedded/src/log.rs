@@ -137,7 +137,9 @@ impl<'v> Walk<'v> {
                 true => self.links.step()?,
                 false => None,
             };
-            let link = link.map(|(seq, bytes)| read_link(&bytes, seq)).transpose()?;
+            let link = link
+                .map(|(seq, bytes)| read_link(&bytes, seq))
+                .transpose()?;
             let version = self.versions.step()?;
             return Ok(version.map(|(seq, bytes)| Part::Version(seq, bytes, link)));
         }
@@ -220,9 +222,10 @@ impl Batches {
                 let first = audit::Stored::read(bytes)?.is_first();
                 // Of what was written before the place was kept, that which goes
                 // together has one time.
-                let apart = self.current.as_ref().is_none_or(|batch| {
-                    (batch.scope, batch.time_ms) != (*scope, time_ms)
-                });
+                let apart = self
+                    .current
+                    .as_ref()
+                    .is_none_or(|batch| (batch.scope, batch.time_ms) != (*scope, time_ms));
                 first.unwrap_or(apart).then_some((*scope, time_ms))
             }
             Part::Purges(_, logged) => logged.alone.then_some((logged.scope, logged.time_ms)),
@@ -267,7 +270,9 @@ impl Batches {
             }
             Part::Purges(_, logged) => {
                 self.bytes += 32 * logged.purges.len();
-                batch.parts.extend(logged.purges.into_iter().map(LogPart::Purged));
+                batch
+                    .parts
+                    .extend(logged.purges.into_iter().map(LogPart::Purged));
             }
         }
         Ok(())

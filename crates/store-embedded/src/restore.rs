@@ -46,8 +46,7 @@ impl Embedded {
     /// [`Error::Unavailable`] if something is in the folder already, or the disk
     /// does not do as asked.
     pub fn restore(options: Options, dictionaries: &[Bytes]) -> Result<Box<dyn Restoring>, Error> {
-        Restore::begin(options, dictionaries)
-            .map(|restore| Box::new(restore) as Box<dyn Restoring>)
+        Restore::begin(options, dictionaries).map(|restore| Box::new(restore) as Box<dyn Restoring>)
     }
 
     /// The rows of every current record, to compare a restored store with another. As much
@@ -283,7 +282,9 @@ impl Restore {
         self.piece.set(keys::at(keys::BODY, seq), bytes.to_vec());
         let before = self.newest(of, stored.id, stored.version)?;
         if before.map_or(0, |before| before.version) + 1 != stored.version {
-            return Err(Error::Damaged(format!("version {seq} is not the next of its record")));
+            return Err(Error::Damaged(format!(
+                "version {seq} is not the next of its record"
+            )));
         }
         if let Some(before) = before {
             self.supersede(of, stored.id, before);
@@ -346,14 +347,18 @@ impl Restore {
         if let Some(newest) = self.piece.newest.get(&(scope, kind, id.into())) {
             return Ok(Some(*newest));
         }
-        let value = self.kv.view()?.get(&keys::record(keys::NEWEST, scope, kind, id))?;
+        let value = self
+            .kv
+            .view()?
+            .get(&keys::record(keys::NEWEST, scope, kind, id))?;
         value.map(|bytes| Newest::read(&bytes)).transpose()
     }
 
     /// A version came behind another.
     fn supersede(&mut self, (scope, kind): (Scope, Kind), id: &str, old: Newest) {
         if !old.deleted {
-            self.piece.remove(keys::of_kind_at(keys::CURRENT, scope, kind, old.seq));
+            self.piece
+                .remove(keys::of_kind_at(keys::CURRENT, scope, kind, old.seq));
         }
         if self.purged.remove(&old.seq) {
             let below = old.version + 1;
@@ -395,7 +400,12 @@ impl Restore {
         Ok(())
     }
 
-    fn entry(&mut self, scope: Scope, entry: &Bytes, about: &[(Kind, Box<str>)]) -> Result<(), Error> {
+    fn entry(
+        &mut self,
+        scope: Scope,
+        entry: &Bytes,
+        about: &[(Kind, Box<str>)],
+    ) -> Result<(), Error> {
         let stored = audit::Stored::read(entry)?;
         self.state.seq += 1;
         let seq = self.state.seq;

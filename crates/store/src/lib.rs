@@ -43,9 +43,7 @@ use std::pin::Pin;
 pub use batch::{AuditEntry, Batch, Committed, Held, Precondition, Purge, Put, Reindexed, SealKey};
 pub use blobs::{Blob, BlobReader, BlobWriter, Blobs, NewBlob, SealedBlob, SealedBlobs};
 pub use error::Error;
-pub use log::{
-    Bare, BareRecords, Log, LogBatch, LogHead, LogPart, NewRows, Restored, Restoring,
-};
+pub use log::{Bare, BareRecords, Log, LogBatch, LogHead, LogPart, NewRows, Restored, Restoring};
 pub use matcher::{Candidate, Others};
 pub use name::{Kind, Param, Scope, Seq};
 pub use place::{Around, Place};

@@ -22,7 +22,8 @@ use crate::conformance::{self, Place, committed_batches, number_from};
 use crate::memory::Memory;
 use crate::{
     At, AuditEntry, AuditQuery, Batch, Content, Error, Filter, History, HistoryOf, Kind, Log,
-    LogBatch, LogHead, LogPart, NewRows, Purge, Put, Query, Reply, Restored, Restoring, Scope, SealKey, Seq, Snapshot, Store,
+    LogBatch, LogHead, LogPart, NewRows, Purge, Put, Query, Reply, Restored, Restoring, Scope,
+    SealKey, Seq, Snapshot, Store,
 };
 
 /// A store whose log can be read.
@@ -244,9 +245,15 @@ fn the_log_has_every_batch_whole(subject: &Subject<'_>) {
         (17, 17, 0, 0, 1),
     ];
     assert_eq!(shapes(&log), expected);
-    let facts: Vec<_> = log.iter().map(|batch| (batch.scope, batch.time_ms)).collect();
+    let facts: Vec<_> = log
+        .iter()
+        .map(|batch| (batch.scope, batch.time_ms))
+        .collect();
     let given = all_forms();
-    let given: Vec<_> = given.iter().map(|batch| (batch.scope, batch.time_ms)).collect();
+    let given: Vec<_> = given
+        .iter()
+        .map(|batch| (batch.scope, batch.time_ms))
+        .collect();
     assert_eq!(facts, given);
     let head = subject.must(store.head());
     let last = log.last().map(|batch| (batch.last, batch.chain));
@@ -304,7 +311,10 @@ fn a_store_is_restored_at_every_commit(subject: &Subject<'_>) {
     let store = subject.store(batches.clone());
     let log = subject.log(&*store);
     // Some took no seq, and some were purged of later.
-    let purged: Vec<bool> = batches.iter().map(|batch| !batch.purged.is_empty()).collect();
+    let purged: Vec<bool> = batches
+        .iter()
+        .map(|batch| !batch.purged.is_empty())
+        .collect();
     let mut taken = 0;
     for (n, batch) in batches.iter().enumerate() {
         place.step = n as u64;
@@ -317,7 +327,11 @@ fn a_store_is_restored_at_every_commit(subject: &Subject<'_>) {
         // What was read before later purges has all.
         let twin = twin(subject, &batches[..=n]);
         let own = subject.store(batches[..=n].to_vec());
-        let read = if later { subject.log(&*own) } else { log[..taken].to_vec() };
+        let read = if later {
+            subject.log(&*own)
+        } else {
+            log[..taken].to_vec()
+        };
         subject.close(own);
         let (restored, _) = subject.restored(&*store, &read);
         give_rows(subject, &*restored, &twin);
@@ -423,7 +437,10 @@ fn a_restored_store_goes_on_with_the_same_log(subject: &Subject<'_>) {
     assert_eq!(seqs[0], seqs[1]);
     subject.is_whole(&*restored);
     let longer = subject.log(&*restored);
-    assert_eq!((longer.len(), &longer[..log.len()]), (log.len() + 1, &log[..]));
+    assert_eq!(
+        (longer.len(), &longer[..log.len()]),
+        (log.len() + 1, &log[..])
+    );
     let head = subject.must(restored.head());
     subject.close(restored.clone());
     drop(restored);
@@ -451,7 +468,10 @@ fn what_was_purged_before_it_was_read_stays_purged(subject: &Subject<'_>) {
     let mut restoring = subject.engine.restore(&subject.must(store.dictionaries()));
     subject.must(restoring.add(log[..1].to_vec()));
     let finished = subject.wait(restoring.finish());
-    assert!(matches!(finished, Err(Error::Unavailable(_))), "{finished:?}");
+    assert!(
+        matches!(finished, Err(Error::Unavailable(_))),
+        "{finished:?}"
+    );
 }
 
 fn what_is_missing_or_changed_is_told(subject: &Subject<'_>) {
@@ -495,7 +515,10 @@ fn what_is_missing_or_changed_is_told(subject: &Subject<'_>) {
         }
         assert!(good < case.len(), "nobody noticed");
         let head = subject.must(restoring.finish());
-        assert_eq!(head.seq, log[..good].last().map_or(Seq(0), |batch| batch.last));
+        assert_eq!(
+            head.seq,
+            log[..good].last().map_or(Seq(0), |batch| batch.last)
+        );
         let restored = subject.engine.restored();
         assert_eq!(shapes(&subject.log(&*restored)), shapes(&log[..good]));
         subject.is_whole(&*restored);

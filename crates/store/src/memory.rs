@@ -194,7 +194,11 @@ impl State {
             self.next_seq();
         }
         if self.newest >= first {
-            let digests: Vec<u64> = self.log.range(first..).map(|(_, entry)| entry.digest).collect();
+            let digests: Vec<u64> = self
+                .log
+                .range(first..)
+                .map(|(_, entry)| entry.digest)
+                .collect();
             let chain = log::link(self.chain, first, &digests);
             self.log_it((batch.scope, batch.time_ms), first, chain, batch.purged);
         }

@@ -27,7 +27,12 @@ pub(crate) struct RestoreArguments {
     pub(crate) to: PathBuf,
 
     /// The instant, as 2026-11-23T09:59:59Z, with all that was committed until then; or latest
-    #[arg(long, value_name = "TIME", default_value = "latest", conflicts_with = "at_seq")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "latest",
+        conflicts_with = "at_seq"
+    )]
     at: String,
 
     /// The point in the order of commits, as the audit and earlier reports name it
@@ -57,7 +62,8 @@ impl RestoreArguments {
             return Ok(Until::End);
         }
         let at: Result<jiff::Timestamp, _> = self.at.parse();
-        let at = at.map_err(|_| "--at is latest or a time with its zone, as 2026-11-23T09:59:59Z")?;
+        let at =
+            at.map_err(|_| "--at is latest or a time with its zone, as 2026-11-23T09:59:59Z")?;
         Ok(Until::TimeMs(at.as_millisecond()))
     }
 }

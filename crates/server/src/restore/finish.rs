@@ -81,7 +81,9 @@ async fn blobs(
         }
         match bring(archive, engine, &blob).await {
             Ok(()) => report.blobs += 1,
-            Err(error) => report.damaged.push(format!("the blob {}: {error}", blob.id)),
+            Err(error) => report
+                .damaged
+                .push(format!("the blob {}: {error}", blob.id)),
         }
     }
     let missing = missing.into_iter();

@@ -40,14 +40,20 @@ pub(super) fn bring(from: Option<&Path>, place: &Path) -> Result<(), String> {
         };
     };
     if place.exists() {
-        return Err(format!("{} is there already; leave out --keys", place.display()));
+        return Err(format!(
+            "{} is there already; leave out --keys",
+            place.display()
+        ));
     }
     copy(from, place).map_err(|error| format!("cannot copy {}: {error}", from.display()))
 }
 
 fn copy(from: &Path, place: &Path) -> io::Result<()> {
     let files: Vec<_> = fs::read_dir(from)?.collect::<Result<_, _>>()?;
-    DirBuilder::new().recursive(true).mode(0o700).create(place)?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(place)?;
     for file in files.iter().filter(|file| file.path().is_file()) {
         let mut source = File::open(file.path())?;
         let mut options = OpenOptions::new();

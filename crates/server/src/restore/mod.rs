@@ -21,8 +21,8 @@ use salus_crypto::{Founding, Keyring};
 use salus_store_embedded::Options;
 
 pub(crate) use arguments::{EXAMPLES, RestoreArguments};
-use report::Report;
 pub(crate) use report::Partial;
+use report::Report;
 
 use crate::open::{self, Machine};
 use salus_service::context::World;
@@ -42,7 +42,13 @@ pub(crate) fn run(arguments: &RestoreArguments) -> Result<(), Failure> {
         let archive = archive(&arguments.from, &keyring)?;
         let options = options(to, &keyring);
         let mut report = replay::replay(&archive, until, &options).await?;
-        finish::finish(&archive, &options, arguments.base_url.as_deref(), &mut report).await?;
+        finish::finish(
+            &archive,
+            &options,
+            arguments.base_url.as_deref(),
+            &mut report,
+        )
+        .await?;
         report.seconds = begun.elapsed().as_secs_f64();
         Ok::<Report, Failure>(report)
     })?;

@@ -70,11 +70,23 @@ impl Report {
             let time = self.time_ms.map_or_else(|| "nothing".to_owned(), instant);
             line("up to", format!("{time}, seq {}", head.seq.0));
             let root = hex(&head.audit_root);
-            line("audit log", format!("{} entries, root {root}", head.audit_size));
+            line(
+                "audit log",
+                format!("{} entries, root {root}", head.audit_size),
+            );
         }
-        line("records", format!("{} in {:.1} s", self.given.records, self.seconds));
+        line(
+            "records",
+            format!("{} in {:.1} s", self.given.records, self.seconds),
+        );
         if self.given.unreadable > 0 {
-            line("unreadable", format!("{}: their keys are destroyed or they are damaged", self.given.unreadable));
+            line(
+                "unreadable",
+                format!(
+                    "{}: their keys are destroyed or they are damaged",
+                    self.given.unreadable
+                ),
+            );
         }
         if self.given.failed > 0 {
             line("not indexed", self.given.failed.to_string());
@@ -105,11 +117,18 @@ mod tests {
     fn what_is_missing_is_told_and_judged() {
         let mut report = Report::default();
         assert!(report.judge().is_ok());
-        assert!(report.text(Path::new("to")).contains("everything fits together"));
+        assert!(
+            report
+                .text(Path::new("to"))
+                .contains("everything fits together")
+        );
         report.damaged.push("segments/1: it is missing".into());
         assert!(report.judge().is_err_and(|error| error.is::<Partial>()));
         let text = report.text(Path::new("to"));
-        assert!(text.contains("in the archive  segments/1: it is missing"), "{text}");
+        assert!(
+            text.contains("in the archive  segments/1: it is missing"),
+            "{text}"
+        );
         assert!(!text.contains("everything fits"));
         assert!(report.json().contains("segments/1"));
     }

@@ -90,7 +90,9 @@ fn fill(project: &Project) {
     project.server.admin("POST", &purge, &keep).expect(200);
     project.user("grace", &json!({}));
     project.sign_in_user("grace");
-    let later = project.request("GET", "Patient").header("Prefer", "respond-async");
+    let later = project
+        .request("GET", "Patient")
+        .header("Prefer", "respond-async");
     wait(project, &place(&signed(project, later).expect(202)));
 }
 
@@ -126,7 +128,9 @@ async fn restore(
         restored: restored.clone(),
     };
     let progress = Arc::new(Progress::default());
-    let given = give_rows(&store, head.seq, Some(base), &progress).await.unwrap();
+    let given = give_rows(&store, head.seq, Some(base), &progress)
+        .await
+        .unwrap();
     drop(store);
     for blob in &given.blobs {
         bring(from, &restored, blob);
@@ -141,7 +145,10 @@ async fn restore(
 
 /// Copies a blob as it lies.
 fn bring(from: &Path, to: &Embedded, blob: &SealedBlob) {
-    let SealedBlob { scope: Scope(scope), id } = blob;
+    let SealedBlob {
+        scope: Scope(scope),
+        id,
+    } = blob;
     let of_scope = from.join(format!("blobs/{scope:08x}"));
     let shards = std::fs::read_dir(of_scope).unwrap();
     let mut files = shards.map(|shard| shard.unwrap().path().join(&**id));
@@ -158,7 +165,9 @@ fn answers(project: &Project) -> Vec<Value> {
     let searches = SEARCHES.iter().map(|search| {
         let found = project.get(search).expect(200).json();
         let entries = found["entry"].as_array().cloned().unwrap_or_default();
-        let resources = entries.into_iter().map(|mut entry| entry["resource"].take());
+        let resources = entries
+            .into_iter()
+            .map(|mut entry| entry["resource"].take());
         json!([search, found["total"], resources.collect::<Vec<_>>()])
     });
     searches.collect()
@@ -173,7 +182,8 @@ fn everything_is_found_as_before() {
     fill(&project);
     let before = answers(&project);
     let base = server.ready["base"].as_str().unwrap().to_owned();
-    let Project { slug, token, .. } = project;
+    let (slug, token) = (project.slug.clone(), project.token.clone());
+    drop(project);
     assert!(Arc::into_inner(server).unwrap().stop().success());
 
     let keyring = Keyring::open(&data.join("keys"), Founding::Existing, 0).unwrap();
@@ -195,7 +205,11 @@ fn everything_is_found_as_before() {
         std::fs::copy(file.path(), again.join("keys").join(file.file_name())).unwrap();
     }
     let server = Arc::new(Server::start_on(&again, &["--demo=0"]));
-    let project = Project { server, slug, token };
+    let project = Project {
+        server,
+        slug,
+        token,
+    };
     for (before, after) in before.into_iter().zip(answers(&project)) {
         assert_eq!(before, after);
     }

@@ -1,5 +1,6 @@
 //! The FHIR use cases, a module each, and what they share.
 
+pub(crate) mod anew;
 mod batch;
 pub mod binary;
 mod bundle;

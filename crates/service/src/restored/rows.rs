@@ -4,15 +4,13 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use salus_auth::record::{ROWS, RowsOf};
-use salus_fhir::json::{Document, Limits};
 use salus_fhir::search::Parameters;
-use salus_store::{At, Bare, Content, Kind, Put, Record, Row, Scope, SealedBlob, Store};
+use salus_store::{At, Bare, Kind, Record, Row, Scope, SealedBlob, Store};
 
 use crate::error::Error;
+use crate::fhir::anew::{self, Made};
 use crate::fhir::binary;
-use crate::fhir::contained::{self, Container, Place};
-use crate::fhir::list;
-use crate::fhir::rows;
+use crate::fhir::contained::{self, Place};
 use crate::fhir::types::ResourceType;
 use crate::jobs;
 
@@ -39,13 +37,6 @@ pub(super) fn blob_of(scope: Scope, record: &Record) -> Option<SealedBlob> {
     Some(SealedBlob { scope, id })
 }
 
-/// What a record is found by.
-#[derive(Default)]
-pub(super) struct Made {
-    pub(super) rows: Vec<Row>,
-    pub(super) main_date_ms: Option<i64>,
-}
-
 /// Makes the rows of the records of a project.
 pub(super) struct Maker<'p> {
     parameters: &'p Parameters,
@@ -66,12 +57,10 @@ impl<'p> Maker<'p> {
     /// The rows of a record that is not contained in another; `None` if they cannot be made.
     pub(super) fn of(&mut self, record: &Record) -> Option<Made> {
         if let Some(of) = OWN.get(&record.kind) {
-            let (rows, main_date_ms) = (of.rows(record).ok()?, None);
-            return Some(Made { rows, main_date_ms });
+            return of.rows(record).ok().map(undated);
         }
         if binary::is_link(record.kind) {
-            let (rows, main_date_ms) = (binary::link(record)?.1, None);
-            return Some(Made { rows, main_date_ms });
+            return binary::link(record).map(|(_, rows)| undated(rows));
         }
         match ResourceType::of(record.kind) {
             Some(ty) => self.resource(ty, record),
@@ -82,28 +71,19 @@ impl<'p> Maker<'p> {
 
     fn resource(&mut self, ty: ResourceType, record: &Record) -> Option<Made> {
         let extractor = self.parameters.extractor(ty.name)?;
-        let Content::Body(body) = &record.content else {
-            return None;
-        };
-        let limits = Limits {
-            bytes_max: usize::MAX,
-            ..Limits::default()
-        };
-        let document = Document::parse(body.to_vec(), &limits).ok()?;
-        let root = document.root();
-        let entries = extractor.extract(root, self.bases).ok()?;
-        let mut rows = rows::rows(extractor, &entries, root);
-        list::add_members(ty, root, self.bases, &mut rows);
-        let main_date_ms = extractor.main_date(&entries).map(|span| span.from_ms);
-        let (id, version) = (&*record.id, record.version);
-        let container = Container { ty, id, version };
-        let about = (main_date_ms, &record.seal);
-        let inside = container.puts(self.parameters, self.bases, root, about);
-        for put in inside.ok()? {
-            let Put { kind, id, rows, .. } = put;
-            self.contained.insert((kind, id), Made { rows, main_date_ms });
+        let document = anew::parsed(record)?;
+        let entries = extractor.extract(document.root(), self.bases).ok()?;
+        let (by, read) = ((self.parameters, extractor), (document.root(), &*entries));
+        let mut made = anew::made(by, record, read, self.bases)?;
+        for put in made.contained.drain(..) {
+            let inside = Made {
+                rows: put.rows,
+                main_date_ms: put.main_date_ms,
+                contained: Vec::new(),
+            };
+            self.contained.insert((put.kind, put.id), inside);
         }
-        Some(Made { rows, main_date_ms })
+        Some(made)
     }
 
     /// The rows of a contained resource; of its container, if that did not come by.
@@ -124,5 +104,12 @@ impl<'p> Maker<'p> {
             self.of(&container);
         }
         Ok(self.contained.remove(&key))
+    }
+}
+
+fn undated(rows: Vec<Row>) -> Made {
+    Made {
+        rows,
+        ..Made::default()
     }
 }

@@ -1,7 +1,7 @@
 //! The suite of logs, and stores that a restore has left behind.
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use salus_crypto::{Founding, Keyring};
 use salus_store::log_conformance::{Engine, Logged};
-use salus_store::{Error, Log, Restoring, Seq};
+use salus_store::{Error, Log, Restored, Restoring, Seq};
 use tempfile::TempDir;
 
-use super::room::{Room, put};
+use super::room::{Room, SCOPE, put};
 use crate::{Embedded, Options};
 
 struct OnDisk {
@@ -100,7 +100,10 @@ fn a_store_whose_restore_was_cut_off_says_so() {
         let Err(Error::Unavailable(why)) = opened else {
             panic!("it opened");
         };
-        assert!(why.contains("restore into it was cut off"), "{again}: {why}");
+        assert!(
+            why.contains("restore into it was cut off"),
+            "{again}: {why}"
+        );
     }
     let begun = Embedded::restore(beside(&store, copy, false), &[]);
     let Err(Error::Unavailable(why)) = begun else {
@@ -125,4 +128,41 @@ fn a_keyring_older_than_the_log_restores_nothing() {
         panic!("{added:?}");
     };
     assert!(why.contains("lacks keys"), "{why}");
+}
+
+/// Destroys the key of a patient in a keyring that nobody has open, as its record's
+/// form tells: status in byte 2, and at the end the first bytes of the hash of all before.
+fn destroy(keys: &Path, slot: u32) {
+    let path = keys.join("keyring");
+    let mut ring = std::fs::read(&path).unwrap();
+    let record = &mut ring[slot as usize * 128..][..128];
+    record[2] = 2;
+    let hash = salus_crypto::sha256(&record[..120]);
+    record[120..].copy_from_slice(&hash[..8]);
+    std::fs::write(path, ring).unwrap();
+}
+
+#[test]
+fn what_a_destroyed_key_sealed_is_restored_unread() {
+    let dir = TempDir::new().unwrap();
+    let (room, store, copy) = source(&dir);
+    room.commit(&store, put("b", 1, "1")).unwrap();
+    let log = room.runtime.block_on(store.batches(Seq(0), usize::MAX));
+    let slot = store.core.keyring.find(SCOPE.0, Some("a")).unwrap();
+    drop(store);
+    destroy(&dir.path().join("keys"), slot.number());
+    let options = |restoring| Options {
+        dir: copy.clone(),
+        restoring,
+        ..room.options()
+    };
+    let mut restoring = Embedded::restore(options(false), &[]).unwrap();
+    room.runtime.block_on(restoring.add(log.unwrap())).unwrap();
+    let head = room.runtime.block_on(restoring.finish()).unwrap();
+    let restored = Embedded::open(options(true)).unwrap();
+    let records = restored.records((Seq(0), head.seq), usize::MAX);
+    let found = room.runtime.block_on(records).unwrap();
+    assert_eq!(found.unreadable, 1);
+    let ids = found.records.iter().map(|bare| &*bare.record.id);
+    assert_eq!(ids.collect::<Vec<_>>(), ["b"]);
 }

@@ -187,7 +187,11 @@ impl Restoring for Refill {
     }
 
     fn finish(self: Box<Self>) -> Reply<'static, LogHead> {
-        let mut newest = self.state.records.values().filter_map(|versions| versions.last());
+        let mut newest = self
+            .state
+            .records
+            .values()
+            .filter_map(|versions| versions.last());
         if newest.any(|version| version.purged) {
             let why = "a record was what was purged since".into();
             return reply(Err(Error::Unavailable(why)));
@@ -229,7 +233,7 @@ impl State {
         let nothing = batch.parts.is_empty();
         if nothing
             || (batch.first, batch.last, batch.chain)
-            != (first, Seq(self.newest.0 + parts), wide(chain))
+                != (first, Seq(self.newest.0 + parts), wide(chain))
         {
             return Err(damaged());
         }

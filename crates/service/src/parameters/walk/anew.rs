@@ -2,16 +2,12 @@
 //! stored: its rows, and the records of what it contains.
 
 use salus_fhir::definitions::SearchKind;
-use salus_fhir::json::{Document, Limits};
 use salus_fhir::reference::Reference;
 use salus_fhir::search::{Entry, Extractor, Parameters, Value as Found};
-use salus_store::{Content, Hit, Kind, Param, Precondition, Put, Reindexed, Row, Value};
+use salus_store::{Hit, Kind, Param, Precondition, Put, Reindexed, Row, Value};
 
 use super::BASES_MAX;
-use crate::fhir::contained::Container;
-use crate::fhir::list;
-use crate::fhir::rows;
-use crate::fhir::types::ResourceType;
+use crate::fhir::{anew, rows};
 
 const NO_BASES: &[&str] = &[];
 
@@ -68,48 +64,31 @@ fn one(
 ) -> Option<(Reindexed, Option<Inside>)> {
     let extractor = parameters.extractor(ty)?;
     let record = &hit.record;
-    let Content::Body(body) = &record.content else {
-        return None;
-    };
-    let limits = Limits {
-        bytes_max: usize::MAX,
-        ..Limits::default()
-    };
-    let document = Document::parse(body.to_vec(), &limits).ok()?;
+    let document = anew::parsed(record)?;
     let mut entries = extractor.extract(document.root(), bases).ok()?;
     let known = bases.len();
     learn(extractor, &entries, &hit.rows, bases);
     if bases.len() > known {
         entries = extractor.extract(document.root(), bases).ok()?;
     }
-    let ty = ResourceType::of(record.kind)?;
-    let mut rows = rows::rows(extractor, &entries, document.root());
-    list::add_members(ty, document.root(), bases, &mut rows);
-    let main_date_ms = extractor.main_date(&entries).map(|span| span.from_ms);
-    let (id, version) = (&*record.id, record.version);
-    let container = Container { ty, id, version };
-    let puts = container.puts(
-        parameters,
-        bases,
-        document.root(),
-        (main_date_ms, &record.seal),
-    );
-    let puts = puts.ok()?;
-    let inside = (!puts.is_empty()).then(|| Inside {
+    let read = (document.root(), &*entries);
+    let made = anew::made((parameters, extractor), record, read, bases)?;
+    let (kind, version) = (record.kind, record.version);
+    let inside = (!made.contained.is_empty()).then(|| Inside {
         current: Precondition::VersionIs {
-            kind: record.kind,
+            kind,
             id: record.id.clone(),
             version: Some(version),
         },
         time_ms: record.time_ms,
-        puts,
+        puts: made.contained,
     });
     let rows = Reindexed {
-        kind: record.kind,
+        kind,
         id: record.id.clone(),
         version,
-        rows,
-        main_date_ms,
+        rows: made.rows,
+        main_date_ms: made.main_date_ms,
     };
     Some((rows, inside))
 }
