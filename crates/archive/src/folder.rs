@@ -23,16 +23,13 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// The folder at a path; it is made when something is put into it. Waits for the disk.
-    ///
-    /// # Errors
-    /// When what an earlier run left unfinished cannot be removed.
-    pub fn open(path: &Path) -> Result<Self, Trouble> {
-        let folder = Self {
+    /// The folder at a path; it is made when something is put into it.
+    #[must_use]
+    pub fn open(path: &Path) -> Self {
+        Self {
             path: path.to_owned(),
             label: path.display().to_string(),
-        };
-        Ok(folder)
+        }
     }
 
     async fn aside<T: Send + 'static>(

@@ -16,6 +16,7 @@ mod name;
 mod plan;
 mod reading;
 mod segment;
+mod shipper;
 
 pub use destination::{Answer, Destination, Object, Put, Trouble};
 pub use error::{Error, Fault, What};
@@ -26,3 +27,4 @@ pub use name::{BlobPart, SegmentName};
 pub use plan::Contents;
 pub use reading::{Archive, Reached, Reading, Until};
 pub use segment::{Footer, Segment, Start};
+pub use shipper::{Phase, Settings, Shipping, Source, Status, Watch};
