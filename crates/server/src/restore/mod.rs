@@ -60,7 +60,7 @@ pub(crate) fn run(arguments: &RestoreArguments) -> Result<(), Failure> {
 }
 
 fn archive(from: &str, keyring: &Keyring) -> Result<Archive, Failure> {
-    let folder = Folder::open(Path::new(from))?;
+    let folder = Folder::open(Path::new(from));
     Ok(Archive::open(Arc::new(folder), Keys::of(keyring)?))
 }
 

@@ -61,6 +61,7 @@ mod purposes;
 mod registration;
 mod relations;
 mod rest;
+mod restore;
 mod restored;
 mod routes;
 mod routes_people;

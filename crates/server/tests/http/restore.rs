@@ -1,0 +1,245 @@
+//! `salus restore`: from an archive to a data folder that a server runs on.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use salus_archive::{Archive, Folder, Keys, Settings, Shipping, Source};
+use salus_crypto::{Founding, Keyring};
+use salus_store::{Reply, SealedBlob, SealedBlobs, Seq, Store};
+use salus_store_embedded::{Embedded, Options};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::host::{Project, Server, salus};
+
+/// A store without blobs.
+struct NoBlobs;
+
+impl SealedBlobs for NoBlobs {
+    fn all(&self) -> Reply<'_, Vec<SealedBlob>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    fn sealed<'a>(&'a self, _: &'a SealedBlob, _: u64, _: usize) -> Reply<'a, Option<Bytes>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    fn finished(&self) -> u64 {
+        0
+    }
+
+    fn finished_since(&self, _: u64) -> Option<Vec<SealedBlob>> {
+        Some(Vec::new())
+    }
+}
+
+/// A store whose patient was called by several names, one after the other, in an archive.
+struct Archived {
+    folder: TempDir,
+    slug: String,
+    token: String,
+    /// The first seq of each name.
+    seqs: Vec<u64>,
+}
+
+const NAMES: [&str; 4] = ["Zwingli", "Calvin", "Erasmus", "Luther"];
+
+impl Archived {
+    fn new(slug: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let server = Arc::new(Server::start_on(&data, &["--demo=0"]));
+        let project = Project::create(&server, slug);
+        for name in NAMES {
+            let patient = json!({"resourceType": "Patient", "id": "a", "name": [{"family": name}]});
+            project.put(&patient);
+        }
+        let (slug, token) = (project.slug.clone(), project.token.clone());
+        drop(project);
+        assert!(Arc::into_inner(server).unwrap().stop().success());
+        let mut archived = Self {
+            folder,
+            slug,
+            token,
+            seqs: Vec::new(),
+        };
+        archived.ship();
+        archived
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Ships what there is, in small segments.
+    fn ship(&mut self) {
+        let data = self.path("data");
+        let keyring = Keyring::open(&data.join("keys"), Founding::Existing, 0).unwrap();
+        let archive = Folder::open(&self.path("archive"));
+        let archive = Archive::open(Arc::new(archive), Keys::of(&keyring).unwrap());
+        let engine = Embedded::open(Options::new(data.join("store"), keyring)).unwrap();
+        let settings = Settings {
+            bytes: 2_000,
+            ..Settings::usual(|| 0)
+        };
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        self.seqs = runtime.block_on(async {
+            let source = Source {
+                log: engine.clone(),
+                blobs: Arc::new(NoBlobs),
+            };
+            let shipping = Shipping::start(source, archive, settings);
+            shipping.stop(Duration::from_secs(60)).await;
+            let changes = engine.changes(Seq(0), usize::MAX).await.unwrap();
+            engine.close().await.unwrap();
+            let versions = changes.iter().filter(|change| &*change.record.id == "a");
+            versions.map(|change| change.record.seq.0).collect()
+        });
+        assert_eq!(self.seqs.len(), NAMES.len());
+    }
+
+    fn segments(&self) -> Vec<PathBuf> {
+        let mut segments = files(&self.path("archive").join("segments"));
+        segments.sort();
+        assert!(segments.len() > 4, "{segments:?}");
+        segments
+    }
+
+    fn restore(&self, to: &str, more: &[&str]) -> Output {
+        let mut command = salus(&["restore", "--json", "--from"]);
+        command
+            .arg(self.path("archive"))
+            .arg("--to")
+            .arg(self.path(to));
+        let output = command.arg("--keys").arg(self.path("data/keys")).args(more);
+        output.output().unwrap()
+    }
+
+    /// What the patient is called on a restored folder, by a search.
+    fn name(&self, of: &str) -> Option<String> {
+        let server = Arc::new(Server::start_on(&self.path(of), &["--demo=0"]));
+        let project = Project {
+            server,
+            slug: self.slug.clone(),
+            token: self.token.clone(),
+        };
+        let found = project.get("Patient?_id=a").expect(200).json();
+        let name = &found["entry"][0]["resource"]["name"][0]["family"];
+        let name = name.as_str()?;
+        let by_name = project.get(&format!("Patient?family={name}"));
+        assert_eq!(by_name.expect(200).json()["total"], 1);
+        Some(name.to_owned())
+    }
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let (dirs, mut all): (Vec<_>, Vec<_>) = paths.partition(|path| path.is_dir());
+    all.extend(dirs.iter().flat_map(|dir| files(dir)));
+    all
+}
+
+fn report(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
+}
+
+#[test]
+fn a_store_is_restored_to_any_commit() {
+    let archived = Archived::new("restore-any");
+    let whole = archived.restore("whole", &[]);
+    assert!(whole.status.success(), "{whole:?}");
+    let whole = report(&whole);
+    assert_eq!(
+        (&whole["findings"], &whole["unreadable"]),
+        (&json!([]), &json!(0))
+    );
+    assert_eq!(archived.name("whole").as_deref(), Some("Luther"));
+    for (place, seq) in archived.seqs.clone().into_iter().enumerate() {
+        // With its audit entry; without it there is the state before.
+        for (upto, name) in [
+            (seq + 1, Some(NAMES[place])),
+            (seq, place.checked_sub(1).map(|at| NAMES[at])),
+        ] {
+            let to = format!("upto-{upto}");
+            let restored = archived.restore(&to, &["--at-seq", &upto.to_string()]);
+            assert!(restored.status.success(), "{restored:?}");
+            if place == 1 {
+                assert_eq!(archived.name(&to).as_deref(), name);
+            }
+        }
+    }
+    let none = archived.restore("none", &["--at", "1990-01-01T00:00:00Z"]);
+    assert!(none.status.success(), "{none:?}");
+    assert_eq!(report(&none)["seq"], 0);
+    let again = archived.restore("whole", &[]);
+    assert_eq!(again.status.code(), Some(1), "{again:?}");
+    let said = String::from_utf8(again.stderr).unwrap();
+    assert!(said.contains("not empty"), "{said}");
+}
+
+#[test]
+fn what_is_damaged_is_named_and_all_before_is_restored() {
+    let archived = Archived::new("restore-damaged");
+    let segments = archived.segments();
+    let damaged = &segments[segments.len() - 2];
+    let whole = std::fs::read(damaged).unwrap();
+    let mut changed = whole.clone();
+    let middle = changed.len() / 2;
+    changed[middle] ^= 1;
+    for (to, bytes) in [("damaged", Some(changed)), ("missing", None)] {
+        std::fs::remove_file(damaged).unwrap();
+        if let Some(bytes) = bytes {
+            std::fs::write(damaged, bytes).unwrap();
+        }
+        let restored = archived.restore(to, &[]);
+        assert_eq!(restored.status.code(), Some(3), "{restored:?}");
+        let report = report(&restored);
+        assert_eq!(report["findings"], json!([]));
+        assert_eq!(
+            report["damaged"].as_array().map(Vec::len),
+            Some(1),
+            "{report}"
+        );
+        assert!(report["seq"].as_u64() > Some(0), "{report}");
+        archived.name(to);
+        std::fs::write(damaged, &whole).unwrap();
+    }
+}
+
+#[test]
+fn foreign_keys_and_killed_restores_leave_no_store_that_opens() {
+    let archived = Archived::new("restore-foreign");
+    let other = archived.path("other");
+    drop(Keyring::open(&other, Founding::New, 0).unwrap());
+    let mut foreign = salus(&["restore", "--from"]);
+    foreign
+        .arg(archived.path("archive"))
+        .arg("--to")
+        .arg(archived.path("foreign"));
+    let foreign = foreign.arg("--keys").arg(&other).output().unwrap();
+    assert!(!foreign.status.success(), "{foreign:?}");
+    for micros in [2_000, 20_000, 60_000, 150_000] {
+        let to = archived.path(&format!("killed-{micros}"));
+        let mut command = salus(&["restore", "--json", "--from"]);
+        command.arg(archived.path("archive")).arg("--to").arg(&to);
+        let mut child = command
+            .arg("--keys")
+            .arg(archived.path("data/keys"))
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_micros(micros));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let torn = to.join("store/restoring").exists();
+        let check = salus(&["check", "--data"]).arg(&to).output().unwrap();
+        assert!(!torn || !check.status.success(), "{check:?}");
+        if torn {
+            let said = String::from_utf8(check.stderr).unwrap();
+            assert!(said.contains("restore again"), "{said}");
+        }
+    }
+}
