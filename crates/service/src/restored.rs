@@ -14,8 +14,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use salus_auth::record::Project;
 use salus_fhir::search::Parameters;
-use salus_store::{Bare, NewRows, Restored, Scope, SealedBlob, Seq, Store};
+use salus_store::{Bare, Batch, NewRows, Restored, Scope, SealedBlob, Seq, Store};
 
+use crate::audit::entry::{Entry, What};
 use crate::error::Error;
 use crate::parameters;
 use crate::records;
@@ -89,6 +90,22 @@ pub async fn give_rows(
     given.blobs.sort();
     given.blobs.dedup();
     Ok(given)
+}
+
+/// Puts into the audit of the restored store that it was restored, and up to where: what
+/// comes behind this point is of another history than what the original wrote there.
+///
+/// # Errors
+/// When the store cannot be written.
+pub async fn note(store: &dyn Store, now_ms: i64, upto: Seq) -> Result<(), Error> {
+    let mut entry = Entry::by_operator(What::SystemRestore);
+    entry.query = format!("seq={}", upto.0).into();
+    let batch = Batch {
+        audit: vec![entry.seal()],
+        ..Batch::of(Scope::SYSTEM, now_ms, Vec::new())
+    };
+    store.commit(batch).await?;
+    Ok(())
 }
 
 /// What makes the rows of a project.

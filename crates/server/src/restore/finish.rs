@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use salus_archive::Archive;
-use salus_service::restored::{Bared, Given, Progress, give_rows};
+use salus_service::context::World;
+use salus_service::restored::{Bared, Given, Progress, give_rows, note};
 use salus_store::{SealedBlob, Seq, Store};
 use salus_store_embedded::{Embedded, Options};
 
 use super::Failure;
 use super::report::Report;
+use crate::open::Machine;
 
 /// How often the progress is shown.
 const LOOK: Duration = Duration::from_millis(200);
@@ -32,6 +34,7 @@ pub(super) async fn finish(
     let engine = tokio::task::spawn_blocking(move || Embedded::open(options)).await??;
     let given = rows(&engine, upto, base_url).await?;
     blobs(archive, &engine, &given, report).await?;
+    note(&*engine, Machine.now_ms(), upto).await?;
     engine.restored()?;
     report.findings.extend(engine.check().await?);
     report.given = given;

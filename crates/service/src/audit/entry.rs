@@ -10,7 +10,7 @@ use std::io::Write;
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use salus_auth::PurposeOfUse;
+use salus_auth::{PurposeOfUse, Subject};
 use salus_store::{AuditEntry, Kind, Record, SealKey};
 
 use crate::context::{Context, RequestId};
@@ -222,6 +222,24 @@ impl Entry {
             ty: "".into(),
             query: "".into(),
             purpose: cx.subject.purpose(),
+            entities: Vec::new(),
+            about: Vec::new(),
+        }
+    }
+
+    /// An entry for what the operator did outside requests, about nothing.
+    #[must_use]
+    pub(crate) fn by_operator(what: What) -> Self {
+        Self {
+            what,
+            outcome: Outcome::Success,
+            agent: Subject::operator().label().into(),
+            rule: "operator".into(),
+            request_id: RequestId(0),
+            remote: None,
+            ty: "".into(),
+            query: "".into(),
+            purpose: None,
             entities: Vec::new(),
             about: Vec::new(),
         }

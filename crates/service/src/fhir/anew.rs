@@ -7,7 +7,7 @@ use salus_store::{Content, Put, Record, Row};
 
 use super::contained::Container;
 use super::types::ResourceType;
-use super::{list, rows};
+use super::{binary, list, rows};
 
 /// What was made.
 #[derive(Default)]
@@ -18,16 +18,26 @@ pub(crate) struct Made {
     pub(crate) contained: Vec<Put>,
 }
 
-/// The resource in a record; `None` if there is none.
+/// The resource in a record as its writer had it; `None` if there is none. That the content
+/// of a Binary is elsewhere is marked after its rows are made.
 pub(crate) fn parsed(record: &Record) -> Option<Document> {
     let Content::Body(body) = &record.content else {
         return None;
     };
+    let document = parse(body)?;
+    let marked = binary::is_binary(record.kind) && document.root().get("data").is_none();
+    match marked {
+        true => parse(&binary::whole(body.clone())),
+        false => Some(document),
+    }
+}
+
+fn parse(text: &[u8]) -> Option<Document> {
     let limits = Limits {
         bytes_max: usize::MAX,
         ..Limits::default()
     };
-    Document::parse(body.to_vec(), &limits).ok()
+    Document::parse(text.to_vec(), &limits).ok()
 }
 
 /// Makes it of a resource and the entries that were extracted from it.
