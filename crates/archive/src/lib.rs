@@ -15,6 +15,7 @@ mod keys;
 mod name;
 mod plan;
 mod reading;
+pub mod s3;
 mod segment;
 mod shipper;
 

@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use super::blobs;
 use super::end::End;
 use super::{Phase, Settings, Source, Status};
-use crate::{Archive, Error, Form, Put, Segment, Start, name};
+use crate::{Archive, Error, Fault, Form, Put, Segment, Start, What, name};
 
 /// Complaints about being late are so far apart.
 const COMPLAIN_MS: i64 = 5 * 60 * 1000;
@@ -239,7 +239,11 @@ impl Run {
         match destination.put(&name, segment.bytes.clone()).await? {
             Put::Made => Ok(true),
             // An earlier try may have been ours, and its answer lost.
-            Put::Taken => Ok(destination.get(&name).await?.as_ref() == Some(&segment.bytes)),
+            Put::Taken => match destination.get(&name).await? {
+                Some(there) => Ok(there == segment.bytes),
+                // Somebody is making it just now.
+                None => Err(Error::Fault(Fault::new(name, What::Missing { until: None }))),
+            },
         }
     }
 
