@@ -25,14 +25,19 @@ pub(crate) async fn live(_call: &mut Call) -> Result<Response, Failure> {
     Ok(json(StatusCode::OK, &serde_json::json!({"status": "live"})))
 }
 
-/// `GET /health/ready`: the store takes writes.
+/// `GET /health/ready`: the store takes writes. That an archive is behind is a warning: the store
+/// goes on without it.
 pub(crate) async fn ready(call: &mut Call) -> Result<Response, Failure> {
     let ready = call.service().ready().await;
     let (status, word) = match ready {
         Ok(()) => (StatusCode::OK, "ready"),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
     };
-    Ok(json(status, &serde_json::json!({"status": word})))
+    let mut answer = serde_json::json!({"status": word});
+    if call.service().is_archive_late().await {
+        answer["warnings"] = serde_json::json!(["archive"]);
+    }
+    Ok(json(status, &answer))
 }
 
 /// `GET /metrics`, for the server's administrators.

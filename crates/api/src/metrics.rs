@@ -30,6 +30,11 @@ struct RouteOnly {
     route: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ArchiveOnly {
+    archive: u32,
+}
+
 /// The counters of one server.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -38,6 +43,59 @@ pub(crate) struct Metrics {
     store_bytes: Gauge,
     index_pending: Gauge,
     indexed: Counter,
+    archives: Archives,
+}
+
+/// Numbers of archives, by their place in the settings.
+#[derive(Default)]
+struct Archives {
+    lag_seconds: Family<ArchiveOnly, Gauge>,
+    lag_seqs: Family<ArchiveOnly, Gauge>,
+    errors: Family<ArchiveOnly, Counter>,
+    bytes: Family<ArchiveOnly, Counter>,
+}
+
+impl Archives {
+    fn register(&self, registry: &mut Registry) {
+        registry.register_with_unit(
+            "archive_lag",
+            "How long something has been waiting that the archive does not hold",
+            Unit::Seconds,
+            self.lag_seconds.clone(),
+        );
+        registry.register(
+            "archive_lag_seqs",
+            "Versions and audit entries that the archive does not hold",
+            self.lag_seqs.clone(),
+        );
+        registry.register(
+            "archive_errors",
+            "Failures to ship to the archive",
+            self.errors.clone(),
+        );
+        registry.register_with_unit(
+            "archive_shipped",
+            "What was shipped to the archive",
+            Unit::Bytes,
+            self.bytes.clone(),
+        );
+    }
+
+    fn set(&self, numbers: &Numbers) {
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let count = |counter: &Counter, to: u64| {
+            counter.inc_by(to.saturating_sub(counter.get()));
+        };
+        for (archive, numbers) in (1..).zip(&numbers.archives) {
+            let of = ArchiveOnly { archive };
+            let lag = number(numbers.lag_seconds);
+            self.lag_seconds.get_or_create(&of).set(lag);
+            let lag = number(numbers.lag_seqs);
+            self.lag_seqs.get_or_create(&of).set(lag);
+            count(&self.errors.get_or_create(&of), numbers.errors);
+            count(&self.bytes.get_or_create(&of), numbers.bytes);
+        }
+    }
 }
 
 impl Metrics {
@@ -75,7 +133,10 @@ impl Metrics {
             "Records that were indexed anew",
             indexed.clone(),
         );
+        let archives = Archives::default();
+        archives.register(&mut registry);
         Self {
+            archives,
             registry,
             requests,
             seconds,
@@ -103,6 +164,7 @@ impl Metrics {
         self.index_pending.set(number(numbers.index_pending));
         let counted = self.indexed.get();
         self.indexed.inc_by(numbers.indexed.saturating_sub(counted));
+        self.archives.set(numbers);
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = encode(&mut text, &self.registry);

@@ -20,6 +20,9 @@ pub enum Error {
     /// The store could not be read.
     #[error(transparent)]
     Store(#[from] salus_store::Error),
+    /// A store does not go on where the archive ends.
+    #[error("{0}")]
+    Elsewhere(&'static str),
     /// A batch is longer than the format can say.
     #[error("the batch at {0:?} is too long for a segment")]
     TooLong(Seq),

@@ -4,15 +4,24 @@
 //! Each put names the SHA-256 of what it puts, so the other side refuses what the way has changed,
 //! and is conditional (`If-None-Match: *`), so nothing is ever replaced.
 
+/// What HTTP is given as: whoever opens a bucket implements these.
+pub mod http {
+    pub use async_trait::async_trait;
+    pub use object_store::client::{
+        HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody,
+        HttpResponse, HttpResponseBody, HttpService,
+    };
+    pub use object_store::{ClientOptions, Result};
+}
 mod place;
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::http::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
-use http::{HeaderMap, HeaderValue};
 use object_store::aws::{AmazonS3, AmazonS3Builder, Checksum};
 use object_store::client::HttpConnector;
 use object_store::path::Path;
@@ -66,7 +75,10 @@ pub struct S3 {
 struct Connector(Arc<dyn HttpConnector>);
 
 impl HttpConnector for Connector {
-    fn connect(&self, options: &ClientOptions) -> object_store::Result<object_store::client::HttpClient> {
+    fn connect(
+        &self,
+        options: &ClientOptions,
+    ) -> object_store::Result<object_store::client::HttpClient> {
         self.0.connect(options)
     }
 }
@@ -111,7 +123,9 @@ impl S3 {
         if let Some(lock) = &self.place.lock {
             builder = builder.with_client_options(self.options(lock, day));
         }
-        let client = builder.build().map_err(|error| trouble(&self.label, &error))?;
+        let client = builder
+            .build()
+            .map_err(|error| trouble(&self.label, &error))?;
         let client = Arc::new(client);
         *writing = Some((day, Arc::clone(&client)));
         Ok(client)
@@ -256,9 +270,7 @@ fn options(place: &Place) -> ClientOptions {
 /// What went wrong, without what was sent or answered.
 fn trouble(label: &str, error: &object_store::Error) -> Trouble {
     let (reason, lasting) = match error {
-        object_store::Error::Unauthenticated { .. } => {
-            ("the credentials are not accepted", true)
-        }
+        object_store::Error::Unauthenticated { .. } => ("the credentials are not accepted", true),
         object_store::Error::PermissionDenied { .. } => (
             "the credentials do not allow this: they have to allow GetObject, PutObject and \
              ListBucket, and DeleteObject for pruning",

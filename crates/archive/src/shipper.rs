@@ -19,6 +19,7 @@ use salus_store::{Log, SealedBlobs, Seq};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+pub(crate) use self::end::End;
 use self::run::Run;
 use crate::Archive;
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::backup;
 use crate::restore::{self, RestoreArguments};
 
 /// A backend for health applications: store, access control, audit and
@@ -36,6 +37,9 @@ pub(crate) enum Command {
     /// Read a data folder back and report what does not fit together
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArguments),
+    /// Show, read back, merge and prune the archives of a data folder
+    #[command(after_help = backup::EXAMPLES)]
+    Backup(backup::BackupArguments),
     /// Make a data folder of an archive, as it was at any instant
     #[command(after_help = restore::EXAMPLES)]
     Restore(RestoreArguments),
@@ -52,7 +56,8 @@ Every option can also be given in salus.toml (see --config) or as a variable:
   SALUS_TLS_ELSEWHERE, SALUS_TRUSTED_PROXIES, SALUS_PROXY_HEADER, SALUS_BODY_BYTES_MAX, SALUS_SEARCH_SECONDS_MAX, SALUS_JOB_HOURS,
   SALUS_IMPORT_ORIGINS, SALUS_IMPORT_ROOTS, SALUS_IMPORT_BYTES_MAX, SALUS_PROVIDER_ORIGINS,
   SALUS_PROVIDER_ROOTS, SALUS_MAIL, SALUS_MAIL_FROM,
-  SALUS_MAIL_USER, SALUS_MAIL_PASSWORD_FILE, SALUS_MAIL_ROOTS, SALUS_LOG, SALUS_LOG_FORMAT";
+  SALUS_MAIL_USER, SALUS_MAIL_PASSWORD_FILE, SALUS_MAIL_ROOTS, SALUS_ARCHIVE,
+  SALUS_ARCHIVE_DAYS, SALUS_ARCHIVE_ROOTS, SALUS_LOG, SALUS_LOG_FORMAT";
 
 const IMPORT_EXAMPLES: &str = "\
 Examples:
@@ -212,6 +217,23 @@ pub(crate) struct ServeArguments {
     /// Certificates of the authorities that the mail server may be trusted by, PEM
     #[arg(long, env = "SALUS_MAIL_ROOTS", value_name = "FILE")]
     pub(crate) mail_roots: Option<PathBuf>,
+
+    /// Where the store is archived: a folder, or s3://BUCKET/PREFIX?region=..; several with commas between them
+    #[arg(
+        long,
+        env = "SALUS_ARCHIVE",
+        value_name = "ARCHIVES",
+        value_delimiter = ','
+    )]
+    pub(crate) archive: Option<Vec<String>>,
+
+    /// For how many days blobs stay in the archive when they are gone from the store
+    #[arg(long, env = "SALUS_ARCHIVE_DAYS", value_name = "DAYS")]
+    pub(crate) archive_days: Option<u32>,
+
+    /// Certificates of the authorities that servers of S3 may be trusted by, PEM
+    #[arg(long, env = "SALUS_ARCHIVE_ROOTS", value_name = "FILE")]
+    pub(crate) archive_roots: Option<PathBuf>,
 
     /// What to log: error, warn, info or debug
     #[arg(long, env = "SALUS_LOG", value_name = "LEVEL")]

@@ -10,6 +10,7 @@ use salus_service::Network;
 use salus_service::jobs::Origin;
 use serde::Deserialize;
 
+use crate::backup::Credentials;
 use crate::cli::{Place, ServeArguments};
 use crate::mail;
 
@@ -32,11 +33,24 @@ pub(crate) struct Config {
     pub(crate) provider_origins: Vec<Origin>,
     pub(crate) provider_roots: Option<PathBuf>,
     pub(crate) mail: Option<mail::Config>,
+    pub(crate) archive: Archives,
     /// Whether it is a demo, whose mails may be shown.
     pub(crate) demo: bool,
     pub(crate) development: bool,
     pub(crate) log: String,
     pub(crate) log_json: bool,
+}
+
+/// Where the archives are, and how S3 is asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Archives {
+    /// Folders, and places in S3.
+    pub(crate) to: Vec<String>,
+    /// Any instant so many days ago can be restored with its blobs.
+    pub(crate) days: u32,
+    pub(crate) roots: Option<PathBuf>,
+    pub(crate) region: Option<String>,
+    pub(crate) credentials: Option<Credentials>,
 }
 
 /// A certificate and its key.
@@ -61,6 +75,15 @@ struct File {
     providers: Providers,
     mail: Mail,
     log: Log,
+    archive: Archive,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Archive {
+    to: Vec<String>,
+    days: Option<u32>,
+    roots: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -119,6 +142,7 @@ const BODY_BYTES_MAX_DEFAULT: usize = 64 << 20;
 const BINARY_BYTES_MAX_DEFAULT: u64 = 1 << 30;
 const SEARCH_SECONDS_MAX_DEFAULT: u32 = 10;
 const JOB_HOURS_DEFAULT: u32 = 24;
+const ARCHIVE_DAYS_DEFAULT: u32 = 30;
 const IMPORT_BYTES_MAX_DEFAULT: u64 = 64 << 30;
 
 /// A configuration that cannot be used.
@@ -218,6 +242,12 @@ impl Config {
             )?,
             provider_roots: arguments.provider_roots.clone().or(file.providers.roots),
             mail: mail(arguments, file.mail)?,
+            archive: Archives::of(
+                arguments.archive.clone(),
+                arguments.archive_days,
+                arguments.archive_roots.clone(),
+                file.archive,
+            ),
             demo: arguments.demo.is_some(),
             // No variable and no file says so: whoever starts a server in it means to.
             development: arguments.dev || arguments.demo.is_some(),
@@ -269,12 +299,56 @@ impl Config {
             provider_origins: provider_origins(file.providers.origins.unwrap_or_default())?,
             provider_roots: file.providers.roots,
             mail: None,
+            archive: Archives::of(None, None, None, file.archive),
             demo: false,
             development: false,
             log: "warn".to_owned(),
             log_json: false,
         })
     }
+}
+
+impl Archives {
+    fn of(
+        to: Option<Vec<String>>,
+        days: Option<u32>,
+        roots: Option<PathBuf>,
+        file: Archive,
+    ) -> Self {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Self {
+            to: to.unwrap_or(file.to),
+            days: days.or(file.days).unwrap_or(ARCHIVE_DAYS_DEFAULT),
+            roots: roots.or(file.roots),
+            region: variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION")),
+            credentials: credentials(variable),
+        }
+    }
+
+    /// Those of a command that is told where the archive is.
+    pub(crate) fn unlisted() -> Self {
+        Self::of(None, None, None, Archive::default())
+    }
+}
+
+/// Credentials for S3: variables come before the file.
+fn credentials(variable: impl Fn(&str) -> Option<String>) -> Option<Credentials> {
+    if let (Some(key_id), Some(secret)) = (
+        variable("AWS_ACCESS_KEY_ID"),
+        variable("AWS_SECRET_ACCESS_KEY"),
+    ) {
+        let token = variable("AWS_SESSION_TOKEN");
+        return Some(Credentials {
+            key_id,
+            secret,
+            token,
+        });
+    }
+    let home = || variable("HOME").map(|home| format!("{home}/.aws/credentials"));
+    let path = variable("AWS_SHARED_CREDENTIALS_FILE").or_else(home)?;
+    let text = std::fs::read_to_string(path).ok()?;
+    let profile = variable("AWS_PROFILE");
+    Credentials::of_file(&text, profile.as_deref().unwrap_or("default"))
 }
 
 /// Where mail goes. A demo shows it at the terminal, unless it is told otherwise.

@@ -1,6 +1,7 @@
 //! The binary `salus`: command line, configuration, wiring.
 #![allow(clippy::print_stderr, reason = "the command line speaks to people")]
 
+mod backup;
 mod check;
 mod cli;
 mod config;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         cli::Command::Check(arguments) => check::run(&arguments),
         cli::Command::Reindex(arguments) => reindex::run(&arguments),
         cli::Command::Policy(arguments) => policy::run(&arguments),
+        cli::Command::Backup(arguments) => backup::run(&arguments),
         cli::Command::Restore(arguments) => restore::run(&arguments),
     };
     match done {

@@ -16,6 +16,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::backup::{self, Archives};
 use crate::cli::Place;
 use crate::config::Config;
 use crate::{connect, control, fetch, listen, mail, providers, tls};
@@ -42,6 +43,8 @@ pub(crate) enum Error {
     Connect(#[from] connect::Error),
     #[error(transparent)]
     Mail(#[from] mail::Error),
+    #[error(transparent)]
+    Archive(#[from] backup::Error),
 }
 
 /// Time and randomness of this machine.
@@ -120,6 +123,7 @@ pub(crate) struct Server {
     jobs: JoinHandle<()>,
     sweeping: JoinHandle<()>,
     mailing: Option<JoinHandle<()>>,
+    archives: Option<Arc<Archives>>,
     socket: PathBuf,
 }
 
@@ -143,11 +147,24 @@ impl Server {
             None => None,
         };
         let (keyring, engine) = store(config).await?;
+        // A command that opens the folder for a while leaves shipping to the server.
+        let archives = match listen {
+            Some(_) => Archives::open(&config.archive, &keyring, &engine)?,
+            None => None,
+        };
         let address = network
             .as_ref()
             .and_then(|listener| listener.local_addr().ok());
         let base = config.base(address.unwrap_or(config.listen));
-        let service = service(config, &keyring, Arc::clone(&engine), base, asked).await?;
+        let serving = service(
+            config,
+            &keyring,
+            Arc::clone(&engine),
+            base,
+            asked,
+            archives.as_ref(),
+        );
+        let service = serving.await?;
         let settings = salus_api::Settings {
             body_bytes_max: config.body_bytes_max,
             binary_bytes_max: config.binary_bytes_max,
@@ -161,12 +178,19 @@ impl Server {
         let socket = control::path(&config.data);
         match control::bind(&config.data) {
             Ok(listener) => {
-                let work = listen::operator(listener, router.clone(), stopped.clone());
+                let router = match &archives {
+                    Some(archives) => router.clone().merge(backup::router(Arc::clone(archives))),
+                    None => router.clone(),
+                };
+                let work = listen::operator(listener, router, stopped.clone());
                 listeners.push(tokio::spawn(work));
             }
             Err(error) => {
                 tracing::warn!(%error, "the data folder's own socket is not served; imports need the server stopped");
             }
+        }
+        if let Some(archives) = &archives {
+            archives.start();
         }
         let indexing = tokio::spawn({
             let service = Arc::clone(&service);
@@ -203,6 +227,7 @@ impl Server {
             jobs,
             sweeping,
             mailing,
+            archives,
             socket,
         })
     }
@@ -226,6 +251,10 @@ impl Server {
             mailing.abort();
             let _ = mailing.await;
         }
+        // Nothing commits any more.
+        if let Some(archives) = self.archives {
+            archives.stop().await;
+        }
         let _ = std::fs::remove_file(&self.socket);
         self.engine.close().await
     }
@@ -237,6 +266,7 @@ async fn service(
     engine: Arc<Embedded>,
     base: String,
     asked: providers::Providers,
+    archives: Option<&Arc<Archives>>,
 ) -> Result<Arc<Service>, Error> {
     let failed = |reason: String| Error::Service(config.data.clone(), reason);
     let cursor_key = keyring
@@ -253,6 +283,13 @@ async fn service(
     settings.federation.ask = Some(Arc::new(asked));
     let mail = config.mail.as_ref();
     settings.mail = mail.map(|_| salus_service::mail::Settings { base });
+    settings.archives = archives.map(|archives| {
+        let archives = Arc::clone(archives);
+        salus_service::AskArchives(Arc::new(move || {
+            let archives = Arc::clone(&archives);
+            Box::pin(async move { archives.numbers().await })
+        }))
+    });
     settings.jobs.kept_ms = i64::from(config.job_hours) * 60 * 60 * 1000;
     let service = Service::open(
         engine.clone(),

@@ -35,6 +35,7 @@ use std::sync::Arc;
 
 pub use time::instant;
 
+use futures_util::future::BoxFuture;
 use salus_auth::Action;
 pub use salus_auth::Network;
 pub use salus_auth::PurposeOfUse;
@@ -69,10 +70,42 @@ pub struct Settings {
     pub federation: federation::Settings,
     /// About mail; without, none is sent.
     pub mail: Option<mail::Settings>,
+    /// Who says how far the archives are, if there are any.
+    pub archives: Option<AskArchives>,
+}
+
+/// Says how far the archives of the store are.
+#[derive(Clone)]
+pub struct AskArchives(pub Arc<AskArchivesBy>);
+
+/// How it says so.
+pub type AskArchivesBy = dyn Fn() -> BoxFuture<'static, Vec<ArchiveNumbers>> + Send + Sync;
+
+impl std::fmt::Debug for AskArchives {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AskArchives")
+    }
+}
+
+/// How far an archive is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ArchiveNumbers {
+    /// It has been behind for too long, or is not shipped to any more.
+    pub late: bool,
+    /// For how long something has been waiting that it does not hold.
+    pub lag_seconds: u64,
+    /// How many seqs it does not hold.
+    pub lag_seqs: u64,
+    /// Failures since the start.
+    pub errors: u64,
+    /// Segments shipped since the start.
+    pub segments: u64,
+    /// Bytes shipped since the start.
+    pub bytes: u64,
 }
 
 /// The numbers of a server that metrics show.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Numbers {
     /// Bytes on disk.
     pub disk_bytes: u64,
@@ -80,6 +113,8 @@ pub struct Numbers {
     pub index_pending: u64,
     /// Records that were indexed anew since the start.
     pub indexed: u64,
+    /// The archives, in the order in which they are given.
+    pub archives: Vec<ArchiveNumbers>,
 }
 
 /// The use cases of one server.
@@ -212,7 +247,20 @@ impl Service {
             disk_bytes: self.store.disk_bytes(),
             index_pending: pending,
             indexed,
+            archives: self.archives().await,
         })
+    }
+
+    /// Whether an archive has been behind for too long, or is not shipped to any more.
+    pub async fn is_archive_late(&self) -> bool {
+        self.archives().await.iter().any(|archive| archive.late)
+    }
+
+    async fn archives(&self) -> Vec<ArchiveNumbers> {
+        match &self.settings.archives {
+            Some(AskArchives(ask)) => ask().await,
+            None => Vec::new(),
+        }
     }
 
     /// The subject of a request that brings no credentials.

@@ -9,6 +9,7 @@
 //! Why files: `docs/adr/0025-blobs-as-files.md`.
 
 mod check;
+mod leave;
 mod read;
 mod refill;
 mod write;
@@ -20,11 +21,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
 use salus_crypto::frames::{FRAME_BYTES, HEADER_BYTES_MAX, Header};
-use salus_store::{Blob, BlobReader, BlobWriter, Blobs, Error, Kind, NewBlob, Reply, Scope};
+use salus_store::{
+    Blob, BlobReader, BlobWriter, Blobs, Error, Kind, NewBlob, Reply, Scope, SealedBlob,
+};
 use tokio::task;
 
 pub(crate) use self::check::check;
+use self::leave::Finished;
 use self::read::Reader;
 pub use self::refill::Refill;
 use self::write::Writer;
@@ -37,42 +42,56 @@ const PIECE_BYTES: usize = 4 * FRAME_BYTES;
 const NEW: &str = "new";
 
 /// Where the files are, and how long those of finished blobs are together.
-pub(crate) struct Folder(PathBuf, AtomicU64);
+pub(crate) struct Folder {
+    path: PathBuf,
+    bytes: AtomicU64,
+    told: Mutex<Finished>,
+}
 
 impl Folder {
     /// Opens the folder of blobs of a store, or makes it, and removes what was
     /// never finished. Only who holds the store's lock may.
     pub(crate) fn open(store: &Path) -> Result<Self, Error> {
-        let folder = Self(store.join("blobs"), AtomicU64::new(0));
-        let new = folder.0.join(NEW);
+        let folder = Self {
+            path: store.join("blobs"),
+            bytes: AtomicU64::new(0),
+            told: Mutex::default(),
+        };
+        let new = folder.path.join(NEW);
         match std::fs::remove_dir_all(&new) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(trouble(error)),
             Ok(()) | Err(_) => {}
         }
-        make_durable(store, &folder.0)?;
-        make_durable(&folder.0, &new)?;
+        make_durable(store, &folder.path)?;
+        make_durable(&folder.path, &new)?;
         // Scope, shard, file.
-        let bytes = folder_bytes(&folder.0, 2);
-        folder.1.store(bytes, Ordering::Relaxed);
+        let bytes = folder_bytes(&folder.path, 2);
+        folder.bytes.store(bytes, Ordering::Relaxed);
         Ok(folder)
     }
 
     /// Bytes of the files of all finished blobs.
     pub(crate) fn disk_bytes(&self) -> u64 {
-        self.1.load(Ordering::Relaxed)
+        self.bytes.load(Ordering::Relaxed)
     }
 
     fn added(&self, bytes: u64) {
-        self.1.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Tells who ships blobs that there is one more.
+    fn tell(&self, scope: Scope, id: &str) {
+        let id = id.into();
+        self.told.lock().add(SealedBlob { scope, id });
     }
 
     /// Where a blob is written.
     fn unfinished(&self, scope: Scope, id: &str) -> PathBuf {
-        self.0.join(NEW).join(format!("{:08x}-{id}", scope.0))
+        self.path.join(NEW).join(format!("{:08x}-{id}", scope.0))
     }
 
     fn of_scope(&self, scope: Scope) -> PathBuf {
-        self.0.join(format!("{:08x}", scope.0))
+        self.path.join(format!("{:08x}", scope.0))
     }
 
     fn shard(&self, scope: Scope, shard: u8) -> PathBuf {
@@ -87,7 +106,7 @@ impl Folder {
     /// Makes the folders that a blob will lie in.
     fn make_for(&self, scope: Scope, id: &str) -> Result<(), Error> {
         let (of_scope, shard) = (self.of_scope(scope), self.shard(scope, shard(id)));
-        make_durable(&self.0, &of_scope)?;
+        make_durable(&self.path, &of_scope)?;
         make_durable(&of_scope, &shard)
     }
 
@@ -156,7 +175,7 @@ impl Folder {
             Ok(()) => {
                 let less = |all: u64| Some(all.saturating_sub(bytes));
                 let _ = self
-                    .1
+                    .bytes
                     .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
                 sync_folder(&self.shard(scope, shard(id)))
             }

@@ -10,6 +10,9 @@
 //! its bytes as they lie in the log, with zeros for the latest time.
 
 use salus_crypto::sha256;
+use salus_store::{LogBatch, LogPart};
+
+use crate::{audit, body};
 
 const FORMAT: u8 = 1;
 
@@ -55,5 +58,33 @@ impl Link {
             versions: u32::from_be_bytes(*versions),
             hash: rest.try_into().ok()?,
         })
+    }
+}
+
+/// Whether a batch of a log follows the chain of changes before it, and has the leaves of its
+/// entries: what an archive is checked by. Nothing is opened.
+#[must_use]
+pub fn follows(before: [u8; 32], batch: &LogBatch) -> bool {
+    let mut digests = Vec::new();
+    for part in &batch.parts {
+        match part {
+            LogPart::Version(bytes) => match body::Stored::read(bytes) {
+                Ok(stored) => {
+                    digests.push(stored.purged().unwrap_or_else(|| body::digest(bytes)));
+                }
+                Err(_) => return false,
+            },
+            LogPart::Audit { leaf, entry, .. } => {
+                let own = audit::Stored::read(entry);
+                if !own.is_ok_and(|own| own.leaf == *leaf) {
+                    return false;
+                }
+            }
+            LogPart::Purged(_) => {}
+        }
+    }
+    match digests.is_empty() {
+        true => batch.chain == before,
+        false => Link::new(before, batch.first.0, digests.into_iter()).hash == batch.chain,
     }
 }

@@ -78,6 +78,7 @@ use tokio::sync::oneshot;
 use tokio::task;
 
 pub use crate::blobs::Refill;
+pub use crate::chain::follows;
 pub use crate::collect::Retention;
 pub use crate::kv::Memory;
 

@@ -51,7 +51,9 @@ impl Place {
     /// # Errors
     /// What to change.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let rest = text.strip_prefix("s3://").ok_or("it does not begin with s3://")?;
+        let rest = text
+            .strip_prefix("s3://")
+            .ok_or("it does not begin with s3://")?;
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (bucket, prefix) = path.split_once('/').unwrap_or((path, ""));
         let named = |text: &str| {
@@ -62,7 +64,10 @@ impl Place {
             return Err("the bucket has a name of letters, digits, dots and hyphens");
         }
         let prefix = prefix.trim_matches('/');
-        if !named(prefix) || prefix.split('/').any(|part| part == "." || part == "..") || prefix.contains("//") {
+        if !named(prefix)
+            || prefix.split('/').any(|part| part == "." || part == "..")
+            || prefix.contains("//")
+        {
             return Err("the prefix is of letters, digits, dots, hyphens and slashes");
         }
         let mut place = Self {
@@ -136,7 +141,12 @@ fn endpoint(text: &str) -> Result<String, &'static str> {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "s3://{}/{}", self.bucket, self.prefix.trim_end_matches('/'))?;
+        write!(
+            f,
+            "s3://{}/{}",
+            self.bucket,
+            self.prefix.trim_end_matches('/')
+        )?;
         match &self.endpoint {
             Some(endpoint) => write!(f, " at {endpoint}"),
             None => Ok(()),

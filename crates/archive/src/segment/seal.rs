@@ -58,7 +58,6 @@ impl Segment {
             batch::put(one, &mut plain).ok_or(Error::TooLong(one.first))?;
         }
         let times = batches.iter().map(|batch| batch.time_ms);
-        let pieces = plain.len().div_ceil(PIECE_BYTES);
         let header = Header {
             form: start.form,
             store: keys.store(),
@@ -67,20 +66,33 @@ impl Segment {
             times_ms: (times.clone().min().unwrap_or(0), times.max().unwrap_or(0)),
             made_ms: start.made_ms,
             before: start.before,
-            frames: u32::try_from(pieces + 1).map_err(|_| Error::TooLong(first.first))?,
+            frames: 0,
             salt: random::bytes()?,
         };
         let footer = footer(start.frontier, start.key_slots, batches);
-        let bytes = sealed(keys, &header, &plain, &footer)?;
+        Self::seal_plain(keys, header, &plain, footer).map(Some)
+    }
+
+    /// Seals batches as they stand in a segment. How many frames they take is filled in.
+    pub(crate) fn seal_plain(
+        keys: &Keys,
+        mut header: Header,
+        plain: &[u8],
+        footer: Footer,
+    ) -> Result<Self, Error> {
+        let pieces = plain.len().div_ceil(PIECE_BYTES);
+        let too_long = |_| Error::TooLong(header.seqs.0);
+        header.frames = u32::try_from(pieces + 1).map_err(too_long)?;
+        let mut bytes = sealed(keys, &header, plain, &footer)?;
         let hash = sha256(&bytes);
-        let bytes = [&bytes[..], &hash].concat();
-        Ok(Some(Self {
+        bytes.extend_from_slice(&hash);
+        Ok(Self {
             name: header.name(),
             header,
             footer,
             bytes: bytes.into(),
             hash,
-        }))
+        })
     }
 }
 

@@ -242,7 +242,10 @@ impl Run {
             Put::Taken => match destination.get(&name).await? {
                 Some(there) => Ok(there == segment.bytes),
                 // Somebody is making it just now.
-                None => Err(Error::Fault(Fault::new(name, What::Missing { until: None }))),
+                None => Err(Error::Fault(Fault::new(
+                    name,
+                    What::Missing { until: None },
+                ))),
             },
         }
     }

@@ -60,7 +60,7 @@ impl Written {
         self.seq.send_replace(first + 1);
     }
 
-    fn blob(&self, id: &str, bytes: usize) -> SealedBlob {
+    pub(crate) fn blob(&self, id: &str, bytes: usize) -> SealedBlob {
         let blob = SealedBlob {
             scope: Scope(1),
             id: id.into(),
@@ -69,6 +69,10 @@ impl Written {
         self.blobs.lock().push((blob.clone(), content));
         self.finished.fetch_add(1, Ordering::Relaxed);
         blob
+    }
+
+    pub(crate) fn forget(&self, blob: &SealedBlob) {
+        self.blobs.lock().retain(|(other, _)| other != blob);
     }
 
     pub(crate) fn batches(&self) -> Vec<LogBatch> {
@@ -280,7 +284,7 @@ fn stopped(phase: &Phase, words: &str) {
 #[tokio::test]
 async fn what_was_committed_is_read_back() {
     let folder = tempfile::tempdir().unwrap();
-    let archive = archive(Arc::new(Folder::open(&folder.path().join("a/b"))));
+    let archive = archive(Arc::new(Folder::open(&folder.path().join("a/b")).unwrap()));
     let written = Written::new();
     (0..20).for_each(|n| written.commit(&format!("text {n}")));
     assert_eq!(ship_all(&written, &archive).await, Phase::Shipping);

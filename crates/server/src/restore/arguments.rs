@@ -18,7 +18,7 @@ the report names what, and all before it is there.";
 
 #[derive(Args)]
 pub(crate) struct RestoreArguments {
-    /// The archive: a folder
+    /// The archive: a folder, or s3://BUCKET/PREFIX?region=..
     #[arg(long, value_name = "ARCHIVE")]
     pub(crate) from: String,
 

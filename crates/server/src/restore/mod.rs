@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use salus_archive::{Archive, Folder, Keys};
+use salus_archive::Archive;
 use salus_crypto::{Founding, Keyring};
 use salus_store_embedded::Options;
 
@@ -24,6 +24,8 @@ pub(crate) use arguments::{EXAMPLES, RestoreArguments};
 pub(crate) use report::Partial;
 use report::Report;
 
+use crate::backup;
+use crate::config::Archives;
 use crate::open::{self, Machine};
 use salus_service::context::World;
 
@@ -60,8 +62,7 @@ pub(crate) fn run(arguments: &RestoreArguments) -> Result<(), Failure> {
 }
 
 fn archive(from: &str, keyring: &Keyring) -> Result<Archive, Failure> {
-    let folder = Folder::open(Path::new(from));
-    Ok(Archive::open(Arc::new(folder), Keys::of(keyring)?))
+    Ok(backup::open_one(from, &Archives::unlisted(), keyring)?)
 }
 
 fn options(to: &Path, keyring: &Arc<Keyring>) -> Options {

@@ -39,10 +39,17 @@ impl Server {
     /// Starts on a folder, with more arguments, and waits until it is ready.
     #[track_caller]
     pub(crate) fn start_on(data: &Path, arguments: &[&str]) -> Self {
+        Self::start_with(data, arguments, &[])
+    }
+
+    /// The same with variables.
+    #[track_caller]
+    pub(crate) fn start_with(data: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let log = data.with_extension("log");
         let mut child = salus(&["serve", "--listen", "127.0.0.1:0", "--json", "--data"])
             .arg(data)
             .args(arguments)
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .stderr(
                 File::options()

@@ -6,6 +6,8 @@
 
 mod accounts;
 mod accounts_by_mail;
+mod archive;
+mod archive_s3;
 mod audit;
 mod bad_bodies;
 mod bad_input;

@@ -13,7 +13,7 @@ const FRAMES: u64 = 16;
 
 /// Tells of every blob that is not what was written, a line each.
 pub(crate) fn check(core: &Arc<Core>, mut fault: impl FnMut(String)) -> Result<(), Error> {
-    for entry in std::fs::read_dir(&core.blobs.0).map_err(trouble)? {
+    for entry in std::fs::read_dir(&core.blobs.path).map_err(trouble)? {
         let name = entry.map_err(trouble)?.file_name();
         let name = name.to_string_lossy();
         if name == NEW {

@@ -185,7 +185,9 @@ impl Unfinished {
         let bytes = self.file.metadata().map_err(trouble)?.len();
         std::fs::rename(&self.temporary.0, place).map_err(trouble)?;
         core.blobs.added(bytes);
-        sync_folder(&core.blobs.shard(self.scope, shard(id)))
+        sync_folder(&core.blobs.shard(self.scope, shard(id)))?;
+        core.blobs.tell(self.scope, id);
+        Ok(())
     }
 }
 
