@@ -24,22 +24,12 @@ pub struct Folder {
 
 impl Folder {
     /// The folder at a path; it is made when something is put into it.
-    ///
-    /// # Errors
-    /// When the path is that of a file.
-    pub fn open(path: &Path) -> Result<Self, Trouble> {
-        let label = path.display().to_string();
-        if path.exists() && !path.is_dir() {
-            let reason = "it is no folder".to_owned();
-            let lasting = true;
-            return Err(Trouble {
-                label,
-                reason,
-                lasting,
-            });
+    #[must_use]
+    pub fn open(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            label: path.display().to_string(),
         }
-        let path = path.to_owned();
-        Ok(Self { path, label })
     }
 
     async fn aside<T: Send + 'static>(

@@ -33,7 +33,7 @@ pub use name::{BlobPart, SegmentName};
 pub use plan::Contents;
 pub use prune::{Pruned, Window};
 pub use reading::{Archive, Reached, Reading, Until};
-pub use segment::{Footer, Segment, Start};
+pub use segment::{Footer, Segment, Start, read_whole};
 pub use shipper::{Phase, Settings, Shipping, Source, Status, Watch};
 pub use summary::Summary;
 pub use verify::{Follows, Progress, Verified};

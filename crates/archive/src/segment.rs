@@ -22,6 +22,7 @@ mod seal;
 use salus_crypto::merkle::Frontier;
 
 pub(crate) use self::open::Opening;
+pub use self::open::read_whole;
 pub use self::seal::{Segment, Start};
 use crate::Header;
 

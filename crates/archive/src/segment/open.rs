@@ -170,6 +170,22 @@ impl Opening {
     }
 }
 
+/// All that can be read of a segment, and its footer if that is all of it.
+#[must_use]
+pub fn read_whole(keys: &Keys, bytes: &Bytes) -> (Vec<LogBatch>, Option<Footer>) {
+    let mut batches = Vec::new();
+    let Ok(mut opening) = Opening::new(keys, bytes, Some(Frontier::default())) else {
+        return (batches, None);
+    };
+    loop {
+        match opening.next(keys) {
+            Ok(Some(more)) => batches.extend(more),
+            Ok(None) => return (batches, Some(opening.footer().clone())),
+            Err(_) => return (batches, None),
+        }
+    }
+}
+
 fn unpacked(frame: Vec<u8>) -> Result<Bytes, &'static str> {
     let frame = Bytes::from(frame);
     match frame.first() {

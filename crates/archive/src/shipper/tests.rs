@@ -284,7 +284,7 @@ fn stopped(phase: &Phase, words: &str) {
 #[tokio::test]
 async fn what_was_committed_is_read_back() {
     let folder = tempfile::tempdir().unwrap();
-    let archive = archive(Arc::new(Folder::open(&folder.path().join("a/b")).unwrap()));
+    let archive = archive(Arc::new(Folder::open(&folder.path().join("a/b"))));
     let written = Written::new();
     (0..20).for_each(|n| written.commit(&format!("text {n}")));
     assert_eq!(ship_all(&written, &archive).await, Phase::Shipping);

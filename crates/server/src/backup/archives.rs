@@ -1,6 +1,6 @@
 //! The archives of a data folder: shipped to while a server runs, kept small, and asked about.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -88,7 +88,7 @@ pub(crate) fn open_one(
 ) -> Result<Archive, Error> {
     let destination: Arc<dyn Destination> = match text.starts_with("s3://") {
         true => Arc::new(bucket(text, settings)?),
-        false => Arc::new(Folder::open(&PathBuf::from(text))?),
+        false => Arc::new(Folder::open(Path::new(text))),
     };
     let keys = Keys::of(keyring).map_err(salus_archive::Error::from)?;
     Ok(Archive::open(destination, keys))
