@@ -568,6 +568,7 @@ fn again(error: &Error) -> Error {
         other @ (Error::Conflict { .. }
         | Error::SnapshotGone(_)
         | Error::Purged
+        | Error::KeyDestroyed
         | Error::TooCostly { .. }
         | Error::TookTooLong { .. }
         | Error::Misuse(_)) => Error::Unavailable(other.to_string()),

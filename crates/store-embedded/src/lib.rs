@@ -48,6 +48,7 @@ mod resolve;
 mod row;
 mod sample;
 mod search;
+mod shred;
 mod space;
 mod superseded;
 mod text;
@@ -66,7 +67,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use salus_crypto::Keyring;
-use salus_store::{At, Batch, Change, Committed, Error, Reply, Scope, Seq, Snapshot, Store};
+use salus_store::{
+    At, Batch, Change, Committed, Error, Reply, Scope, SealedVersions, Seq, Snapshot, Store,
+};
 use tokio::sync::oneshot;
 use tokio::task;
 
@@ -181,6 +184,18 @@ impl Embedded {
         answered.await.map_err(|_| closed())?
     }
 
+    /// On a thread of its own, too.
+    async fn forget_aside(&self) -> Result<(), Error> {
+        let (core, stop) = (Arc::clone(&self.core), Arc::clone(&self.stop));
+        let (answer, answered) = oneshot::channel();
+        spawn("salus-forget", move || {
+            let forgotten = shred::forget(&core, &stop);
+            drop(core);
+            drop(answer.send(forgotten));
+        })?;
+        answered.await.map_err(|_| closed())?
+    }
+
     /// Checks on a thread of its own: it takes long.
     async fn check_aside(&self) -> Result<Vec<String>, Error> {
         let core = Arc::clone(&self.core);
@@ -238,6 +253,20 @@ impl Store for Embedded {
         ready(changes(&self.core, after, limit))
     }
 
+    fn sealed<'a>(
+        &'a self,
+        scope: Scope,
+        patient: &'a str,
+        after: Seq,
+        limit: usize,
+    ) -> Reply<'a, SealedVersions> {
+        ready(shred::sealed(&self.core, (scope, patient), after, limit))
+    }
+
+    fn forget(&self) -> Reply<'_, ()> {
+        Box::pin(self.forget_aside())
+    }
+
     fn ready(&self) -> Reply<'_, ()> {
         let result = match *self.closed.lock() {
             true => Err(closed()),
@@ -278,13 +307,18 @@ fn changes(core: &Core, after: Seq, limit: usize) -> Result<Vec<Change>, Error> 
     {
         let stored = body::Stored::read(&bytes)?;
         let seq = keys::last_number(key);
-        let purged = stored.purged().is_some();
+        let opened = match stored.purged() {
+            Some(_) => Err(Error::Purged),
+            None => stored.open(seq, &core.codec, &core.keyring),
+        };
+        let (record, purged) = match opened {
+            Ok(record) => (record, false),
+            Err(Error::Purged | Error::KeyDestroyed) => (stored.without_body(seq), true),
+            Err(error) => return Err(error),
+        };
         changes.push(Change {
             scope: stored.scope,
-            record: match purged {
-                true => stored.without_body(seq),
-                false => stored.open(seq, &core.codec, &core.keyring)?,
-            },
+            record,
             purged,
             ends_batch: stored.ends_batch(),
         });

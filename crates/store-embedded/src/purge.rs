@@ -5,13 +5,16 @@
 //! from one that was purged. The keys that lead to the version go, and a mark
 //! says of the record which versions do not have one for that reason.
 //!
+//! Single versions may be shredded: their content goes alike, and the keys that lead to them
+//! stay, so that those before them still have a successor.
+//!
 //! What was purged is read from no view that is opened afterwards. Below, the
 //! old bytes are in the engine's sealed files until it merges the tables that
 //! have them.
 
 use std::collections::BTreeMap;
 
-use salus_store::{Error, Kind, Purge, Scope, Seq, Superseded, SupersededVersion};
+use salus_store::{Error, Kind, Purge, Scope, Seq, Shred, Superseded, SupersededVersion};
 
 use crate::body;
 use crate::core::set;
@@ -25,6 +28,8 @@ pub(crate) struct PreparedPurge {
     kind: Kind,
     id: Box<str>,
     versions: Vec<Left>,
+    /// Single versions: the keys that lead to them stay.
+    single: bool,
 }
 
 /// What is left of a version.
@@ -47,20 +52,32 @@ impl PreparedPurge {
             && let Some((key, value)) = older.next()?
         {
             let (version, seq) = (keys::last_number(key), keys::last_number(&value));
-            let bytes = view.get(&keys::at(keys::BODY, seq))?;
-            let missing = || Error::Damaged(format!("version {seq} is missing"));
-            let bytes = bytes.ok_or_else(missing)?;
-            let stored = body::Stored::read(&bytes)?;
-            if !stored.is_deleted() && stored.purged().is_none() {
-                let bytes = stored.left_of(&bytes);
-                versions.push(Left {
-                    version,
-                    seq,
-                    bytes,
-                });
+            versions.extend(Left::of(view, version, seq)?);
+        }
+        Ok(Self {
+            kind,
+            id,
+            versions,
+            single: false,
+        })
+    }
+
+    /// Shreds single versions.
+    pub(crate) fn shred(view: &View, scope: Scope, shred: Shred) -> Result<Self, Error> {
+        let Shred { kind, id, versions } = shred;
+        let mut left = Vec::with_capacity(versions.len());
+        for version in versions {
+            let key = keys::record_at(keys::VERSION, scope, kind, &id, version);
+            if let Some(seq) = view.get(&key)? {
+                left.extend(Left::of(view, version, keys::last_number(&seq))?);
             }
         }
-        Ok(Self { kind, id, versions })
+        Ok(Self {
+            kind,
+            id,
+            versions: left,
+            single: true,
+        })
     }
 
     pub(crate) fn seqs(&self) -> impl Iterator<Item = u64> {
@@ -73,18 +90,42 @@ impl PreparedPurge {
     }
 }
 
+impl Left {
+    /// Nothing of a deletion, nor of what was purged.
+    fn of(view: &View, version: u64, seq: u64) -> Result<Option<Self>, Error> {
+        let bytes = view.get(&keys::at(keys::BODY, seq))?;
+        let missing = || Error::Damaged(format!("version {seq} is missing"));
+        let bytes = bytes.ok_or_else(missing)?;
+        let stored = body::Stored::read(&bytes)?;
+        let is_there = !stored.is_deleted() && stored.purged().is_none();
+        Ok(is_there.then(|| Self {
+            version,
+            seq,
+            bytes: stored.left_of(&bytes),
+        }))
+    }
+}
+
 /// The writes of purges. While they are made and written, nobody else purges.
 pub(crate) fn writes(view: &View, purged: &[(Scope, PreparedPurge)]) -> Result<Vec<Write>, Error> {
     let mut writes = Vec::new();
     let mut marks: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
-    for (scope, PreparedPurge { kind, id, versions }) in purged {
+    for (scope, purge) in purged {
+        let PreparedPurge {
+            kind, id, versions, ..
+        } = purge;
         for left in versions {
+            writes.push(set(keys::at(keys::BODY, left.seq), left.bytes.clone()));
+            if purge.single {
+                continue;
+            }
             let version = keys::record_at(keys::VERSION, *scope, *kind, id, left.version);
             writes.push((version, None));
             writes.push((keys::of_kind_at(keys::PAST, *scope, *kind, left.seq), None));
-            writes.push(set(keys::at(keys::BODY, left.seq), left.bytes.clone()));
         }
-        if let Some(last) = versions.last() {
+        if !purge.single
+            && let Some(last) = versions.last()
+        {
             let before = mark(view, (*scope, *kind, id))?;
             let key = keys::record(keys::PURGED, *scope, *kind, id);
             let below = marks.entry(key).or_default();
@@ -110,6 +151,14 @@ impl Reader {
         }
         let key = keys::record_at(keys::VERSION, self.scope, kind, id, version);
         Ok(self.view.get(&key)?.is_none())
+    }
+
+    /// Whether only that it was there is left of a version that a key leads to.
+    pub(crate) fn is_shredded(&self, seq: u64) -> Result<bool, Error> {
+        if self.core.cache.has_body(seq) {
+            return Ok(false);
+        }
+        Ok(body::Stored::read(&self.body(seq)?)?.purged().is_some())
     }
 
     pub(crate) fn superseded_now(

@@ -11,6 +11,7 @@ mod orders;
 mod points;
 mod purges;
 pub(crate) mod room;
+mod shreds;
 mod suite;
 mod texts;
 mod torn;

@@ -148,6 +148,7 @@ impl Pair<'_> {
             puts,
             reindexed,
             purged,
+            shredded: Vec::new(),
             audit,
             held: None,
         }
@@ -399,6 +400,7 @@ fn outcome(result: Result<Committed, Error>) -> Result<Committed, String> {
         Error::Conflict { .. }
         | Error::SnapshotGone(_)
         | Error::Purged
+        | Error::KeyDestroyed
         | Error::TooCostly { .. }
         | Error::TookTooLong { .. }
         | Error::Unavailable(_)
