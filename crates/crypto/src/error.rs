@@ -63,6 +63,9 @@ pub enum Error {
         /// What is wrong there.
         what: &'static str,
     },
+    /// What lies in the shred ledger is not what was written, or by another keyring.
+    #[error("the shred ledger {} is damaged, or belongs to another keyring: put back the one of this keyring", .0.display())]
+    LedgerDamaged(PathBuf),
     /// No key has this slot: the keyring is older than the data.
     #[error("the keyring has no key {}: it may be older than the data", .0.number())]
     SlotUnknown(Slot),
