@@ -10,6 +10,7 @@ mod demo;
 mod fetch;
 mod generate;
 mod import;
+mod keeping;
 mod listen;
 mod mail;
 mod open;
@@ -37,6 +38,9 @@ fn main() -> ExitCode {
         cli::Command::Check(arguments) => check::run(&arguments),
         cli::Command::Reindex(arguments) => reindex::run(&arguments),
         cli::Command::Policy(arguments) => policy::run(&arguments),
+        cli::Command::Retention(arguments) => keeping::retention::run(&arguments),
+        cli::Command::Hold(arguments) => keeping::hold::run(&arguments),
+        cli::Command::Shred(arguments) => keeping::shred::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -61,6 +61,7 @@ mod purposes;
 mod registration;
 mod relations;
 mod rest;
+mod retention;
 mod routes;
 mod routes_people;
 mod search;
@@ -83,6 +84,7 @@ mod search_text;
 mod search_units;
 mod search_values;
 mod serving;
+mod shredding;
 mod smart;
 #[path = "../support/staged.rs"]
 mod staged;
