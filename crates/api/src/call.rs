@@ -54,6 +54,11 @@ impl Call {
         &self.app.service
     }
 
+    /// The same, for work that goes on when the client goes away.
+    pub(crate) fn service_for_long(&self) -> Arc<Service> {
+        Arc::clone(&self.app.service)
+    }
+
     /// A named segment of the path.
     pub(crate) fn param(&self, name: &str) -> &str {
         self.params

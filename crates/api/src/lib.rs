@@ -25,6 +25,7 @@ mod oauth;
 mod openapi;
 mod policies;
 mod providers;
+mod retention;
 pub mod route;
 
 use std::collections::BTreeMap;

@@ -203,6 +203,7 @@ fn refusals(route: &Route) -> Vec<u16> {
         "recovery-codes",
         "step-up",
         "break-glass",
+        "shreds-",
     ];
     if accounts.iter().any(|of| route.name.starts_with(of)) {
         // A page that is too old; groups that are too many, a password or a factor that is not right.

@@ -119,7 +119,7 @@ macro_rules! routes {
 pub static ROUTES: &[Route] = {
     use crate::{
         accounts, admin, auth, break_glass, entry, factors, fhir, health, mail, oauth, openapi,
-        policies, providers,
+        policies, providers, retention,
     };
     routes! {
         GET    Root    "/"                              "home"              Public                  health::home;
@@ -277,6 +277,18 @@ pub static ROUTES: &[Route] = {
         POST   Project "/admin/policy-questions"        "policies-ask"      Token(AdminRead)        policies::ask;
         GET    Project "/admin/history"                 "history-read"      Token(AdminRead)        admin::read_history;
         PUT    Project "/admin/history"                 "history-write"     Token(AdminWrite)       admin::write_history;
+        GET    Project "/admin/retention"               "retention-read"    Token(AdminRead)        retention::read;
+        PUT    Project "/admin/retention"               "retention-write"   Token(SettingChange)    retention::write;
+        GET    Project "/admin/retention/report"        "retention-report"  Token(AdminRead)        retention::report;
+        POST   Project "/admin/retention/dispose"       "retention-dispose" Token(Disposal)         retention::dispose;
+        GET    Project "/admin/holds"                   "holds-list"        Token(AdminRead)        retention::holds;
+        POST   Project "/admin/holds"                   "holds-place"       Token(HoldPlaced)       retention::place;
+        GET    Project "/admin/holds/{id}"              "holds-read"        Token(AdminRead)        retention::hold;
+        POST   Project "/admin/holds/{id}/lift"         "holds-lift"        Token(HoldLifted)       retention::lift;
+        GET    Project "/admin/shreds"                  "shreds-list"       Token(AdminRead)        retention::shreds;
+        POST   Project "/admin/shreds"                  "shreds-create"     Token(Shred)            retention::shred;
+        GET    Project "/admin/shreds/{id}"             "shreds-read"       Token(AdminRead)        retention::read_shred;
+        GET    Project "/admin/shred-key"               "shred-key"         Token(AdminRead)        retention::shred_key;
 
         GET    Fhir    "/metadata"                      "capabilities"      Public                  fhir::capabilities;
         GET    Fhir    "/$versions"                     "$versions"         Public                  fhir::versions;

@@ -79,6 +79,14 @@ pub enum Action {
     ProcessMessage,
     /// Destroy superseded versions of resources.
     PurgeHistory,
+    /// See how long records are kept, what is held, and what was disposed of.
+    ReadRetention,
+    /// Say how long records are kept, and dispose of what is due.
+    WriteRetention,
+    /// Put records under legal hold, and lift it.
+    Hold,
+    /// Destroy all that is held of a patient.
+    Shred,
     /// Read what the server can do.
     Capabilities,
     /// Prove who one is.
@@ -121,7 +129,7 @@ pub enum Action {
 
 impl Action {
     /// Every action, for tables and tests.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 38] = [
         Self::Read,
         Self::VRead,
         Self::HistoryInstance,
@@ -137,6 +145,10 @@ impl Action {
         Self::Transaction,
         Self::ProcessMessage,
         Self::PurgeHistory,
+        Self::ReadRetention,
+        Self::WriteRetention,
+        Self::Hold,
+        Self::Shred,
         Self::Capabilities,
         Self::SignIn,
         Self::SignOut,
@@ -178,7 +190,11 @@ impl Action {
             Self::Patch => Class::Resource(Right::UPDATE, Deed::Patch),
             Self::Delete => Class::Resource(Right::DELETE, Deed::Delete),
             Self::HistorySystem => Class::AllResources,
-            Self::PurgeHistory => Class::Past,
+            Self::PurgeHistory
+            | Self::ReadRetention
+            | Self::WriteRetention
+            | Self::Hold
+            | Self::Shred => Class::Past,
             Self::Batch | Self::Transaction | Self::Validate | Self::ProcessMessage | Self::Job => {
                 Class::Envelope
             }
@@ -207,7 +223,7 @@ enum Class {
     OwnAccount,
     Resource(Right, Deed),
     AllResources,
-    /// For administrators only, since it cannot be undone.
+    /// What ends records, and what forbids it: for administrators only, since it cannot be undone.
     Past,
     Envelope,
     Accounts,

@@ -17,6 +17,7 @@ mod device;
 mod factors;
 mod group;
 mod history;
+mod hold;
 mod identity;
 mod index;
 mod launch;
@@ -32,9 +33,11 @@ mod provider_request;
 mod pushed;
 mod redirect;
 mod registration;
+mod retention;
 mod rows;
 mod session;
 mod setup;
+mod shred;
 mod sign_in;
 mod signing_key;
 mod theme;
@@ -60,6 +63,7 @@ pub use device::{DEVICE_INTERVAL_MS, DEVICE_LIFETIME_MS, Device};
 pub use factors::{FACTORS_MAX, Factor, Factors, Means, check_name as check_factor_name};
 pub use group::{CLOSURE_MAX, Group, Membership, PARENTS_MAX, Walk, role_names};
 pub use history::{History, Purged};
+pub use hold::{Hold, Lifted};
 pub use identity::{Identity, LockOut, SignUp};
 pub use index::{Goal, Index, Step};
 pub use launch::{LAUNCH_LIFETIME_MS, Launch, LaunchContext, LaunchedWith};
@@ -81,9 +85,11 @@ pub use pushed::{PUSHED_LIFETIME_MS, Pushed};
 pub use registration::{
     DynamicRegistration, INITIAL_TOKENS_MAX, InitialToken, RegistrationMode, SelfRegistered,
 };
+pub use retention::{Disposal, KeptFrom, Minors, Retention, RetentionClass, Then};
 pub use rows::{ROWS, RowsOf};
 pub use session::{KEYS_MAX, Key, Owner, Session, Through};
 pub use setup::SetupLink;
+pub use shred::Shred;
 pub use sign_in::SignIn;
 pub use signing_key::SigningKey;
 pub use theme::{Colours, Logo, Theme};
@@ -175,6 +181,16 @@ impl<T: SystemRecord> Saved<T> {
             kind: T::KIND,
             id: self.id.clone(),
             version: Some(self.version),
+        }
+    }
+
+    /// The same, where it may not be stored yet.
+    #[must_use]
+    pub fn unchanged_or_new(&self) -> Precondition {
+        Precondition::VersionIs {
+            kind: T::KIND,
+            id: self.id.clone(),
+            version: (self.version > 0).then_some(self.version),
         }
     }
 

@@ -63,12 +63,18 @@ pub enum Error {
         /// What is wrong there.
         what: &'static str,
     },
+    /// What lies in the shred ledger is not what was written, or by another keyring.
+    #[error("the shred ledger {} is damaged, or belongs to another keyring: put back the one of this keyring", .0.display())]
+    LedgerDamaged(PathBuf),
     /// No key has this slot: the keyring is older than the data.
     #[error("the keyring has no key {}: it may be older than the data", .0.number())]
     SlotUnknown(Slot),
     /// The key of this slot was destroyed on purpose.
     #[error("the key {} was destroyed", .0.number())]
     Destroyed(Slot),
+    /// The keys of a patient were destroyed on purpose, and there will be no other.
+    #[error("the keys of this patient were destroyed: nothing more can be stored for it")]
+    LabelDestroyed,
     /// A sealed text was changed, moved to another place, or sealed with another key.
     #[error("the sealed text is not authentic")]
     NotAuthentic,

@@ -6,6 +6,7 @@
 //! tree of the audit log, and [`random`] the only source of randomness. All
 //! primitives come from AWS-LC. This crate knows no FHIR, no store and no HTTP.
 
+pub mod ed25519;
 mod error;
 pub mod frames;
 mod keyring;
@@ -14,13 +15,16 @@ mod passkey;
 pub mod random;
 mod sealing;
 mod secret;
+mod shreds;
 pub mod signing;
 
+pub use ed25519::Ed25519Key;
 pub use error::Error;
 pub use keyring::{Founding, Keyring, Slot};
 pub use passkey::PasskeyKey;
 pub use sealing::OVERHEAD;
 pub use secret::SecretKey;
+pub use shreds::{Ledger, Shredding, Shreds};
 
 /// SHA-256 of some bytes.
 #[must_use]

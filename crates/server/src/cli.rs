@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::backup;
+use crate::keeping;
 use crate::restore::{self, RestoreArguments};
 
 /// A backend for health applications: store, access control, audit and
@@ -34,6 +35,15 @@ pub(crate) enum Command {
     /// Try, compare and explain the policies of a project
     #[command(after_help = POLICY_EXAMPLES)]
     Policy(Box<PolicyArguments>),
+    /// Say how long records are kept, report what is due, and dispose of it
+    #[command(after_help = keeping::retention::EXAMPLES)]
+    Retention(keeping::retention::RetentionArguments),
+    /// Put records under legal hold, and lift it
+    #[command(after_help = keeping::hold::EXAMPLES)]
+    Hold(keeping::hold::HoldArguments),
+    /// Destroy all that is held of a patient, and check the certificate of it
+    #[command(after_help = keeping::shred::EXAMPLES)]
+    Shred(keeping::shred::ShredArguments),
     /// Read a data folder back and report what does not fit together
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArguments),
@@ -248,11 +258,11 @@ pub(crate) struct ServeArguments {
 #[derive(Args)]
 pub(crate) struct Place {
     /// The data folder [default: salus-data]
-    #[arg(long, env = "SALUS_DATA", value_name = "DIR")]
+    #[arg(long, env = "SALUS_DATA", value_name = "DIR", global = true)]
     pub(crate) data: Option<PathBuf>,
 
     /// The configuration file [default: salus.toml, if there is one]
-    #[arg(long, env = "SALUS_CONFIG", value_name = "FILE")]
+    #[arg(long, env = "SALUS_CONFIG", value_name = "FILE", global = true)]
     pub(crate) config: Option<PathBuf>,
 }
 

@@ -11,6 +11,7 @@ mod demo;
 mod fetch;
 mod generate;
 mod import;
+mod keeping;
 mod listen;
 mod mail;
 mod open;
@@ -41,6 +42,9 @@ fn main() -> ExitCode {
         cli::Command::Policy(arguments) => policy::run(&arguments),
         cli::Command::Backup(arguments) => backup::run(&arguments),
         cli::Command::Restore(arguments) => restore::run(&arguments),
+        cli::Command::Retention(arguments) => keeping::retention::run(&arguments),
+        cli::Command::Hold(arguments) => keeping::hold::run(&arguments),
+        cli::Command::Shred(arguments) => keeping::shred::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use salus_crypto::{Founding, Keyring};
+use salus_crypto::{Founding, Keyring, Shreds};
 use salus_service::context::World;
 use salus_service::jobs::Outside;
 use salus_service::{Service, Settings};
@@ -262,7 +262,7 @@ impl Server {
 
 async fn service(
     config: &Config,
-    keyring: &Keyring,
+    keyring: &Arc<Keyring>,
     engine: Arc<Embedded>,
     base: String,
     asked: providers::Providers,
@@ -290,6 +290,10 @@ async fn service(
             Box::pin(async move { archives.numbers().await })
         }))
     });
+    // Before anybody is answered: a keyring from before loses what the ledger names.
+    let keys = config.data.join("keys");
+    let shreds = Shreds::open(&keys, keyring).map_err(|error| Error::Keys(keys, error))?;
+    settings.shreds = Some(shreds);
     settings.jobs.kept_ms = i64::from(config.job_hours) * 60 * 60 * 1000;
     let service = Service::open(
         engine.clone(),

@@ -16,7 +16,9 @@ use salus_api::Peer;
 use salus_crypto::SecretKey;
 use salus_service::Service;
 use salus_store::memory::Memory;
-use salus_store::{At, Batch, Change, Committed, Reply, Scope, Seq, Snapshot, Store};
+use salus_store::{
+    At, Batch, Change, Committed, Reply, Scope, SealedVersions, Seq, Snapshot, Store,
+};
 use serde_json::{Value, json};
 use staged::{Staged, router_settings};
 use tower::ServiceExt;
@@ -52,6 +54,20 @@ impl Store for Interrupted {
 
     fn changes(&self, after: Seq, limit: usize) -> Reply<'_, Vec<Change>> {
         self.inner.changes(after, limit)
+    }
+
+    fn sealed<'a>(
+        &'a self,
+        scope: Scope,
+        patient: &'a str,
+        after: Seq,
+        limit: usize,
+    ) -> Reply<'a, SealedVersions> {
+        self.inner.sealed(scope, patient, after, limit)
+    }
+
+    fn forget(&self) -> Reply<'_, ()> {
+        self.inner.forget()
     }
 
     fn ready(&self) -> Reply<'_, ()> {

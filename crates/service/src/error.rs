@@ -202,6 +202,11 @@ impl From<salus_store::Error> for Error {
                 Kind::NotFound,
                 "this version was purged: only newer ones of the resource are kept",
             ),
+            Store::KeyDestroyed => (
+                Kind::Gone,
+                "the records of this patient were shredded: nothing of them can be read, and \
+                 nothing more can be stored",
+            ),
             Store::TooCostly { .. } | Store::TookTooLong { .. } => {
                 (Kind::Unprocessable, "the search costs too much")
             }

@@ -28,7 +28,9 @@ pub mod policy;
 pub mod projects;
 mod records;
 pub mod restored;
+pub mod retention;
 pub mod sessions;
+pub mod shredding;
 mod time;
 
 use std::sync::Arc;
@@ -43,9 +45,10 @@ pub use salus_auth::Secret;
 pub use salus_auth::Subject;
 pub use salus_auth::jwk::Jwks;
 pub use salus_auth::record::{
-    AuthMethod, BreakGlass, Care, Cors, Create, DynamicRegistration, Email, GrantType,
-    GroupMapping, History, Identity, LaunchContext, LaunchedWith, LockOut, MailText, Policy,
-    Purged, Reason, RegistrationMode, ReviewOutcome, Saved, SecondFactor, SignUp, Status, Theme,
+    AuthMethod, BreakGlass, Care, Cors, Create, Disposal, DynamicRegistration, Email, GrantType,
+    GroupMapping, History, Hold, Identity, KeptFrom, LaunchContext, LaunchedWith, Lifted, LockOut,
+    MailText, Minors, Policy, Purged, Reason, RegistrationMode, Retention, RetentionClass,
+    ReviewOutcome, Saved, SecondFactor, Shred, SignUp, Status, Theme, Then,
 };
 use salus_crypto::SecretKey;
 use salus_fhir::json;
@@ -68,6 +71,8 @@ pub struct Settings {
     pub jobs: jobs::Settings,
     /// About providers by which users sign in.
     pub federation: federation::Settings,
+    /// The ledger of shreddings, over the keys of the store; without it nothing is shredded.
+    pub shreds: Option<Arc<salus_crypto::Shreds>>,
     /// About mail; without, none is sent.
     pub mail: Option<mail::Settings>,
     /// Who says how far the archives are, if there are any.
@@ -145,6 +150,11 @@ pub struct Service {
     pub(crate) terms: fhir::terms::Cache,
     pub(crate) jobs: jobs::Jobs,
     pub(crate) fresh_blobs: fhir::binary::FreshBlobs,
+    /// Taken to read by what ends records for good, and to write by what forbids it.
+    pub(crate) ending: tokio::sync::RwLock<()>,
+    /// One shredding at a time.
+    pub(crate) shredding: tokio::sync::Mutex<()>,
+    pub(crate) shut: shredding::Shut,
     /// Told when a project keeps its history otherwise.
     kept_otherwise: tokio::sync::Notify,
     request_ids: RequestIds,
@@ -208,10 +218,15 @@ impl Service {
             terms: fhir::terms::Cache::new(),
             jobs: jobs::Jobs::new(),
             fresh_blobs: fhir::binary::FreshBlobs::default(),
+            ending: tokio::sync::RwLock::default(),
+            shredding: tokio::sync::Mutex::default(),
+            shut: shredding::Shut::default(),
             kept_otherwise: tokio::sync::Notify::new(),
             request_ids,
         };
         service.ensure_default_project().await?;
+        service.finish_disposals().await?;
+        service.replay_shreds().await?;
         Ok(service)
     }
 

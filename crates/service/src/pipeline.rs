@@ -14,7 +14,8 @@ use salus_auth::policy::Deed;
 use salus_auth::{Action, Denied, Grant, Operation, Target};
 use salus_fhir::reference::is_id;
 use salus_store::{
-    At, Batch, Content, Held, Kind, Precondition, Purge, Put, Scope, SealKey, SupersededVersion,
+    At, Batch, Content, Held, Kind, Precondition, Purge, Put, Scope, SealKey, Shred,
+    SupersededVersion,
 };
 
 use crate::Service;
@@ -185,6 +186,19 @@ impl Write {
     pub(crate) fn beside(&mut self, put: Put) {
         self.contained.push(put);
     }
+}
+
+/// What ends for good in one commit, and our own records beside it.
+#[derive(Default)]
+pub(crate) struct Ended {
+    /// Deletions.
+    pub(crate) deleted: Vec<Put>,
+    /// Superseded versions whose content goes.
+    pub(crate) purged: Vec<Purge>,
+    /// Single versions whose content goes.
+    pub(crate) shredded: Vec<Shred>,
+    /// What says so.
+    pub(crate) beside: Vec<Put>,
 }
 
 impl Service {
@@ -371,6 +385,11 @@ impl Service {
             puts.push(write.put);
             puts.extend(write.contained);
         }
+        // Held until it is decided: who shuts a patient waits for those who write.
+        let _under_way = self.shut.enter();
+        if self.shut.holds(cx.scope, &puts) {
+            return Err(salus_store::Error::KeyDestroyed);
+        }
         // Who has read what this changes of the relationships to patients reads
         // it anew when this is done.
         let touched = touch(&self.relations, cx.scope, &puts);
@@ -390,15 +409,50 @@ impl Service {
         self.store.commit(batch).await.map(|_| ())
     }
 
-    /// Purges superseded versions of a type; the audit entry names them.
+    /// Ends records for good; the audit entry is with it.
+    pub(crate) async fn end_records(
+        &self,
+        cx: &Context,
+        _grant: &Grant,
+        entry: Entry,
+        ended: Ended,
+    ) -> Result<(), salus_store::Error> {
+        let Ended {
+            deleted: mut puts,
+            purged,
+            shredded,
+            beside,
+        } = ended;
+        let touched = touch(&self.relations, cx.scope, &puts);
+        puts.extend(beside);
+        let held = Arc::new((Arc::clone(&cx.parameters), touched));
+        let batch = Batch {
+            purged,
+            shredded,
+            audit: vec![entry.seal()],
+            held: Some(Held::new(held).and(Arc::clone(&cx.era))),
+            ..Batch::of(cx.scope, cx.now_ms, puts)
+        };
+        self.store.commit(batch).await.map(|_| ())
+    }
+
+    /// Purges superseded versions of a type, but for those under legal hold; the audit entry
+    /// names them. Says how many went.
     pub(crate) async fn purge(
         &self,
         cx: &Context,
         _grant: &Grant,
         mut entry: Entry,
         ty: ResourceType,
-        versions: Vec<SupersededVersion>,
-    ) -> Result<(), Error> {
+        mut versions: Vec<SupersededVersion>,
+    ) -> Result<usize, Error> {
+        // No hold comes between the look at them and the commit.
+        let _turn = self.ending.read().await;
+        self.retain_free(cx, ty, &mut versions).await?;
+        let count = versions.len();
+        if count == 0 {
+            return Ok(0);
+        }
         let mut below: BTreeMap<Box<str>, u64> = BTreeMap::new();
         for one in versions {
             let entity = Entity {
@@ -421,6 +475,24 @@ impl Service {
             ..Batch::of(cx.scope, cx.now_ms, Vec::new())
         };
         self.store.commit(batch).await?;
+        Ok(count)
+    }
+
+    /// Leaves out the versions of records under legal hold.
+    pub(crate) async fn retain_free(
+        &self,
+        cx: &Context,
+        ty: ResourceType,
+        versions: &mut Vec<SupersededVersion>,
+    ) -> Result<(), Error> {
+        let held = self.held(cx).await?;
+        if held.is_empty() || versions.is_empty() {
+            return Ok(());
+        }
+        let snapshot = self.store.snapshot(cx.scope, At::Now).await?;
+        let named: Vec<_> = versions.iter().map(|one| (&*one.id, &one.seal)).collect();
+        let held = held.among(cx, &*snapshot, ty.kind, &named).await?;
+        versions.retain(|one| !held.contains(&one.id));
         Ok(())
     }
 

@@ -274,6 +274,9 @@ fn trouble(error: std::io::Error) -> Error {
 }
 
 fn damaged(error: salus_crypto::Error) -> Error {
+    if let salus_crypto::Error::Destroyed(_) = error {
+        return Error::KeyDestroyed;
+    }
     Error::Damaged(format!("a blob: {error}"))
 }
 

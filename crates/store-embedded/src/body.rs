@@ -433,10 +433,17 @@ fn take_text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
 
 /// The keyring could not seal: its messages hold no content.
 pub(crate) fn sealing(error: salus_crypto::Error) -> Error {
+    use salus_crypto::Error as Crypto;
+    if let Crypto::LabelDestroyed | Crypto::Destroyed(_) = error {
+        return Error::KeyDestroyed;
+    }
     Error::Unavailable(format!("keyring: {error}"))
 }
 
 /// The keyring could not open.
 pub(crate) fn opening(error: &salus_crypto::Error, seq: u64) -> Error {
+    if let salus_crypto::Error::Destroyed(_) = error {
+        return Error::KeyDestroyed;
+    }
     Error::Damaged(format!("the sealed text at {seq}: {error}"))
 }

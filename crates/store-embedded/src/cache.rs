@@ -61,6 +61,19 @@ impl Cache {
         Ok(body)
     }
 
+    /// Whether a body is here.
+    pub(crate) fn has_body(&self, seq: u64) -> bool {
+        self.bodies.contains_key(&seq)
+    }
+
+    /// Nothing that was read is kept: not what an older view reads, either.
+    pub(crate) fn clear(&self) {
+        let mut era = self.replaced.write();
+        era.0 += 1;
+        self.bodies.clear();
+        self.rows.clear();
+    }
+
     /// The bodies of these versions are gone, and no view that is opened from
     /// now on shows them.
     pub(crate) fn purge(&self, seqs: impl Iterator<Item = u64>) {

@@ -56,6 +56,11 @@ impl Stop {
         self.changed.notify_all();
     }
 
+    /// Whether to end.
+    pub(crate) fn is_stopped(&self) -> bool {
+        *self.stopped.lock()
+    }
+
     /// Waits a while; says whether to end.
     fn wait(&self, time: Duration) -> bool {
         let mut stopped = self.stopped.lock();

@@ -270,7 +270,8 @@ impl Committer {
         }
         group.held.extend(batch.held);
         let alone = batch.puts.is_empty() && batch.audit.is_empty();
-        let purges: Vec<_> = batch.purged.iter().map(PreparedPurge::logged).collect();
+        let purges = batch.purged.iter().filter_map(PreparedPurge::logged);
+        let purges: Vec<_> = purges.collect();
         let purged = batch.purged.into_iter().map(|purge| (scope, purge));
         group.purged.extend(purged);
         for new in batch.reindexed {
@@ -589,6 +590,7 @@ fn again(error: &Error) -> Error {
         other @ (Error::Conflict { .. }
         | Error::SnapshotGone(_)
         | Error::Purged
+        | Error::KeyDestroyed
         | Error::TooCostly { .. }
         | Error::TookTooLong { .. }
         | Error::Misuse(_)) => Error::Unavailable(other.to_string()),

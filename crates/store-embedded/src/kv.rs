@@ -17,8 +17,8 @@ use parking_lot::{Mutex, RwLock};
 use salus_crypto::SecretKey;
 use salus_store::Error;
 use surrealkv::{
-    CipherPreference, CompressionType, Durability, LSMIterator, Mode, SoftwareKeyManager,
-    Transaction, Tree, TreeBuilder, WalRecoveryMode,
+    CipherPreference, CompactRangeOptions, CompressionType, Durability, LSMIterator, Mode,
+    SoftwareKeyManager, Transaction, Tree, TreeBuilder, WalRecoveryMode,
 };
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
@@ -154,6 +154,18 @@ impl Kv {
     /// Starts work where the engine does its own.
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
         self.handle.spawn(work)
+    }
+
+    /// Writes all that is stored anew, so that no table holds what was replaced or removed, and
+    /// takes as long as that does. Not for threads that answer requests.
+    pub(crate) fn rewrite(&self) -> Result<(), Error> {
+        let options = CompactRangeOptions {
+            flush_memtable: true,
+            target_level: None,
+            rewrite_bottommost: true,
+        };
+        let _inside = self.handle.enter();
+        self.with_tree(|tree| tree.compact_range(None, None, &options))
     }
 
     /// Why nothing can be written any more, if that is so.

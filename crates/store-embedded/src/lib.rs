@@ -51,6 +51,7 @@ mod restore;
 mod row;
 mod sample;
 mod search;
+mod shred;
 mod space;
 mod superseded;
 mod text;
@@ -72,7 +73,7 @@ use parking_lot::Mutex;
 use salus_crypto::Keyring;
 use salus_store::{
     At, BareRecords, Batch, Change, Committed, Error, Log, LogBatch, LogHead, NewRows, Reply,
-    Restored, Scope, Seq, Snapshot, Store,
+    Restored, Scope, SealedVersions, Seq, Snapshot, Store,
 };
 use tokio::sync::oneshot;
 use tokio::task;
@@ -193,6 +194,18 @@ impl Embedded {
         answered.await.map_err(|_| closed())?
     }
 
+    /// On a thread of its own, too.
+    async fn forget_aside(&self) -> Result<(), Error> {
+        let (core, stop) = (Arc::clone(&self.core), Arc::clone(&self.stop));
+        let (answer, answered) = oneshot::channel();
+        spawn("salus-forget", move || {
+            let forgotten = shred::forget(&core, &stop);
+            drop(core);
+            drop(answer.send(forgotten));
+        })?;
+        answered.await.map_err(|_| closed())?
+    }
+
     /// Checks on a thread of its own: it takes long.
     async fn check_aside(&self) -> Result<Vec<String>, Error> {
         let core = Arc::clone(&self.core);
@@ -248,6 +261,20 @@ impl Store for Embedded {
 
     fn changes(&self, after: Seq, limit: usize) -> Reply<'_, Vec<Change>> {
         ready(changes(&self.core, after, limit))
+    }
+
+    fn sealed<'a>(
+        &'a self,
+        scope: Scope,
+        patient: &'a str,
+        after: Seq,
+        limit: usize,
+    ) -> Reply<'a, SealedVersions> {
+        ready(shred::sealed(&self.core, (scope, patient), after, limit))
+    }
+
+    fn forget(&self) -> Reply<'_, ()> {
+        Box::pin(self.forget_aside())
     }
 
     fn ready(&self) -> Reply<'_, ()> {
@@ -322,13 +349,18 @@ fn changes(core: &Core, after: Seq, limit: usize) -> Result<Vec<Change>, Error> 
     {
         let stored = body::Stored::read(&bytes)?;
         let seq = keys::last_number(key);
-        let purged = stored.purged().is_some();
+        let opened = match stored.purged() {
+            Some(_) => Err(Error::Purged),
+            None => stored.open(seq, &core.codec, &core.keyring),
+        };
+        let (record, purged) = match opened {
+            Ok(record) => (record, false),
+            Err(Error::Purged | Error::KeyDestroyed) => (stored.without_body(seq), true),
+            Err(error) => return Err(error),
+        };
         changes.push(Change {
             scope: stored.scope,
-            record: match purged {
-                true => stored.without_body(seq),
-                false => stored.open(seq, &core.codec, &core.keyring)?,
-            },
+            record,
             purged,
             ends_batch: stored.ends_batch(),
         });

@@ -4,7 +4,7 @@
 
 use salus_store::{
     Batch, Content, Error, Held, Kind, Param, Precondition, Purge, Put, Reindexed, Row, Scope,
-    SealKey, Value,
+    SealKey, Shred, Value,
 };
 
 use crate::body::NewVersion;
@@ -78,6 +78,7 @@ impl Prepared {
             puts,
             reindexed,
             purged,
+            shredded,
             audit,
             held,
         } = batch;
@@ -109,7 +110,7 @@ impl Prepared {
             puts,
             texts,
             reindexed: prepare_rows(core, scope, reindexed)?,
-            purged: prepare_purges(core, scope, purged)?,
+            purged: prepare_purges(core, scope, (purged, shredded))?,
             audit: audit.collect::<Result<_, _>>()?,
             turn: None,
             held,
@@ -149,16 +150,19 @@ fn prepare_rows(
 fn prepare_purges(
     core: &Core,
     scope: Scope,
-    purged: Vec<Purge>,
+    (purged, shredded): (Vec<Purge>, Vec<Shred>),
 ) -> Result<Vec<PreparedPurge>, Error> {
-    if purged.is_empty() {
+    if purged.is_empty() && shredded.is_empty() {
         return Ok(Vec::new());
     }
     let view = core.kv.view()?;
-    let prepared = purged
+    let purged = purged
         .into_iter()
         .map(|purge| PreparedPurge::of(&view, scope, purge, usize::MAX));
-    prepared.collect()
+    let shredded = shredded
+        .into_iter()
+        .map(|shred| PreparedPurge::shred(&view, scope, shred));
+    purged.chain(shredded).collect()
 }
 
 fn prepare_put(

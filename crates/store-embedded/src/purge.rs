@@ -10,13 +10,16 @@
 //! byte 1 if the seq is its own, else 0, time in 8 bytes, scope in 4, and for each record
 //! kind in 4, the first version that stays in 8, 1 byte length of the id, the id.
 //!
+//! Single versions may be shredded: their content goes alike, and the keys that lead to them
+//! stay, so that those before them still have a successor.
+//!
 //! What was purged is read from no view that is opened afterwards. Below, the
 //! old bytes are in the engine's sealed files until it merges the tables that
 //! have them.
 
 use std::collections::BTreeMap;
 
-use salus_store::{Error, Kind, Purge, Scope, Seq, Superseded, SupersededVersion};
+use salus_store::{Error, Kind, Purge, Scope, Seq, Shred, Superseded, SupersededVersion};
 
 use crate::body;
 use crate::core::set;
@@ -89,6 +92,8 @@ pub(crate) struct PreparedPurge {
     id: Box<str>,
     below: u64,
     versions: Vec<Left>,
+    /// Single versions: the keys that lead to them stay.
+    single: bool,
 }
 
 /// What is left of a version.
@@ -111,34 +116,43 @@ impl PreparedPurge {
             && let Some((key, value)) = older.next()?
         {
             let (version, seq) = (keys::last_number(key), keys::last_number(&value));
-            let bytes = view.get(&keys::at(keys::BODY, seq))?;
-            let missing = || Error::Damaged(format!("version {seq} is missing"));
-            let bytes = bytes.ok_or_else(missing)?;
-            let stored = body::Stored::read(&bytes)?;
-            if !stored.is_deleted() && stored.purged().is_none() {
-                let bytes = stored.left_of(&bytes);
-                versions.push(Left {
-                    version,
-                    seq,
-                    bytes,
-                });
-            }
+            versions.extend(Left::of(view, version, seq)?);
         }
         Ok(Self {
             kind,
             id,
             below,
             versions,
+            single: false,
         })
     }
 
-    /// As the log has it.
-    pub(crate) fn logged(&self) -> Purge {
-        Purge {
+    /// Shreds single versions.
+    pub(crate) fn shred(view: &View, scope: Scope, shred: Shred) -> Result<Self, Error> {
+        let Shred { kind, id, versions } = shred;
+        let mut left = Vec::with_capacity(versions.len());
+        for version in versions {
+            let key = keys::record_at(keys::VERSION, scope, kind, &id, version);
+            if let Some(seq) = view.get(&key)? {
+                left.extend(Left::of(view, version, keys::last_number(&seq))?);
+            }
+        }
+        Ok(Self {
+            kind,
+            id,
+            below: 0,
+            versions: left,
+            single: true,
+        })
+    }
+
+    /// As the log has it. What is shredded is sealed with a key that is gone, there too.
+    pub(crate) fn logged(&self) -> Option<Purge> {
+        (!self.single).then(|| Purge {
             kind: self.kind,
             id: self.id.clone(),
             below: self.below,
-        }
+        })
     }
 
     pub(crate) fn seqs(&self) -> impl Iterator<Item = u64> {
@@ -151,21 +165,42 @@ impl PreparedPurge {
     }
 }
 
+impl Left {
+    /// Nothing of a deletion, nor of what was purged.
+    fn of(view: &View, version: u64, seq: u64) -> Result<Option<Self>, Error> {
+        let bytes = view.get(&keys::at(keys::BODY, seq))?;
+        let missing = || Error::Damaged(format!("version {seq} is missing"));
+        let bytes = bytes.ok_or_else(missing)?;
+        let stored = body::Stored::read(&bytes)?;
+        let is_there = !stored.is_deleted() && stored.purged().is_none();
+        Ok(is_there.then(|| Self {
+            version,
+            seq,
+            bytes: stored.left_of(&bytes),
+        }))
+    }
+}
+
 /// The writes of purges. While they are made and written, nobody else purges.
 pub(crate) fn writes(view: &View, purged: &[(Scope, PreparedPurge)]) -> Result<Vec<Write>, Error> {
     let mut writes = Vec::new();
     let mut marks: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
-    for (scope, prepared) in purged {
+    for (scope, purge) in purged {
         let PreparedPurge {
             kind, id, versions, ..
-        } = prepared;
+        } = purge;
         for left in versions {
+            writes.push(set(keys::at(keys::BODY, left.seq), left.bytes.clone()));
+            if purge.single {
+                continue;
+            }
             let version = keys::record_at(keys::VERSION, *scope, *kind, id, left.version);
             writes.push((version, None));
             writes.push((keys::of_kind_at(keys::PAST, *scope, *kind, left.seq), None));
-            writes.push(set(keys::at(keys::BODY, left.seq), left.bytes.clone()));
         }
-        if let Some(last) = versions.last() {
+        if !purge.single
+            && let Some(last) = versions.last()
+        {
             let before = mark(view, (*scope, *kind, id))?;
             let key = keys::record(keys::PURGED, *scope, *kind, id);
             let below = marks.entry(key).or_default();
@@ -191,6 +226,14 @@ impl Reader {
         }
         let key = keys::record_at(keys::VERSION, self.scope, kind, id, version);
         Ok(self.view.get(&key)?.is_none())
+    }
+
+    /// Whether only that it was there is left of a version that a key leads to.
+    pub(crate) fn is_shredded(&self, seq: u64) -> Result<bool, Error> {
+        if self.core.cache.has_body(seq) {
+            return Ok(false);
+        }
+        Ok(body::Stored::read(&self.body(seq)?)?.purged().is_some())
     }
 
     pub(crate) fn superseded_now(

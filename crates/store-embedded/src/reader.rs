@@ -186,6 +186,7 @@ impl Reader {
 
     fn version_now(&self, kind: Kind, id: &str, version: u64) -> Result<Option<Record>, Error> {
         match self.seq_of(kind, id, version)? {
+            Some(seq) if self.is_shredded(seq)? => Err(Error::Purged),
             Some(seq) => self.load(seq).map(Some),
             None if self.is_purged(kind, id, version)? => Err(Error::Purged),
             None => Ok(None),
@@ -456,7 +457,11 @@ impl Page<'_> {
             return Ok(false);
         }
         let core = &self.reader.core;
-        let record = stored.open(seq, &core.codec, &core.keyring)?;
+        let record = match stored.open(seq, &core.codec, &core.keyring) {
+            // About to be removed, or in a copy from before: as if it had been.
+            Err(Error::KeyDestroyed) => return Ok(true),
+            record => record?,
+        };
         self.hits.push(Hit {
             record,
             rows: Vec::new(),

@@ -181,6 +181,11 @@ impl Samples {
         Ok(Some(loaded))
     }
 
+    /// Rows of samples leave the memory; they are read again when they are needed.
+    pub(crate) fn unload(&self) {
+        self.loaded.clear();
+    }
+
     /// Asks for a new sample of a kind.
     pub(crate) fn want(&self, of: Of) {
         let mut wanted = self.wanted.lock();

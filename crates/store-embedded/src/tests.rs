@@ -12,6 +12,7 @@ mod orders;
 mod points;
 mod purges;
 pub(crate) mod room;
+mod shreds;
 mod suite;
 mod texts;
 mod torn;

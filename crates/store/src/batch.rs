@@ -25,6 +25,8 @@ pub struct Batch {
     pub reindexed: Vec<Reindexed>,
     /// Superseded versions whose content goes, at most once per record.
     pub purged: Vec<Purge>,
+    /// Single versions whose content goes, at most once per record.
+    pub shredded: Vec<Shred>,
     /// Audit entries.
     pub audit: Vec<AuditEntry>,
     /// Let go when the batch is decided and, if it happened, every new
@@ -43,6 +45,7 @@ impl Batch {
             puts,
             reindexed: Vec::new(),
             purged: Vec::new(),
+            shredded: Vec::new(),
             audit: Vec::new(),
             held: None,
         }
@@ -109,6 +112,21 @@ pub struct Purge {
     pub id: Box<str>,
     /// All that are older than this version.
     pub below: u64,
+}
+
+/// Single versions of a record whose content goes for good, whatever becomes of those
+/// between them: a record may have been another patient's for a while.
+///
+/// What is left of them is what a [`Purge`] leaves, and what it spares is spared: the newest
+/// version before the batch, and deletions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shred {
+    /// Kind of the record.
+    pub kind: Kind,
+    /// Id of the record.
+    pub id: Box<str>,
+    /// The versions.
+    pub versions: Vec<u64>,
 }
 
 /// Something that a batch keeps alive until it is decided, whether or not its
@@ -218,6 +236,12 @@ impl Batch {
         for purge in &self.purged {
             check_id(&purge.id)?;
             if !purged.insert((purge.kind, &*purge.id)) {
+                return Err(Error::Misuse("a record twice in a batch"));
+            }
+        }
+        for shred in &self.shredded {
+            check_id(&shred.id)?;
+            if !purged.insert((shred.kind, &*shred.id)) {
                 return Err(Error::Misuse("a record twice in a batch"));
             }
         }

@@ -224,7 +224,10 @@ cases! { $
         older_points_refuse_what_was_purged
         superseded_versions_are_walked_in_steps
         what_is_refused_purges_nothing
-        a_purge_lasts;
+        a_purge_lasts
+        single_versions_are_shredded_and_those_between_stay
+        what_a_patients_key_sealed_is_found
+        what_is_forgotten_is_found_by_no_older_point;
     logs:
         the_history_of_a_record_is_newest_first
         the_history_of_kinds_is_newest_first

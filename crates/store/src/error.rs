@@ -17,6 +17,9 @@ pub enum Error {
     /// The version asked for is one whose content was purged.
     #[error("the version was purged")]
     Purged,
+    /// The key that seals this was destroyed: nothing is read of it or written with it any more.
+    #[error("the key of a patient was destroyed")]
+    KeyDestroyed,
     /// The query needs more work than one query may cause.
     #[error("the query touches more than {rows_max} rows")]
     TooCostly {

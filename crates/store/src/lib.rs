@@ -40,7 +40,9 @@ pub mod ordered;
 use std::future::Future;
 use std::pin::Pin;
 
-pub use batch::{AuditEntry, Batch, Committed, Held, Precondition, Purge, Put, Reindexed, SealKey};
+pub use batch::{
+    AuditEntry, Batch, Committed, Held, Precondition, Purge, Put, Reindexed, SealKey, Shred,
+};
 pub use blobs::{Blob, BlobReader, BlobWriter, Blobs, NewBlob, SealedBlob, SealedBlobs};
 pub use error::Error;
 pub use log::{Bare, BareRecords, Log, LogBatch, LogHead, LogPart, NewRows, Restored, Restoring};
@@ -51,7 +53,10 @@ pub use plan::{Plan, PlanCondition, PlanStep};
 pub use query::{
     AuditQuery, Comparison, Filter, Found, History, HistoryOf, Hit, Position, Query, Sort, Test,
 };
-pub use record::{AuditRecord, Change, Content, Record, Superseded, SupersededVersion};
+pub use record::{
+    AuditRecord, Change, Content, Record, SealedVersion, SealedVersions, Superseded,
+    SupersededVersion,
+};
 pub use references::References;
 pub use row::{Row, Value, ValueRef};
 pub use stored::{Components, Rows};
@@ -90,6 +95,23 @@ pub trait Store: Send + Sync {
     /// The changes of every scope in commit order, after a point; at most
     /// `limit` of them.
     fn changes(&self, after: Seq, limit: usize) -> Reply<'_, Vec<Change>>;
+
+    /// Versions of a scope that were sealed with the key of a patient and whose content was
+    /// not purged, written after a point, the oldest first. Looks at `limit` versions of all
+    /// scopes, and opens none: what the key sealed is found when it is destroyed, too.
+    fn sealed<'a>(
+        &'a self,
+        scope: Scope,
+        patient: &'a str,
+        after: Seq,
+        limit: usize,
+    ) -> Reply<'a, SealedVersions>;
+
+    /// Removes now what only older points need, values of superseded versions by which they
+    /// could be found among it, from memory and from what the engine's files still hold.
+    /// Opening an older point may be [`Error::SnapshotGone`] afterwards. May take as long as
+    /// reading all records.
+    fn forget(&self) -> Reply<'_, ()>;
 
     /// Says whether the engine can commit just now; the error says why not.
     fn ready(&self) -> Reply<'_, ()>;

@@ -17,8 +17,8 @@ use bytes::Bytes;
 use crate::{
     At, AuditEntry, AuditQuery, AuditRecord, Batch, Candidate, Change, Committed, Content, Error,
     Filter, Found, History, HistoryOf, Hit, Kind, Param, Plan, PlanStep, Position, Precondition,
-    Purge, Put, Query, Record, Reindexed, Reply, Row, Rows, Scope, Seq, Snapshot, Sort, Store,
-    Superseded, SupersededVersion,
+    Purge, Put, Query, Record, Reindexed, Reply, Row, Rows, Scope, SealKey, SealedVersion,
+    SealedVersions, Seq, Shred, Snapshot, Sort, Store, Superseded, SupersededVersion,
 };
 
 use blobs::Kept;
@@ -128,6 +128,22 @@ impl Store for Memory {
         })))
     }
 
+    fn sealed<'a>(
+        &'a self,
+        scope: Scope,
+        patient: &'a str,
+        after: Seq,
+        limit: usize,
+    ) -> Reply<'a, SealedVersions> {
+        reply(Ok(
+            self.read(|state| state.sealed((scope, patient), after, limit))
+        ))
+    }
+
+    fn forget(&self) -> Reply<'_, ()> {
+        reply(self.read(State::open))
+    }
+
     fn ready(&self) -> Reply<'_, ()> {
         reply(self.read(State::open))
     }
@@ -173,8 +189,13 @@ impl State {
         for reindexed in batch.reindexed {
             self.reindex(batch.scope, reindexed);
         }
-        for purge in &batch.purged {
-            self.purge(batch.scope, purge);
+        for Purge { kind, id, below } in &batch.purged {
+            let below = *below;
+            self.purge((batch.scope, *kind, id.clone()), |version| version < below);
+        }
+        for Shred { kind, id, versions } in batch.shredded {
+            let is = |version: u64| versions.contains(&version);
+            self.purge((batch.scope, kind, id), is);
         }
         let first = Seq(self.newest.0 + 1);
         let last = batch.puts.len().saturating_sub(1);
@@ -249,6 +270,32 @@ impl State {
         all
     }
 
+    /// What a patient's key sealed, of the versions behind a point.
+    fn sealed(&self, (scope, patient): (Scope, &str), after: Seq, limit: usize) -> SealedVersions {
+        let mut behind = self.log.range(Seq(after.0.saturating_add(1))..);
+        let looked: Vec<_> = behind.by_ref().take(limit).collect();
+        let last = looked.last().map(|(seq, _)| **seq);
+        let is = |entry: &&LogEntry| {
+            let by = matches!(&entry.record.seal, SealKey::Patient(id) if **id == *patient);
+            entry.scope == scope && by && !entry.purged
+        };
+        let versions = looked.into_iter().map(|(_, entry)| entry).filter(is);
+        SealedVersions {
+            versions: versions
+                .map(|LogEntry { record, .. }| SealedVersion {
+                    kind: record.kind,
+                    id: record.id.clone(),
+                    version: record.version,
+                    newest: self
+                        .newest_version(scope, record.kind, &record.id)
+                        .unwrap_or(record.version),
+                    deleted: record.content == Content::Deleted,
+                })
+                .collect(),
+            next: last.filter(|_| behind.next().is_some()),
+        }
+    }
+
     fn put(&mut self, scope: Scope, time_ms: i64, put: Put, ends_batch: bool) {
         let seq = self.next_seq();
         let record = Record {
@@ -278,15 +325,15 @@ impl State {
         });
     }
 
-    fn purge(&mut self, scope: Scope, purge: &Purge) {
-        let versions = self.records.get_mut(&(scope, purge.kind, purge.id.clone()));
+    fn purge(&mut self, name: (Scope, Kind, Box<str>), is: impl Fn(u64) -> bool) {
+        let versions = self.records.get_mut(&name);
         let Some((_, older)) = versions.and_then(|versions| versions.split_last_mut()) else {
             return;
         };
         for version in older.iter_mut() {
             let entry = self.log.get_mut(&version.record.seq);
             if let (Content::Body(body), Some(entry)) = (&mut version.record.content, entry)
-                && version.record.version < purge.below
+                && is(version.record.version)
             {
                 *body = Bytes::new();
                 version.purged = true;

@@ -97,6 +97,30 @@ pub struct SupersededVersion {
     pub seal: SealKey,
 }
 
+/// Versions that a patient's key sealed, as a walk along the log finds them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SealedVersions {
+    /// The versions.
+    pub versions: Vec<SealedVersion>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<Seq>,
+}
+
+/// A version that a patient's key sealed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedVersion {
+    /// Kind of the record.
+    pub kind: Kind,
+    /// Id of the record.
+    pub id: Box<str>,
+    /// The version.
+    pub version: u64,
+    /// The newest version of the record.
+    pub newest: u64,
+    /// Whether this version says that the record is deleted.
+    pub deleted: bool,
+}
+
 /// One audit entry.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AuditRecord {

@@ -78,6 +78,16 @@ pub(super) fn body(route: &Route) -> Option<Value> {
             "reason": {"code": "ETREAT", "text": "found unconscious in the lobby"}})),
         "break-glass-review" => Some(json!({"outcome": "justified"})),
         "care-write" => Some(json!({"encounter_grace_hours": 24})),
+        "retention-write" => Some(json!({"classes": [{"name": "records",
+            "types": ["Observation"], "years": 10, "from": "last-encounter"}]})),
+        "retention-dispose" => Some(json!({"reason": "yearly disposal", "dryRun": true})),
+        "holds-place" => Some(
+            json!({"name": "Case 2026/17", "reason": "a claim was filed",
+            "patients": ["example"]}),
+        ),
+        "holds-lift" => Some(json!({"reason": "the claim was settled"})),
+        "shreds-create" => Some(json!({"patient": "example",
+            "reason": "the patient asked for erasure", "dryRun": true})),
         "projects-create" => Some(json!({"slug": "example", "name": "Example"})),
         "clients-create" => {
             Some(json!({"id": "example", "name": "Example", "scopes": "system/Patient.rs"}))

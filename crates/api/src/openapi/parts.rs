@@ -226,6 +226,7 @@ fn named(name: &str) -> Value {
 /// The objects of signing in and administration.
 fn object(name: &str) -> Value {
     let text = json!({"type": "string"});
+    let said = json!({"type": "string", "minLength": 10, "maxLength": 1000});
     let of = |required: &[&str], properties: Value| {
         json!({
             "type": "object",
@@ -362,6 +363,28 @@ fn object(name: &str) -> Value {
                     }},
                 ]},
             }}),
+        ),
+        "retention-write" => of(
+            &["classes"],
+            json!({"classes": {"type": "array", "maxItems": 100, "items": retention_class()}}),
+        ),
+        "retention-dispose" => of(
+            &["reason"],
+            json!({"reason": said, "dryRun": {"type": "boolean"}}),
+        ),
+        "holds-place" => of(
+            &["name", "reason"],
+            json!({
+                "name": {"type": "string", "minLength": 1, "maxLength": 200},
+                "reason": said,
+                "patients": {"type": "array", "maxItems": 1000, "items": text},
+                "searches": {"type": "array", "maxItems": 50, "items": text},
+            }),
+        ),
+        "holds-lift" => of(&["reason"], json!({"reason": said})),
+        "shreds-create" => of(
+            &["patient", "reason"],
+            json!({"patient": text, "reason": said, "dryRun": {"type": "boolean"}}),
         ),
         "policies-write" => of(
             &["rules"],
@@ -600,6 +623,29 @@ fn question() -> Value {
     })
 }
 
+/// Types that are kept alike.
+fn retention_class() -> Value {
+    let years = json!({"type": "integer", "minimum": 0, "maximum": 200});
+    json!({
+        "type": "object",
+        "required": ["name", "types", "years"],
+        "properties": {
+            "name": {"type": "string", "minLength": 1, "maxLength": 100},
+            "types": {"type": "array", "minItems": 1, "items": {"type": "string"}},
+            "years": years,
+            "from": {"enum": ["main-date", "last-update", "death", "last-encounter"]},
+            "minors": {
+                "type": ["object", "null"],
+                "required": ["until_age"],
+                "properties": {"until_age": years, "years": years},
+                "additionalProperties": false,
+            },
+            "then": {"enum": ["report", "dispose"]},
+        },
+        "additionalProperties": false,
+    })
+}
+
 /// The statuses with which a route answers if all is well.
 pub(super) fn successes(route: &Route) -> &'static [u16] {
     match (route.method.as_str(), route.mount, route.name) {
@@ -631,7 +677,8 @@ pub(super) fn successes(route: &Route) -> &'static [u16] {
             | "invitations-create"
             | "factors-enrol"
             | "passkeys-add"
-            | "break-glass",
+            | "break-glass"
+            | "holds-place",
         ) => &[201],
         (_, _, "policies-write") => &[200, 201],
         (_, _, "patch" | "conditional-patch") => &[200, 201],

@@ -65,6 +65,7 @@ mod relations;
 mod rest;
 mod restore;
 mod restored;
+mod retention;
 mod routes;
 mod routes_people;
 mod search;
@@ -87,6 +88,7 @@ mod search_text;
 mod search_units;
 mod search_values;
 mod serving;
+mod shredding;
 mod smart;
 #[path = "../support/staged.rs"]
 mod staged;

@@ -129,6 +129,19 @@ pub(crate) fn request(project: &Project, route: &Route) -> Request {
             let meta = json!({"name": "meta", "valueMeta": {"tag": [{"code": "x"}]}});
             request.body(json!({"resourceType": "Parameters", "parameter": [meta]}).to_string())
         }
+        "retention-write" => request.body(json!({"classes": []}).to_string()),
+        "retention-dispose" => {
+            request.body(json!({"reason": "made for a test", "dryRun": true}).to_string())
+        }
+        "holds-place" => {
+            let hold = json!({"name": "Made", "reason": "made for a test", "patients": ["victim"]});
+            request.body(hold.to_string())
+        }
+        "holds-lift" => request.body(json!({"reason": "made for a test"}).to_string()),
+        "shreds-create" => {
+            let shred = json!({"patient": "target", "reason": "made for a test", "dryRun": true});
+            request.body(shred.to_string())
+        }
         "history-write" => request.body(json!({"types": {}}).to_string()),
         "$import" => request
             .header("Prefer", "respond-async")

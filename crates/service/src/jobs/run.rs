@@ -121,6 +121,28 @@ impl Service {
         }
     }
 
+    /// How many jobs a project has.
+    pub(crate) async fn count_jobs(&self, scope: Scope) -> Result<usize, Error> {
+        Ok(self.jobs_of(scope).await?.len())
+    }
+
+    /// Ends all jobs of a project and removes them with their files: nobody can tell whose
+    /// records are in these. Says how many.
+    pub(crate) async fn remove_all_jobs(&self, scope: Scope) -> Result<usize, Error> {
+        let jobs = self.jobs_of(scope).await?;
+        for job in &jobs {
+            if let Some(active) = self.jobs.cancel(&(scope, job.id.clone())) {
+                active.ended().await;
+            }
+            // As it is when nobody works at it any more.
+            if let Some(job) = self.job(scope, &job.id).await? {
+                self.remove_job(scope, &job).await?;
+            }
+        }
+        self.purge_former(scope, Job::KIND).await?;
+        Ok(jobs.len())
+    }
+
     async fn jobs_of(&self, scope: Scope) -> Result<Vec<Saved<Job>>, Error> {
         let snapshot = self.store.snapshot(scope, At::Now).await?;
         let (mut jobs, mut after): (Vec<Saved<Job>>, Option<Position>) = (Vec::new(), None);

@@ -85,8 +85,8 @@ impl Service {
             let mut old = versions;
             old.retain(|one| one.superseded_ms <= until_ms && is_over(one, rule));
             if !old.is_empty() {
-                purged += old.len();
-                self.purge(cx, &grant, entry(cx, &grant, ty, rule), ty, old)
+                purged += self
+                    .purge(cx, &grant, entry(cx, &grant, ty, rule), ty, old)
                     .await?;
             }
             match next {

@@ -2,7 +2,9 @@
 
 use super::Subject;
 use super::data::*;
-use crate::{Batch, Error, Filter, HistoryOf, Precondition, Purge, Seq};
+use crate::{
+    Batch, Error, Filter, HistoryOf, Precondition, Purge, Put, SealKey, Seq, Shred, Superseded,
+};
 
 fn purge(id: &str, below: u64) -> Batch {
     let purge = Purge {
@@ -215,4 +217,110 @@ pub(super) fn a_purge_lasts(subject: &Subject<'_>) {
         history_of(subject, "a", &["a 3"]);
         is_whole(subject);
     }
+}
+
+fn sealed_with(patient: &str, put: Put) -> Put {
+    Put {
+        seal: SealKey::Patient(patient.into()),
+        ..put
+    }
+}
+
+fn shred(id: &str, versions: &[u64]) -> Batch {
+    let shred = Shred {
+        kind: PATIENT,
+        id: id.into(),
+        versions: versions.to_vec(),
+    };
+    Batch {
+        shredded: vec![shred],
+        ..batch(90, Vec::new())
+    }
+}
+
+pub(super) fn single_versions_are_shredded_and_those_between_stay(subject: &Subject<'_>) {
+    for version in 1..=5 {
+        let put = sealed_with(["x", "y"][version as usize % 2], patient("a", version));
+        subject.must(batch(10 + version as i64, vec![put]));
+    }
+    reads(subject, "a", &["a 1", "a 2", "a 3", "a 4", "a 5"]);
+    // The newest stays, and so does what never was.
+    subject.must(shred("a", &[2, 4, 5, 9]));
+    reads(subject, "a", &["a 1", "purged", "a 3", "purged", "a 5"]);
+    history_of(subject, "a", &["a 5", "a 3", "a 1"]);
+    is_whole(subject);
+    let found = subject.now(ONE).superseded(PATIENT, Some("a"), Seq(0), 9);
+    let Superseded { versions, .. } = found;
+    let spans = versions.iter().map(|one| (one.version, one.superseded_ms));
+    assert_eq!(spans.collect::<Vec<_>>(), [(1, 12), (3, 14)]);
+    subject.must(Batch {
+        audit: Vec::new(),
+        ..purge("a", 4)
+    });
+    reads(
+        subject,
+        "a",
+        &["purged", "purged", "purged", "purged", "a 5"],
+    );
+    is_whole(subject);
+    if subject.reopen() {
+        reads(
+            subject,
+            "a",
+            &["purged", "purged", "purged", "purged", "a 5"],
+        );
+        is_whole(subject);
+    }
+}
+
+pub(super) fn what_a_patients_key_sealed_is_found(subject: &Subject<'_>) {
+    let put = |id, version| sealed_with("x", patient(id, version));
+    subject.must(batch(10, vec![put("a", 1), patient("b", 1)]));
+    subject.must(batch(20, vec![patient("a", 2), put("b", 2)]));
+    subject.must(batch(30, vec![sealed_with("y", patient("c", 1))]));
+    subject.must(batch(40, vec![deletion("b", 3)]));
+    subject.must(Batch {
+        scope: TWO,
+        ..batch(50, vec![put("a", 1)])
+    });
+    let walk = |patient: &str, limit: usize| {
+        let (mut after, mut all) = (Seq(0), Vec::new());
+        loop {
+            let found = subject.store();
+            let found = subject.wait(found.sealed(ONE, patient, after, limit));
+            let found = found.expect("a walk");
+            let seen = found.versions.iter();
+            all.extend(seen.map(|one| format!("{} {} of {}", one.id, one.version, one.newest)));
+            match found.next {
+                Some(next) => after = next,
+                None => return all,
+            }
+        }
+    };
+    assert_eq!(walk("x", 100), ["a 1 of 2", "b 2 of 3"]);
+    assert_eq!(walk("x", 1), ["a 1 of 2", "b 2 of 3"]);
+    assert_eq!(walk("z", 2), [""; 0]);
+    subject.must(shred("a", &[1]));
+    assert_eq!(walk("x", 3), ["b 2 of 3"]);
+}
+
+pub(super) fn what_is_forgotten_is_found_by_no_older_point(subject: &Subject<'_>) {
+    let coded = |version| patient_with("a", version, vec![row(CODE, token("", "x"))]);
+    let first = subject.must(batch(10, vec![coded(1), patient("b", 1)])).seq;
+    subject.must(batch(20, vec![deletion("a", 2)]));
+    subject.must(purge("a", 9));
+    subject
+        .wait(subject.store().forget())
+        .expect("it is forgotten");
+    let query = patients(has_code("x"));
+    let found = match subject.open(ONE, crate::At::Seq(first)) {
+        Ok(view) => subject.wait(view.snapshot.find(&query)),
+        Err(error) => Err(error),
+    };
+    assert!(matches!(found, Err(Error::SnapshotGone(_))), "{found:?}");
+    let view = subject.now(ONE);
+    assert_eq!(view.count(&query), 0);
+    assert_eq!(view.count(&patients(Filter::Everything)), 1);
+    reads(subject, "a", &["purged", "-"]);
+    is_whole(subject);
 }

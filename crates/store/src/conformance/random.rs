@@ -182,6 +182,7 @@ impl Pair<'_> {
             puts,
             reindexed,
             purged,
+            shredded: Vec::new(),
             audit,
             held: None,
         }
@@ -433,6 +434,7 @@ fn outcome(result: Result<Committed, Error>) -> Result<Committed, String> {
         Error::Conflict { .. }
         | Error::SnapshotGone(_)
         | Error::Purged
+        | Error::KeyDestroyed
         | Error::TooCostly { .. }
         | Error::TookTooLong { .. }
         | Error::Unavailable(_)

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
 use crate::memory::Memory;
-use crate::{Content, Filter, HistoryOf, Hit, Param, Plan, Superseded, Test};
+use crate::{Content, Filter, HistoryOf, Hit, Param, Plan, SealedVersions, Superseded, Test};
 
 /// What an engine may get wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -130,6 +130,20 @@ impl Store for FaultyStore {
             }
             Ok(changes)
         })
+    }
+
+    fn sealed<'a>(
+        &'a self,
+        scope: Scope,
+        patient: &'a str,
+        after: Seq,
+        limit: usize,
+    ) -> Reply<'a, SealedVersions> {
+        self.inner.sealed(scope, patient, after, limit)
+    }
+
+    fn forget(&self) -> Reply<'_, ()> {
+        self.inner.forget()
     }
 
     fn ready(&self) -> Reply<'_, ()> {

@@ -238,7 +238,9 @@ impl State {
             return Err(damaged());
         }
         for purge in &purges {
-            self.purge(batch.scope, purge);
+            let Purge { kind, id, below } = purge;
+            let below = *below;
+            self.purge((batch.scope, *kind, id.clone()), |version| version < below);
         }
         let last = versions.len().saturating_sub(1);
         for (index, ((record, purged), digest)) in versions.into_iter().zip(digests).enumerate() {

@@ -59,6 +59,10 @@ pub(super) static PURGE_HISTORY: Operation = Operation {
                 "Whether all were looked at; if not, more may remain than were counted",
             )
         },
+        Parameter {
+            name: "held",
+            ..Parameter::returned("integer", "How many are under legal hold, and stay")
+        },
     ],
     searches: false,
     action: Action::PurgeHistory,
@@ -78,6 +82,7 @@ struct Wanted {
 struct Progress {
     purged: usize,
     remaining: usize,
+    held: usize,
     complete: bool,
     end_ms: i64,
 }
@@ -93,6 +98,7 @@ impl Service {
         let mut progress = Progress {
             purged: 0,
             remaining: 0,
+            held: 0,
             complete: true,
             end_ms: self.now_ms().saturating_add(TIME_MAX_MS),
         };
@@ -112,6 +118,7 @@ impl Service {
         answer.value("purged", "Integer", &progress.purged.to_string());
         answer.value("remaining", "Integer", &progress.remaining.to_string());
         answer.value("complete", "Boolean", &progress.complete.to_string());
+        answer.value("held", "Integer", &progress.held.to_string());
         Ok(reply(answer.finish()))
     }
 
@@ -143,16 +150,19 @@ impl Service {
             let found = snapshot.superseded(ty.kind, id, after, STEP).await?;
             let Superseded { versions, next } = found;
             let versions: Vec<_> = versions.into_iter().filter(|one| wanted.has(one)).collect();
-            let versions = may_delete(&*snapshot, asked, ty, versions).await?;
+            let mut versions = may_delete(&*snapshot, asked, ty, versions).await?;
             drop(snapshot);
+            let before = versions.len();
+            self.retain_free(cx, ty, &mut versions).await?;
+            progress.held += before - versions.len();
             let over = progress.purged >= PURGED_MAX || self.now_ms() >= progress.end_ms;
             if versions.is_empty() || wanted.dry_run || over {
                 progress.remaining += versions.len();
                 tokio::task::yield_now().await;
             } else {
-                progress.purged += versions.len();
                 let entry = asked.entry(cx, &wanted.query);
-                self.purge(cx, &asked.grant, entry, ty, versions).await?;
+                let purged = self.purge(cx, &asked.grant, entry, ty, versions).await?;
+                progress.purged += purged;
             }
             match next {
                 Some(next) => after = next,

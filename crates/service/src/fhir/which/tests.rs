@@ -11,7 +11,9 @@ use futures_util::future::join_all;
 use parking_lot::Mutex;
 use salus_crypto::SecretKey;
 use salus_store::memory::Memory;
-use salus_store::{At, Batch, Change, Committed, Reply as StoreReply, Scope, Seq, Snapshot, Store};
+use salus_store::{
+    At, Batch, Change, Committed, Reply as StoreReply, Scope, SealedVersions, Seq, Snapshot, Store,
+};
 use serde_json::{Value, json};
 
 use crate::choice::Choice;
@@ -87,6 +89,20 @@ impl Store for Slow {
 
     fn changes(&self, after: Seq, limit: usize) -> StoreReply<'_, Vec<Change>> {
         self.memory.changes(after, limit)
+    }
+
+    fn sealed<'a>(
+        &'a self,
+        scope: Scope,
+        patient: &'a str,
+        after: Seq,
+        limit: usize,
+    ) -> StoreReply<'a, SealedVersions> {
+        self.memory.sealed(scope, patient, after, limit)
+    }
+
+    fn forget(&self) -> StoreReply<'_, ()> {
+        self.memory.forget()
     }
 
     fn ready(&self) -> StoreReply<'_, ()> {

@@ -44,7 +44,7 @@ const PAYER: &str = "payer";
 /// Records read at once.
 const PAGE: usize = 500;
 
-pub(super) const PATIENT: Kind = Kind::named("Patient");
+pub(crate) const PATIENT: Kind = Kind::named("Patient");
 const PRACTITIONER: Kind = Kind::named("Practitioner");
 const ROLE: Kind = Kind::named("PractitionerRole");
 const ORGANIZATION: Kind = Kind::named("Organization");

@@ -1,0 +1,240 @@
+//! Disposing of records whose time is over: deleted, and the content of every version gone.
+//!
+//! A step deletes some records and writes down which, in one commit; the next takes out what
+//! their versions hold. What a crash leaves between the two is finished at the next start.
+
+use salus_auth::record::{Disposal, RetentionClass, Saved, SystemRecord, Then};
+use salus_auth::{Action, Grant};
+use salus_store::{At, Kind as RecordKind, Purge, Record, SealKey, Seq};
+
+use super::due::{Patients, kept_until};
+use super::said;
+use crate::Service;
+use crate::audit::entry::{Entity, Entry, Outcome, What};
+use crate::context::Context;
+use crate::error::Error;
+use crate::fhir::types::ResourceType;
+use crate::pipeline::Ended;
+use crate::records::all;
+
+/// Records read at a time.
+const STEP: usize = 200;
+/// After this many a call ends,
+const DISPOSED_MAX: u64 = 20_000;
+/// or after this time.
+const TIME_MAX_MS: i64 = 20_000;
+/// Disposals that are looked through at the start.
+const KEPT_MAX: usize = 1_000_000;
+
+/// Disposing, as somebody asks for it.
+#[derive(Clone, Debug)]
+pub struct NewDisposal {
+    /// Why.
+    pub reason: String,
+    /// Only count.
+    pub dry_run: bool,
+}
+
+/// What was disposed of, or would be.
+#[derive(Clone, Debug)]
+pub struct Disposed {
+    /// What it is kept as; no id if nothing was.
+    pub disposal: Saved<Disposal>,
+    /// Whether nothing more is due; if not, the next call goes on.
+    pub complete: bool,
+}
+
+struct Progress {
+    disposed: Disposed,
+    dry_run: bool,
+    count: u64,
+    end_ms: i64,
+}
+
+impl Service {
+    /// Disposes of what is due in the classes that say so.
+    pub async fn dispose(&self, cx: &Context, new: NewDisposal) -> Result<Disposed, Error> {
+        let what = What::Disposal;
+        let grant = self.allow(cx, what, Action::WriteRetention).await?;
+        let work = async {
+            if !new.dry_run {
+                self.needs_step_up(cx)?;
+            }
+            let disposal = Disposal {
+                at_ms: cx.now_ms,
+                by: cx.subject.label().into(),
+                reason: said(&new.reason, "reason")?,
+                counts: Default::default(),
+                held: 0,
+                pending: Vec::new(),
+            };
+            let mut progress = Progress {
+                disposed: Disposed {
+                    disposal: Saved::new(self.new_id(cx), disposal),
+                    complete: true,
+                },
+                dry_run: new.dry_run,
+                count: 0,
+                end_ms: self.now_ms().saturating_add(TIME_MAX_MS),
+            };
+            self.dispose_all(cx, &grant, &mut progress).await?;
+            Ok(progress)
+        };
+        let progress = self.attempt(cx, &grant, what, "Disposal", work).await?;
+        if progress.count > 0 && !progress.dry_run {
+            self.store.forget().await?;
+            self.fresh_blobs.sweep_soon();
+        } else {
+            self.noted(cx, &grant, what).await?;
+        }
+        Ok(progress.disposed)
+    }
+
+    async fn dispose_all(
+        &self,
+        cx: &Context,
+        grant: &Grant,
+        progress: &mut Progress,
+    ) -> Result<(), Error> {
+        let setting = self.saved_retention(cx).await?.value;
+        let classes = setting.classes.iter();
+        for class in classes.filter(|class| class.then == Then::Dispose) {
+            for ty in class.types.iter().filter_map(|ty| ResourceType::named(ty)) {
+                self.dispose_type(cx, grant, (class, ty), progress).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn dispose_type(
+        &self,
+        cx: &Context,
+        grant: &Grant,
+        (class, ty): (&RetentionClass, ResourceType),
+        progress: &mut Progress,
+    ) -> Result<(), Error> {
+        let (mut before, mut patients) = (Seq(u64::MAX), Patients::default());
+        loop {
+            if progress.count >= DISPOSED_MAX || self.now_ms() >= progress.end_ms {
+                progress.disposed.complete = false;
+                return Ok(());
+            }
+            // No hold comes between the look at them and the commit.
+            let _turn = self.ending.read().await;
+            let snapshot = self.store.snapshot(cx.scope, At::Now).await?;
+            let hits = snapshot.walk(ty.kind, before, STEP, &[]).await?;
+            let Some(last) = hits.last() else {
+                return Ok(());
+            };
+            before = last.record.seq;
+            let mut due = Vec::new();
+            for hit in hits {
+                let until = kept_until(cx, &*snapshot, (class, ty), &hit.record, &mut patients);
+                if until.await?.is_over(cx.now_ms) {
+                    due.push(hit.record);
+                }
+            }
+            let named: Vec<_> = due.iter().map(|one| (&*one.id, &one.seal)).collect();
+            let held = self.held(cx).await?;
+            let held = held.among(cx, &*snapshot, ty.kind, &named).await?;
+            progress.disposed.disposal.value.held += held.len() as u64;
+            due.retain(|record| !held.contains(&record.id));
+            if !due.is_empty() {
+                self.dispose_of(cx, grant, (ty, due), progress).await?;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Deletes some records, then takes out what their versions hold.
+    async fn dispose_of(
+        &self,
+        cx: &Context,
+        grant: &Grant,
+        (ty, due): (ResourceType, Vec<Record>),
+        progress: &mut Progress,
+    ) -> Result<(), Error> {
+        let saved = &mut progress.disposed.disposal;
+        progress.count += due.len() as u64;
+        *saved.value.counts.entry(ty.name.to_owned()).or_default() += due.len() as u64;
+        if progress.dry_run {
+            return Ok(());
+        }
+        let ids = due
+            .iter()
+            .map(|record| (ty.name.to_owned(), record.id.clone()));
+        saved.value.pending = ids.collect();
+        let mut entry = entry(cx, grant, saved);
+        for record in &due {
+            let entity = Entity {
+                ty: ty.name.into(),
+                id: record.id.clone(),
+                version: record.version + 1,
+            };
+            entry.concerns(entity, record.kind, &record.seal);
+        }
+        let beside = vec![saved.put()?];
+        let deleted = due.iter().map(salus_auth::record::deletion).collect();
+        let ended = Ended {
+            deleted,
+            beside,
+            ..Ended::default()
+        };
+        self.end_records(cx, grant, entry, ended).await?;
+        saved.version += 1;
+        self.purge_pending(cx, grant, saved).await
+    }
+
+    /// Takes out the content of the records that a disposal has deleted.
+    async fn purge_pending(
+        &self,
+        cx: &Context,
+        grant: &Grant,
+        saved: &mut Saved<Disposal>,
+    ) -> Result<(), Error> {
+        let pending = std::mem::take(&mut saved.value.pending);
+        let purged = pending.into_iter().map(|(ty, id)| Purge {
+            kind: RecordKind::named(&ty),
+            id,
+            below: u64::MAX,
+        });
+        let ended = Ended {
+            purged: purged.collect(),
+            beside: vec![saved.put()?],
+            ..Ended::default()
+        };
+        let entry = entry(cx, grant, saved);
+        self.end_records(cx, grant, entry, ended).await?;
+        saved.version += 1;
+        Ok(())
+    }
+
+    /// Finishes what an earlier run of this server has begun.
+    pub(crate) async fn finish_disposals(&self) -> Result<(), Error> {
+        for scope in self.projects.scopes() {
+            let disposals = all::<Disposal>(&*self.store, scope, KEPT_MAX).await?;
+            for mut saved in disposals {
+                if saved.value.pending.is_empty() {
+                    continue;
+                }
+                let cx = self.operator_context(scope);
+                let action = Action::WriteRetention;
+                let grant = self.allow(&cx, What::Disposal, action).await?;
+                self.purge_pending(&cx, &grant, &mut saved).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn entry(cx: &Context, grant: &Grant, saved: &Saved<Disposal>) -> Entry {
+    let mut entry = Entry::new(cx, What::Disposal, Outcome::Success, grant.rule());
+    entry.query = saved.value.reason.as_str().into();
+    let entity = Entity {
+        ty: "Disposal".into(),
+        id: saved.id.clone(),
+        version: saved.version + 1,
+    };
+    entry.concerns(entity, Disposal::KIND, &SealKey::Scope);
+    entry
+}
