@@ -69,6 +69,9 @@ pub enum Error {
     /// The key of this slot was destroyed on purpose.
     #[error("the key {} was destroyed", .0.number())]
     Destroyed(Slot),
+    /// The keys of a patient were destroyed on purpose, and there will be no other.
+    #[error("the keys of this patient were destroyed: nothing more can be stored for it")]
+    LabelDestroyed,
     /// A sealed text was changed, moved to another place, or sealed with another key.
     #[error("the sealed text is not authentic")]
     NotAuthentic,

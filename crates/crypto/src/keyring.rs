@@ -10,15 +10,16 @@
 //! root key only has to wrap the keys below it anew.
 
 mod cache;
+mod destroy;
 mod file;
 mod key;
+mod labels;
 mod record;
 mod root;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ use zeroize::Zeroizing;
 use self::cache::Cache;
 use self::file::place;
 use self::key::Key;
+use self::labels::{Held, Labels};
 use self::record::{LEN, LabelMac, Level, Record, Status};
 use self::root::{Root, io};
 use crate::{Error, SecretKey, random};
@@ -74,18 +76,19 @@ pub struct Keyring {
     file: File,
     root: Root,
     purposes: SecretKey,
-    labels: aws_lc_rs::hmac::Key,
-    slots: RwLock<Slots>,
-    /// Held while a key is made, so that no label gets two.
+    label_key: aws_lc_rs::hmac::Key,
+    labels: RwLock<Labels>,
+    /// Held while a key is made or destroyed, so that no label gets two.
     making: Mutex<()>,
+    /// Held for writing while records in the file change: who reads one sees all of it, and no
+    /// key that was destroyed meanwhile gets into the cache.
+    overwriting: RwLock<()>,
     tail: Mutex<Tail>,
     syncing: Mutex<()>,
     made: AtomicU32,
     durable: AtomicU32,
     cache: Cache,
 }
-
-type Slots = HashMap<LabelMac, u32, std::hash::BuildHasherDefault<MacHasher>>;
 
 /// Records that are not durable yet.
 struct Tail {
@@ -150,16 +153,17 @@ impl Keyring {
     /// is made durable.
     ///
     /// # Errors
-    /// When there is no randomness, or the project's key cannot be read.
+    /// [`Error::LabelDestroyed`] when its keys were destroyed; when there is no
+    /// randomness, or the project's key cannot be read.
     pub fn slot(&self, scope: u32, label: Option<&str>, now_ms: i64) -> Result<Slot, Error> {
         let mac = self.label_mac(scope, label);
-        if let Some(slot) = self.slots.read().get(&mac) {
-            return Ok(Slot(*slot));
+        if let Some(slot) = self.held(&mac)? {
+            return Ok(Slot(slot));
         }
         let _one_at_a_time = self.making.lock();
         // Another thread may have made it meanwhile.
-        if let Some(slot) = self.slots.read().get(&mac) {
-            return Ok(Slot(*slot));
+        if let Some(slot) = self.held(&mac)? {
+            return Ok(Slot(slot));
         }
         let project = match label {
             None => None,
@@ -172,7 +176,7 @@ impl Keyring {
     #[must_use]
     pub fn find(&self, scope: u32, label: Option<&str>) -> Option<Slot> {
         let mac = self.label_mac(scope, label);
-        self.slots.read().get(&mac).copied().map(Slot)
+        self.held(&mac).ok().flatten().map(Slot)
     }
 
     /// How many slots there are. A store that remembers it can tell a keyring
@@ -272,14 +276,18 @@ impl Keyring {
         }
         let read = file::read(&mut file, &path)?;
         let purposes = file::open_purposes(&root, &root_path, &path, read.first)?;
-        let labels = purposes.derive("keyring-labels")?;
+        let label_key = purposes.derive("keyring-labels")?;
         file::repair(&file, &path, &read.torn)?;
         Ok(Self {
             root,
-            labels: aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, labels.as_bytes()),
+            label_key: aws_lc_rs::hmac::Key::new(
+                aws_lc_rs::hmac::HMAC_SHA256,
+                label_key.as_bytes(),
+            ),
             purposes,
-            slots: RwLock::new(read.slots),
+            labels: RwLock::new(read.labels),
             making: Mutex::new(()),
+            overwriting: RwLock::new(()),
             tail: Mutex::new(Tail {
                 start: read.count,
                 records: Vec::new(),
@@ -294,7 +302,7 @@ impl Keyring {
     }
 
     fn label_mac(&self, scope: u32, label: Option<&str>) -> LabelMac {
-        let mut context = aws_lc_rs::hmac::Context::with_key(&self.labels);
+        let mut context = aws_lc_rs::hmac::Context::with_key(&self.label_key);
         context.update(&scope.to_be_bytes());
         context.update(&[u8::from(label.is_some())]);
         context.update(label.unwrap_or_default().as_bytes());
@@ -305,8 +313,7 @@ impl Keyring {
 
     fn project_slot(&self, scope: u32, now_ms: i64) -> Result<u32, Error> {
         let mac = self.label_mac(scope, None);
-        let known = self.slots.read().get(&mac).copied();
-        match known {
+        match self.held(&mac)? {
             Some(slot) => Ok(slot),
             None => self.make(scope, mac, None, now_ms),
         }
@@ -320,10 +327,7 @@ impl Keyring {
         project: Option<u32>,
         now_ms: i64,
     ) -> Result<u32, Error> {
-        let slot = self.made.load(Ordering::Acquire);
-        if slot >= SLOTS_MAX {
-            return Err(Error::Library("the keyring is full"));
-        }
+        let slot = self.next_slot()?;
         let secret = Zeroizing::new(random::bytes::<32>()?);
         let mut record = Record {
             level: project.map_or(Level::Project, |_| Level::Patient),
@@ -344,17 +348,40 @@ impl Keyring {
             }
         };
         let key = Arc::new(Key::new(&secret, record.level)?);
-        self.tail.lock().records.extend_from_slice(&record.encode());
         self.cache.insert(slot, key);
-        self.slots.write().insert(label, slot);
-        self.made.store(slot + 1, Ordering::Release);
+        self.append(&record);
         Ok(slot)
+    }
+
+    fn next_slot(&self) -> Result<u32, Error> {
+        let slot = self.made.load(Ordering::Acquire);
+        (slot < SLOTS_MAX)
+            .then_some(slot)
+            .ok_or(Error::Library("the keyring is full"))
+    }
+
+    /// Adds a record for a label; whoever calls holds `making`.
+    fn append(&self, record: &Record) {
+        self.tail.lock().records.extend_from_slice(&record.encode());
+        self.labels.write().add(record.label, record.slot);
+        self.made.store(record.slot + 1, Ordering::Release);
+    }
+
+    /// The slot of a label's key, if it has one.
+    fn held(&self, label: &LabelMac) -> Result<Option<u32>, Error> {
+        match self.labels.read().get(label) {
+            Held::Nothing => Ok(None),
+            Held::Slot(slot) => Ok(Some(slot)),
+            Held::Destroyed => Err(Error::LabelDestroyed),
+        }
     }
 
     fn key(&self, Slot(slot): Slot) -> Result<Arc<Key>, Error> {
         if let Some(key) = self.cache.get(slot) {
             return Ok(key);
         }
+        // Recursive: a patient's key asks for its project's.
+        let _nobody_overwrites = self.overwriting.read_recursive();
         let record = self.record(slot)?;
         match (record.level, record.status) {
             (Level::Purposes | Level::Unused, _) => return Err(Error::SlotUnknown(Slot(slot))),
@@ -403,21 +430,5 @@ impl Keyring {
 
     fn damaged(&self, slot: u32, what: &'static str) -> Error {
         file::damaged(&self.path, slot, what)
-    }
-}
-
-/// A MAC is as good as random: its first bytes are its hash.
-#[derive(Default)]
-struct MacHasher(u64);
-
-impl std::hash::Hasher for MacHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(first) = bytes.first_chunk() {
-            self.0 = u64::from_ne_bytes(*first);
-        }
     }
 }

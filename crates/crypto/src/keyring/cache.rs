@@ -57,6 +57,10 @@ impl Cache {
         shard.insert(slot, Entry { key, used });
     }
 
+    pub(super) fn remove(&self, slot: u32) {
+        self.shard(slot).write().remove(&slot);
+    }
+
     fn shard(&self, slot: u32) -> &RwLock<HashMap<u32, Entry>> {
         &self.shards[slot as usize % SHARDS]
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::Slots;
+use super::labels::Labels;
 use super::record::{self, LEN, Level, Record, Status};
 use super::root::{self, Root, io};
 use crate::{Error, SecretKey, random};
@@ -15,7 +15,7 @@ use crate::{Error, SecretKey, random};
 /// What reading the whole file gave.
 pub(super) struct Loaded {
     pub(super) first: Record,
-    pub(super) slots: Slots,
+    pub(super) labels: Labels,
     pub(super) count: u32,
     /// Slots whose records a crash cut short.
     pub(super) torn: Vec<u32>,
@@ -24,7 +24,7 @@ pub(super) struct Loaded {
 pub(super) fn read(file: &mut File, path: &Path) -> Result<Loaded, Error> {
     let mut reader = std::io::BufReader::with_capacity(1 << 16, file);
     let mut first = None;
-    let mut slots = Slots::default();
+    let mut labels = Labels::default();
     let mut bad = Vec::new();
     let mut durable = 1;
     let mut count = 0;
@@ -41,8 +41,11 @@ pub(super) fn read(file: &mut File, path: &Path) -> Result<Loaded, Error> {
                 durable = durable.max(record.durable_before);
                 match record.level {
                     Level::Project | Level::Patient => {
-                        if slots.insert(record.label, count).is_some() {
+                        if !labels.add(record.label, count) {
                             return Err(damaged(path, count, "another slot has the same label"));
+                        }
+                        if record.status == Status::Destroyed {
+                            labels.destroy(record.label);
                         }
                     }
                     Level::Purposes => {
@@ -63,7 +66,7 @@ pub(super) fn read(file: &mut File, path: &Path) -> Result<Loaded, Error> {
     }
     Ok(Loaded {
         first: first.ok_or_else(|| damaged(path, 0, "it is missing"))?,
-        slots,
+        labels,
         count,
         torn: bad.into_iter().map(|(slot, _)| slot).collect(),
     })

@@ -369,6 +369,80 @@ fn a_destroyed_key_opens_nothing() {
     assert!(matches!(error, Error::Destroyed(Slot(2))), "{error}");
 }
 
+#[test]
+fn destroying_a_label_ends_its_keys_and_stays_so() {
+    let folder = Folder::new();
+    let ring = folder.opened();
+    let kept = ring.slot(1, Some("kept"), 0).unwrap();
+    let gone = ring.slot(1, Some("gone"), 0).unwrap();
+    let texts = [kept, gone].map(|slot| sealed(&ring, slot, "x"));
+    let wrapped = ring.record(gone.number()).unwrap().wrapped;
+    assert_eq!(ring.destroy(1, "gone").unwrap(), 1);
+    assert_eq!(ring.destroy(1, "gone").unwrap(), 0, "once is enough");
+    let check = |ring: &Keyring| {
+        let opened = ring.open_sealed(gone, b"aad", &texts[1]);
+        assert!(matches!(opened, Err(Error::Destroyed(slot)) if slot == gone));
+        let again = ring.slot(1, Some("gone"), 0);
+        assert!(matches!(again, Err(Error::LabelDestroyed)));
+        assert_eq!(ring.find(1, Some("gone")), None);
+        assert!(ring.is_destroyed(1, "gone") && !ring.is_destroyed(2, "gone"));
+        assert_eq!(ring.open_sealed(kept, b"aad", &texts[0]).unwrap(), b"x");
+    };
+    check(&ring);
+    drop(ring);
+    let file = std::fs::read(folder.ring()).unwrap();
+    assert!(!file.windows(8).any(|part| part == &wrapped[..8]));
+    check(&folder.opened());
+}
+
+#[test]
+fn a_label_without_a_key_can_be_barred_from_one() {
+    let folder = Folder::new();
+    let ring = folder.opened();
+    assert_eq!(ring.destroy(1, "never").unwrap(), 0);
+    drop(ring);
+    let ring = folder.opened();
+    assert!(ring.is_destroyed(1, "never"));
+    let refused = ring.slot(1, Some("never"), 0);
+    assert!(matches!(refused, Err(Error::LabelDestroyed)));
+    ring.slot(1, Some("other"), 0).unwrap();
+    ring.sync().unwrap();
+}
+
+#[test]
+fn a_destruction_that_the_disk_refused_is_done_again() {
+    let folder = Folder::new();
+    let mut ring = folder.opened();
+    let slot = ring.slot(1, Some("p"), 0).unwrap();
+    ring.sync().unwrap();
+    let text = sealed(&ring, slot, "x");
+    let ring_mut = Arc::get_mut(&mut ring).unwrap();
+    let good = std::mem::replace(&mut ring_mut.file, File::open(folder.ring()).unwrap());
+    let failed = ring.destroy(1, "p").unwrap_err();
+    assert!(matches!(failed, Error::Io { .. }), "{failed}");
+    let refused = ring.slot(1, Some("p"), 0);
+    assert!(matches!(refused, Err(Error::LabelDestroyed)), "already");
+    Arc::get_mut(&mut ring).unwrap().file = good;
+    assert_eq!(ring.destroy(1, "p").unwrap(), 1);
+    assert!(ring.open_sealed(slot, b"aad", &text).is_err());
+}
+
+#[test]
+fn nobody_brings_a_key_back_while_it_is_destroyed() {
+    let folder = Folder::new();
+    let ring = folder.opened();
+    let slot = ring.slot(1, Some("p"), 0).unwrap();
+    let text = sealed(&ring, slot, "x");
+    std::thread::scope(|threads| {
+        for _ in 0..4 {
+            threads.spawn(|| while ring.open_sealed(slot, b"aad", &text).is_ok() {});
+        }
+        assert_eq!(ring.destroy(1, "p").unwrap(), 1);
+        assert!(ring.open_sealed(slot, b"aad", &text).is_err());
+    });
+    assert!(ring.open_sealed(slot, b"aad", &text).is_err());
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig {
         cases: 64,

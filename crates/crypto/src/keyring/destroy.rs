@@ -1,0 +1,89 @@
+//! Destroying a patient's keys: cryptographic erase (NIST SP 800-88r2, 3.1.3).
+//!
+//! The wrapped key in each slot of the label is overwritten where it lies; a
+//! record lies within one sector, so each is destroyed or not, never half. What
+//! remains is the label with a mark that it gets no other key.
+
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::Ordering;
+
+use super::Keyring;
+use super::file::place;
+use super::labels::Held;
+use super::record::{LabelMac, Level, Record, Status, WRAPPED_LEN};
+use super::root::io;
+use crate::Error;
+
+impl Keyring {
+    /// Destroys every key of a patient, durably, and says how many keys that
+    /// were. From then on what they sealed cannot be opened, and
+    /// [`Self::slot`] refuses the label with [`Error::LabelDestroyed`], even
+    /// one that had no key. Calling it again is harmless: it goes on where a
+    /// crash ended it.
+    ///
+    /// # Errors
+    /// When the disk fails; keys are then refused to this process, but may be
+    /// on the disk still: call it again.
+    pub fn destroy(&self, scope: u32, label: &str) -> Result<u32, Error> {
+        let mac = self.label_mac(scope, Some(label));
+        let _one_at_a_time = self.making.lock();
+        if self.labels.read().get(&mac) == Held::Nothing {
+            self.mark(scope, mac)?;
+        }
+        // What is not in the file yet cannot be overwritten there.
+        self.sync()?;
+        let slots = {
+            let mut labels = self.labels.write();
+            labels.destroy(mac);
+            labels.slots(&mac)
+        };
+        let _nobody_reads = self.overwriting.write();
+        slots.iter().for_each(|slot| self.cache.remove(*slot));
+        self.overwrite(&slots)
+    }
+
+    /// Whether the keys of a patient were destroyed.
+    #[must_use]
+    pub fn is_destroyed(&self, scope: u32, label: &str) -> bool {
+        let mac = self.label_mac(scope, Some(label));
+        self.labels.read().get(&mac) == Held::Destroyed
+    }
+
+    /// Overwrites the keys in some slots.
+    fn overwrite(&self, slots: &[u32]) -> Result<u32, Error> {
+        let mut count = 0;
+        for slot in slots {
+            let mut record = self.record(*slot)?;
+            if record.status == Status::Live {
+                record.status = Status::Destroyed;
+                record.wrapped = [0; WRAPPED_LEN];
+                self.file
+                    .write_all_at(&record.encode(), place(*slot))
+                    .map_err(|source| io("write", &self.path, source))?;
+                count += 1;
+            }
+        }
+        // Also when there was nothing to do: the last call may have failed here.
+        let synced = self.file.sync_data();
+        synced.map_err(|source| io("write", &self.path, source))?;
+        Ok(count)
+    }
+
+    /// Takes a slot for a label without a key, so that it never gets one.
+    fn mark(&self, scope: u32, label: LabelMac) -> Result<(), Error> {
+        let slot = self.next_slot()?;
+        let record = Record {
+            level: Level::Patient,
+            status: Status::Destroyed,
+            slot,
+            scope,
+            label,
+            created_ms: 0,
+            wrapped_by: 0,
+            durable_before: self.durable.load(Ordering::Acquire),
+            wrapped: [0; WRAPPED_LEN],
+        };
+        self.append(&record);
+        Ok(())
+    }
+}
