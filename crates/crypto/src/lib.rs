@@ -17,7 +17,10 @@ mod secret;
 pub mod signing;
 
 pub use error::Error;
-pub use keyring::{Founding, Keyring, Slot};
+pub use keyring::{
+    CheckedKeys, Due, Founding, Keyring, Passphrase, PatientKeys, Progress, ProjectKeys, RootFault,
+    RootSource, RootStatus, Slot, Status, WrapsRoot,
+};
 pub use passkey::PasskeyKey;
 pub use sealing::OVERHEAD;
 pub use secret::SecretKey;
