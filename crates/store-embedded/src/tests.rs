@@ -6,6 +6,7 @@ mod cliffs;
 mod crash;
 mod disk;
 mod format;
+mod nonces;
 mod oracle;
 mod orders;
 mod points;

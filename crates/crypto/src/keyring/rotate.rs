@@ -26,7 +26,7 @@ use super::file::{place, sync_folder};
 use super::labels::Held;
 use super::record::{Level, Record, Status};
 use super::root::{self, io};
-use super::{Keyring, Slot};
+use super::{Keyring, RootSource, Slot};
 use crate::Error;
 
 const NAME: &str = "rotation.due";
@@ -98,6 +98,12 @@ impl Keyring {
             Err(source) if source.kind() == ErrorKind::NotFound => Ok(None),
             Err(source) => Err(io("read", &path, source)),
         }
+    }
+
+    /// Who keeps the root key now.
+    #[must_use]
+    pub fn source(&self) -> RootSource {
+        self.roots.read().source.clone()
     }
 
     /// How far this process is with it.
