@@ -111,6 +111,10 @@ pub enum Action {
     WriteSettings,
     /// Read the server's metrics.
     ReadMetrics,
+    /// See which keys there are and how old they are.
+    ReadKeys,
+    /// Give keys successors.
+    WriteKeys,
     /// Learn how a search was answered.
     Explain,
     /// Tell apps with which patient they begin.
@@ -121,7 +125,7 @@ pub enum Action {
 
 impl Action {
     /// Every action, for tables and tests.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::Read,
         Self::VRead,
         Self::HistoryInstance,
@@ -153,6 +157,8 @@ impl Action {
         Self::ReadSettings,
         Self::WriteSettings,
         Self::ReadMetrics,
+        Self::ReadKeys,
+        Self::WriteKeys,
         Self::Explain,
         Self::Launch,
         Self::Job,
@@ -191,7 +197,9 @@ impl Action {
             | Self::ReadSettings
             | Self::WriteSettings
             | Self::Explain => Class::Accounts,
-            Self::ReadProjects | Self::WriteProjects => Class::Projects,
+            Self::ReadProjects | Self::WriteProjects | Self::ReadKeys | Self::WriteKeys => {
+                Class::Projects
+            }
             Self::ReadMetrics => Class::Metrics,
             Self::Launch => Class::Launches,
         }

@@ -10,12 +10,14 @@ mod demo;
 mod fetch;
 mod generate;
 mod import;
+mod keys;
 mod listen;
 mod mail;
 mod open;
 mod policy;
 mod providers;
 mod reindex;
+mod roots;
 mod serve;
 mod telemetry;
 mod tls;
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         cli::Command::Import(arguments) => import::run(&arguments),
         cli::Command::Generate(arguments) => generate::run(&arguments),
         cli::Command::Check(arguments) => check::run(&arguments),
+        cli::Command::Keys(arguments) => keys::run(&arguments),
         cli::Command::Reindex(arguments) => reindex::run(&arguments),
         cli::Command::Policy(arguments) => policy::run(&arguments),
     };

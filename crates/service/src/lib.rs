@@ -18,6 +18,7 @@ pub mod fhir;
 mod ids;
 pub mod jobs;
 mod keeping;
+pub mod keyring;
 pub mod mail;
 pub mod mfa;
 pub mod oauth;
@@ -66,6 +67,8 @@ pub struct Settings {
     pub jobs: jobs::Settings,
     /// About providers by which users sign in.
     pub federation: federation::Settings,
+    /// About the keys that seal records.
+    pub keys: keyring::Settings,
     /// About mail; without, none is sent.
     pub mail: Option<mail::Settings>,
 }
@@ -111,6 +114,8 @@ pub struct Service {
     pub(crate) fresh_blobs: fhir::binary::FreshBlobs,
     /// Told when a project keeps its history otherwise.
     kept_otherwise: tokio::sync::Notify,
+    /// Told when keys are to be rotated.
+    keys_due: tokio::sync::Notify,
     request_ids: RequestIds,
 }
 
@@ -173,6 +178,7 @@ impl Service {
             jobs: jobs::Jobs::new(),
             fresh_blobs: fhir::binary::FreshBlobs::default(),
             kept_otherwise: tokio::sync::Notify::new(),
+            keys_due: tokio::sync::Notify::new(),
             request_ids,
         };
         service.ensure_default_project().await?;
