@@ -18,6 +18,7 @@ mod failure;
 mod fhir;
 mod format;
 mod health;
+mod keyring;
 mod mail;
 mod media;
 mod metrics;

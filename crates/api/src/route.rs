@@ -118,8 +118,8 @@ macro_rules! routes {
 /// Every route.
 pub static ROUTES: &[Route] = {
     use crate::{
-        accounts, admin, auth, break_glass, entry, factors, fhir, health, mail, oauth, openapi,
-        policies, providers, retention,
+        accounts, admin, auth, break_glass, entry, factors, fhir, health, keyring, mail, oauth,
+        openapi, policies, providers, retention,
     };
     routes! {
         GET    Root    "/"                              "home"              Public                  health::home;
@@ -246,6 +246,9 @@ pub static ROUTES: &[Route] = {
 
         GET    Root    "/admin/projects"                "projects-list"     Token(AdminRead)        admin::list_projects;
         POST   Root    "/admin/projects"                "projects-create"   Token(AdminWrite)       admin::create_project;
+        GET    Root    "/admin/keyring"                 "keyring-read"      Token(AdminRead)        keyring::read;
+        POST   Root    "/admin/keyring/rotate"          "keyring-rotate"    Token(AdminWrite)       keyring::rotate;
+        POST   Root    "/admin/keyring/check"           "keyring-check"     Token(AdminRead)        keyring::check;
         GET    Project "/admin/clients"                 "clients-list"      Token(AdminRead)        admin::list_clients;
         POST   Project "/admin/clients"                 "clients-create"    Token(AdminWrite)       admin::create_client;
         DELETE Project "/admin/clients/{id}"            "clients-delete"    Token(AdminWrite)       admin::delete_client;

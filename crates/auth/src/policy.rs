@@ -119,6 +119,10 @@ pub enum Action {
     WriteSettings,
     /// Read the server's metrics.
     ReadMetrics,
+    /// See which keys there are and how old they are.
+    ReadKeys,
+    /// Give keys successors.
+    WriteKeys,
     /// Learn how a search was answered.
     Explain,
     /// Tell apps with which patient they begin.
@@ -129,7 +133,7 @@ pub enum Action {
 
 impl Action {
     /// Every action, for tables and tests.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 40] = [
         Self::Read,
         Self::VRead,
         Self::HistoryInstance,
@@ -165,6 +169,8 @@ impl Action {
         Self::ReadSettings,
         Self::WriteSettings,
         Self::ReadMetrics,
+        Self::ReadKeys,
+        Self::WriteKeys,
         Self::Explain,
         Self::Launch,
         Self::Job,
@@ -207,7 +213,9 @@ impl Action {
             | Self::ReadSettings
             | Self::WriteSettings
             | Self::Explain => Class::Accounts,
-            Self::ReadProjects | Self::WriteProjects => Class::Projects,
+            Self::ReadProjects | Self::WriteProjects | Self::ReadKeys | Self::WriteKeys => {
+                Class::Projects
+            }
             Self::ReadMetrics => Class::Metrics,
             Self::Launch => Class::Launches,
         }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::Slot;
+use crate::{RootFault, Slot};
 
 /// No message holds a key, a label or content.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +31,12 @@ pub enum Error {
     /// The root key's file is not one.
     #[error("{} is not a root key: expected a version line and 64 hexadecimal digits", .0.display())]
     RootMalformed(PathBuf),
+    /// The file with a wrapped root key is not one.
+    #[error("{} is not a wrapped root key: put the file back as it was", .0.display())]
+    WrappedMalformed(PathBuf),
+    /// The file that says what a rotation has to do is not one.
+    #[error("{} does not say what is to be rotated: put the file back as it was", .0.display())]
+    RotationMalformed(PathBuf),
     /// The root key is not the one that wrapped this keyring.
     #[error(
         "the root key {} is not the one of this keyring: it has the id {found:08x}, the keyring wants {wanted:08x}",
@@ -75,6 +81,36 @@ pub enum Error {
     /// The keys of a patient were destroyed on purpose, and there will be no other.
     #[error("the keys of this patient were destroyed: nothing more can be stored for it")]
     LabelDestroyed,
+    /// A patient has no key, so there is none to renew.
+    #[error("this patient has no key yet")]
+    LabelUnknown,
+    /// The root key is kept by somebody else than the settings say.
+    #[error(
+        "the root key of this keyring is kept by {kept}, not by {asked}: name that with --root-key"
+    )]
+    RootElsewhere {
+        /// Who keeps it, as it was noted when it was wrapped.
+        kept: String,
+        /// Whom the settings name.
+        asked: String,
+    },
+    /// Who keeps the root key did not give it.
+    #[error("{by} did not open the root key: {fault}")]
+    Root {
+        /// Who keeps it.
+        by: String,
+        /// Why not.
+        fault: RootFault,
+    },
+    /// A new root key was to be written where there is something.
+    #[error("{} is there already: a new root key needs a new file", .0.display())]
+    RootThere(PathBuf),
+    /// The disk failed while a root key was rotated, so that no key can be made.
+    #[error("the disk failed while the root key was rotated: mend it and start again")]
+    Stopped,
+    /// What was to be done with a key is being done already.
+    #[error("keys are being rotated already: wait until that is over")]
+    Busy,
     /// A sealed text was changed, moved to another place, or sealed with another key.
     #[error("the sealed text is not authentic")]
     NotAuthentic,

@@ -14,8 +14,13 @@ mod destroy;
 mod file;
 mod key;
 mod labels;
+mod passphrase;
 mod record;
+mod reroot;
 mod root;
+mod rotate;
+mod source;
+mod status;
 
 #[cfg(test)]
 mod tests;
@@ -24,7 +29,7 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use zeroize::Zeroizing;
@@ -33,9 +38,14 @@ use self::cache::Cache;
 use self::file::place;
 use self::key::Key;
 use self::labels::{Held, Labels};
-use self::record::{LEN, LabelMac, Level, Record, Status};
+use self::record::{LEN, LabelMac, Level, Record};
 use self::root::{Root, io};
 use crate::{Error, SecretKey, random};
+
+pub use self::passphrase::Passphrase;
+pub use self::rotate::{Due, Progress};
+pub use self::source::{RootFault, RootSource, WrapsRoot};
+pub use self::status::{CheckedKeys, PatientKeys, ProjectKeys, RootStatus, Status};
 
 /// The place of a key in the keyring; stored beside what the key sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -72,9 +82,10 @@ const SLOTS_MAX: u32 = 1 << 28;
 
 /// Every key of a store.
 pub struct Keyring {
+    dir: PathBuf,
     path: PathBuf,
     file: File,
-    root: Root,
+    roots: RwLock<Roots>,
     purposes: SecretKey,
     label_key: aws_lc_rs::hmac::Key,
     labels: RwLock<Labels>,
@@ -88,6 +99,18 @@ pub struct Keyring {
     made: AtomicU32,
     durable: AtomicU32,
     cache: Cache,
+    /// No keys are made any more: nobody knows which root key holds at the next opening.
+    stopped: AtomicBool,
+    /// Held while keys are rotated, by one at a time.
+    work: Mutex<rotate::Work>,
+}
+
+/// The root key and who keeps it.
+struct Roots {
+    source: RootSource,
+    current: Root,
+    /// The one before, while records change from it.
+    former: Option<Root>,
 }
 
 /// Records that are not durable yet.
@@ -117,34 +140,49 @@ impl std::fmt::Debug for Keyring {
 }
 
 impl Keyring {
-    /// Opens the keyring in a folder, or founds it where that is allowed.
-    /// `now_ms` is the time, in milliseconds since 1970 UTC.
+    /// Opens the keyring in a folder, or founds it where that is allowed; its
+    /// root key is in the file `root.key` beside it.
     ///
     /// # Errors
-    /// A missing, readable-by-others or foreign root key, a missing or
-    /// damaged keyring, each naming the file. Nothing is changed then.
+    /// As [`Self::open_from`].
     pub fn open(dir: &Path, founding: Founding, now_ms: i64) -> Result<Arc<Self>, Error> {
-        let root_path = dir.join("root.key");
+        let source = RootSource::File(dir.join("root.key"));
+        Self::open_from(dir, &source, founding, now_ms)
+    }
+
+    /// Opens the keyring in a folder with a root key from this source, or
+    /// founds it where that is allowed. `now_ms` is the time, in milliseconds
+    /// since 1970 UTC.
+    ///
+    /// # Errors
+    /// A missing, readable-by-others or foreign root key, a source that does
+    /// not give it, a missing or damaged keyring, each naming what it is.
+    /// Nothing is changed then.
+    pub fn open_from(
+        dir: &Path,
+        source: &RootSource,
+        founding: Founding,
+        now_ms: i64,
+    ) -> Result<Arc<Self>, Error> {
         let path = dir.join("keyring");
-        let (has_root, has_ring) = (file::exists(&root_path)?, file::exists(&path)?);
-        let root = match (has_root, has_ring, founding) {
-            (true, true, _) => Root::read(&root_path)?,
-            (false, true, _) => return Err(Error::RootMissing(root_path)),
-            (_, false, Founding::Existing) => return Err(Error::KeyringMissing(path)),
-            // The last founding ended between its two files.
-            (true, false, Founding::New) => {
-                let root = Root::read(&root_path)?;
-                file::found(dir, &path, &root, now_ms)?;
-                root
+        if !file::exists(&path)? {
+            if founding == Founding::Existing {
+                return Err(Error::KeyringMissing(path));
             }
-            (false, false, Founding::New) => {
-                file::make_folder(dir)?;
-                let root = Root::create(&root_path)?;
-                file::found(dir, &path, &root, now_ms)?;
-                root
-            }
-        };
-        Self::load(root_path, path, root).map(Arc::new)
+            let root = match source.is_there(dir)? {
+                // The last founding ended between its two files.
+                true => {
+                    file::make_folder(dir)?;
+                    source.read(dir, None, None)?.root
+                }
+                false => {
+                    file::make_folder(dir)?;
+                    source.create(dir)?
+                }
+            };
+            file::found(dir, &path, &root, now_ms)?;
+        }
+        Self::load(dir, path, source).map(Arc::new)
     }
 
     /// The slot of a key: of a patient (`label`, the id) in a scope, or of the
@@ -263,23 +301,31 @@ impl Keyring {
         self.purposes.derive(purpose)
     }
 
-    fn load(root_path: PathBuf, path: PathBuf, root: Root) -> Result<Self, Error> {
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map_err(|source| io("open", &path, source))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => return Err(Error::Locked(path)),
-            Err(std::fs::TryLockError::Error(source)) => return Err(io("lock", &path, source)),
-        }
+    fn load(dir: &Path, path: PathBuf, source: &RootSource) -> Result<Self, Error> {
+        let mut file = lock(&path)?;
+        let decided = reroot::read(dir)?;
         let read = file::read(&mut file, &path)?;
-        let purposes = file::open_purposes(&root, &root_path, &path, read.first)?;
+        // What a rotation has decided holds, whether it was carried out or not.
+        let first = decided.as_ref().and_then(reroot::Decided::first);
+        let first = first.unwrap_or(&read.first);
+        let text = decided.as_ref().and_then(reroot::Decided::wrapped);
+        let opened = source.read(dir, Some(first.wrapped_by), text)?;
+        let purposes = file::open_purposes(&opened.root, &path, first)?;
         let label_key = purposes.derive("keyring-labels")?;
         file::repair(&file, &path, &read.torn)?;
+        if let Some(decided) = &decided {
+            reroot::finish(dir, &path, &file, decided)?;
+        }
+        if let (true, RootSource::File(path)) = (opened.from_next, source) {
+            let former = Root::read(path).ok().map(|root| root.id);
+            reroot::promote(path, former)?;
+        }
         Ok(Self {
-            root,
+            roots: RwLock::new(Roots {
+                source: source.clone(),
+                current: opened.root,
+                former: None,
+            }),
             label_key: aws_lc_rs::hmac::Key::new(
                 aws_lc_rs::hmac::HMAC_SHA256,
                 label_key.as_bytes(),
@@ -296,6 +342,9 @@ impl Keyring {
             made: AtomicU32::new(read.count),
             durable: AtomicU32::new(read.count),
             cache: Cache::new(CACHED_KEYS_MAX),
+            stopped: AtomicBool::new(false),
+            work: Mutex::default(),
+            dir: dir.to_owned(),
             path,
             file,
         })
@@ -319,7 +368,9 @@ impl Keyring {
         }
     }
 
-    /// Makes a key: of a patient when there is a project's slot, else of a project.
+    /// Makes a key, the next one of its label: of a patient when there is a
+    /// project's slot, else of a project. Whoever calls holds `making`, and has
+    /// made the key before it durable.
     fn make(
         &self,
         scope: u32,
@@ -331,29 +382,38 @@ impl Keyring {
         let secret = Zeroizing::new(random::bytes::<32>()?);
         let mut record = Record {
             level: project.map_or(Level::Project, |_| Level::Patient),
-            status: Status::Live,
+            status: record::Status::Live,
             slot,
             scope,
             label,
             created_ms: now_ms,
-            wrapped_by: project.unwrap_or(self.root.id),
+            wrapped_by: 0,
             durable_before: self.durable.load(Ordering::Acquire),
             wrapped: [0; record::WRAPPED_LEN],
+            replaces: self.labels.read().newest(&label),
         };
-        record.wrapped = match project {
-            None => self.root.wrap(&record.aad(), &secret)?,
-            Some(project) => {
-                let parent = self.key(Slot(project))?;
-                parent.wrap(&record.aad(), &secret)?
+        match project {
+            None => {
+                let roots = self.roots.read();
+                record.wrapped_by = roots.current.id;
+                record.wrapped = roots.current.wrap(&record.aad(), &secret)?;
             }
-        };
+            Some(project) => {
+                record.wrapped_by = project;
+                let parent = self.key(Slot(project))?;
+                record.wrapped = parent.wrap(&record.aad(), &secret)?;
+            }
+        }
         let key = Arc::new(Key::new(&secret, record.level)?);
         self.cache.insert(slot, key);
-        self.append(&record);
+        self.append(&record)?;
         Ok(slot)
     }
 
     fn next_slot(&self) -> Result<u32, Error> {
+        if self.stopped.load(Ordering::Acquire) {
+            return Err(Error::Stopped);
+        }
         let slot = self.made.load(Ordering::Acquire);
         (slot < SLOTS_MAX)
             .then_some(slot)
@@ -361,10 +421,13 @@ impl Keyring {
     }
 
     /// Adds a record for a label; whoever calls holds `making`.
-    fn append(&self, record: &Record) {
+    fn append(&self, record: &Record) -> Result<(), Error> {
+        let mut labels = self.labels.write();
+        let added = labels.add(record);
+        added.map_err(|what| self.damaged(record.slot, what))?;
         self.tail.lock().records.extend_from_slice(&record.encode());
-        self.labels.write().add(record.label, record.slot);
         self.made.store(record.slot + 1, Ordering::Release);
+        Ok(())
     }
 
     /// The slot of a label's key, if it has one.
@@ -382,31 +445,41 @@ impl Keyring {
         }
         // Recursive: a patient's key asks for its project's.
         let _nobody_overwrites = self.overwriting.read_recursive();
+        self.key_held(slot)
+    }
+
+    /// As [`Self::key`], for who holds `overwriting`.
+    fn key_held(&self, slot: u32) -> Result<Arc<Key>, Error> {
+        if let Some(key) = self.cache.get(slot) {
+            return Ok(key);
+        }
         let record = self.record(slot)?;
         match (record.level, record.status) {
             (Level::Purposes | Level::Unused, _) => return Err(Error::SlotUnknown(Slot(slot))),
-            (_, Status::Destroyed) => return Err(Error::Destroyed(Slot(slot))),
-            (Level::Project | Level::Patient, Status::Live) => {}
+            (_, record::Status::Destroyed) => return Err(Error::Destroyed(Slot(slot))),
+            (Level::Project | Level::Patient, record::Status::Live) => {}
         }
-        let secret = match record.level {
-            Level::Patient => {
-                let parent = self.project_key(record.wrapped_by)?;
-                parent.unwrap(&record.aad(), &record.wrapped)
-            }
-            Level::Project | Level::Purposes | Level::Unused => {
-                self.root.unwrap(&record.aad(), &record.wrapped)
-            }
-        };
-        let secret = secret.map_err(|_| self.damaged(slot, "its key does not unwrap"))?;
-        let key = Arc::new(Key::new(&secret, record.level)?);
+        let key = Arc::new(Key::new(&*self.secret(&record)?, record.level)?);
         self.cache.insert(slot, Arc::clone(&key));
         Ok(key)
     }
 
-    /// As [`Self::key`], of a project only: ends the recursion.
-    fn project_key(&self, slot: u32) -> Result<Arc<Key>, Error> {
+    /// Unwraps the key in a record.
+    fn secret(&self, record: &Record) -> Result<Zeroizing<[u8; 32]>, Error> {
+        let secret = match record.level {
+            Level::Patient => {
+                let parent = self.project_key_held(record.wrapped_by)?;
+                parent.unwrap(&record.aad(), &record.wrapped)
+            }
+            Level::Project | Level::Purposes | Level::Unused => self.roots.read().unwrap(record),
+        };
+        secret.map_err(|_| self.damaged(record.slot, "its key does not unwrap"))
+    }
+
+    /// As [`Self::key_held`], of a project only: ends the recursion.
+    fn project_key_held(&self, slot: u32) -> Result<Arc<Key>, Error> {
         match self.record(slot)?.level {
-            Level::Project => self.key(Slot(slot)),
+            Level::Project => self.key_held(slot),
             Level::Patient | Level::Purposes | Level::Unused => {
                 Err(self.damaged(slot, "it is not a project's key"))
             }
@@ -430,5 +503,19 @@ impl Keyring {
 
     fn damaged(&self, slot: u32, what: &'static str) -> Error {
         file::damaged(&self.path, slot, what)
+    }
+}
+
+/// Opens a keyring for this process alone.
+fn lock(path: &Path) -> Result<File, Error> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(|source| io("open", path, source))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Error::Locked(path.into())),
+        Err(std::fs::TryLockError::Error(source)) => Err(io("lock", path, source)),
     }
 }

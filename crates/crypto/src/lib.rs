@@ -20,7 +20,10 @@ pub mod signing;
 
 pub use ed25519::Ed25519Key;
 pub use error::Error;
-pub use keyring::{Founding, Keyring, Slot};
+pub use keyring::{
+    CheckedKeys, Due, Founding, Keyring, Passphrase, PatientKeys, Progress, ProjectKeys, RootFault,
+    RootSource, RootStatus, Slot, Status, WrapsRoot,
+};
 pub use passkey::PasskeyKey;
 pub use sealing::OVERHEAD;
 pub use secret::SecretKey;
@@ -85,6 +88,30 @@ pub fn hmac_sha1(key: &[u8], message: &[u8]) -> [u8; 20] {
         *to = *from;
     }
     mac
+}
+
+/// HMAC-SHA256 (RFC 2104) with a key of any length.
+#[must_use]
+pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
+    use aws_lc_rs::hmac;
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message);
+    let mut mac = [0; 32];
+    mac.copy_from_slice(tag.as_ref());
+    mac
+}
+
+/// Standard Base64 with padding (RFC 4648, section 4), as other services have it in JSON.
+#[must_use]
+pub fn base64(bytes: &[u8]) -> String {
+    use base64ct::{Base64, Encoding};
+    Base64::encode_string(bytes)
+}
+
+/// The bytes of such a text; `None` if it is not one.
+#[must_use]
+pub fn from_base64(text: &str) -> Option<Vec<u8>> {
+    use base64ct::{Base64, Encoding};
+    Base64::decode_vec(text).ok()
 }
 
 /// Whether two texts are the same, in a time that depends on their lengths only.

@@ -44,6 +44,9 @@ pub(crate) enum Command {
     /// Destroy all that is held of a patient, and check the certificate of it
     #[command(after_help = keeping::shred::EXAMPLES)]
     Shred(keeping::shred::ShredArguments),
+    /// See how old the keys are, rotate them, check that each unwraps
+    #[command(after_help = crate::keys::EXAMPLES)]
+    Keys(crate::keys::Arguments),
     /// Read a data folder back and report what does not fit together
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArguments),
@@ -62,7 +65,7 @@ Examples:
   salus serve --listen 0.0.0.0:443 --tls-certificate fullchain.pem --tls-key key.pem
 
 Every option can also be given in salus.toml (see --config) or as a variable:
-  SALUS_DATA, SALUS_LISTEN, SALUS_BASE_URL, SALUS_TLS_CERTIFICATE, SALUS_TLS_KEY,
+  SALUS_DATA, SALUS_KEYS, SALUS_ROOT_KEY, SALUS_KEY_ROTATION_DAYS, SALUS_LISTEN, SALUS_BASE_URL, SALUS_TLS_CERTIFICATE, SALUS_TLS_KEY,
   SALUS_TLS_ELSEWHERE, SALUS_TRUSTED_PROXIES, SALUS_PROXY_HEADER, SALUS_BODY_BYTES_MAX, SALUS_SEARCH_SECONDS_MAX, SALUS_JOB_HOURS,
   SALUS_IMPORT_ORIGINS, SALUS_IMPORT_ROOTS, SALUS_IMPORT_BYTES_MAX, SALUS_PROVIDER_ORIGINS,
   SALUS_PROVIDER_ROOTS, SALUS_MAIL, SALUS_MAIL_FROM,
@@ -174,6 +177,10 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "SALUS_SEARCH_SECONDS_MAX", value_name = "SECONDS")]
     pub(crate) search_seconds_max: Option<u32>,
 
+    /// After how many days keys of projects are rotated; never by themselves without it
+    #[arg(long, env = "SALUS_KEY_ROTATION_DAYS", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub(crate) key_rotation_days: Option<u32>,
+
     /// How long jobs and their files are kept when they are over, in hours
     #[arg(long, env = "SALUS_JOB_HOURS", value_name = "HOURS")]
     pub(crate) job_hours: Option<u32>,
@@ -258,11 +265,20 @@ pub(crate) struct ServeArguments {
 #[derive(Args)]
 pub(crate) struct Place {
     /// The data folder [default: salus-data]
-    #[arg(long, env = "SALUS_DATA", value_name = "DIR", global = true)]
+    #[arg(long, global = true, env = "SALUS_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
 
+    /// The folder of the keyring [default: keys in the data folder]
+    #[arg(long, global = true, env = "SALUS_KEYS", value_name = "DIR")]
+    pub(crate) keys: Option<PathBuf>,
+
+    /// Who keeps the root key: `file:PATH`, `passphrase:file:PATH`, `passphrase:terminal`, `aws-kms:ARN?…`,
+    /// `vault:URL/transit/KEY?…` or `pkcs11:…` (docs/keys.md) [default: root.key beside the keyring]
+    #[arg(long, global = true, env = "SALUS_ROOT_KEY", value_name = "SOURCE")]
+    pub(crate) root_key: Option<String>,
+
     /// The configuration file [default: salus.toml, if there is one]
-    #[arg(long, env = "SALUS_CONFIG", value_name = "FILE", global = true)]
+    #[arg(long, global = true, env = "SALUS_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }
 

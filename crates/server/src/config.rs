@@ -18,6 +18,7 @@ use crate::mail;
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) data: PathBuf,
+    pub(crate) keys: Keys,
     pub(crate) listen: SocketAddr,
     pub(crate) base_url: Option<String>,
     pub(crate) tls: Option<TlsFiles>,
@@ -53,6 +54,17 @@ pub(crate) struct Archives {
     pub(crate) credentials: Option<Credentials>,
 }
 
+/// Where the keys are, and who keeps the root key.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Keys {
+    /// The folder of the keyring, if it is not in the data folder.
+    pub(crate) folder: Option<PathBuf>,
+    /// Who keeps the root key, if it is not a file beside the keyring.
+    pub(crate) root: Option<String>,
+    /// After how many days keys of projects are rotated.
+    pub(crate) rotation_days: Option<u32>,
+}
+
 /// A certificate and its key.
 #[derive(Clone, Debug)]
 pub(crate) struct TlsFiles {
@@ -69,6 +81,7 @@ struct File {
     base_url: Option<String>,
     trusted_proxies: Option<Vec<String>>,
     proxy_header: Option<String>,
+    keys: KeysFile,
     tls: Tls,
     limits: Limits,
     import: Import,
@@ -84,6 +97,14 @@ struct Archive {
     to: Vec<String>,
     days: Option<u32>,
     roots: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct KeysFile {
+    folder: Option<PathBuf>,
+    root: Option<String>,
+    rotation_days: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -194,6 +215,7 @@ impl Config {
         };
         let config = Self {
             data: place(&arguments.place, file.data),
+            keys: keys(&arguments.place, arguments.key_rotation_days, file.keys),
             listen: arguments.listen.or(file.listen).unwrap_or(LISTEN_DEFAULT),
             base_url: arguments.base_url.clone().or(file.base_url),
             tls: tls(
@@ -264,6 +286,12 @@ impl Config {
         Ok(config)
     }
 
+    /// The folder of the keyring.
+    pub(crate) fn keys_folder(&self) -> PathBuf {
+        let folder = self.keys.folder.clone();
+        folder.unwrap_or_else(|| self.data.join("keys"))
+    }
+
     /// The address to give to people.
     pub(crate) fn base(&self, address: SocketAddr) -> String {
         match &self.base_url {
@@ -278,6 +306,7 @@ impl Config {
         let file = read(arguments)?;
         Ok(Self {
             data: place(arguments, file.data),
+            keys: keys(arguments, None, file.keys),
             listen: LISTEN_DEFAULT,
             base_url: file.base_url,
             tls: None,
@@ -369,6 +398,14 @@ fn mail(arguments: &ServeArguments, file: Mail) -> Result<Option<mail::Config>, 
 fn place(arguments: &Place, file: Option<PathBuf>) -> PathBuf {
     let data = arguments.data.clone().or(file);
     data.unwrap_or_else(|| PathBuf::from(DATA_DEFAULT))
+}
+
+fn keys(place: &Place, rotation_days: Option<u32>, file: KeysFile) -> Keys {
+    Keys {
+        folder: place.keys.clone().or(file.folder),
+        root: place.root_key.clone().or(file.root),
+        rotation_days: rotation_days.or(file.rotation_days),
+    }
 }
 
 fn proxies(trusted: Option<Vec<String>>, header: Option<String>) -> Result<Proxies, Error> {

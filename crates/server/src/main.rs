@@ -12,6 +12,7 @@ mod fetch;
 mod generate;
 mod import;
 mod keeping;
+mod keys;
 mod listen;
 mod mail;
 mod open;
@@ -19,6 +20,7 @@ mod policy;
 mod providers;
 mod reindex;
 mod restore;
+mod roots;
 mod serve;
 mod telemetry;
 mod tls;
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         cli::Command::Import(arguments) => import::run(&arguments),
         cli::Command::Generate(arguments) => generate::run(&arguments),
         cli::Command::Check(arguments) => check::run(&arguments),
+        cli::Command::Keys(arguments) => keys::run(&arguments),
         cli::Command::Reindex(arguments) => reindex::run(&arguments),
         cli::Command::Policy(arguments) => policy::run(&arguments),
         cli::Command::Backup(arguments) => backup::run(&arguments),

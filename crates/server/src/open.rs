@@ -1,13 +1,14 @@
 //! A data folder, opened: keys, engine, service, and the folder's own socket.
 
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use salus_crypto::{Founding, Keyring, Shreds};
 use salus_service::context::World;
 use salus_service::jobs::Outside;
+use salus_service::keyring as service_keys;
 use salus_service::{Service, Settings};
 use salus_store::Store;
 use salus_store_embedded::{Embedded, Options};
@@ -19,6 +20,7 @@ use tokio::task::JoinHandle;
 use crate::backup::{self, Archives};
 use crate::cli::Place;
 use crate::config::Config;
+use crate::roots::{self, Named};
 use crate::{connect, control, fetch, listen, mail, providers, tls};
 
 /// Trained on synthetic resources by `cargo xtask dictionary`.
@@ -37,6 +39,8 @@ pub(crate) enum Error {
     Service(PathBuf, String),
     #[error("cannot listen on {0}: {1}")]
     Listen(String, std::io::Error),
+    #[error("the root key cannot be used: {0}")]
+    Root(#[from] roots::Error),
     #[error(transparent)]
     Tls(#[from] tls::Error),
     #[error(transparent)]
@@ -50,9 +54,16 @@ pub(crate) enum Error {
 /// Time and randomness of this machine.
 pub(crate) struct Machine;
 
+impl Machine {
+    /// The time, as others than our own code want it.
+    pub(crate) fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::now()
+    }
+}
+
 impl World for Machine {
     fn now_ms(&self) -> i64 {
-        jiff::Timestamp::now().as_millisecond()
+        self.now().as_millisecond()
     }
 
     fn random(&self, buffer: &mut [u8]) {
@@ -81,30 +92,35 @@ pub(crate) fn runtime() -> std::io::Result<Runtime> {
 
 /// The keys of a folder and the engine over them.
 pub(crate) async fn store(config: &Config) -> Result<(Arc<Keyring>, Arc<Embedded>), Error> {
-    let (data, seconds) = (&config.data, config.search_seconds_max);
-    let folder = data.to_owned();
-    // Opening reads files and replays the log: not for a thread that answers requests.
-    let opened = tokio::task::spawn_blocking(move || open(&folder, seconds)).await;
+    let (data, opening) = (&config.data, config.clone());
+    // Opening reads files, asks who keeps the root key and replays the log: not for a thread that
+    // answers requests.
+    let opened = tokio::task::spawn_blocking(move || open(&opening)).await;
     opened.map_err(|error| Error::Service(data.to_owned(), error.to_string()))?
 }
 
-fn open(data: &Path, search_seconds_max: u32) -> Result<(Arc<Keyring>, Arc<Embedded>), Error> {
+fn open(config: &Config) -> Result<(Arc<Keyring>, Arc<Embedded>), Error> {
+    let data = &config.data;
     let mut folder = std::fs::DirBuilder::new();
     folder.recursive(true).mode(0o700);
     folder
         .create(data)
         .map_err(|error| Error::Folder(data.to_owned(), error))?;
-    let (keys, records) = (data.join("keys"), data.join("store"));
+    let (keys, records) = (config.keys_folder(), data.join("store"));
+    let root = match &config.keys.root {
+        Some(name) => roots::named(name)?,
+        None => roots::usual(&keys),
+    };
     let founding = if records.exists() {
         Founding::Existing
     } else {
         Founding::New
     };
-    let keyring = Keyring::open(&keys, founding, Machine.now_ms())
+    let keyring = Keyring::open_from(&keys, &root, founding, Machine.now_ms())
         .map_err(|error| Error::Keys(keys, error))?;
     let options = Options {
         dictionary: DICTIONARY,
-        time_max: Duration::from_secs(search_seconds_max.into()),
+        time_max: Duration::from_secs(config.search_seconds_max.into()),
         ..Options::new(records.clone(), Arc::clone(&keyring))
     };
     let engine = Embedded::open(options).map_err(|error| Error::Store(records, error))?;
@@ -122,6 +138,7 @@ pub(crate) struct Server {
     indexing: JoinHandle<()>,
     jobs: JoinHandle<()>,
     sweeping: JoinHandle<()>,
+    keys: JoinHandle<()>,
     mailing: Option<JoinHandle<()>>,
     archives: Option<Arc<Archives>>,
     socket: PathBuf,
@@ -212,6 +229,10 @@ impl Server {
                 );
             }
         });
+        let keys = tokio::spawn({
+            let service = Arc::clone(&service);
+            async move { service.keep_keys().await }
+        });
         let mailing = post.map(|post| tokio::spawn(Arc::clone(&service).run_mail(post)));
         if let Some(listener) = network {
             let work = listen::network(listener, acceptor, router, stopped);
@@ -226,6 +247,7 @@ impl Server {
             indexing,
             jobs,
             sweeping,
+            keys,
             mailing,
             archives,
             socket,
@@ -247,6 +269,8 @@ impl Server {
         let _ = self.indexing.await;
         self.sweeping.abort();
         let _ = self.sweeping.await;
+        self.keys.abort();
+        let _ = self.keys.await;
         if let Some(mailing) = self.mailing {
             mailing.abort();
             let _ = mailing.await;
@@ -281,6 +305,11 @@ async fn service(
     settings.jobs.import_bytes_max = config.import_bytes_max;
     settings.federation.origins = config.provider_origins.clone();
     settings.federation.ask = Some(Arc::new(asked));
+    settings.keys = service_keys::Settings {
+        keyring: Some(Arc::clone(keyring)),
+        roots: Some(Arc::new(Named)),
+        rotate_days: config.keys.rotation_days,
+    };
     let mail = config.mail.as_ref();
     settings.mail = mail.map(|_| salus_service::mail::Settings { base });
     settings.archives = archives.map(|archives| {
@@ -291,7 +320,7 @@ async fn service(
         }))
     });
     // Before anybody is answered: a keyring from before loses what the ledger names.
-    let keys = config.data.join("keys");
+    let keys = config.keys_folder();
     let shreds = Shreds::open(&keys, keyring).map_err(|error| Error::Keys(keys, error))?;
     settings.shreds = Some(shreds);
     settings.jobs.kept_ms = i64::from(config.job_hours) * 60 * 60 * 1000;

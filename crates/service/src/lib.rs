@@ -18,6 +18,7 @@ pub mod fhir;
 mod ids;
 pub mod jobs;
 mod keeping;
+pub mod keyring;
 pub mod mail;
 pub mod mfa;
 pub mod oauth;
@@ -73,6 +74,8 @@ pub struct Settings {
     pub federation: federation::Settings,
     /// The ledger of shreddings, over the keys of the store; without it nothing is shredded.
     pub shreds: Option<Arc<salus_crypto::Shreds>>,
+    /// About the keys that seal records.
+    pub keys: keyring::Settings,
     /// About mail; without, none is sent.
     pub mail: Option<mail::Settings>,
     /// Who says how far the archives are, if there are any.
@@ -157,6 +160,8 @@ pub struct Service {
     pub(crate) shut: shredding::Shut,
     /// Told when a project keeps its history otherwise.
     kept_otherwise: tokio::sync::Notify,
+    /// Told when keys are to be rotated.
+    keys_due: tokio::sync::Notify,
     request_ids: RequestIds,
 }
 
@@ -222,6 +227,7 @@ impl Service {
             shredding: tokio::sync::Mutex::default(),
             shut: shredding::Shut::default(),
             kept_otherwise: tokio::sync::Notify::new(),
+            keys_due: tokio::sync::Notify::new(),
             request_ids,
         };
         service.ensure_default_project().await?;

@@ -7,6 +7,7 @@ mod crash;
 mod disk;
 mod format;
 mod log;
+mod nonces;
 mod oracle;
 mod orders;
 mod points;

@@ -92,6 +92,7 @@ pub(super) fn body(route: &Route) -> Option<Value> {
         "clients-create" => {
             Some(json!({"id": "example", "name": "Example", "scopes": "system/Patient.rs"}))
         }
+        "keyring-rotate" => Some(json!({"what": "project", "project": "example"})),
         "reindex-pause" => Some(json!({"paused": false})),
         "policies-write" => Some(json!({"rules": [{"id": "own", "effect": "allow",
             "subjects": ["role:clinician"], "actions": ["read", "search"], "kinds": ["Patient"],

@@ -350,6 +350,15 @@ fn object(name: &str) -> Value {
                 "default_purpose": {"enum": purposes()},
             }),
         ),
+        "keyring-rotate" => of(
+            &["what"],
+            json!({
+                "what": {"enum": ["root", "project", "patient", "all"]},
+                "project": text,
+                "patient": text,
+                "to": text,
+            }),
+        ),
         "reindex-pause" => of(&["paused"], json!({"paused": {"type": "boolean"}})),
         "history-write" => of(
             &["types"],

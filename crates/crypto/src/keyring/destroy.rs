@@ -7,11 +7,11 @@
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering;
 
-use super::Keyring;
 use super::file::place;
 use super::labels::Held;
 use super::record::{LabelMac, Level, Record, Status, WRAPPED_LEN};
 use super::root::io;
+use super::{Keyring, Slot};
 use crate::Error;
 
 impl Keyring {
@@ -49,6 +49,29 @@ impl Keyring {
         self.labels.read().get(&mac) == Held::Destroyed
     }
 
+    /// Gives a patient whose keys were destroyed a key for what comes from now
+    /// on. What the old ones sealed stays closed. Durable when it returns.
+    ///
+    /// # Errors
+    /// When the disk fails, or there is no randomness.
+    pub fn renew(&self, scope: u32, label: &str, now_ms: i64) -> Result<Slot, Error> {
+        let mac = self.label_mac(scope, Some(label));
+        let slot = {
+            let _one_at_a_time = self.making.lock();
+            match self.held(&mac) {
+                Err(Error::LabelDestroyed) => {}
+                Ok(Some(slot)) => return Ok(Slot(slot)),
+                Ok(None) | Err(_) => return Err(Error::LabelUnknown),
+            }
+            let project = self.project_slot(scope, now_ms)?;
+            // The key before has to be in the file before the one that names it.
+            self.sync()?;
+            self.make(scope, mac, Some(project), now_ms)?
+        };
+        self.sync()?;
+        Ok(Slot(slot))
+    }
+
     /// Overwrites the keys in some slots.
     fn overwrite(&self, slots: &[u32]) -> Result<u32, Error> {
         let mut count = 0;
@@ -82,8 +105,8 @@ impl Keyring {
             wrapped_by: 0,
             durable_before: self.durable.load(Ordering::Acquire),
             wrapped: [0; WRAPPED_LEN],
+            replaces: None,
         };
-        self.append(&record);
-        Ok(())
+        self.append(&record)
     }
 }

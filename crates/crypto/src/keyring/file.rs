@@ -2,8 +2,9 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -41,12 +42,8 @@ pub(super) fn read(file: &mut File, path: &Path) -> Result<Loaded, Error> {
                 durable = durable.max(record.durable_before);
                 match record.level {
                     Level::Project | Level::Patient => {
-                        if !labels.add(record.label, count) {
-                            return Err(damaged(path, count, "another slot has the same label"));
-                        }
-                        if record.status == Status::Destroyed {
-                            labels.destroy(record.label);
-                        }
+                        let added = labels.add(&record);
+                        added.map_err(|what| damaged(path, count, what))?;
                     }
                     Level::Purposes => {
                         first.get_or_insert(record);
@@ -97,19 +94,7 @@ pub(super) fn repair(file: &File, path: &Path, torn: &[u32]) -> Result<(), Error
         .map_err(|source| io("repair", path, source))
 }
 
-pub(super) fn open_purposes(
-    root: &Root,
-    root_path: &Path,
-    path: &Path,
-    first: Record,
-) -> Result<SecretKey, Error> {
-    if first.wrapped_by != root.id {
-        return Err(Error::RootForeign {
-            path: root_path.into(),
-            found: root.id,
-            wanted: first.wrapped_by,
-        });
-    }
+pub(super) fn open_purposes(root: &Root, path: &Path, first: &Record) -> Result<SecretKey, Error> {
     let secret = root
         .unwrap(&first.aad(), &first.wrapped)
         .map_err(|_| damaged(path, 0, "its key does not unwrap"))?;
@@ -129,6 +114,7 @@ pub(super) fn found(dir: &Path, path: &Path, root: &Root, now_ms: i64) -> Result
         wrapped_by: root.id,
         durable_before: 0,
         wrapped: [0; record::WRAPPED_LEN],
+        replaces: None,
     };
     first.wrapped = root.wrap(&first.aad(), &secret)?;
     let aside = path.with_extension("new");
@@ -137,12 +123,21 @@ pub(super) fn found(dir: &Path, path: &Path, root: &Root, now_ms: i64) -> Result
     sync_folder(dir).map_err(|source| io("write", dir, source))
 }
 
+/// What a founding that did not end may leave behind.
+const OURS: [&[u8]; 5] = [
+    b"root.new",
+    b"root.key",
+    b"root.key.new",
+    b"root.wrapped",
+    b"keyring.new",
+];
+
 pub(super) fn make_folder(dir: &Path) -> Result<(), Error> {
     match std::fs::read_dir(dir) {
         Ok(mut entries) => {
-            // What a founding that did not end may leave behind is ours.
-            let foreign =
-                entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != "root.new"));
+            let foreign = entries.any(|entry| {
+                entry.is_ok_and(|entry| !OURS.contains(&entry.file_name().as_bytes()))
+            });
             if foreign {
                 return Err(Error::FolderInUse(dir.into()));
             }
@@ -158,8 +153,16 @@ pub(super) fn make_folder(dir: &Path) -> Result<(), Error> {
     }
 }
 
-fn sync_folder(dir: &Path) -> std::io::Result<()> {
+pub(super) fn sync_folder(dir: &Path) -> std::io::Result<()> {
     File::open(dir)?.sync_all()
+}
+
+/// The folder that a file is in.
+pub(super) fn parent(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
 }
 
 pub(super) fn exists(path: &Path) -> Result<bool, Error> {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasherDefault;
 
-use super::record::LabelMac;
+use super::record::{LabelMac, Record, Status};
 
 type Macs = BuildHasherDefault<MacHasher>;
 
@@ -11,6 +11,8 @@ type Macs = BuildHasherDefault<MacHasher>;
 #[derive(Default)]
 pub(super) struct Labels {
     current: HashMap<LabelMac, u32, Macs>,
+    /// Slots of keys that others came after, oldest first.
+    older: HashMap<LabelMac, Vec<u32>, Macs>,
     destroyed: HashSet<LabelMac, Macs>,
 }
 
@@ -35,14 +37,35 @@ impl Labels {
         }
     }
 
-    /// Notes a label's first key; `false` when it has one.
-    pub(super) fn add(&mut self, label: LabelMac, slot: u32) -> bool {
-        self.current.insert(label, slot).is_none()
+    /// The slot of a label's newest key, destroyed or not.
+    pub(super) fn newest(&self, label: &LabelMac) -> Option<u32> {
+        self.current.get(label).copied()
     }
 
-    /// Every slot of a label.
+    /// Notes the record of a key, or says why it cannot be the next of its label.
+    pub(super) fn add(&mut self, record: &Record) -> Result<(), &'static str> {
+        let before = self.current.get(&record.label).copied();
+        if before != record.replaces {
+            return Err(match record.replaces {
+                None => "another slot has the same label",
+                Some(_) => "it replaces another key than its label has",
+            });
+        }
+        self.current.insert(record.label, record.slot);
+        if let Some(before) = before {
+            self.older.entry(record.label).or_default().push(before);
+        }
+        match record.status {
+            Status::Live => self.destroyed.remove(&record.label),
+            Status::Destroyed => self.destroyed.insert(record.label),
+        };
+        Ok(())
+    }
+
+    /// Every slot of a label, the newest last.
     pub(super) fn slots(&self, label: &LabelMac) -> Vec<u32> {
-        self.current.get(label).copied().into_iter().collect()
+        let older = self.older.get(label).into_iter().flatten();
+        older.chain(self.current.get(label)).copied().collect()
     }
 
     /// Notes that a label's keys are destroyed.

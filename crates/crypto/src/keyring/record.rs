@@ -1,9 +1,10 @@
-//! The keyring file, version 1: one record of 128 bytes per key, in the order
-//! of slots, so that destroying a key is one overwrite within one sector.
+//! The keyring file, versions 1 and 2: one record of 128 bytes per key, in the
+//! order of slots, so that destroying a key or wrapping it anew is one overwrite
+//! within one sector.
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 0 | version, 1 |
+//! | 0 | version: 1, or 2 for a key that came after another |
 //! | 1 | level: 0 purposes, 1 project, 2 patient, 255 never used |
 //! | 2 | status: 1 live, 2 destroyed |
 //! | 3 | zero |
@@ -14,11 +15,14 @@
 //! | 36..40 | what wraps it: id of the root key, or slot of the project's key |
 //! | 40..44 | how many records were known durable when this one was made |
 //! | 44..116 | the wrapped key: XAES-256-GCM nonce, ciphertext, tag |
-//! | 116..120 | zero |
+//! | 116..120 | zero; in version 2 the slot of the key that this one came after |
 //! | 120..128 | the first bytes of SHA-256 over all before |
 //!
 //! Numbers are big-endian. What wraps authenticates level, slot, scope, label
-//! and time. The count of durable records tells a write that a crash cut
+//! and time, and in version 2 which key it came after. Of the keys of one label
+//! the last seals what is new; those before it open what they sealed. The
+//! purpose key has no label: once its root key was changed, its record is of
+//! version 2, and the first eight bytes of the label say when that was. The count of durable records tells a write that a crash cut
 //! short, which is repaired, from damage, which is named.
 
 /// Bytes of a record.
@@ -27,7 +31,8 @@ pub(super) const LEN: usize = 128;
 /// Bytes of a wrapped key.
 pub(super) const WRAPPED_LEN: usize = 32 + crate::sealing::RAW_OVERHEAD;
 
-const VERSION: u8 = 1;
+const FIRST: u8 = 1;
+const LATER: u8 = 2;
 const CHECKED: usize = 120;
 
 /// The MAC of a label: who a key belongs to, without saying so.
@@ -59,6 +64,8 @@ pub(super) struct Record {
     pub(super) wrapped_by: u32,
     pub(super) durable_before: u32,
     pub(super) wrapped: [u8; WRAPPED_LEN],
+    /// The slot of the key of the same label that it came after.
+    pub(super) replaces: Option<u32>,
 }
 
 impl Record {
@@ -74,12 +81,34 @@ impl Record {
             wrapped_by: 0,
             durable_before: 0,
             wrapped: [0; WRAPPED_LEN],
+            replaces: None,
+        }
+    }
+
+    /// When the root key that wraps the purpose key came, if it was not the first.
+    pub(super) fn root_since_ms(&self) -> i64 {
+        match i64::from_be_bytes(part_of(&self.label)) {
+            0 => self.created_ms,
+            since_ms => since_ms,
+        }
+    }
+
+    /// Notes that in the record of the purpose key.
+    pub(super) fn set_root_since(&mut self, now_ms: i64) {
+        self.label[..8].copy_from_slice(&now_ms.to_be_bytes());
+    }
+
+    fn version(&self) -> u8 {
+        let rooted_anew = self.level == Level::Purposes && self.label != [0; 16];
+        match self.replaces.is_some() || rooted_anew {
+            true => LATER,
+            false => FIRST,
         }
     }
 
     pub(super) fn encode(&self) -> [u8; LEN] {
         let mut bytes = [0; LEN];
-        bytes[..3].copy_from_slice(&[VERSION, self.level as u8, self.status as u8]);
+        bytes[..3].copy_from_slice(&[self.version(), self.level as u8, self.status as u8]);
         bytes[4..8].copy_from_slice(&self.slot.to_be_bytes());
         bytes[8..12].copy_from_slice(&self.scope.to_be_bytes());
         bytes[12..28].copy_from_slice(&self.label);
@@ -87,6 +116,7 @@ impl Record {
         bytes[36..40].copy_from_slice(&self.wrapped_by.to_be_bytes());
         bytes[40..44].copy_from_slice(&self.durable_before.to_be_bytes());
         bytes[44..116].copy_from_slice(&self.wrapped);
+        bytes[116..CHECKED].copy_from_slice(&self.replaces.unwrap_or(0).to_be_bytes());
         let check = crate::sha256(&bytes[..CHECKED]);
         bytes[CHECKED..].copy_from_slice(&check[..LEN - CHECKED]);
         bytes
@@ -97,9 +127,13 @@ impl Record {
         if crate::sha256(&bytes[..CHECKED])[..LEN - CHECKED] != bytes[CHECKED..] {
             return Err("its checksum is wrong");
         }
-        if bytes[0] != VERSION {
-            return Err("it is of a later version");
-        }
+        let replaces = match (bytes[0], u32::from_be_bytes(part(bytes, 116))) {
+            (FIRST, _) | (LATER, 0) => None,
+            // Keys come in order, and the first slot has no label.
+            (LATER, before) if before < slot => Some(before),
+            (LATER, _) => return Err("it replaces a key that comes after it"),
+            _ => return Err("it is of a later version"),
+        };
         let record = Self {
             level: match bytes[1] {
                 0 => Level::Purposes,
@@ -120,6 +154,7 @@ impl Record {
             wrapped_by: u32::from_be_bytes(part(bytes, 36)),
             durable_before: u32::from_be_bytes(part(bytes, 40)),
             wrapped: part(bytes, 44),
+            replaces,
         };
         if record.slot != slot {
             return Err("it belongs to another slot");
@@ -128,16 +163,28 @@ impl Record {
     }
 
     /// What the wrapping of the key authenticates.
-    pub(super) fn aad(&self) -> [u8; 48] {
-        let mut aad = [0; 48];
-        aad[..15].copy_from_slice(b"salus-keyring-1");
-        aad[15] = self.level as u8;
-        aad[16..20].copy_from_slice(&self.slot.to_be_bytes());
-        aad[20..24].copy_from_slice(&self.scope.to_be_bytes());
-        aad[24..40].copy_from_slice(&self.label);
-        aad[40..].copy_from_slice(&self.created_ms.to_be_bytes());
+    pub(super) fn aad(&self) -> Vec<u8> {
+        let mut aad = Vec::with_capacity(52);
+        aad.extend_from_slice(match self.replaces {
+            None => b"salus-keyring-1",
+            Some(_) => b"salus-keyring-2",
+        });
+        aad.push(self.level as u8);
+        aad.extend_from_slice(&self.slot.to_be_bytes());
+        aad.extend_from_slice(&self.scope.to_be_bytes());
+        aad.extend_from_slice(&self.label);
+        aad.extend_from_slice(&self.created_ms.to_be_bytes());
+        if let Some(before) = self.replaces {
+            aad.extend_from_slice(&before.to_be_bytes());
+        }
         aad
     }
+}
+
+fn part_of<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let mut part = [0; N];
+    part.copy_from_slice(&bytes[..N]);
+    part
 }
 
 fn part<const N: usize>(bytes: &[u8; LEN], at: usize) -> [u8; N] {
@@ -162,7 +209,14 @@ mod tests {
             wrapped_by: 2,
             durable_before: 5,
             wrapped: [4; WRAPPED_LEN],
+            replaces: Some(6),
         };
+        let first = Record {
+            replaces: None,
+            ..record.clone()
+        };
+        assert_eq!((first.encode()[0], record.encode()[0]), (1, 2));
+        assert_eq!(Record::decode(&first.encode(), 7), Ok(first));
         let bytes = record.encode();
         assert_eq!(Record::decode(&bytes, 7), Ok(record));
         assert_eq!(Record::decode(&bytes, 8), Err("it belongs to another slot"));

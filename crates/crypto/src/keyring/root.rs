@@ -1,5 +1,5 @@
-//! The root key, from a file. It wraps and unwraps keys and does nothing else,
-//! so that a key which never leaves a KMS can stand in its place.
+//! The root key: it wraps and unwraps keys and does nothing else. Here is the file that may hold
+//! it; others that may keep it are in `source.rs`.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -8,6 +8,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
+use super::file::{parent, sync_folder};
 use super::key;
 use super::record::WRAPPED_LEN;
 use crate::sealing::SealingKey;
@@ -25,12 +26,18 @@ pub(super) struct Root {
 impl Root {
     /// Makes a new root key and its file, which must not exist.
     pub(super) fn create(path: &Path) -> Result<Self, Error> {
-        let key = Zeroizing::new(random::bytes::<32>()?);
+        Self::write(path, &Zeroizing::new(random::bytes::<32>()?))
+    }
+
+    /// Writes the file of a root key, durably.
+    pub(super) fn write(path: &Path, key: &[u8; 32]) -> Result<Self, Error> {
         // Written aside and renamed, so that a crash leaves no half key.
         let aside = path.with_extension("new");
-        write_private(&aside, text(&key).as_bytes())?;
-        std::fs::rename(&aside, path).map_err(|source| io("name", path, source))?;
-        Self::new(&key)
+        write_private(&aside, text(key).as_bytes())?;
+        std::fs::rename(&aside, path)
+            .and_then(|()| sync_folder(&parent(path)))
+            .map_err(|source| io("name", path, source))?;
+        Self::new(key)
     }
 
     /// Reads the root key, which nobody but its owner may do.
@@ -62,7 +69,7 @@ impl Root {
         Self::new(&key)
     }
 
-    fn new(key: &[u8; 32]) -> Result<Self, Error> {
+    pub(super) fn new(key: &[u8; 32]) -> Result<Self, Error> {
         let id = SecretKey::from_bytes(*key).derive("root-key-id")?;
         let [a, b, c, d, ..] = *id.as_bytes();
         Ok(Self {

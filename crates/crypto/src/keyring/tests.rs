@@ -1,5 +1,9 @@
 //! The keyring through its one door: open, use, damage, open again.
 
+mod nonces;
+mod rotation;
+mod sources;
+
 use super::*;
 use std::os::unix::fs::PermissionsExt;
 
@@ -360,7 +364,7 @@ fn a_destroyed_key_opens_nothing() {
     folder.edit(|bytes| {
         let at = bytes[2 * LEN..].first_chunk().copied().unwrap();
         let mut record = Record::decode(&at, 2).unwrap();
-        record.status = Status::Destroyed;
+        record.status = record::Status::Destroyed;
         record.wrapped = [0; record::WRAPPED_LEN];
         bytes[2 * LEN..3 * LEN].copy_from_slice(&record.encode());
     });

@@ -36,6 +36,8 @@ mod idempotency;
 mod import;
 mod import_files;
 mod import_killed;
+mod keys;
+mod keys_elsewhere;
 mod logout;
 mod matching;
 mod methods;

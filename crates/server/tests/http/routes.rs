@@ -174,6 +174,7 @@ pub(crate) fn request(project: &Project, route: &Route) -> Request {
             request.body(json!({"questions": [question]}).to_string())
         }
         "cors-write" => request.body(json!({"origins": []}).to_string()),
+        "keyring-rotate" => request.body(json!({"what": "project", "project": "none"}).to_string()),
         "reindex-pause" => request.body(json!({"paused": false}).to_string()),
         "token" => request.body("grant_type=client_credentials&client_id=none&client_secret=none"),
         "introspect" | "revoke" => request.body("client_id=none&client_secret=none&token=none"),

@@ -1,0 +1,147 @@
+//! One question to a key service over HTTP: short, in a short time, a little patient with one
+//! that is busy.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use salus_crypto::RootFault;
+use salus_service::jobs::Origin;
+
+use super::Error;
+use crate::connect::{Connector, Unreached};
+
+/// How long a service may take to begin its answer, and for all of it.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// The longest answer; a wrapped key is less than a KiB.
+const BYTES_MAX: usize = 64 << 10;
+/// How often one that is busy is asked, and how long is waited before the second time.
+const TRIES: u32 = 3;
+const WAIT: Duration = Duration::from_millis(200);
+
+/// A key service.
+pub(super) struct Service {
+    origin: Origin,
+    roots: Option<PathBuf>,
+}
+
+/// What it said.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    body: Bytes,
+}
+
+impl Service {
+    /// At this origin, over TLS unless it is on this machine.
+    pub(super) fn new(origin: Origin, roots: Option<PathBuf>) -> Result<Self, Error> {
+        if !origin.is_secure() && !origin.is_loopback() {
+            return Err(Error::Part("the URL", "it has to begin with https://"));
+        }
+        Ok(Self { origin, roots })
+    }
+
+    /// Host and port, as they are signed.
+    pub(super) fn authority(&self) -> String {
+        self.origin.authority()
+    }
+
+    /// Asks, on a thread of its own: whoever calls may be on one that must not wait for tasks.
+    pub(super) fn ask(
+        &self,
+        request: impl Fn() -> Result<Request<Full<Bytes>>, RootFault> + Sync,
+    ) -> Result<Answer, RootFault> {
+        let failed = |_| RootFault::NotReady("no thread can be started".to_owned());
+        std::thread::scope(|scope| {
+            let asking = scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build();
+                runtime.map_err(failed)?.block_on(self.patiently(&request))
+            });
+            asking
+                .join()
+                .unwrap_or(Err(RootFault::Unreachable("it could not be asked")))
+        })
+    }
+
+    async fn patiently(
+        &self,
+        request: &(impl Fn() -> Result<Request<Full<Bytes>>, RootFault> + Sync),
+    ) -> Result<Answer, RootFault> {
+        let origins = std::slice::from_ref(&self.origin);
+        let connector = Connector::new(origins, self.roots.as_deref());
+        let connector = connector.map_err(|error| RootFault::NotReady(error.to_string()))?;
+        let mut tries = 1;
+        loop {
+            let answer = self.once(&connector, request()?).await?;
+            if !answer.is_busy() {
+                return Ok(answer);
+            }
+            if tries == TRIES {
+                return Err(RootFault::Unreachable("it is busy"));
+            }
+            tokio::time::sleep(WAIT * tries).await;
+            tries += 1;
+        }
+    }
+
+    async fn once(
+        &self,
+        connector: &Connector,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Answer, RootFault> {
+        let sent = connector.send(&self.origin, request, ANSWER_MAX).await;
+        let (response, _connection) = sent.map_err(unreached)?;
+        let status = response.status();
+        let whole = tokio::time::timeout(ANSWER_MAX, whole(response.into_body())).await;
+        let late = RootFault::Unreachable("it has stopped sending");
+        let body = whole.unwrap_or(Err(late))?;
+        Ok(Answer { status, body })
+    }
+}
+
+impl Answer {
+    #[cfg(test)]
+    pub(super) fn new(status: u16, body: &str) -> Self {
+        Self {
+            status: StatusCode::from_u16(status).unwrap(),
+            body: Bytes::copy_from_slice(body.as_bytes()),
+        }
+    }
+
+    /// What it said in JSON, or nothing.
+    pub(super) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// Throttled, or down for a moment.
+    fn is_busy(&self) -> bool {
+        let throttled = || {
+            self.json()["__type"]
+                .as_str()
+                .is_some_and(|ty| ty.contains("Throttl"))
+        };
+        matches!(self.status.as_u16(), 429 | 500 | 502 | 504) || throttled()
+    }
+}
+
+fn unreached(why: Unreached) -> RootFault {
+    RootFault::Unreachable(why.reason())
+}
+
+async fn whole(mut body: Incoming) -> Result<Bytes, RootFault> {
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| RootFault::Unreachable("the connection broke off"))?;
+        if let Ok(data) = frame.into_data() {
+            if all.len() + data.len() > BYTES_MAX {
+                return Err(RootFault::Garbled("it is longer than 64 KiB"));
+            }
+            all.extend_from_slice(&data);
+        }
+    }
+    Ok(all.freeze())
+}
