@@ -16,7 +16,7 @@ use salus_api::Peer;
 use salus_crypto::SecretKey;
 use salus_service::Service;
 use salus_store::memory::Memory;
-use salus_store::{At, Batch, Change, Committed, Reply, Scope, Seq, Snapshot, Store};
+use salus_store::{At, AuditTree, Batch, Change, Committed, Reply, Scope, Seq, Snapshot, Store};
 use serde_json::{Value, json};
 use staged::{Staged, router_settings};
 use tower::ServiceExt;
@@ -52,6 +52,10 @@ impl Store for Interrupted {
 
     fn changes(&self, after: Seq, limit: usize) -> Reply<'_, Vec<Change>> {
         self.inner.changes(after, limit)
+    }
+
+    fn audit_tree(&self) -> &dyn AuditTree {
+        self.inner.audit_tree()
     }
 
     fn ready(&self) -> Reply<'_, ()> {

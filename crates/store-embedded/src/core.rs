@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
-use salus_crypto::{Keyring, Slot, merkle::Frontier};
+use salus_crypto::{Keyring, Slot};
 use salus_store::{Error, Kind, Scope, ordered};
 
 use crate::aside::Aside;
@@ -23,6 +23,7 @@ use crate::main_date::MainDate;
 use crate::sample::Samples;
 use crate::space::Space;
 use crate::superseded::Superseded;
+use crate::tree::Tree;
 use crate::{Options, ahead, format, keys};
 
 pub(crate) const META_STATE: &str = "state";
@@ -72,7 +73,7 @@ pub(crate) struct State {
 }
 
 impl Core {
-    pub(crate) fn open(options: Options) -> Result<(Arc<Self>, State, Frontier), Error> {
+    pub(crate) fn open(options: Options) -> Result<(Arc<Self>, State, Tree), Error> {
         let Options {
             dir,
             keyring,
@@ -97,11 +98,7 @@ impl Core {
                 "the keyring is older than the store: keys are missing".into(),
             ));
         }
-        let frontier = match view.get(&keys::meta(META_FRONTIER))? {
-            Some(bytes) => Frontier::from_bytes(&bytes)
-                .ok_or_else(|| Error::Damaged("the frontier of the audit log".into()))?,
-            None => Frontier::default(),
-        };
+        let tree = Tree::load(&view)?;
         let superseded = load_superseded(&view)?;
         let main_dates = load_main_dates(&view)?;
         drop(view);
@@ -129,7 +126,7 @@ impl Core {
             slots: RwLock::default(),
             _lock: lock,
         };
-        Ok((Arc::new(core), state, frontier))
+        Ok((Arc::new(core), state, tree))
     }
 
     pub(crate) fn visible(&self) -> u64 {

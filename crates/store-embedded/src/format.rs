@@ -6,18 +6,20 @@
 //!   into it.
 //! - 3: what large groups write ahead, under `p` until they are whole.
 //! - 4: versions may be purged: another form of body, marks under `e`.
+//! - 5: subtrees of the audit log's hash tree under `x`; leaves of new entries commit to scope
+//!   and time, too.
 //!
-//! A store of format 2 or 3 has nothing of what came later, and needs no change.
+//! Of what came with 3 and 4, an older store has nothing, and needs no change for it.
 
 use std::path::Path;
 
 use salus_store::Error;
 
-use crate::keys;
 use crate::kv::{Kv, View, When};
+use crate::{keys, tree};
 
 /// Raised by a change that older code cannot read.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 
 pub(crate) const META_FORMAT: &str = "format";
 
@@ -41,8 +43,11 @@ pub(crate) fn bring_up_to_date(kv: &Kv, dir: &Path) -> Result<(), Error> {
     };
     match format {
         Some(FORMAT) => return Ok(()),
-        Some(1) => move_audit(kv)?,
-        Some(2 | 3) => {}
+        Some(1) => {
+            move_audit(kv)?;
+            tree::build(kv)?;
+        }
+        Some(2..=4) => tree::build(kv)?,
         Some(newer) if newer > FORMAT => {
             return Err(Error::Unavailable(format!(
                 "{}: written by a later version (format {newer}; this one reads {FORMAT})",

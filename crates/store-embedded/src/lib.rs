@@ -12,6 +12,7 @@ mod ahead;
 mod aside;
 mod audit;
 mod audit_log;
+mod audit_tree;
 mod blobs;
 mod body;
 mod cache;
@@ -52,6 +53,7 @@ mod space;
 mod superseded;
 mod text;
 mod trace;
+mod tree;
 mod turns;
 mod walk;
 mod walks;
@@ -66,7 +68,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use salus_crypto::Keyring;
-use salus_store::{At, Batch, Change, Committed, Error, Reply, Scope, Seq, Snapshot, Store};
+use salus_store::{
+    At, AuditTree, Batch, Change, Committed, Error, Reply, Scope, Seq, Snapshot, Store,
+};
 use tokio::sync::oneshot;
 use tokio::task;
 
@@ -141,9 +145,9 @@ impl Embedded {
     /// keys. The message names the folder or file.
     pub fn open(options: Options) -> Result<Arc<Self>, Error> {
         let retention = options.retention;
-        let (core, state, frontier) = Core::open(options)?;
+        let (core, state, tree) = Core::open(options)?;
         let queue = Arc::new(Queue::new(QUEUE_MAX));
-        let committer = Committer::new(Arc::clone(&core), state, frontier);
+        let committer = Committer::new(Arc::clone(&core), state, tree);
         let stop = Arc::new(Stop::default());
         let commits = core.kv.spawn(committer.run(Arc::clone(&queue)));
         let collects = {
@@ -236,6 +240,10 @@ impl Store for Embedded {
 
     fn changes(&self, after: Seq, limit: usize) -> Reply<'_, Vec<Change>> {
         ready(changes(&self.core, after, limit))
+    }
+
+    fn audit_tree(&self) -> &dyn AuditTree {
+        self
     }
 
     fn ready(&self) -> Reply<'_, ()> {

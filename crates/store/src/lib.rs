@@ -15,6 +15,7 @@ pub mod conformance;
 #[macro_use]
 pub mod blob_conformance;
 
+mod audit_tree;
 mod batch;
 mod blobs;
 mod error;
@@ -37,6 +38,7 @@ pub mod ordered;
 use std::future::Future;
 use std::pin::Pin;
 
+pub use audit_tree::{AuditTree, LeafForm, Open, OpenedLeaf, SUBTREE, TreeHead, TreeLeaf};
 pub use batch::{AuditEntry, Batch, Committed, Held, Precondition, Purge, Put, Reindexed, SealKey};
 pub use blobs::{Blob, BlobReader, BlobWriter, Blobs, NewBlob};
 pub use error::Error;
@@ -86,6 +88,9 @@ pub trait Store: Send + Sync {
     /// The changes of every scope in commit order, after a point; at most
     /// `limit` of them.
     fn changes(&self, after: Seq, limit: usize) -> Reply<'_, Vec<Change>>;
+
+    /// The hash tree over the audit entries of every scope.
+    fn audit_tree(&self) -> &dyn AuditTree;
 
     /// Says whether the engine can commit just now; the error says why not.
     fn ready(&self) -> Reply<'_, ()>;

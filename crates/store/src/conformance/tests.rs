@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
 use crate::memory::Memory;
-use crate::{Content, Filter, HistoryOf, Hit, Param, Plan, Superseded, Test};
+use crate::{AuditTree, Content, Filter, HistoryOf, Hit, Param, Plan, Superseded, Test};
 
 /// What an engine may get wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -130,6 +130,10 @@ impl Store for FaultyStore {
             }
             Ok(changes)
         })
+    }
+
+    fn audit_tree(&self) -> &dyn AuditTree {
+        self.inner.audit_tree()
     }
 
     fn ready(&self) -> Reply<'_, ()> {

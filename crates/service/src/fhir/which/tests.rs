@@ -11,7 +11,9 @@ use futures_util::future::join_all;
 use parking_lot::Mutex;
 use salus_crypto::SecretKey;
 use salus_store::memory::Memory;
-use salus_store::{At, Batch, Change, Committed, Reply as StoreReply, Scope, Seq, Snapshot, Store};
+use salus_store::{
+    At, AuditTree, Batch, Change, Committed, Reply as StoreReply, Scope, Seq, Snapshot, Store,
+};
 use serde_json::{Value, json};
 
 use crate::choice::Choice;
@@ -87,6 +89,10 @@ impl Store for Slow {
 
     fn changes(&self, after: Seq, limit: usize) -> StoreReply<'_, Vec<Change>> {
         self.memory.changes(after, limit)
+    }
+
+    fn audit_tree(&self) -> &dyn AuditTree {
+        self.memory.audit_tree()
     }
 
     fn ready(&self) -> StoreReply<'_, ()> {
