@@ -38,6 +38,9 @@ pub(crate) struct Metrics {
     store_bytes: Gauge,
     index_pending: Gauge,
     indexed: Counter,
+    audit_covered: Gauge,
+    checkpoints: Counter,
+    checkpoints_unpublished: Counter,
 }
 
 impl Metrics {
@@ -75,6 +78,23 @@ impl Metrics {
             "Records that were indexed anew",
             indexed.clone(),
         );
+        let audit_covered = Gauge::default();
+        let (checkpoints, checkpoints_unpublished) = (Counter::default(), Counter::default());
+        registry.register(
+            "audit_covered_entries",
+            "Audit entries that the newest checkpoint covers",
+            audit_covered.clone(),
+        );
+        registry.register(
+            "audit_checkpoints",
+            "Checkpoints of the audit log that were signed",
+            checkpoints.clone(),
+        );
+        registry.register(
+            "audit_checkpoints_unpublished",
+            "Times that a checkpoint could not be kept or published",
+            checkpoints_unpublished.clone(),
+        );
         Self {
             registry,
             requests,
@@ -82,6 +102,9 @@ impl Metrics {
             store_bytes,
             index_pending,
             indexed,
+            audit_covered,
+            checkpoints,
+            checkpoints_unpublished,
         }
     }
 
@@ -101,8 +124,15 @@ impl Metrics {
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         self.store_bytes.set(number(numbers.disk_bytes));
         self.index_pending.set(number(numbers.index_pending));
-        let counted = self.indexed.get();
-        self.indexed.inc_by(numbers.indexed.saturating_sub(counted));
+        self.audit_covered.set(number(numbers.log.covered));
+        let counts = [
+            (&self.indexed, numbers.indexed),
+            (&self.checkpoints, numbers.log.signed),
+            (&self.checkpoints_unpublished, numbers.log.unpublished),
+        ];
+        for (counter, count) in counts {
+            counter.inc_by(count.saturating_sub(counter.get()));
+        }
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = encode(&mut text, &self.registry);

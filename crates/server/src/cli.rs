@@ -31,6 +31,9 @@ pub(crate) enum Command {
     /// Try, compare and explain the policies of a project
     #[command(after_help = POLICY_EXAMPLES)]
     Policy(Box<PolicyArguments>),
+    /// Export the audit log, and verify that nothing in it was changed
+    #[command(after_help = crate::audit::EXAMPLES)]
+    Audit(Box<crate::audit::AuditArguments>),
     /// Read a data folder back and report what does not fit together
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArguments),
@@ -47,7 +50,8 @@ Every option can also be given in salus.toml (see --config) or as a variable:
   SALUS_TLS_ELSEWHERE, SALUS_TRUSTED_PROXIES, SALUS_PROXY_HEADER, SALUS_BODY_BYTES_MAX, SALUS_SEARCH_SECONDS_MAX, SALUS_JOB_HOURS,
   SALUS_IMPORT_ORIGINS, SALUS_IMPORT_ROOTS, SALUS_IMPORT_BYTES_MAX, SALUS_PROVIDER_ORIGINS,
   SALUS_PROVIDER_ROOTS, SALUS_MAIL, SALUS_MAIL_FROM,
-  SALUS_MAIL_USER, SALUS_MAIL_PASSWORD_FILE, SALUS_MAIL_ROOTS, SALUS_LOG, SALUS_LOG_FORMAT";
+  SALUS_MAIL_USER, SALUS_MAIL_PASSWORD_FILE, SALUS_MAIL_ROOTS, SALUS_CHECKPOINTS,
+  SALUS_CHECKPOINT_ROOTS, SALUS_LOG, SALUS_LOG_FORMAT";
 
 const IMPORT_EXAMPLES: &str = "\
 Examples:
@@ -207,6 +211,19 @@ pub(crate) struct ServeArguments {
     /// Certificates of the authorities that the mail server may be trusted by, PEM
     #[arg(long, env = "SALUS_MAIL_ROOTS", value_name = "FILE")]
     pub(crate) mail_roots: Option<PathBuf>,
+
+    /// Where checkpoints of the audit log go: `folder:PATH`, or a witness as `https://witness.example.org`, with commas between them
+    #[arg(
+        long,
+        env = "SALUS_CHECKPOINTS",
+        value_name = "PLACES",
+        value_delimiter = ','
+    )]
+    pub(crate) checkpoints: Option<Vec<String>>,
+
+    /// Certificates of the authorities that witnesses may be trusted by, PEM
+    #[arg(long, env = "SALUS_CHECKPOINT_ROOTS", value_name = "FILE")]
+    pub(crate) checkpoint_roots: Option<PathBuf>,
 
     /// What to log: error, warn, info or debug
     #[arg(long, env = "SALUS_LOG", value_name = "LEVEL")]

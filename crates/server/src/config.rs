@@ -11,7 +11,7 @@ use salus_service::jobs::Origin;
 use serde::Deserialize;
 
 use crate::cli::{Place, ServeArguments};
-use crate::mail;
+use crate::{checkpoints, mail};
 
 /// What a server needs to know.
 #[derive(Clone, Debug)]
@@ -32,6 +32,9 @@ pub(crate) struct Config {
     pub(crate) provider_origins: Vec<Origin>,
     pub(crate) provider_roots: Option<PathBuf>,
     pub(crate) mail: Option<mail::Config>,
+    /// Where checkpoints of the audit log go, beside the data folder.
+    pub(crate) checkpoints: Vec<checkpoints::Place>,
+    pub(crate) checkpoint_roots: Option<PathBuf>,
     /// Whether it is a demo, whose mails may be shown.
     pub(crate) demo: bool,
     pub(crate) development: bool,
@@ -60,6 +63,7 @@ struct File {
     import: Import,
     providers: Providers,
     mail: Mail,
+    audit: Audit,
     log: Log,
 }
 
@@ -102,6 +106,13 @@ struct Mail {
     from: Option<String>,
     user: Option<String>,
     password_file: Option<PathBuf>,
+    roots: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Audit {
+    checkpoints: Option<Vec<String>>,
     roots: Option<PathBuf>,
 }
 
@@ -154,6 +165,8 @@ pub(crate) enum Error {
     ProviderOrigin(String),
     #[error(transparent)]
     Mail(#[from] mail::Error),
+    #[error(transparent)]
+    Checkpoints(#[from] checkpoints::NoPlace),
     #[error("the log format is text or json, not {0}")]
     LogFormat(String),
 }
@@ -218,6 +231,8 @@ impl Config {
             )?,
             provider_roots: arguments.provider_roots.clone().or(file.providers.roots),
             mail: mail(arguments, file.mail)?,
+            checkpoints: places(arguments.checkpoints.clone().or(file.audit.checkpoints))?,
+            checkpoint_roots: arguments.checkpoint_roots.clone().or(file.audit.roots),
             demo: arguments.demo.is_some(),
             // No variable and no file says so: whoever starts a server in it means to.
             development: arguments.dev || arguments.demo.is_some(),
@@ -269,6 +284,8 @@ impl Config {
             provider_origins: provider_origins(file.providers.origins.unwrap_or_default())?,
             provider_roots: file.providers.roots,
             mail: None,
+            checkpoints: Vec::new(),
+            checkpoint_roots: None,
             demo: false,
             development: false,
             log: "warn".to_owned(),
@@ -290,6 +307,14 @@ fn mail(arguments: &ServeArguments, file: Mail) -> Result<Option<mail::Config>, 
         password_file: arguments.mail_password_file.clone().or(file.password_file),
         roots: arguments.mail_roots.clone().or(file.roots),
     }))
+}
+
+fn places(texts: Option<Vec<String>>) -> Result<Vec<checkpoints::Place>, checkpoints::NoPlace> {
+    let texts = texts.unwrap_or_default();
+    texts
+        .iter()
+        .map(|text| checkpoints::Place::parse(text))
+        .collect()
 }
 
 fn place(arguments: &Place, file: Option<PathBuf>) -> PathBuf {

@@ -1,7 +1,9 @@
 //! The binary `salus`: command line, configuration, wiring.
 #![allow(clippy::print_stderr, reason = "the command line speaks to people")]
 
+mod audit;
 mod check;
+mod checkpoints;
 mod cli;
 mod config;
 mod connect;
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         cli::Command::Import(arguments) => import::run(&arguments),
         cli::Command::Generate(arguments) => generate::run(&arguments),
         cli::Command::Check(arguments) => check::run(&arguments),
+        cli::Command::Audit(arguments) => audit::run(&arguments),
         cli::Command::Reindex(arguments) => reindex::run(&arguments),
         cli::Command::Policy(arguments) => policy::run(&arguments),
     };

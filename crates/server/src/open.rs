@@ -16,6 +16,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::checkpoints::Checkpoints;
 use crate::cli::Place;
 use crate::config::Config;
 use crate::{connect, control, fetch, listen, mail, providers, tls};
@@ -120,6 +121,7 @@ pub(crate) struct Server {
     jobs: JoinHandle<()>,
     sweeping: JoinHandle<()>,
     mailing: Option<JoinHandle<()>>,
+    checkpoints: Checkpoints,
     socket: PathBuf,
 }
 
@@ -148,6 +150,8 @@ impl Server {
             .and_then(|listener| listener.local_addr().ok());
         let base = config.base(address.unwrap_or(config.listen));
         let service = service(config, &keyring, Arc::clone(&engine), base, asked).await?;
+        let (places, roots) = (&config.checkpoints, config.checkpoint_roots.as_deref());
+        let checkpoints = Checkpoints::start(&service, &config.data, places, roots).await?;
         let settings = salus_api::Settings {
             body_bytes_max: config.body_bytes_max,
             binary_bytes_max: config.binary_bytes_max,
@@ -203,8 +207,17 @@ impl Server {
             jobs,
             sweeping,
             mailing,
+            checkpoints,
             socket,
         })
+    }
+
+    /// A server for a command on a folder, if none runs there that can be asked.
+    pub(crate) async fn of_folder(config: &Config) -> Result<Option<Self>, Error> {
+        match control::Client::connect(&config.data).await {
+            Ok(_) => Ok(None),
+            Err(_) => Self::start(config, None).await.map(Some),
+        }
     }
 
     /// Lets requests under way finish, then closes the store.
@@ -226,6 +239,8 @@ impl Server {
             mailing.abort();
             let _ = mailing.await;
         }
+        // Behind all that writes audit entries.
+        self.checkpoints.stop().await;
         let _ = std::fs::remove_file(&self.socket);
         self.engine.close().await
     }
@@ -242,7 +257,13 @@ async fn service(
     let cursor_key = keyring
         .derive("salus paging cursor 1")
         .map_err(|error| failed(error.to_string()))?;
-    let mut settings = Settings::default();
+    let checkpoint_key = keyring
+        .derive(salus_service::audit::log::KEY_PURPOSE)
+        .map_err(|error| failed(error.to_string()))?;
+    let mut settings = Settings {
+        checkpoint_key: Some(checkpoint_key),
+        ..Settings::default()
+    };
     settings.json.bytes_max = config.body_bytes_max;
     settings.development = config.development;
     let cores = std::thread::available_parallelism();

@@ -68,6 +68,8 @@ pub struct Settings {
     pub federation: federation::Settings,
     /// About mail; without, none is sent.
     pub mail: Option<mail::Settings>,
+    /// What checkpoints of the audit log are signed with; without, none are.
+    pub checkpoint_key: Option<SecretKey>,
 }
 
 /// The numbers of a server that metrics show.
@@ -79,6 +81,8 @@ pub struct Numbers {
     pub index_pending: u64,
     /// Records that were indexed anew since the start.
     pub indexed: u64,
+    /// About checkpoints of the audit log.
+    pub log: audit::log::LogNumbers,
 }
 
 /// The use cases of one server.
@@ -109,6 +113,7 @@ pub struct Service {
     pub(crate) terms: fhir::terms::Cache,
     pub(crate) jobs: jobs::Jobs,
     pub(crate) fresh_blobs: fhir::binary::FreshBlobs,
+    log: Option<audit::log::Log>,
     /// Told when a project keeps its history otherwise.
     kept_otherwise: tokio::sync::Notify,
     request_ids: RequestIds,
@@ -145,6 +150,10 @@ impl Service {
             parameters.insert(parameters::open(&*store, *scope, *revision).await?);
         }
         let hashing = sessions::Hashing::new(settings.hashes_at_once);
+        let log = match &settings.checkpoint_key {
+            Some(key) => Some(audit::log::Log::open(&*store, &*world, key).await?),
+            None => None,
+        };
         let service = Self {
             store,
             blobs,
@@ -172,6 +181,7 @@ impl Service {
             terms: fhir::terms::Cache::new(),
             jobs: jobs::Jobs::new(),
             fresh_blobs: fhir::binary::FreshBlobs::default(),
+            log,
             kept_otherwise: tokio::sync::Notify::new(),
             request_ids,
         };
@@ -211,6 +221,7 @@ impl Service {
             disk_bytes: self.store.disk_bytes(),
             index_pending: pending,
             indexed,
+            log: self.log_numbers(),
         })
     }
 

@@ -14,8 +14,8 @@ use crate::{Embedded, keys, tree};
 
 impl AuditTree for Embedded {
     fn tree_head(&self) -> Reply<'_, TreeHead> {
-        let head = self.core.kv.view().and_then(|view| tree::frontier(&view));
-        ready(head.map(|frontier| TreeHead {
+        let frontier = self.core.frontier();
+        ready(Ok(TreeHead {
             size: frontier.size(),
             root: frontier.root(),
         }))

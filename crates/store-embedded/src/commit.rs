@@ -464,7 +464,8 @@ impl Committer {
         if !group.superseded.is_empty() {
             self.core.superseded.add(group.superseded.into_iter());
         }
-        self.core.show(self.state.seq, self.state.lag_ms);
+        let (seq, lag_ms) = (self.state.seq, self.state.lag_ms);
+        self.core.show(seq, lag_ms, self.tree.frontier());
         Ok(())
     }
 

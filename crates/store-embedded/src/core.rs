@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
-use salus_crypto::{Keyring, Slot};
+use salus_crypto::{Keyring, Slot, merkle::Frontier};
 use salus_store::{Error, Kind, Scope, ordered};
 
 use crate::aside::Aside;
@@ -50,6 +50,8 @@ pub(crate) struct Core {
     pub(crate) counted: Counted,
     /// The last point that readers may see.
     visible: AtomicU64,
+    /// The audit's tree at that point.
+    frontier: RwLock<Frontier>,
     /// See [`State::lag_ms`].
     lag_ms: AtomicI64,
     /// Why nothing is committed any more.
@@ -121,6 +123,7 @@ impl Core {
             texts: tokio::sync::Mutex::new(()),
             counted: Counted::new(),
             visible: AtomicU64::new(state.seq),
+            frontier: RwLock::new(tree.frontier().clone()),
             lag_ms: AtomicI64::new(state.lag_ms),
             fault: Mutex::new(None),
             slots: RwLock::default(),
@@ -133,10 +136,17 @@ impl Core {
         self.visible.load(Ordering::Acquire)
     }
 
-    /// Shows a point, and how far times may lie before the latest until there.
-    pub(crate) fn show(&self, seq: u64, lag_ms: i64) {
+    /// Shows a point, with the audit's tree there, and how far times may lie before the latest
+    /// until there.
+    pub(crate) fn show(&self, seq: u64, lag_ms: i64, frontier: &Frontier) {
+        self.frontier.write().clone_from(frontier);
         self.lag_ms.store(lag_ms, Ordering::Release);
         self.visible.store(seq, Ordering::Release);
+    }
+
+    /// The audit's tree as far as it is durable.
+    pub(crate) fn frontier(&self) -> Frontier {
+        self.frontier.read().clone()
     }
 
     pub(crate) fn lag_ms(&self) -> i64 {

@@ -7,6 +7,7 @@
 mod accounts;
 mod accounts_by_mail;
 mod audit;
+mod audit_log;
 mod bad_bodies;
 mod bad_input;
 mod binary;

@@ -1,11 +1,11 @@
 //! Stores of older formats open, with all that is in them.
 
-use salus_store::{At, AuditQuery, AuditRecord};
+use salus_store::{At, AuditEntry, AuditQuery, AuditRecord, AuditTree, Batch, Scope};
 use tempfile::TempDir;
 
 use super::room::{Room, put};
 use crate::format::{AUDIT_1, META_FORMAT};
-use crate::kv::{Kv, Memory, When};
+use crate::kv::{Kv, Memory, View, When, Write};
 use crate::{Embedded, keys};
 
 fn audit(room: &Room, store: &Embedded) -> Vec<AuditRecord> {
@@ -20,19 +20,34 @@ fn audit(room: &Room, store: &Embedded) -> Vec<AuditRecord> {
 
 /// Puts a store back to format 1, and so many of its audit entries where they were.
 fn put_back(room: &Room, entries: usize) {
+    change(room, |view, writes| {
+        writes.push((keys::meta(META_FORMAT), Some(vec![0, 0, 0, 1])));
+        let mut cursor = view.forward(&[keys::AUDIT], &[keys::AUDIT + 1]).unwrap();
+        for _ in 0..entries {
+            let (key, entry) = cursor.next().unwrap().unwrap();
+            let old = [&[AUDIT_1], &key[1..]].concat();
+            writes.push((old, Some(entry.into_owned())));
+            writes.push((key.to_vec(), None));
+        }
+        remove_subtrees(view, writes);
+    });
+}
+
+fn remove_subtrees(view: &View, writes: &mut Vec<Write>) {
+    let range = ([keys::SUBTREE], [keys::SUBTREE + 1]);
+    let mut cursor = view.forward(&range.0, &range.1).unwrap();
+    while let Some(key) = cursor.next_key().unwrap() {
+        writes.push((key.to_vec(), None));
+    }
+}
+
+/// Changes a closed store below the engine.
+fn change(room: &Room, change: impl FnOnce(&View, &mut Vec<Write>)) {
     let options = room.options();
     let key = options.keyring.derive("storage-engine").unwrap();
     let kv = Kv::open(&options.dir.join("engine"), &key, Memory::default()).unwrap();
-    let view = kv.view().unwrap();
-    let mut cursor = view.forward(&[keys::AUDIT], &[keys::AUDIT + 1]).unwrap();
-    let mut writes = vec![(keys::meta(META_FORMAT), Some(vec![0, 0, 0, 1]))];
-    for _ in 0..entries {
-        let (key, entry) = cursor.next().unwrap().unwrap();
-        let old = [&[AUDIT_1], &key[1..]].concat();
-        writes.push((old, Some(entry.into_owned())));
-        writes.push((key.to_vec(), None));
-    }
-    drop(cursor);
+    let (view, mut writes) = (kv.view().unwrap(), Vec::new());
+    change(&view, &mut writes);
     drop(view);
     kv.write_here(writes, When::Now).unwrap();
     kv.close().unwrap();
@@ -63,4 +78,45 @@ fn the_audit_log_of_format_1_is_moved() {
 #[test]
 fn a_move_that_was_cut_off_goes_on() {
     check(2);
+}
+
+/// So many audit entries, of two scopes in turns.
+fn log(room: &Room, store: &Embedded, batches: u32) {
+    for number in 0..batches {
+        let entry = AuditEntry {
+            body: number.to_string().into(),
+            about: Vec::new(),
+        };
+        let batch = Batch {
+            audit: vec![entry; 10],
+            ..Batch::of(Scope(number % 2), 1_000, Vec::new())
+        };
+        room.commit(store, batch).unwrap();
+    }
+}
+
+#[test]
+fn the_subtrees_of_the_audit_are_made_for_a_store_of_format_4() {
+    let dir = TempDir::new().unwrap();
+    let room = Room::new(dir.path());
+    let store = room.open();
+    log(&room, &store, 70);
+    let leaves = |store: &Embedded| {
+        let leaves = store.tree_leaves(0, usize::MAX, &|_| true);
+        room.runtime.block_on(leaves).unwrap()
+    };
+    let before = leaves(&store);
+    assert_eq!(before.len(), 700);
+    drop(store);
+    change(&room, |view, writes| {
+        writes.push((keys::meta(META_FORMAT), Some(vec![0, 0, 0, 4])));
+        remove_subtrees(view, writes);
+        assert_eq!(writes.len(), 1 + 3);
+    });
+    let store = room.open();
+    assert_eq!(leaves(&store), before);
+    room.check(&store);
+    log(&room, &store, 10);
+    assert_eq!(leaves(&store).len(), 800);
+    room.check(&store);
 }
