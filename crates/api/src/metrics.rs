@@ -44,6 +44,9 @@ pub(crate) struct Metrics {
     index_pending: Gauge,
     indexed: Counter,
     archives: Archives,
+    audit_covered: Gauge,
+    checkpoints: Counter,
+    checkpoints_unpublished: Counter,
 }
 
 /// Numbers of archives, by their place in the settings.
@@ -135,6 +138,23 @@ impl Metrics {
         );
         let archives = Archives::default();
         archives.register(&mut registry);
+        let audit_covered = Gauge::default();
+        let (checkpoints, checkpoints_unpublished) = (Counter::default(), Counter::default());
+        registry.register(
+            "audit_covered_entries",
+            "Audit entries that the newest checkpoint covers",
+            audit_covered.clone(),
+        );
+        registry.register(
+            "audit_checkpoints",
+            "Checkpoints of the audit log that were signed",
+            checkpoints.clone(),
+        );
+        registry.register(
+            "audit_checkpoints_unpublished",
+            "Times that a checkpoint could not be kept or published",
+            checkpoints_unpublished.clone(),
+        );
         Self {
             archives,
             registry,
@@ -143,6 +163,9 @@ impl Metrics {
             store_bytes,
             index_pending,
             indexed,
+            audit_covered,
+            checkpoints,
+            checkpoints_unpublished,
         }
     }
 
@@ -162,8 +185,15 @@ impl Metrics {
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         self.store_bytes.set(number(numbers.disk_bytes));
         self.index_pending.set(number(numbers.index_pending));
-        let counted = self.indexed.get();
-        self.indexed.inc_by(numbers.indexed.saturating_sub(counted));
+        self.audit_covered.set(number(numbers.log.covered));
+        let counts = [
+            (&self.indexed, numbers.indexed),
+            (&self.checkpoints, numbers.log.signed),
+            (&self.checkpoints_unpublished, numbers.log.unpublished),
+        ];
+        for (counter, count) in counts {
+            counter.inc_by(count.saturating_sub(counter.get()));
+        }
         self.archives.set(numbers);
         let mut text = String::new();
         // Writing to a String cannot fail.

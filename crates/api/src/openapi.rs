@@ -118,6 +118,9 @@ fn parameters(route: &Route, path: &str) -> Vec<Value> {
             names.push("Salus-Purpose-Of-Use");
         }
     }
+    if route.name == "audit-export" {
+        names.extend(["audited", "after"]);
+    }
     let reference = |name: &str| json!({"$ref": format!("#/components/parameters/{name}")});
     let parameter = |name: &str| match (name, &*operation_types(route)) {
         ("type", types @ [_, ..]) => parts::one_of_types(types),
@@ -171,7 +174,8 @@ fn refusals(route: &Route) -> Vec<u16> {
     if let Access::Token(_) = route.access {
         statuses.extend([401, 403]);
     }
-    if route.path.contains('{') || route.mount != Mount::Root {
+    let audit = route.name.starts_with("audit-");
+    if audit || route.path.contains('{') || route.mount != Mount::Root {
         statuses.push(404);
     }
     if parts::body(route).is_some() {

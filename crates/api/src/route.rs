@@ -118,14 +118,18 @@ macro_rules! routes {
 /// Every route.
 pub static ROUTES: &[Route] = {
     use crate::{
-        accounts, admin, auth, break_glass, entry, factors, fhir, health, keyring, mail, oauth,
-        openapi, policies, providers, retention,
+        accounts, admin, audit_log, auth, break_glass, entry, factors, fhir, health, keyring, mail,
+        oauth, openapi, policies, providers, retention,
     };
     routes! {
         GET    Root    "/"                              "home"              Public                  health::home;
         GET    Root    "/health/live"                   "health-live"       Public                  health::live;
         GET    Root    "/health/ready"                  "health-ready"      Public                  health::ready;
         GET    Root    "/metrics"                       "metrics"           Token(AdminRead)        health::metrics;
+
+        GET    Root    "/audit/checkpoint"              "audit-checkpoint"  Public                  audit_log::checkpoint;
+        GET    Root    "/audit/key"                     "audit-key"         Public                  audit_log::key;
+        GET    Root    "/audit/export"                  "audit-export"      Token(Search)           audit_log::export;
 
         GET    Root    "/openapi.json"                  "openapi"           Public                  openapi::document;
 

@@ -6,6 +6,7 @@
 //! [`salus_store::Scope::SYSTEM`].
 
 mod assertion;
+mod audit_log;
 mod authorization;
 mod brands;
 mod break_glass;
@@ -52,6 +53,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use assertion::Assertion;
+pub use audit_log::AuditLog;
 pub use authorization::{Authorization, Refresh};
 pub use brands::Brands;
 pub use break_glass::{BreakGlass, Reason, ReasonCode, Review, ReviewOutcome};

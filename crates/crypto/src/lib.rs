@@ -3,9 +3,10 @@
 //! A [`Keyring`] holds the keys of projects and patients, wrapped under a root
 //! key, in a folder apart from the data; [`SecretKey`]s for single purposes
 //! are derived from it. [`frames`] seals long content, [`merkle`] is the hash
-//! tree of the audit log, and [`random`] the only source of randomness. All
+//! tree of the audit log and [`checkpoint`] what is signed of it, and [`random`] the only source of randomness. All
 //! primitives come from AWS-LC. This crate knows no FHIR, no store and no HTTP.
 
+pub mod checkpoint;
 pub mod ed25519;
 mod error;
 pub mod frames;

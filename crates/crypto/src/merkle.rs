@@ -4,17 +4,21 @@
 //! the entry, so an entry can be erased with its salt, and what remains in
 //! the tree proves the rest of the log without saying anything of it.
 
-use aws_lc_rs::digest::{Context, SHA256};
+use std::ops::Range;
 
-use crate::SecretKey;
+use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::hmac;
 
 /// The hash of a leaf or of a tree.
 pub type Hash = [u8; 32];
 
-/// The leaf for an entry: the hash of a commitment to it that only `salt` opens.
+/// The leaf for an entry, whose parts follow each other: the hash of a commitment to it that
+/// only `salt` opens.
 #[must_use]
-pub fn leaf(salt: &[u8; 32], entry: &[u8]) -> Hash {
-    leaf_hash(&SecretKey::from_bytes(*salt).mac(entry))
+pub fn leaf(salt: &[u8; 32], entry: &[&[u8]]) -> Hash {
+    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, salt));
+    entry.iter().for_each(|part| context.update(part));
+    leaf_hash(context.sign().as_ref())
 }
 
 /// The hash of a leaf with this content.
@@ -30,7 +34,7 @@ pub fn root(leaves: &[Hash]) -> Hash {
         [] => hash(&[]),
         [one] => *one,
         many => {
-            let (left, right) = many.split_at(split(many.len()));
+            let (left, right) = many.split_at(split(many.len() as u64) as usize);
             node(&root(left), &root(right))
         }
     }
@@ -53,16 +57,51 @@ impl Frontier {
 
     /// Adds a leaf behind the others.
     pub fn append(&mut self, leaf: Hash) {
-        let mut joined = leaf;
+        self.append_noting(leaf, |_, _| {});
+    }
+
+    /// Adds a leaf behind the others. Of each subtree that is full with it, `full` is told how
+    /// many times two joined to it, from 1 up, and its root.
+    pub fn append_noting(&mut self, leaf: Hash, full: impl FnMut(u32, &Hash)) {
+        self.join(0, leaf, full);
+    }
+
+    /// Adds a full subtree of `2^height` leaves behind the others; false, and nothing is
+    /// added, if it cannot stand there: the leaves before have to fill such subtrees.
+    #[must_use]
+    pub fn append_subtree(&mut self, height: u32, root: Hash) -> bool {
+        let fits = height < u64::BITS && self.size.trailing_zeros() >= height;
+        if fits {
+            self.join(height, root, |_, _| {});
+        }
+        fits
+    }
+
+    fn join(&mut self, height: u32, root: Hash, mut full: impl FnMut(u32, &Hash)) {
+        let mut joined = root;
         // As in counting: each set bit below the first clear one is a full
         // subtree of the size that the carried one has.
-        for _ in 0..self.size.trailing_ones() {
+        for times in 0..(self.size >> height).trailing_ones() {
             if let Some(left) = self.roots.pop() {
                 joined = node(&left, &joined);
+                full(height + times + 1, &joined);
             }
         }
         self.roots.push(joined);
-        self.size += 1;
+        self.size += 1 << height;
+    }
+
+    /// The roots of its full subtrees, the largest first.
+    #[must_use]
+    pub fn roots(&self) -> &[Hash] {
+        &self.roots
+    }
+
+    /// A log of this many leaves, of the roots of its full subtrees; `None` if they are not
+    /// as many as it has.
+    #[must_use]
+    pub fn of_roots(size: u64, roots: Vec<Hash>) -> Option<Self> {
+        (roots.len() == size.count_ones() as usize).then_some(Self { size, roots })
     }
 
     /// The hash of the tree.
@@ -96,7 +135,7 @@ impl Frontier {
             .chunks(32)
             .map(|hash| hash.try_into().ok())
             .collect::<Option<_>>()?;
-        (roots.len() == size.count_ones() as usize).then_some(Self { size, roots })
+        Self::of_roots(size, roots)
     }
 }
 
@@ -104,31 +143,44 @@ impl Frontier {
 /// `None` if there is no such leaf.
 #[must_use]
 pub fn prove_inclusion(leaves: &[Hash], index: usize) -> Option<Vec<Hash>> {
-    if index >= leaves.len() {
-        return None;
-    }
-    let mut proof = Vec::new();
-    let (mut part, mut at) = (leaves, index);
-    while part.len() > 1 {
-        let (left, right) = part.split_at(split(part.len()));
-        if at < left.len() {
-            proof.push(root(right));
-            part = left;
-        } else {
-            proof.push(root(left));
-            at -= left.len();
-            part = right;
-        }
-    }
-    proof.reverse();
-    Some(proof)
+    roots(leaves, inclusion(index as u64, leaves.len() as u64)?)
 }
 
 /// The proof that the tree of the first `old_size` leaves grew into the tree
 /// of all of them (section 2.1.2); `None` if there were not so many.
 #[must_use]
 pub fn prove_consistency(leaves: &[Hash], old_size: usize) -> Option<Vec<Hash>> {
-    if old_size > leaves.len() {
+    roots(leaves, consistency(old_size as u64, leaves.len() as u64)?)
+}
+
+/// The parts of a tree of `size` leaves whose hashes, in this order, prove that leaf `index`
+/// is in it; `None` if there is no such leaf.
+#[must_use]
+pub fn inclusion(index: u64, size: u64) -> Option<Vec<Range<u64>>> {
+    if index >= size {
+        return None;
+    }
+    let mut proof = Vec::new();
+    let mut part = 0..size;
+    while part.end - part.start > 1 {
+        let middle = part.start + split(part.end - part.start);
+        if index < middle {
+            proof.push(middle..part.end);
+            part.end = middle;
+        } else {
+            proof.push(part.start..middle);
+            part.start = middle;
+        }
+    }
+    proof.reverse();
+    Some(proof)
+}
+
+/// The parts of a tree of `size` leaves whose hashes, in this order, prove that it grew out of
+/// the tree of its first `old_size`; `None` if there were not so many.
+#[must_use]
+pub fn consistency(old_size: u64, size: u64) -> Option<Vec<Range<u64>>> {
+    if old_size > size {
         return None;
     }
     let mut proof = Vec::new();
@@ -136,24 +188,28 @@ pub fn prove_consistency(leaves: &[Hash], old_size: usize) -> Option<Vec<Hash>> 
     if old_size == 0 {
         return Some(proof);
     }
-    let (mut part, mut old, mut whole) = (leaves, old_size, true);
-    while old < part.len() {
-        let (left, right) = part.split_at(split(part.len()));
-        if old <= left.len() {
-            proof.push(root(right));
-            part = left;
+    let mut part = 0..size;
+    while old_size < part.end {
+        let middle = part.start + split(part.end - part.start);
+        if old_size <= middle {
+            proof.push(middle..part.end);
+            part.end = middle;
         } else {
-            proof.push(root(left));
-            old -= left.len();
-            part = right;
-            whole = false;
+            proof.push(part.start..middle);
+            part.start = middle;
         }
     }
-    if !whole {
-        proof.push(root(part));
+    if part.start > 0 {
+        proof.push(part);
     }
     proof.reverse();
     Some(proof)
+}
+
+fn roots(leaves: &[Hash], parts: Vec<Range<u64>>) -> Option<Vec<Hash>> {
+    let place = |at: u64| usize::try_from(at).ok();
+    let of = |part: Range<u64>| leaves.get(place(part.start)?..place(part.end)?).map(root);
+    parts.into_iter().map(of).collect()
 }
 
 /// Checks a proof of [`prove_inclusion`] against the hash of a tree of `size`
@@ -229,7 +285,7 @@ pub fn verify_consistency(
 }
 
 /// The largest power of two below a length of at least two.
-fn split(len: usize) -> usize {
+fn split(len: u64) -> u64 {
     1 << (len - 1).ilog2()
 }
 

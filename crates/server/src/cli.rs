@@ -47,6 +47,9 @@ pub(crate) enum Command {
     /// See how old the keys are, rotate them, check that each unwraps
     #[command(after_help = crate::keys::EXAMPLES)]
     Keys(crate::keys::Arguments),
+    /// Export the audit log, and verify that nothing in it was changed
+    #[command(after_help = crate::audit::EXAMPLES)]
+    Audit(Box<crate::audit::AuditArguments>),
     /// Read a data folder back and report what does not fit together
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArguments),
@@ -70,7 +73,8 @@ Every option can also be given in salus.toml (see --config) or as a variable:
   SALUS_IMPORT_ORIGINS, SALUS_IMPORT_ROOTS, SALUS_IMPORT_BYTES_MAX, SALUS_PROVIDER_ORIGINS,
   SALUS_PROVIDER_ROOTS, SALUS_MAIL, SALUS_MAIL_FROM,
   SALUS_MAIL_USER, SALUS_MAIL_PASSWORD_FILE, SALUS_MAIL_ROOTS, SALUS_ARCHIVE,
-  SALUS_ARCHIVE_DAYS, SALUS_ARCHIVE_ROOTS, SALUS_LOG, SALUS_LOG_FORMAT";
+  SALUS_ARCHIVE_DAYS, SALUS_ARCHIVE_ROOTS, SALUS_CHECKPOINTS, SALUS_CHECKPOINT_ROOTS,
+  SALUS_LOG, SALUS_LOG_FORMAT";
 
 const IMPORT_EXAMPLES: &str = "\
 Examples:
@@ -251,6 +255,19 @@ pub(crate) struct ServeArguments {
     /// Certificates of the authorities that servers of S3 may be trusted by, PEM
     #[arg(long, env = "SALUS_ARCHIVE_ROOTS", value_name = "FILE")]
     pub(crate) archive_roots: Option<PathBuf>,
+
+    /// Where checkpoints of the audit log go: `folder:PATH`, or a witness as `https://witness.example.org`, with commas between them
+    #[arg(
+        long,
+        env = "SALUS_CHECKPOINTS",
+        value_name = "PLACES",
+        value_delimiter = ','
+    )]
+    pub(crate) checkpoints: Option<Vec<String>>,
+
+    /// Certificates of the authorities that witnesses may be trusted by, PEM
+    #[arg(long, env = "SALUS_CHECKPOINT_ROOTS", value_name = "FILE")]
+    pub(crate) checkpoint_roots: Option<PathBuf>,
 
     /// What to log: error, warn, info or debug
     #[arg(long, env = "SALUS_LOG", value_name = "LEVEL")]

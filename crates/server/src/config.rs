@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::backup::Credentials;
 use crate::cli::{Place, ServeArguments};
-use crate::mail;
+use crate::{checkpoints, mail};
 
 /// What a server needs to know.
 #[derive(Clone, Debug)]
@@ -35,6 +35,9 @@ pub(crate) struct Config {
     pub(crate) provider_roots: Option<PathBuf>,
     pub(crate) mail: Option<mail::Config>,
     pub(crate) archive: Archives,
+    /// Where checkpoints of the audit log go, beside the data folder.
+    pub(crate) checkpoints: Vec<checkpoints::Place>,
+    pub(crate) checkpoint_roots: Option<PathBuf>,
     /// Whether it is a demo, whose mails may be shown.
     pub(crate) demo: bool,
     pub(crate) development: bool,
@@ -87,6 +90,7 @@ struct File {
     import: Import,
     providers: Providers,
     mail: Mail,
+    audit: Audit,
     log: Log,
     archive: Archive,
 }
@@ -151,6 +155,13 @@ struct Mail {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+struct Audit {
+    checkpoints: Option<Vec<String>>,
+    roots: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct Log {
     level: Option<String>,
     format: Option<String>,
@@ -199,6 +210,8 @@ pub(crate) enum Error {
     ProviderOrigin(String),
     #[error(transparent)]
     Mail(#[from] mail::Error),
+    #[error(transparent)]
+    Checkpoints(#[from] checkpoints::NoPlace),
     #[error("the log format is text or json, not {0}")]
     LogFormat(String),
 }
@@ -270,6 +283,8 @@ impl Config {
                 arguments.archive_roots.clone(),
                 file.archive,
             ),
+            checkpoints: places(arguments.checkpoints.clone().or(file.audit.checkpoints))?,
+            checkpoint_roots: arguments.checkpoint_roots.clone().or(file.audit.roots),
             demo: arguments.demo.is_some(),
             // No variable and no file says so: whoever starts a server in it means to.
             development: arguments.dev || arguments.demo.is_some(),
@@ -329,6 +344,8 @@ impl Config {
             provider_roots: file.providers.roots,
             mail: None,
             archive: Archives::of(None, None, None, file.archive),
+            checkpoints: Vec::new(),
+            checkpoint_roots: None,
             demo: false,
             development: false,
             log: "warn".to_owned(),
@@ -393,6 +410,14 @@ fn mail(arguments: &ServeArguments, file: Mail) -> Result<Option<mail::Config>, 
         password_file: arguments.mail_password_file.clone().or(file.password_file),
         roots: arguments.mail_roots.clone().or(file.roots),
     }))
+}
+
+fn places(texts: Option<Vec<String>>) -> Result<Vec<checkpoints::Place>, checkpoints::NoPlace> {
+    let texts = texts.unwrap_or_default();
+    texts
+        .iter()
+        .map(|text| checkpoints::Place::parse(text))
+        .collect()
 }
 
 fn place(arguments: &Place, file: Option<PathBuf>) -> PathBuf {

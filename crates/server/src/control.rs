@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::net::{UnixListener, UnixStream};
@@ -85,5 +86,14 @@ impl Client {
         let status = response.status();
         let body = response.into_body().collect().await?.to_bytes();
         Ok((status, body))
+    }
+
+    /// Asks for what is too long to be read whole.
+    pub(crate) async fn stream(&mut self, path: &str) -> Result<(StatusCode, Incoming), Error> {
+        let request = Request::get(path).header(header::HOST, "localhost");
+        self.sender.ready().await?;
+        let request = request.body(Full::new(Bytes::new()))?;
+        let response = self.sender.send_request(request).await?;
+        Ok((response.status(), response.into_body()))
     }
 }

@@ -1,8 +1,10 @@
 //! The binary `salus`: command line, configuration, wiring.
 #![allow(clippy::print_stderr, reason = "the command line speaks to people")]
 
+mod audit;
 mod backup;
 mod check;
+mod checkpoints;
 mod cli;
 mod config;
 mod connect;
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         cli::Command::Generate(arguments) => generate::run(&arguments),
         cli::Command::Check(arguments) => check::run(&arguments),
         cli::Command::Keys(arguments) => keys::run(&arguments),
+        cli::Command::Audit(arguments) => audit::run(&arguments),
         cli::Command::Reindex(arguments) => reindex::run(&arguments),
         cli::Command::Policy(arguments) => policy::run(&arguments),
         cli::Command::Backup(arguments) => backup::run(&arguments),

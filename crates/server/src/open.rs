@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::backup::{self, Archives};
+use crate::checkpoints::Checkpoints;
 use crate::cli::Place;
 use crate::config::Config;
 use crate::roots::{self, Named};
@@ -141,6 +142,7 @@ pub(crate) struct Server {
     keys: JoinHandle<()>,
     mailing: Option<JoinHandle<()>>,
     archives: Option<Arc<Archives>>,
+    checkpoints: Checkpoints,
     socket: PathBuf,
 }
 
@@ -182,6 +184,8 @@ impl Server {
             archives.as_ref(),
         );
         let service = serving.await?;
+        let (places, roots) = (&config.checkpoints, config.checkpoint_roots.as_deref());
+        let checkpoints = Checkpoints::start(&service, &config.data, places, roots).await?;
         let settings = salus_api::Settings {
             body_bytes_max: config.body_bytes_max,
             binary_bytes_max: config.binary_bytes_max,
@@ -250,8 +254,17 @@ impl Server {
             keys,
             mailing,
             archives,
+            checkpoints,
             socket,
         })
+    }
+
+    /// A server for a command on a folder, if none runs there that can be asked.
+    pub(crate) async fn of_folder(config: &Config) -> Result<Option<Self>, Error> {
+        match control::Client::connect(&config.data).await {
+            Ok(_) => Ok(None),
+            Err(_) => Self::start(config, None).await.map(Some),
+        }
     }
 
     /// Lets requests under way finish, then closes the store.
@@ -275,6 +288,8 @@ impl Server {
             mailing.abort();
             let _ = mailing.await;
         }
+        // Behind all that writes audit entries.
+        self.checkpoints.stop().await;
         // Nothing commits any more.
         if let Some(archives) = self.archives {
             archives.stop().await;
@@ -296,7 +311,13 @@ async fn service(
     let cursor_key = keyring
         .derive("salus paging cursor 1")
         .map_err(|error| failed(error.to_string()))?;
-    let mut settings = Settings::default();
+    let checkpoint_key = keyring
+        .derive(salus_service::audit::log::KEY_PURPOSE)
+        .map_err(|error| failed(error.to_string()))?;
+    let mut settings = Settings {
+        checkpoint_key: Some(checkpoint_key),
+        ..Settings::default()
+    };
     settings.json.bytes_max = config.body_bytes_max;
     settings.development = config.development;
     let cores = std::thread::available_parallelism();

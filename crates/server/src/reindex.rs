@@ -22,10 +22,7 @@ const LOOK: Duration = Duration::from_millis(200);
 pub(crate) fn run(arguments: &ReindexArguments) -> Result<(), Failure> {
     let (config, runtime) = open::existing(&arguments.place)?;
     runtime.block_on(async {
-        let server = match Client::connect(&config.data).await {
-            Ok(_) => None,
-            Err(_) => Some(Server::start(&config, None).await?),
-        };
+        let server = Server::of_folder(&config).await?;
         let mut client = Client::connect(&config.data).await?;
         let state = ask(&mut client, arguments).await;
         if let Some(server) = server {

@@ -17,7 +17,7 @@ use salus_crypto::SecretKey;
 use salus_service::Service;
 use salus_store::memory::Memory;
 use salus_store::{
-    At, Batch, Change, Committed, Reply, Scope, SealedVersions, Seq, Snapshot, Store,
+    At, AuditTree, Batch, Change, Committed, Reply, Scope, SealedVersions, Seq, Snapshot, Store,
 };
 use serde_json::{Value, json};
 use staged::{Staged, router_settings};
@@ -68,6 +68,10 @@ impl Store for Interrupted {
 
     fn forget(&self) -> Reply<'_, ()> {
         self.inner.forget()
+    }
+
+    fn audit_tree(&self) -> &dyn AuditTree {
+        self.inner.audit_tree()
     }
 
     fn ready(&self) -> Reply<'_, ()> {

@@ -78,6 +78,8 @@ pub struct Settings {
     pub keys: keyring::Settings,
     /// About mail; without, none is sent.
     pub mail: Option<mail::Settings>,
+    /// What checkpoints of the audit log are signed with; without, none are.
+    pub checkpoint_key: Option<SecretKey>,
     /// Who says how far the archives are, if there are any.
     pub archives: Option<AskArchives>,
 }
@@ -123,6 +125,8 @@ pub struct Numbers {
     pub indexed: u64,
     /// The archives, in the order in which they are given.
     pub archives: Vec<ArchiveNumbers>,
+    /// About checkpoints of the audit log.
+    pub log: audit::log::LogNumbers,
 }
 
 /// The use cases of one server.
@@ -158,6 +162,7 @@ pub struct Service {
     /// One shredding at a time.
     pub(crate) shredding: tokio::sync::Mutex<()>,
     pub(crate) shut: shredding::Shut,
+    log: Option<audit::log::Log>,
     /// Told when a project keeps its history otherwise.
     kept_otherwise: tokio::sync::Notify,
     /// Told when keys are to be rotated.
@@ -196,6 +201,10 @@ impl Service {
             parameters.insert(parameters::open(&*store, *scope, *revision).await?);
         }
         let hashing = sessions::Hashing::new(settings.hashes_at_once);
+        let log = match &settings.checkpoint_key {
+            Some(key) => Some(audit::log::Log::open(&*store, &*world, key).await?),
+            None => None,
+        };
         let service = Self {
             store,
             blobs,
@@ -226,6 +235,7 @@ impl Service {
             ending: tokio::sync::RwLock::default(),
             shredding: tokio::sync::Mutex::default(),
             shut: shredding::Shut::default(),
+            log,
             kept_otherwise: tokio::sync::Notify::new(),
             keys_due: tokio::sync::Notify::new(),
             request_ids,
@@ -269,6 +279,7 @@ impl Service {
             index_pending: pending,
             indexed,
             archives: self.archives().await,
+            log: self.log_numbers(),
         })
     }
 

@@ -14,12 +14,12 @@
 //! Format 1 had no flags, and neither the length of the sealed text nor what
 //! stands behind it; `format.rs` changes it.
 //!
-//! The leaf stands beside the sealed text so that the log can be proved when
-//! the key is gone. It says nothing about the entry without the salt.
+//! The leaf commits to the scope, the time and the entry; in format 1 to the entry alone.
+//! It stands beside the sealed text so that the log can be proved when the key is gone. It says nothing about the entry without the salt.
 
 use bytes::Bytes;
 use salus_crypto::{Keyring, Slot, merkle, random};
-use salus_store::{AuditEntry, AuditRecord, Error, Kind, Scope, Seq};
+use salus_store::{AuditEntry, AuditRecord, Error, Kind, LeafForm, OpenedLeaf, Scope, Seq};
 
 use crate::body::{opening, sealing};
 
@@ -48,7 +48,8 @@ impl NewEntry {
     ) -> Result<Self, Error> {
         let body = &entry.body;
         let salt = random::bytes::<SALT_LEN>().map_err(sealing)?;
-        let leaf = merkle::leaf(&salt, body);
+        let form = LeafForm::Placed;
+        let leaf = form.leaf(&salt, scope, time_ms, body);
         let mut plain = Vec::with_capacity(SALT_LEN + body.len());
         plain.extend_from_slice(&salt);
         plain.extend_from_slice(body);
@@ -90,6 +91,7 @@ pub(crate) struct Stored<'a> {
     pub(crate) time_ms: i64,
     pub(crate) leaf: merkle::Hash,
     flags: u8,
+    form: LeafForm,
     slot: Slot,
     sealed: &'a [u8],
     about: &'a [u8],
@@ -116,6 +118,10 @@ impl<'a> Stored<'a> {
             time_ms: i64::from_be_bytes(*time),
             leaf: *leaf,
             flags: *flags,
+            form: match flags & OLD {
+                0 => LeafForm::Placed,
+                _ => LeafForm::Entry,
+            },
             slot: Slot::from_number(u32::from_be_bytes(*slot)),
             sealed,
             about,
@@ -159,15 +165,36 @@ impl<'a> Stored<'a> {
         })
     }
 
-    /// Opens it and says whether its leaf is its own.
+    /// What opens its leaf; `None` if its key was destroyed.
+    pub(crate) fn open_leaf(
+        &self,
+        scope: Scope,
+        seq: u64,
+        keyring: &Keyring,
+    ) -> Result<Option<OpenedLeaf>, Error> {
+        let aad = aad(scope, self.time_ms);
+        let plain = match keyring.open_sealed(self.slot, &aad, self.sealed) {
+            Ok(plain) => Bytes::from(plain),
+            Err(salus_crypto::Error::Destroyed(_)) => return Ok(None),
+            Err(error) => return Err(opening(&error, seq)),
+        };
+        let salt = plain.first_chunk();
+        let salt = *salt.ok_or_else(|| Error::Damaged(format!("the audit entry {seq}")))?;
+        Ok(Some(OpenedLeaf {
+            form: self.form,
+            salt,
+            body: plain.slice(SALT_LEN..),
+        }))
+    }
+
+    /// Opens it, unless its key was destroyed, and says whether its leaf is its own.
     pub(crate) fn verify(&self, scope: Scope, seq: u64, keyring: &Keyring) -> Result<bool, Error> {
-        let plain = keyring
-            .open_sealed(self.slot, &aad(scope, self.time_ms), self.sealed)
-            .map_err(|e| opening(&e, seq))?;
-        let (salt, body) = plain
-            .split_first_chunk()
-            .ok_or_else(|| Error::Damaged(format!("the audit entry {seq}")))?;
-        Ok(merkle::leaf(salt, body) == self.leaf)
+        let opened = self.open_leaf(scope, seq, keyring)?;
+        let leaf = |opened: OpenedLeaf| {
+            let OpenedLeaf { form, salt, body } = opened;
+            form.leaf(&salt, scope, self.time_ms, &body)
+        };
+        Ok(opened.is_none_or(|opened| leaf(opened) == self.leaf))
     }
 }
 
@@ -217,12 +244,13 @@ pub(crate) fn from_format_1(
     Ok(Some(new))
 }
 
-/// An entry as format 1 had it.
+/// An entry as format 1 had it, with the leaf that it had there.
 #[cfg(test)]
-pub(crate) fn to_format_1(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn to_format_1(bytes: &[u8], leaf: merkle::Hash) -> Vec<u8> {
     let stored = Stored::read(bytes).unwrap();
     let mut old = vec![FORMAT_1];
-    old.extend_from_slice(&bytes[2..54]);
+    old.extend_from_slice(&bytes[2..22]);
+    old.extend_from_slice(&leaf);
     old.extend_from_slice(stored.sealed);
     old
 }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use salus_crypto::merkle::Frontier;
+use salus_crypto::merkle::{Frontier, Hash};
 use salus_store::{Error, Kind, Scope};
 
 use crate::chain::Link;
@@ -14,6 +14,7 @@ use crate::kv::View;
 use crate::newest::Newest;
 use crate::row::Entry;
 use crate::superseded::Watch;
+use crate::tree::Tree;
 use crate::{audit, blobs, body, keys, text};
 
 /// More faults than this are not listed.
@@ -413,13 +414,7 @@ impl Check<'_> {
             leaves.insert(seq, stored.leaf);
             Ok(())
         })?;
-        let mut rebuilt = Frontier::default();
-        leaves.values().for_each(|leaf| rebuilt.append(*leaf));
-        let kept = self.view.get(&keys::meta(META_FRONTIER))?;
-        let kept = kept.as_deref().and_then(Frontier::from_bytes);
-        if kept.unwrap_or_default() != rebuilt {
-            self.fault("the audit log is not the one that was written".into());
-        }
+        self.tree(&leaves)?;
         self.scan(keys::ABOUT, |check, key, _| {
             let seq = keys::last_number(key);
             if !leaves.contains_key(&seq) {
@@ -429,5 +424,31 @@ impl Check<'_> {
             }
             Ok(())
         })
+    }
+
+    /// The leaves make the tree, and what is kept of its subtrees.
+    fn tree(&mut self, leaves: &BTreeMap<u64, Hash>) -> Result<(), Error> {
+        let (mut tree, mut writes) = (Tree::default(), Vec::new());
+        for (seq, leaf) in leaves {
+            tree.append(*seq, *leaf, &mut writes);
+        }
+        let kept = self.view.get(&keys::meta(META_FRONTIER))?;
+        let kept = kept.as_deref().and_then(Frontier::from_bytes);
+        if kept.unwrap_or_default() != *tree.frontier() {
+            self.fault("the audit log is not the one that was written".into());
+        }
+        // A later write to a key replaces an earlier one.
+        let mut rebuilt: BTreeMap<_, _> = writes.into_iter().collect();
+        self.scan(keys::SUBTREE, |check, key, value| {
+            let expected = rebuilt.remove(key).flatten();
+            if expected.as_deref() != Some(value) {
+                check.fault("a subtree of the audit log is not that of its entries".into());
+            }
+            Ok(())
+        })?;
+        if !rebuilt.is_empty() {
+            self.fault("subtrees of the audit log are missing".into());
+        }
+        Ok(())
     }
 }

@@ -14,7 +14,6 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use salus_crypto::merkle::Frontier;
 use salus_store::{Committed, Error, Held, Kind, Precondition, Query, Scope, Seq};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -29,6 +28,7 @@ use crate::queue::Queue;
 use crate::reader::Reader;
 use crate::reindex::PreparedRows;
 use crate::text::Edits;
+use crate::tree::Tree;
 use crate::{ahead, chain, index, keys, row};
 
 /// A group is written when it has this many keys, even if more batches wait.
@@ -66,7 +66,7 @@ impl Job {
 pub(crate) struct Committer {
     core: Arc<Core>,
     state: State,
-    frontier: Frontier,
+    tree: Tree,
     counts: HashMap<(Scope, Kind), u64>,
 }
 
@@ -99,11 +99,11 @@ struct Overlaid {
 }
 
 impl Committer {
-    pub(crate) fn new(core: Arc<Core>, state: State, frontier: Frontier) -> Self {
+    pub(crate) fn new(core: Arc<Core>, state: State, tree: Tree) -> Self {
         Self {
             core,
             state,
-            frontier,
+            tree,
             counts: HashMap::new(),
         }
     }
@@ -287,7 +287,7 @@ impl Committer {
             let first = without_versions && place == 0;
             entry.entry.set_place(first, place + 1 == entries);
             entry.entry.set_latest(self.state.latest_ms);
-            self.frontier.append(entry.entry.leaf);
+            self.tree.append(seq, entry.entry.leaf, &mut group.writes);
             for (kind, id) in &entry.about {
                 let key = keys::record_at(keys::ABOUT, scope, *kind, id, seq);
                 group.writes.push(set(key, Vec::new()));
@@ -464,7 +464,7 @@ impl Committer {
             let key = keys::of_kind(keys::SAMPLE, scope, kind);
             group.writes.push(set(key, sample));
         }
-        let frontier = self.frontier.to_bytes();
+        let frontier = self.tree.frontier().to_bytes();
         group.writes.push(set(keys::meta(META_FRONTIER), frontier));
         group
             .writes
@@ -486,7 +486,8 @@ impl Committer {
         if !group.superseded.is_empty() {
             self.core.superseded.add(group.superseded.into_iter());
         }
-        self.core.show(self.state.seq, self.state.lag_ms);
+        let (seq, lag_ms) = (self.state.seq, self.state.lag_ms);
+        self.core.show(seq, lag_ms, self.tree.frontier());
         Ok(())
     }
 

@@ -25,6 +25,7 @@ use crate::main_date::MainDate;
 use crate::sample::Samples;
 use crate::space::Space;
 use crate::superseded::Superseded;
+use crate::tree::Tree;
 use crate::{Options, ahead, format, keys, restore};
 
 pub(crate) const META_STATE: &str = "state";
@@ -53,6 +54,8 @@ pub(crate) struct Core {
     visible: AtomicU64,
     /// The same, for those who wait for more.
     grown: watch::Sender<u64>,
+    /// The audit's tree at that point.
+    frontier: RwLock<Frontier>,
     /// See [`State::lag_ms`].
     lag_ms: AtomicI64,
     /// Why nothing is committed any more.
@@ -76,7 +79,7 @@ pub(crate) struct State {
 }
 
 impl Core {
-    pub(crate) fn open(options: Options) -> Result<(Arc<Self>, State, Frontier), Error> {
+    pub(crate) fn open(options: Options) -> Result<(Arc<Self>, State, Tree), Error> {
         let Options {
             dir,
             keyring,
@@ -105,11 +108,7 @@ impl Core {
                 "the keyring is older than the store: keys are missing".into(),
             ));
         }
-        let frontier = match view.get(&keys::meta(META_FRONTIER))? {
-            Some(bytes) => Frontier::from_bytes(&bytes)
-                .ok_or_else(|| Error::Damaged("the frontier of the audit log".into()))?,
-            None => Frontier::default(),
-        };
+        let tree = Tree::load(&view)?;
         let superseded = load_superseded(&view)?;
         let main_dates = load_main_dates(&view)?;
         drop(view);
@@ -133,20 +132,23 @@ impl Core {
             counted: Counted::new(),
             visible: AtomicU64::new(state.seq),
             grown: watch::Sender::new(state.seq),
+            frontier: RwLock::new(tree.frontier().clone()),
             lag_ms: AtomicI64::new(state.lag_ms),
             fault: Mutex::new(None),
             slots: RwLock::default(),
             _lock: lock,
         };
-        Ok((Arc::new(core), state, frontier))
+        Ok((Arc::new(core), state, tree))
     }
 
     pub(crate) fn visible(&self) -> u64 {
         self.visible.load(Ordering::Acquire)
     }
 
-    /// Shows a point, and how far times may lie before the latest until there.
-    pub(crate) fn show(&self, seq: u64, lag_ms: i64) {
+    /// Shows a point, with the audit's tree there, and how far times may lie before the latest
+    /// until there.
+    pub(crate) fn show(&self, seq: u64, lag_ms: i64, frontier: &Frontier) {
+        self.frontier.write().clone_from(frontier);
         self.lag_ms.store(lag_ms, Ordering::Release);
         self.visible.store(seq, Ordering::Release);
         self.grown.send_replace(seq);
@@ -156,6 +158,11 @@ impl Core {
     pub(crate) async fn grown(&self, after: u64) {
         // Nobody but this drops the sender.
         drop(self.grown.subscribe().wait_for(|seq| *seq > after).await);
+    }
+
+    /// The audit's tree as far as it is durable.
+    pub(crate) fn frontier(&self) -> Frontier {
+        self.frontier.read().clone()
     }
 
     pub(crate) fn lag_ms(&self) -> i64 {

@@ -7,9 +7,11 @@
 //! - 3: what large groups write ahead, under `p` until they are whole.
 //! - 4: versions may be purged: another form of body, marks under `e`.
 //! - 5: the log can be read whole: an audit entry holds what it is about and its
-//!   place in its batch, and what a batch purged is kept under `q`.
+//!   place in its batch, and what a batch purged is kept under `q`. Subtrees of the audit log's
+//!   hash tree under `x`; leaves of new entries commit to scope and time, too.
 //!
-//! Audit entries of older stores get what they are about from the keys under `o`.
+//! Audit entries of older stores get what they are about from the keys under `o`. Of what came
+//! with 3 and 4, an older store has nothing, and needs no change for it.
 
 mod entries;
 
@@ -17,8 +19,8 @@ use std::path::Path;
 
 use salus_store::Error;
 
-use crate::keys;
 use crate::kv::{Kv, View, When};
+use crate::{keys, tree};
 
 /// Raised by a change that older code cannot read.
 const FORMAT: u32 = 5;
@@ -48,8 +50,12 @@ pub(crate) fn bring_up_to_date(kv: &Kv, dir: &Path) -> Result<(), Error> {
         Some(1) => {
             move_audit(kv)?;
             entries::bring_up_to_date(kv)?;
+            tree::build(kv)?;
         }
-        Some(2..=4) => entries::bring_up_to_date(kv)?,
+        Some(2..=4) => {
+            entries::bring_up_to_date(kv)?;
+            tree::build(kv)?;
+        }
         Some(newer) if newer > FORMAT => {
             return Err(Error::Unavailable(format!(
                 "{}: written by a later version (format {newer}; this one reads {FORMAT})",

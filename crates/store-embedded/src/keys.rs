@@ -21,10 +21,11 @@
 //! | `q` seq | what the batch that ends there purged; see `purge` |
 //! | `o` scope kind id seq | nothing: an audit entry is about this record |
 //! | `w` scope seq | an audit entry |
+//! | `x` level index | a subtree of the audit log's hash tree; see `tree` |
 //!
 //! Numbers are big-endian. A scope is one byte when it is small, an id ends
 //! itself, so keys sort field by field. What searches write stands behind what
-//! they read: `m`, `o`, `q` and `w` behind `i`, `k` and `l`.
+//! they read: `m`, `o`, `q`, `w` and `x` behind `i`, `k` and `l`.
 
 use salus_store::{Kind, Param, Scope, ordered};
 
@@ -47,6 +48,7 @@ pub(crate) const PURGED: u8 = b'e';
 pub(crate) const PURGES: u8 = b'q';
 pub(crate) const AUDIT: u8 = b'w';
 pub(crate) const ABOUT: u8 = b'o';
+pub(crate) const SUBTREE: u8 = b'x';
 
 /// The length of a seq at the end of a key.
 pub(crate) const SEQ_LEN: usize = 8;

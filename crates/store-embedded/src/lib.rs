@@ -12,6 +12,7 @@ mod ahead;
 mod aside;
 mod audit;
 mod audit_log;
+mod audit_tree;
 mod bare;
 mod blobs;
 mod body;
@@ -56,6 +57,7 @@ mod space;
 mod superseded;
 mod text;
 mod trace;
+mod tree;
 mod turns;
 mod walk;
 mod walks;
@@ -72,8 +74,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use salus_crypto::Keyring;
 use salus_store::{
-    At, BareRecords, Batch, Change, Committed, Error, Log, LogBatch, LogHead, NewRows, Reply,
-    Restored, Scope, SealedVersions, Seq, Snapshot, Store,
+    At, AuditTree, BareRecords, Batch, Change, Committed, Error, Log, LogBatch, LogHead, NewRows,
+    Reply, Restored, Scope, SealedVersions, Seq, Snapshot, Store,
 };
 use tokio::sync::oneshot;
 use tokio::task;
@@ -154,9 +156,9 @@ impl Embedded {
     /// keys. The message names the folder or file.
     pub fn open(options: Options) -> Result<Arc<Self>, Error> {
         let retention = options.retention;
-        let (core, state, frontier) = Core::open(options)?;
+        let (core, state, tree) = Core::open(options)?;
         let queue = Arc::new(Queue::new(QUEUE_MAX));
-        let committer = Committer::new(Arc::clone(&core), state, frontier);
+        let committer = Committer::new(Arc::clone(&core), state, tree);
         let stop = Arc::new(Stop::default());
         let commits = core.kv.spawn(committer.run(Arc::clone(&queue)));
         let collects = {
@@ -275,6 +277,10 @@ impl Store for Embedded {
 
     fn forget(&self) -> Reply<'_, ()> {
         Box::pin(self.forget_aside())
+    }
+
+    fn audit_tree(&self) -> &dyn AuditTree {
+        self
     }
 
     fn ready(&self) -> Reply<'_, ()> {

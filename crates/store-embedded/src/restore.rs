@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use salus_crypto::Keyring;
-use salus_crypto::merkle::Frontier;
 use salus_store::{
     Error, Kind, LogBatch, LogHead, LogPart, NewRows, Purge, Reply, Restoring, Scope, Seq,
 };
@@ -27,6 +26,7 @@ use crate::newest::Newest;
 use crate::purge::{self, Logged, PreparedPurge};
 use crate::reader::ready;
 use crate::space::Space;
+use crate::tree::Tree;
 use crate::{Embedded, Options, audit, body, format, keys, row};
 
 /// The file that says that a store is not whole.
@@ -92,7 +92,7 @@ struct Restore {
     kv: Kv,
     keyring: Arc<Keyring>,
     state: State,
-    frontier: Frontier,
+    tree: Tree,
     counts: HashMap<(Scope, Kind), u64>,
     /// Newest versions whose content was purged since they were.
     purged: HashSet<u64>,
@@ -155,7 +155,7 @@ impl Restore {
             kv,
             keyring,
             state,
-            frontier: Frontier::default(),
+            tree: Tree::default(),
             counts: HashMap::new(),
             purged: HashSet::new(),
             space: Space::new(dir, disk_bytes_min),
@@ -411,7 +411,8 @@ impl Restore {
         let seq = self.state.seq;
         self.observe(stored.latest_ms, stored.time_ms);
         self.state.slots = self.state.slots.max(stored.slot().number() + 1);
-        self.frontier.append(stored.leaf);
+        let (leaf, writes) = (stored.leaf, &mut self.piece.writes);
+        self.tree.append(seq, leaf, writes);
         for (kind, id) in about {
             let key = keys::record_at(keys::ABOUT, scope, *kind, id, seq);
             self.piece.set(key, Vec::new());
@@ -442,7 +443,7 @@ impl Restore {
             let key = keys::of_kind(keys::COUNT, scope, kind);
             self.piece.set(key, count.to_be_bytes().into());
         }
-        let (seq, frontier) = (self.state.seq, self.frontier.to_bytes());
+        let (seq, frontier) = (self.state.seq, self.tree.frontier().to_bytes());
         // What older points showed has no rows.
         let floor = seq.to_be_bytes().into();
         self.piece.set(keys::meta(META_FLOOR), floor);
@@ -454,8 +455,8 @@ impl Restore {
         Ok(LogHead {
             seq: Seq(seq),
             chain: self.state.chain,
-            audit_size: self.frontier.size(),
-            audit_root: self.frontier.root(),
+            audit_size: self.tree.frontier().size(),
+            audit_root: self.tree.frontier().root(),
             key_slots: self.state.slots,
         })
     }

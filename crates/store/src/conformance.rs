@@ -52,6 +52,7 @@ mod sizes;
 mod sorts;
 mod texts;
 mod together;
+mod trees;
 mod values;
 
 use std::future::Future;
@@ -239,6 +240,10 @@ cases! { $
         audit_entries_come_in_both_orders_and_pages
         audit_entries_are_found_by_what_they_are_about
         audit_entries_are_found_by_time;
+    trees:
+        the_tree_has_the_entries_of_all_scopes_in_order
+        subtrees_are_those_of_the_leaves
+        a_tree_lasts;
     sizes:
         bodies_of_every_size_read_back
         a_large_batch_is_one_commit

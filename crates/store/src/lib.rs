@@ -17,6 +17,7 @@ pub mod blob_conformance;
 #[macro_use]
 pub mod log_conformance;
 
+mod audit_tree;
 mod batch;
 mod blobs;
 mod error;
@@ -40,6 +41,7 @@ pub mod ordered;
 use std::future::Future;
 use std::pin::Pin;
 
+pub use audit_tree::{AuditTree, LeafForm, Open, OpenedLeaf, SUBTREE, TreeHead, TreeLeaf};
 pub use batch::{
     AuditEntry, Batch, Committed, Held, Precondition, Purge, Put, Reindexed, SealKey, Shred,
 };
@@ -112,6 +114,9 @@ pub trait Store: Send + Sync {
     /// Opening an older point may be [`Error::SnapshotGone`] afterwards. May take as long as
     /// reading all records.
     fn forget(&self) -> Reply<'_, ()>;
+
+    /// The hash tree over the audit entries of every scope.
+    fn audit_tree(&self) -> &dyn AuditTree;
 
     /// Says whether the engine can commit just now; the error says why not.
     fn ready(&self) -> Reply<'_, ()>;

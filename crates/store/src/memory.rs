@@ -3,6 +3,7 @@
 //! Every version stays, every point can be seen again, every query looks at
 //! every record. It keeps nothing on disk.
 
+mod audit_tree;
 mod blobs;
 mod log;
 mod past;
@@ -15,10 +16,11 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::{
-    At, AuditEntry, AuditQuery, AuditRecord, Batch, Candidate, Change, Committed, Content, Error,
-    Filter, Found, History, HistoryOf, Hit, Kind, Param, Plan, PlanStep, Position, Precondition,
-    Purge, Put, Query, Record, Reindexed, Reply, Row, Rows, Scope, SealKey, SealedVersion,
-    SealedVersions, Seq, Shred, Snapshot, Sort, Store, Superseded, SupersededVersion,
+    At, AuditEntry, AuditQuery, AuditRecord, AuditTree, Batch, Candidate, Change, Committed,
+    Content, Error, Filter, Found, History, HistoryOf, Hit, Kind, Param, Plan, PlanStep, Position,
+    Precondition, Purge, Put, Query, Record, Reindexed, Reply, Row, Rows, Scope, SealKey,
+    SealedVersion, SealedVersions, Seq, Shred, Snapshot, Sort, Store, Superseded,
+    SupersededVersion,
 };
 
 use blobs::Kept;
@@ -142,6 +144,10 @@ impl Store for Memory {
 
     fn forget(&self) -> Reply<'_, ()> {
         reply(self.read(State::open))
+    }
+
+    fn audit_tree(&self) -> &dyn AuditTree {
+        self
     }
 
     fn ready(&self) -> Reply<'_, ()> {

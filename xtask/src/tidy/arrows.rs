@@ -31,7 +31,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "salus-store",
-        imports: &[],
+        imports: &["salus-crypto"],
         tests: &[],
     },
     Room {

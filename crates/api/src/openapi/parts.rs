@@ -40,6 +40,8 @@ pub(super) fn parameters() -> Value {
         "client": path("id", text("^[A-Za-z0-9._-]{1,64}$"), "example"),
         "_format": query("_format", json!({"type": "string", "examples": format})),
         "_pretty": query("_pretty", json!({"type": "boolean"})),
+        "audited": query("project", text("^[a-z][a-z0-9-]{0,39}$")),
+        "after": query("after", json!({"type": "integer", "minimum": 0})),
         "_count": query("_count", json!({"type": "integer", "minimum": 0})),
         "_since": query("_since", json!({"type": "string"})),
         "mode": query("mode", json!({"enum": ["full", "normative", "terminology"]})),
@@ -711,6 +713,8 @@ pub(super) fn success(route: &Route, status: u16) -> Value {
     }
     let (ty, schema) = match (route.mount, route.name) {
         (_, "metrics") => ("application/openmetrics-text", json!({"type": "string"})),
+        (_, "audit-checkpoint" | "audit-key") => ("text/plain", json!({"type": "string"})),
+        (_, "audit-export") => ("application/x-ndjson", json!({"type": "string"})),
         (
             _,
             "setup" | "device-page" | "setup-page" | "authorize" | "authorize-post"

@@ -129,8 +129,31 @@ fn every_tree_proves_what_it_grew_from() {
 
 #[test]
 fn a_commitment_depends_on_salt_and_entry() {
-    let one = leaf(&[1; 32], b"entry");
-    assert_eq!(one, leaf(&[1; 32], b"entry"));
-    assert_ne!(one, leaf(&[2; 32], b"entry"));
-    assert_ne!(one, leaf(&[1; 32], b"other"));
+    let one = leaf(&[1; 32], &[b"entry"]);
+    assert_eq!(one, leaf(&[1; 32], &[b"entry"]));
+    assert_ne!(one, leaf(&[2; 32], &[b"en", b"try"]));
+    assert_ne!(one, leaf(&[1; 32], &[b"other"]));
+}
+
+#[test]
+fn full_subtrees_are_told_and_can_be_added_again() {
+    let all = leaves(70);
+    let (mut frontier, mut told) = (Frontier::default(), Vec::new());
+    for (index, leaf) in all.iter().enumerate() {
+        frontier.append_noting(*leaf, |height, hash| {
+            let from = index + 1 - (1 << height);
+            assert_eq!(*hash, root(&all[from..=index]), "{from} {height}");
+            told.push((from, height, *hash));
+        });
+    }
+    assert_eq!(told.len(), 35 + 17 + 8 + 4 + 2 + 1);
+    let of = |from, height| told.iter().find(|one| (one.0, one.1) == (from, height));
+    let mut again = Frontier::default();
+    assert!(again.append_subtree(6, of(0, 6).unwrap().2));
+    assert!(again.append_subtree(2, of(64, 2).unwrap().2));
+    assert!(!again.append_subtree(3, [0; 32]));
+    assert!(again.append_subtree(1, of(68, 1).unwrap().2));
+    assert_eq!(again, frontier);
+    assert_eq!(Frontier::of_roots(70, again.roots().to_vec()), Some(again));
+    assert_eq!(Frontier::of_roots(70, Vec::new()), None);
 }

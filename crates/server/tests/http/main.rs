@@ -9,6 +9,7 @@ mod accounts_by_mail;
 mod archive;
 mod archive_s3;
 mod audit;
+mod audit_log;
 mod bad_bodies;
 mod bad_input;
 mod binary;

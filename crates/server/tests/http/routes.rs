@@ -492,6 +492,8 @@ fn every_route_leaves_an_entry_in_the_audit() {
         "home",
         "health-live",
         "health-ready",
+        "audit-checkpoint",
+        "audit-key",
         "setup-page",
         "capabilities",
         "$versions",

@@ -2,4 +2,6 @@
 
 pub mod entry;
 mod event;
+pub mod log;
 mod search;
+pub mod verify;

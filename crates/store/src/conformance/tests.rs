@@ -10,7 +10,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
 use crate::memory::Memory;
-use crate::{Content, Filter, HistoryOf, Hit, Param, Plan, SealedVersions, Superseded, Test};
+use crate::{
+    AuditTree, Content, Filter, HistoryOf, Hit, Param, Plan, SealedVersions, Superseded, Test,
+};
 
 /// What an engine may get wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -144,6 +146,10 @@ impl Store for FaultyStore {
 
     fn forget(&self) -> Reply<'_, ()> {
         self.inner.forget()
+    }
+
+    fn audit_tree(&self) -> &dyn AuditTree {
+        self.inner.audit_tree()
     }
 
     fn ready(&self) -> Reply<'_, ()> {

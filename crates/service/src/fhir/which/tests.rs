@@ -12,7 +12,8 @@ use parking_lot::Mutex;
 use salus_crypto::SecretKey;
 use salus_store::memory::Memory;
 use salus_store::{
-    At, Batch, Change, Committed, Reply as StoreReply, Scope, SealedVersions, Seq, Snapshot, Store,
+    At, AuditTree, Batch, Change, Committed, Reply as StoreReply, Scope, SealedVersions, Seq,
+    Snapshot, Store,
 };
 use serde_json::{Value, json};
 
@@ -103,6 +104,10 @@ impl Store for Slow {
 
     fn forget(&self) -> StoreReply<'_, ()> {
         self.memory.forget()
+    }
+
+    fn audit_tree(&self) -> &dyn AuditTree {
+        self.memory.audit_tree()
     }
 
     fn ready(&self) -> StoreReply<'_, ()> {

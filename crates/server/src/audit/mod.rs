@@ -1,0 +1,136 @@
+//! `salus audit`: the audit log as evidence. `key` and `export` ask the server on the folder, or
+//! open it; `verify` needs nothing but the export and a key.
+
+mod export;
+mod verify;
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use clap::{Args, Subcommand};
+use http::{Method, StatusCode};
+
+use crate::cli::Place;
+use crate::control::Client;
+use crate::open::{self, Server};
+
+pub(crate) type Failure = Box<dyn std::error::Error>;
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  salus audit key                                          what checkpoints are checked with; give it to auditors
+  salus audit export --out audit.ndjson                    the whole log, with all checkpoints kept
+  salus audit export --out trial.ndjson --project trial    entries of one project, of others hashes alone
+  salus audit verify audit.ndjson --key salus.audit/…      offline, anywhere
+  salus audit verify audit.ndjson --key-file key.txt --checkpoint /mnt/worm/checkpoints --json
+
+Exit status 1 says that something is wrong with the log, or that it could not be read.";
+
+#[derive(Args)]
+pub(crate) struct AuditArguments {
+    #[command(subcommand)]
+    pub(crate) command: AuditCommand,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Print the key that checkpoints of the log are checked with
+    Key {
+        #[command(flatten)]
+        place: Place,
+
+        /// Print it as one line of JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write the log into a file, for verify
+    Export(ExportArguments),
+    /// Check an export: whether anything in it was changed, and what
+    Verify(VerifyArguments),
+}
+
+#[derive(Args)]
+pub(crate) struct ExportArguments {
+    #[command(flatten)]
+    place: Place,
+
+    /// The file
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+
+    /// A project whose entries are shown; several may be given [default: all]
+    #[arg(long = "project", value_name = "SLUG")]
+    projects: Vec<String>,
+
+    /// Leave out the first N entries, which an earlier export has
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    after: u64,
+
+    /// Print a summary as one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct VerifyArguments {
+    /// The export
+    file: PathBuf,
+
+    /// The key of the log, as salus audit key prints it; several may be given
+    #[arg(
+        long = "key",
+        value_name = "KEY",
+        required_unless_present = "key_files"
+    )]
+    keys: Vec<String>,
+
+    /// A file with keys of the log, one a line; several may be given
+    #[arg(long = "key-file", value_name = "FILE", id = "key_files")]
+    key_files: Vec<PathBuf>,
+
+    /// Checkpoints that were kept elsewhere: a file, or a folder of them; several may be given
+    #[arg(long = "checkpoint", value_name = "FILE_OR_FOLDER")]
+    checkpoints: Vec<PathBuf>,
+
+    /// The key of a witness that has to have cosigned the newest checkpoint; several may be given
+    #[arg(long = "witness", value_name = "KEY")]
+    witnesses: Vec<String>,
+
+    /// Print the result as one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Does what is asked.
+pub(crate) fn run(arguments: &AuditArguments) -> Result<(), Failure> {
+    match &arguments.command {
+        AuditCommand::Key { place, json } => key(place, *json),
+        AuditCommand::Export(arguments) => export::run(arguments),
+        AuditCommand::Verify(arguments) => verify::run(arguments),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the key goes to standard output")]
+fn key(place: &Place, json: bool) -> Result<(), Failure> {
+    let (config, runtime) = open::existing(place)?;
+    let key = runtime.block_on(async {
+        let server = Server::of_folder(&config).await?;
+        let mut client = Client::connect(&config.data).await?;
+        let asked = client
+            .send(Method::GET, "/audit/key", None, Bytes::new())
+            .await;
+        if let Some(server) = server {
+            server.stop().await?;
+        }
+        let (status, body) = asked?;
+        match status {
+            StatusCode::OK => Ok::<_, Failure>(String::from_utf8_lossy(&body).trim().to_owned()),
+            status => Err(format!("the server answered {status}").into()),
+        }
+    })?;
+    match json {
+        true => println!("{}", serde_json::json!({"key": key})),
+        false => println!("{key}"),
+    }
+    Ok(())
+}
