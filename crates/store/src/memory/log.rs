@@ -160,7 +160,7 @@ impl Restored for Memory {
     }
 
     fn give_rows(&self, rows: Vec<NewRows>) -> Reply<'_, ()> {
-        reply(Ok(self.write(|state| {
+        self.write(|state| {
             for new in rows {
                 let reindexed = Reindexed {
                     kind: new.kind,
@@ -171,7 +171,8 @@ impl Restored for Memory {
                 };
                 state.reindex(new.scope, reindexed);
             }
-        })))
+        });
+        reply(Ok(()))
     }
 }
 
