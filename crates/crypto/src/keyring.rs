@@ -19,6 +19,7 @@ mod record;
 mod reroot;
 mod root;
 mod rotate;
+mod shreds;
 mod source;
 mod status;
 
@@ -40,6 +41,7 @@ use self::key::Key;
 use self::labels::{Held, Labels};
 use self::record::{LEN, LabelMac, Level, Record};
 use self::root::{Root, io};
+pub use self::shreds::{Ledger, Shredding, Shreds};
 use crate::{Error, SecretKey, random};
 
 pub use self::passphrase::Passphrase;

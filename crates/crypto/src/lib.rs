@@ -16,19 +16,17 @@ mod passkey;
 pub mod random;
 mod sealing;
 mod secret;
-mod shreds;
 pub mod signing;
 
 pub use ed25519::Ed25519Key;
 pub use error::Error;
 pub use keyring::{
-    CheckedKeys, Due, Founding, Keyring, Passphrase, PatientKeys, Progress, ProjectKeys, RootFault,
-    RootSource, RootStatus, Slot, Status, WrapsRoot,
+    CheckedKeys, Due, Founding, Keyring, Ledger, Passphrase, PatientKeys, Progress, ProjectKeys,
+    RootFault, RootSource, RootStatus, Shredding, Shreds, Slot, Status, WrapsRoot,
 };
 pub use passkey::PasskeyKey;
 pub use sealing::OVERHEAD;
 pub use secret::SecretKey;
-pub use shreds::{Ledger, Shredding, Shreds};
 
 /// SHA-256 of some bytes.
 #[must_use]

@@ -9,6 +9,7 @@ use super::tree::Tree;
 const HOSTS: &[&str] = &[
     "apache.org",
     "aumasson.jp",
+    "aws.amazon.com",
     "build.fhir.org",
     "c2sp.org",
     "cheatsheetseries.owasp.org",
@@ -16,6 +17,7 @@ const HOSTS: &[&str] = &[
     "genenames.org",
     // The index that Cargo.lock names, and nothing else.
     "github.com",
+    "hashicorp.com",
     "hl7.org",
     "ihe.net",
     "loinc.org",

@@ -257,7 +257,11 @@ fn write_file(path: &Path, from: &RootSource, key: &[u8; 32]) -> Result<Root, Er
 fn settle_files(to: &RootSource, from: &RootSource, former: Option<u32>) -> Result<(), Error> {
     match (to, from) {
         (RootSource::File(to), RootSource::File(from)) if to == from => promote(to, former),
-        (_, RootSource::File(from)) => former.map_or(Ok(()), |id| set_aside(from, id)),
+        (_, RootSource::File(from)) => {
+            // It may lie where we must not write. The new key holds all the same.
+            let _ = former.map(|id| set_aside(from, id));
+            Ok(())
+        }
         (_, RootSource::Wrapped(_)) => Ok(()),
     }
 }

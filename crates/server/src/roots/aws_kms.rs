@@ -45,10 +45,11 @@ impl Source {
             "aws-kms",
             "credentials=FILE has to name a file of credentials",
         ))?;
-        let usual = match region.starts_with("cn-") {
-            true => format!("https://kms.{region}.amazonaws.com.cn"),
-            false => format!("https://kms.{region}.amazonaws.com"),
+        let domain = match region.starts_with("cn-") {
+            true => "amazonaws.com.cn",
+            false => "amazonaws.com",
         };
+        let usual = format!("https://{}", ["kms", region, domain].join("."));
         let endpoint = parts.take("endpoint").unwrap_or(&usual);
         let origin = Origin::parse(endpoint);
         let origin = origin.ok_or(Error::Part("endpoint", "it is no origin"))?;

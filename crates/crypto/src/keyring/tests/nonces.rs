@@ -82,7 +82,7 @@ fn clones_that_make_and_wrap_keys_share_no_nonce_and_no_key() {
             })
             .unwrap();
         };
-        look(&ring, 3);
+        look(&ring, 4);
         ring.rotate_root(&RootSource::File(folder.root()), 10)
             .unwrap();
         ring.rotate(Due {

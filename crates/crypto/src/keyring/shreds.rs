@@ -30,6 +30,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::root::io;
 use crate::{Ed25519Key, Error, Keyring, SecretKey};
 
 /// Bytes of a record.
@@ -329,14 +330,6 @@ fn read_all(mut file: &File, path: &Path) -> Result<Vec<u8>, Error> {
         .read_to_end(&mut bytes)
         .map_err(|source| io("read", path, source))?;
     Ok(bytes)
-}
-
-fn io(doing: &'static str, path: &Path, source: std::io::Error) -> Error {
-    Error::Io {
-        doing,
-        path: path.into(),
-        source,
-    }
 }
 
 #[cfg(test)]
