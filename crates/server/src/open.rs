@@ -148,6 +148,13 @@ impl Server {
             .and_then(|listener| listener.local_addr().ok());
         let base = config.base(address.unwrap_or(config.listen));
         let service = service(config, &keyring, Arc::clone(&engine), base, asked).await?;
+        // A disk that takes nothing is told of each request, too.
+        if let Err(error) = service.note_start().await {
+            tracing::warn!(
+                cause = error.cause(),
+                "the audit has not that the server starts"
+            );
+        }
         let settings = salus_api::Settings {
             body_bytes_max: config.body_bytes_max,
             binary_bytes_max: config.binary_bytes_max,
@@ -225,6 +232,12 @@ impl Server {
         if let Some(mailing) = self.mailing {
             mailing.abort();
             let _ = mailing.await;
+        }
+        if let Err(error) = self.service.note_stop().await {
+            tracing::warn!(
+                cause = error.cause(),
+                "the audit has not that the server stops"
+            );
         }
         let _ = std::fs::remove_file(&self.socket);
         self.engine.close().await

@@ -36,7 +36,6 @@ pub use time::instant;
 
 use salus_auth::Action;
 pub use salus_auth::Network;
-pub use salus_auth::PurposeOfUse;
 pub use salus_auth::Secret;
 pub use salus_auth::Subject;
 pub use salus_auth::jwk::Jwks;
@@ -45,6 +44,7 @@ pub use salus_auth::record::{
     GroupMapping, History, Identity, LaunchContext, LaunchedWith, LockOut, MailText, Policy,
     Purged, Reason, RegistrationMode, ReviewOutcome, Saved, SecondFactor, SignUp, Status, Theme,
 };
+pub use salus_auth::{Exception, PurposeOfUse, Recipient};
 use salus_crypto::SecretKey;
 use salus_fhir::json;
 use salus_store::{At, Blobs, Scope, Snapshot, Store};

@@ -7,8 +7,10 @@
 mod accounts;
 mod accounts_by_mail;
 mod audit;
+mod audit_seen;
 mod bad_bodies;
 mod bad_input;
+mod balp;
 mod binary;
 mod binary_large;
 mod bulk;

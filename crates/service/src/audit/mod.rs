@@ -1,5 +1,13 @@
 //! The audit: what is kept of every decision, and how it is shown.
 
+pub mod accounting;
+mod agents;
+pub mod day;
+pub mod disclosure;
+mod disclosures;
 pub mod entry;
 mod event;
+mod log;
+mod masked;
 mod search;
+mod system;
