@@ -7,6 +7,7 @@
 mod accounts;
 mod accounts_by_mail;
 mod audit;
+mod audit_exact;
 mod audit_seen;
 mod bad_bodies;
 mod bad_input;
