@@ -31,6 +31,9 @@ pub(crate) enum Command {
     /// Try, compare and explain the policies of a project
     #[command(after_help = POLICY_EXAMPLES)]
     Policy(Box<PolicyArguments>),
+    /// Show who saw a chart, and account for disclosures
+    #[command(after_help = crate::audit::EXAMPLES)]
+    Audit(Box<crate::audit::AuditArguments>),
     /// Read a data folder back and report what does not fit together
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArguments),

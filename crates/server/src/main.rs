@@ -1,6 +1,7 @@
 //! The binary `salus`: command line, configuration, wiring.
 #![allow(clippy::print_stderr, reason = "the command line speaks to people")]
 
+mod audit;
 mod check;
 mod cli;
 mod config;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         cli::Command::Check(arguments) => check::run(&arguments),
         cli::Command::Reindex(arguments) => reindex::run(&arguments),
         cli::Command::Policy(arguments) => policy::run(&arguments),
+        cli::Command::Audit(arguments) => audit::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

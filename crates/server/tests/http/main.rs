@@ -23,6 +23,7 @@ mod conditional_writes;
 mod conditions;
 mod cors;
 mod definitions;
+mod disclosures;
 mod ended;
 mod everything;
 mod examples;
