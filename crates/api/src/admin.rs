@@ -7,7 +7,7 @@ use axum::response::Response;
 use http::StatusCode;
 use salus_service::parameters::{IndexView, ParameterView};
 use salus_service::projects::{ClientToBe, ClientView};
-use salus_service::{AuthMethod, Cors, GrantType, History, Purged, PurposeOfUse};
+use salus_service::{AuthMethod, Cors, GrantType, History, Purged, PurposeOfUse, Recipient};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -40,6 +40,7 @@ struct NewClient {
     #[serde(default)]
     purposes: Vec<PurposeOfUse>,
     default_purpose: Option<PurposeOfUse>,
+    recipient: Option<Recipient>,
 }
 
 #[derive(Deserialize)]
@@ -139,6 +140,7 @@ pub(crate) async fn create_client(call: &mut Call) -> Result<Response, Failure> 
         jwks: new.jwks.map(|jwks| jwks.get().to_owned()),
         purposes: new.purposes,
         default_purpose: new.default_purpose,
+        recipient: new.recipient,
     };
     let made = call.service().create_client(&call.cx, client).await?;
     let mut view = view(&made.client);
@@ -278,6 +280,9 @@ fn view(client: &ClientView) -> Value {
     }
     if let Some(purpose) = client.default_purpose {
         view["default_purpose"] = json!(purpose);
+    }
+    if let Some(recipient) = &client.recipient {
+        view["recipient"] = json!(recipient);
     }
     view
 }

@@ -13,6 +13,7 @@ mod call;
 mod caller;
 mod coding;
 mod cors;
+mod disclosures;
 mod entry;
 mod factors;
 mod failure;

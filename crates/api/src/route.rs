@@ -118,8 +118,8 @@ macro_rules! routes {
 /// Every route.
 pub static ROUTES: &[Route] = {
     use crate::{
-        accounts, admin, audit_log, auth, break_glass, entry, factors, fhir, health, keyring, mail,
-        oauth, openapi, policies, providers, retention,
+        accounts, admin, audit_log, auth, break_glass, disclosures, entry, factors, fhir, health,
+        keyring, mail, oauth, openapi, policies, providers, retention,
     };
     routes! {
         GET    Root    "/"                              "home"              Public                  health::home;
@@ -278,6 +278,9 @@ pub static ROUTES: &[Route] = {
         DELETE Project "/admin/policies/{id}"           "policies-delete"   Token(AdminWrite)       policies::delete;
         GET    Project "/admin/break-glass"             "break-glass-list"  Token(AdminRead)        break_glass::list;
         POST   Project "/admin/break-glass/{id}/review" "break-glass-review" Token(AdminWrite)      break_glass::review;
+        POST   Project "/admin/disclosures"             "disclosures-record" Token(Disclosure)      disclosures::record;
+        GET    Project "/admin/disclosures/{id}"        "disclosures-read"  Token(AdminRead)        disclosures::account;
+        POST   Project "/admin/disclosures/{id}/suspensions" "disclosures-suspend" Token(DisclosuresSuspended) disclosures::suspend;
         GET    Project "/admin/care"                    "care-read"         Token(AdminRead)        policies::read_care;
         PUT    Project "/admin/care"                    "care-write"        Token(AdminWrite)       policies::write_care;
         GET    Project "/admin/policy-sets"             "policy-sets"       Token(AdminRead)        policies::sets;

@@ -6,6 +6,7 @@
 //! arguments. [`authorize`] is the only maker of a [`Grant`], and nothing in
 //! Salus reads or writes a record without one.
 
+mod agent;
 pub mod assertion;
 pub mod credentials;
 mod error;
@@ -28,6 +29,7 @@ pub mod template;
 pub mod throttle;
 mod token;
 
+pub use agent::{Agent, Exception, Recipient};
 pub use error::{Error, Refusal};
 pub use limit::Limit;
 pub use network::Network;

@@ -81,6 +81,7 @@ impl Metadata {
             // What it may act for an administrator says.
             purposes: Vec::new(),
             default_purpose: None,
+            recipient: None,
         };
         registration.check().map_err(|error| unfit(&error))?;
         Ok(Self {

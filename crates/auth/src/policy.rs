@@ -399,6 +399,25 @@ impl Grant {
         }
     }
 
+    /// Whether entries of the audit are shown whole: to administrators and the operator,
+    /// to clients with a scope for them, and to users whom a rule allows `$audit`. To
+    /// others what an entry says of records and people is masked.
+    #[must_use]
+    pub fn audits(&self) -> bool {
+        let target = Target::Type(AUDIT_EVENT);
+        let rules = self.subject.rules();
+        match self.subject.rights() {
+            Rights::None => false,
+            Rights::Everything | Rights::Roles(_) | Rights::Scopes(_) => {
+                *self.filter() == Filter::Everything
+            }
+            Rights::Rules => {
+                let gate = rules.map(|rules| rules.gate(Operation::AUDIT, target));
+                matches!(gate, Some(Gate::Allowed(_)))
+            }
+        }
+    }
+
     /// Which records it holds for: part of every query made under it.
     #[must_use]
     pub fn filter(&self) -> &Filter {

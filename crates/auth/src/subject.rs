@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::policy::{BINARY, Bindings, Deed, Fresh, Masks, Rules};
 use crate::record::{Client, Membership, Profile, User};
-use crate::{Level, Limit, PurposeOfUse, Purposes, Scopes};
+use crate::{Agent, Level, Limit, PurposeOfUse, Purposes, Scopes};
 
 /// The one a request comes from. It carries what it may do, compiled, so that
 /// deciding looks nothing up.
@@ -17,7 +17,8 @@ use crate::{Level, Limit, PurposeOfUse, Purposes, Scopes};
 pub struct Subject {
     home: Scope,
     who: Who,
-    label: Box<str>,
+    /// Who it is, for the audit.
+    agent: Arc<Agent>,
     rights: Rights,
     membership: Membership,
     profiles: Vec<Profile>,
@@ -75,6 +76,23 @@ pub(crate) enum Rights {
     Rules,
 }
 
+/// How much of the id of a session stands in the audit.
+const SESSION_SHOWN: usize = 16;
+
+/// What the audit says of a user.
+fn agent_of(label: &str, user: &User, membership: &Membership) -> Agent {
+    let is_staff = |profile: &&Profile| !matches!(profile.ty.name(), "Patient" | "RelatedPerson");
+    let staff = user.profiles.iter().all(|profile| is_staff(&profile));
+    let mut profiles = user.profiles.iter();
+    let profile = profiles.clone().find(is_staff).or_else(|| profiles.next());
+    Agent {
+        name: if staff { user.name.as_str() } else { "" }.into(),
+        roles: membership.roles.join(" ").into(),
+        profile: profile.map(Profile::text).unwrap_or_default().into(),
+        ..Agent::named(label)
+    }
+}
+
 impl Subject {
     /// Nobody known.
     #[must_use]
@@ -82,7 +100,7 @@ impl Subject {
         Self {
             home: Scope::SYSTEM,
             who: Who::Anonymous,
-            label: "Anonymous".into(),
+            agent: Agent::named("Anonymous").into(),
             rights: Rights::None,
             membership: Membership::default(),
             profiles: Vec::new(),
@@ -104,7 +122,7 @@ impl Subject {
         Self {
             home: Scope::SYSTEM,
             who: Who::Operator,
-            label: "Operator/local".into(),
+            agent: Agent::named("Operator/local").into(),
             rights: Rights::Everything,
             membership: Membership::default(),
             profiles: Vec::new(),
@@ -139,7 +157,7 @@ impl Subject {
         Self {
             home,
             who,
-            label: format!("{kind}/{id}").into(),
+            agent: agent_of(&format!("{kind}/{id}"), user, membership).into(),
             rights: Rights::Roles(roles),
             membership: membership.clone(),
             profiles: user.profiles.clone(),
@@ -162,7 +180,12 @@ impl Subject {
         Self {
             home,
             who: Who::Client,
-            label: format!("Client/{id}").into(),
+            agent: Agent {
+                name: client.name.as_str().into(),
+                recipient: client.recipient.clone(),
+                ..Agent::named(&format!("Client/{id}"))
+            }
+            .into(),
             rights: Rights::Scopes(client.scopes.intersect(given).of(Level::System)),
             membership: Membership::default(),
             profiles: Vec::new(),
@@ -312,7 +335,7 @@ impl Subject {
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
         match self.who {
-            Who::Client => self.label.split_once('/').map(|(_, id)| id),
+            Who::Client => self.label().split_once('/').map(|(_, id)| id),
             Who::Administrator | Who::User | Who::Anonymous | Who::Operator => None,
         }
     }
@@ -338,14 +361,39 @@ impl Subject {
     /// Kind and id, as `Client/demo`: for audit and logs, without a name or address.
     #[must_use]
     pub fn label(&self) -> &str {
-        &self.label
+        &self.agent.label
+    }
+
+    /// The same with all that the audit says of it.
+    #[must_use]
+    pub fn agent(&self) -> &Arc<Agent> {
+        &self.agent
+    }
+
+    /// The same one, in a session of this id.
+    #[must_use]
+    pub fn in_session(mut self, id: &str) -> Self {
+        // Part of it tells sessions apart, and less can be done with it.
+        let short = id.get(..SESSION_SHOWN).unwrap_or(id);
+        Arc::make_mut(&mut self.agent).session = short.into();
+        self
+    }
+
+    /// The same one, for whom a client acts.
+    #[must_use]
+    pub fn through_app(mut self, id: &str, client: &Client) -> Self {
+        let agent = Arc::make_mut(&mut self.agent);
+        agent.app = id.into();
+        agent.app_name = client.name.as_str().into();
+        agent.recipient.clone_from(&client.recipient);
+        self
     }
 
     /// The id of the user's record, which is kept in [`Self::home`].
     #[must_use]
     pub fn user_id(&self) -> Option<&str> {
         match self.who {
-            Who::Administrator | Who::User => self.label.split_once('/').map(|(_, id)| id),
+            Who::Administrator | Who::User => self.label().split_once('/').map(|(_, id)| id),
             Who::Anonymous | Who::Operator | Who::Client => None,
         }
     }

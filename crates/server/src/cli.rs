@@ -47,7 +47,7 @@ pub(crate) enum Command {
     /// See how old the keys are, rotate them, check that each unwraps
     #[command(after_help = crate::keys::EXAMPLES)]
     Keys(crate::keys::Arguments),
-    /// Export the audit log, and verify that nothing in it was changed
+    /// Show who saw a chart, account for disclosures, and prove the audit log offline
     #[command(after_help = crate::audit::EXAMPLES)]
     Audit(Box<crate::audit::AuditArguments>),
     /// Read a data folder back and report what does not fit together

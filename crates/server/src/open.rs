@@ -184,6 +184,13 @@ impl Server {
             archives.as_ref(),
         );
         let service = serving.await?;
+        // A disk that takes nothing is told of each request, too.
+        if let Err(error) = service.note_start().await {
+            tracing::warn!(
+                cause = error.cause(),
+                "the audit has not that the server starts"
+            );
+        }
         let (places, roots) = (&config.checkpoints, config.checkpoint_roots.as_deref());
         let checkpoints = Checkpoints::start(&service, &config.data, places, roots).await?;
         let settings = salus_api::Settings {
@@ -287,6 +294,12 @@ impl Server {
         if let Some(mailing) = self.mailing {
             mailing.abort();
             let _ = mailing.await;
+        }
+        if let Err(error) = self.service.note_stop().await {
+            tracing::warn!(
+                cause = error.cause(),
+                "the audit has not that the server stops"
+            );
         }
         // Behind all that writes audit entries.
         self.checkpoints.stop().await;

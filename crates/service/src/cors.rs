@@ -60,9 +60,9 @@ impl Service {
         max_age_seconds: u32,
     ) -> Result<Cors, Error> {
         let action = Action::WriteSettings;
-        let grant = self.allow(cx, What::AdminWrite, action).await?;
+        let grant = self.allow(cx, What::SettingChange, action).await?;
         let work = self.change_cors(cx, &grant, origins, max_age_seconds);
-        self.attempt(cx, &grant, What::AdminWrite, "Cors", work)
+        self.attempt(cx, &grant, What::SettingChange, "Cors", work)
             .await
     }
 
@@ -82,7 +82,7 @@ impl Service {
             value: policy,
         };
         let write = Write::system(grant, "Cors", next.put()?);
-        let entry = Entry::new(cx, What::AdminWrite, Outcome::Success, grant.rule());
+        let entry = Entry::new(cx, What::SettingChange, Outcome::Success, grant.rule());
         self.commit(cx, entry, Vec::new(), vec![write]).await?;
         let policy = Arc::new(next.value);
         self.cors.now.write().insert(cx.scope, Arc::clone(&policy));

@@ -38,7 +38,7 @@ impl Service {
         cx: &Context,
         purged: Vec<Purged>,
     ) -> Result<History, Error> {
-        let (what, action) = (What::AdminWrite, Action::WriteSettings);
+        let (what, action) = (What::SettingChange, Action::WriteSettings);
         let grant = self.allow(cx, what, action).await?;
         let work = self.change_history(cx, &grant, purged);
         self.attempt(cx, &grant, what, "History", work).await
@@ -57,7 +57,7 @@ impl Service {
         let mut next = self.saved_history(cx).await?;
         next.value.purged = purged;
         let write = Write::system(grant, "History", next.put()?);
-        let entry = Entry::new(cx, What::AdminWrite, Outcome::Success, grant.rule());
+        let entry = Entry::new(cx, What::SettingChange, Outcome::Success, grant.rule());
         self.commit(cx, entry, Vec::new(), vec![write]).await?;
         self.kept_otherwise.notify_one();
         Ok(next.value)

@@ -41,7 +41,6 @@ pub use time::instant;
 use futures_util::future::BoxFuture;
 use salus_auth::Action;
 pub use salus_auth::Network;
-pub use salus_auth::PurposeOfUse;
 pub use salus_auth::Secret;
 pub use salus_auth::Subject;
 pub use salus_auth::jwk::Jwks;
@@ -51,6 +50,7 @@ pub use salus_auth::record::{
     MailText, Minors, Policy, Purged, Reason, RegistrationMode, Retention, RetentionClass,
     ReviewOutcome, Saved, SecondFactor, Shred, SignUp, Status, Theme, Then,
 };
+pub use salus_auth::{Exception, PurposeOfUse, Recipient};
 use salus_crypto::SecretKey;
 use salus_fhir::json;
 use salus_store::{At, Blobs, Scope, Snapshot, Store};

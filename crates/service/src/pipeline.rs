@@ -6,6 +6,7 @@
 //! [`Service::record`] has made its audit entry durable. So no use case can
 //! change or show anything past policy and audit.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -14,8 +15,8 @@ use salus_auth::policy::Deed;
 use salus_auth::{Action, Denied, Grant, Operation, Target};
 use salus_fhir::reference::is_id;
 use salus_store::{
-    At, Batch, Content, Held, Kind, Precondition, Purge, Put, Scope, SealKey, Shred,
-    SupersededVersion,
+    At, AuditEntry, Batch, Content, Held, Kind, Param, Precondition, Purge, Put, Scope, SealKey,
+    Shred, SupersededVersion, Value,
 };
 
 use crate::Service;
@@ -28,6 +29,8 @@ use crate::fhir::stored::Stored;
 use crate::fhir::types::ResourceType;
 use crate::parameters::DEFINITIONS;
 use crate::policy::relations::touch;
+
+const CONSENT: Kind = Kind::named("Consent");
 
 /// What a refused caller is told, whatever the reason.
 pub(crate) const FORBIDDEN: &str = "you may not do this here";
@@ -98,7 +101,11 @@ impl Write {
 
     /// A record of our own, not a resource: a project, a user, a client.
     pub(crate) fn system(_grant: &Grant, ty: &'static str, put: Put) -> Self {
-        Self::of(ty, put)
+        let mut write = Self::of(ty, put);
+        if let Some(entity) = &mut write.entity {
+            entity.ty = own_name(ty);
+        }
+        write
     }
 
     /// A record beside others that nobody asks about, in the audit neither.
@@ -199,6 +206,38 @@ pub(crate) struct Ended {
     pub(crate) shredded: Vec<Shred>,
     /// What says so.
     pub(crate) beside: Vec<Put>,
+}
+
+/// The name of a record of our own in the audit, which tells it from a resource.
+fn own_name(ty: &'static str) -> Cow<'static, str> {
+    match ResourceType::named(ty) {
+        Some(_) => format!("salus:{ty}").into(),
+        None => ty.into(),
+    }
+}
+
+/// Beside the entry of a write one for each consent that begins or ends by it.
+fn consents(cx: &Context, written: &Entry, writes: &[Write]) -> Vec<AuditEntry> {
+    const STATUS: Param = Param::named("Consent", "status");
+    let all = writes.iter().filter(|write| write.put.kind == CONSENT);
+    let one = |write: &Write| {
+        let mut rows = write.put.rows.iter();
+        let active = rows.any(|row| {
+            row.param == STATUS
+                && matches!(&row.value, Value::Token { code, .. } if **code == *"active")
+        });
+        let what = match active {
+            true => What::ConsentGiven,
+            false => What::ConsentWithdrawn,
+        };
+        let mut entry = Entry::new(cx, what, Outcome::Success, &written.rule);
+        entry.rule.clone_from(&written.rule);
+        if let Some(entity) = write.entity.clone() {
+            entry.concerns(entity, write.put.kind, &write.put.seal);
+        }
+        entry.seal()
+    };
+    all.map(one).collect()
 }
 
 impl Service {
@@ -376,6 +415,7 @@ impl Service {
         mut preconditions: Vec<Precondition>,
         writes: Vec<Write>,
     ) -> Result<(), salus_store::Error> {
+        let mut audit = consents(cx, &entry, &writes);
         let mut puts = self.removals(cx, &writes, &mut preconditions).await?;
         puts.reserve(writes.len());
         for write in writes {
@@ -394,9 +434,10 @@ impl Service {
         // it anew when this is done.
         let touched = touch(&self.relations, cx.scope, &puts);
         let held = Arc::new((Arc::clone(&cx.parameters), touched));
+        audit.insert(0, entry.seal());
         let batch = Batch {
             preconditions,
-            audit: vec![entry.seal()],
+            audit,
             // Whoever changes the set waits until this is done, and nobody
             // says before that all was written until then.
             held: Some(Held::new(held).and(Arc::clone(&cx.era))),

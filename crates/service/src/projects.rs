@@ -8,7 +8,9 @@ use salus_auth::jwk::Jwks;
 use salus_auth::record::{
     AuthMethod, Client, GrantType, Owner, Project, Registration, Saved, SystemRecord, User,
 };
-use salus_auth::{Action, Grant, PurposeOfUse, Scopes, Secret, Subject, Target, credentials};
+use salus_auth::{
+    Action, Grant, PurposeOfUse, Recipient, Scopes, Secret, Subject, Target, credentials,
+};
 use salus_fhir::search::REVISION;
 use salus_store::{Precondition, Scope, Store};
 
@@ -75,6 +77,8 @@ pub struct ClientView {
     pub purposes: Vec<PurposeOfUse>,
     /// What it acts for where it states nothing.
     pub default_purpose: Option<PurposeOfUse>,
+    /// Who it is of, if that is somebody outside.
+    pub recipient: Option<Recipient>,
 }
 
 /// A client to be registered.
@@ -100,6 +104,8 @@ pub struct ClientToBe {
     pub purposes: Vec<PurposeOfUse>,
     /// What it acts for where it states nothing.
     pub default_purpose: Option<PurposeOfUse>,
+    /// Who it is of, if that is somebody outside: what it is shown is disclosed to them.
+    pub recipient: Option<Recipient>,
 }
 
 /// A client just registered, with the secret that is shown once.
@@ -294,6 +300,7 @@ impl Service {
             jwks: wanted.jwks.as_deref().map(Jwks::parse).transpose()?,
             purposes: wanted.purposes,
             default_purpose: wanted.default_purpose,
+            recipient: wanted.recipient,
         };
         let client = Client::registered(&id, registration, Some(hash), cx.now_ms)?;
         let absent = Precondition::VersionIs {
@@ -409,5 +416,6 @@ pub(crate) fn view_client(client: &Saved<Client>) -> ClientView {
         self_registered: own.map(|own| own.used_ms().map(instant)),
         purposes: client.value.purposes.clone(),
         default_purpose: client.value.default_purpose,
+        recipient: client.value.recipient.clone(),
     }
 }

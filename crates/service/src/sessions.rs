@@ -127,6 +127,7 @@ impl Service {
         let Some(subject) = resumed.await? else {
             return Ok(None);
         };
+        let subject = named(subject, token);
         let idle_ms = match &found.value.owner {
             Owner::User(_) => self.identity(home).idle_ms(),
             Owner::Client(_) => None,
@@ -161,7 +162,7 @@ impl Service {
             return Ok(None);
         };
         let resumed = self.resumed_for(&*snapshot, home, &found.value, (Some(purpose), now_ms));
-        let subject = resumed.await?;
+        let subject = resumed.await?.map(|subject| named(subject, token));
         if let (Some(seen), Some(subject)) = (seen, &subject) {
             seen.keep(purpose, subject, parameters);
         }
@@ -308,7 +309,7 @@ impl Service {
 
     /// Ends the session of a token.
     pub async fn sign_out(&self, cx: &Context, credential: Credential<'_>) -> Result<(), Error> {
-        let grant = self.allow(cx, What::SignIn, Action::SignOut).await?;
+        let grant = self.allow(cx, What::SignOut, Action::SignOut).await?;
         let Credential::Token(text) = credential else {
             return Ok(());
         };
@@ -324,7 +325,7 @@ impl Service {
             .await?;
         if let Some(session) = read::<Session>(record.as_ref())? {
             let write = Write::system(&grant, "Session", session.delete());
-            let entry = Entry::new(&cx, What::SignIn, Outcome::Success, "signed out");
+            let entry = Entry::new(&cx, What::SignOut, Outcome::Success, "signed out");
             self.commit(&cx, entry, Vec::new(), vec![write]).await?;
         }
         self.sessions.forget(token.session_id());
@@ -352,6 +353,12 @@ impl Service {
         }
         Ok(())
     }
+}
+
+/// Whom a session speaks for, as the audit tells them from others.
+fn named(subject: Arc<Subject>, token: &Token) -> Arc<Subject> {
+    let subject = Arc::unwrap_or_clone(subject);
+    Arc::new(subject.in_session(token.session_id()))
 }
 
 /// What groups come to.

@@ -77,6 +77,11 @@ pub(super) fn body(route: &Route) -> Option<Value> {
         "break-glass" => Some(json!({"patient": "example",
             "reason": {"code": "ETREAT", "text": "found unconscious in the lobby"}})),
         "break-glass-review" => Some(json!({"outcome": "justified"})),
+        "disclosures-record" => Some(json!({"patient": "example", "disclosure": {
+            "date": "2026-01-31", "recipient": {"name": "County Health Department", "address": "1 Main St"},
+            "description": "laboratory report", "purpose": "report required by law", "means": "fax"}})),
+        "disclosures-suspend" => Some(json!({"agency": "County Sheriff", "until": "2026-12-01",
+            "written": false, "statement": "Deputy Doe by telephone: an investigation"})),
         "care-write" => Some(json!({"encounter_grace_hours": 24})),
         "retention-write" => Some(json!({"classes": [{"name": "records",
             "types": ["Observation"], "years": 10, "from": "last-encounter"}]})),

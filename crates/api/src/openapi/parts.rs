@@ -317,6 +317,14 @@ fn object(name: &str) -> Value {
                 "text": {"type": "string", "maxLength": 1000},
             }),
         ),
+        "disclosures-record" => of(
+            &[],
+            json!({"patient": {"type": ["string", "null"]}, "disclosure": disclosure(), "protocol": protocol()}),
+        ),
+        "disclosures-suspend" => of(
+            &["agency", "until", "written", "statement"],
+            json!({"agency": text, "until": day(), "written": {"type": "boolean"}, "statement": text}),
+        ),
         "care-write" => of(
             &[],
             json!({
@@ -350,6 +358,7 @@ fn object(name: &str) -> Value {
                 "jwks": {"type": ["object", "null"]},
                 "purposes": {"type": "array", "maxItems": 20, "items": {"enum": purposes()}},
                 "default_purpose": {"enum": purposes()},
+                "recipient": recipient(),
             }),
         ),
         "keyring-rotate" => of(
@@ -789,4 +798,47 @@ pub(super) fn schemas() -> Map<String, Value> {
         "required": ["error"],
     });
     Map::from_iter([("OAuthError".to_owned(), error)])
+}
+
+fn day() -> Value {
+    json!({"type": "string", "format": "date"})
+}
+
+fn recipient() -> Value {
+    let text = json!({"type": "string", "maxLength": 300});
+    let names = salus_service::Exception::ALL.map(salus_service::Exception::name);
+    json!({
+        "type": "object",
+        "required": ["name"],
+        "additionalProperties": false,
+        "properties": {"name": text, "address": text, "basis": {"enum": names}},
+    })
+}
+
+fn disclosure() -> Value {
+    let text = json!({"type": "string", "maxLength": 2000});
+    let names = salus_service::Exception::ALL.map(salus_service::Exception::name);
+    json!({
+        "type": ["object", "null"],
+        "required": ["date", "recipient", "description", "purpose"],
+        "additionalProperties": false,
+        "properties": {
+            "date": day(), "recipient": recipient(), "description": text, "purpose": text,
+            "means": text, "exception": {"enum": names}, "last": day(),
+            "times": {"type": "integer", "minimum": 2},
+        },
+    })
+}
+
+fn protocol() -> Value {
+    let text = json!({"type": "string", "maxLength": 2000});
+    json!({
+        "type": ["object", "null"],
+        "required": ["name", "description", "records", "from", "to", "sponsor"],
+        "additionalProperties": false,
+        "properties": {
+            "name": text, "description": text, "records": text, "from": day(), "to": day(),
+            "sponsor": recipient(), "phone": text,
+        },
+    })
 }

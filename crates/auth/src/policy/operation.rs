@@ -13,8 +13,10 @@ use super::Target;
 use crate::record::Effect;
 
 /// Every operation.
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 19] = [
+    "audit",
     "diff",
+    "disclosures",
     "document",
     "everything",
     "export",
@@ -38,6 +40,10 @@ const NAMES: [&str; 17] = [
 pub struct Operation(&'static str);
 
 impl Operation {
+    /// `$audit`: seeing entries of the audit whole, as an auditor does.
+    pub const AUDIT: Self = Self("audit");
+    /// `$disclosures`: recording disclosures, and accounting for them.
+    pub const DISCLOSURES: Self = Self("disclosures");
     /// `$export`
     pub const EXPORT: Self = Self("export");
     /// `$import`

@@ -189,7 +189,7 @@ impl Reading {
                 "needs create, update or patch among the actions",
             );
         }
-        // The audit is shown whole or not at all.
+        // Of the audit there are a patient's entries, or all.
         for name in ["relationship", "labels", "exceptLabels"] {
             if members.contains_key(name) && kinds.iter().any(|kind| kind == "AuditEvent") {
                 self.fault(&format!("{place}.{name}"), "cannot be on AuditEvent");
@@ -362,8 +362,9 @@ impl Reading {
 
 /// What can be told of a condition without the project's parameters.
 fn check(condition: &Condition<'_>, kinds: &[String]) -> Result<(), String> {
-    if kinds.iter().any(|kind| kind == "AuditEvent") {
-        return Err("cannot be on AuditEvent".to_owned());
+    let is_whole = condition.compartment.is_some() && condition.search.is_empty();
+    if kinds.iter().any(|kind| kind == "AuditEvent") && !is_whole {
+        return Err("can be a compartment only on AuditEvent: Patient/ID/*".to_owned());
     }
     if let Some(ty) = condition.ty
         && kinds != [ty]
@@ -440,10 +441,12 @@ mod tests {
         };
         assert!(!faults("Patient/%user.patient/*", r#""*""#));
         assert!(!faults("Patient?active=true", r#""Patient""#));
+        assert!(!faults("Patient/%user.patient/*", r#""AuditEvent""#));
         for (condition, kinds) in [
             ("Patient?active=true", r#""*""#),
             ("Patient?active=true", r#""Patient","Group""#),
             ("?_id=1", r#""AuditEvent""#),
+            ("Patient/1/*?action=R", r#""AuditEvent""#),
             ("Medication/1/*", r#""*""#),
             ("Patient/%user.practitioner/*", r#""*""#),
             ("Patient", r#""Patient""#),

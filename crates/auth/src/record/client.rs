@@ -7,7 +7,7 @@ use super::redirect::{is_redirect, loopback};
 use super::{Saved, SelfRegistered, Status, SystemRecord, token_row, with_token};
 use crate::credentials::SecretHash;
 use crate::jwk::Jwks;
-use crate::{Error, PurposeOfUse, Purposes, Scopes};
+use crate::{Error, PurposeOfUse, Purposes, Recipient, Scopes};
 
 const REDIRECTS_MAX: usize = 20;
 const PURPOSES_MAX: usize = 20;
@@ -53,6 +53,9 @@ pub struct Client {
     /// What it acts for where it states nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_purpose: Option<PurposeOfUse>,
+    /// Who it is of, if that is somebody outside: what it is shown is disclosed to them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<Recipient>,
 }
 
 /// How a client proves who it is (RFC 7591, 2).
@@ -119,6 +122,8 @@ pub struct Registration {
     pub purposes: Vec<PurposeOfUse>,
     /// What it acts for where it states nothing.
     pub default_purpose: Option<PurposeOfUse>,
+    /// Who it is of, if that is somebody outside.
+    pub recipient: Option<Recipient>,
 }
 
 impl Registration {
@@ -135,6 +140,7 @@ impl Registration {
             jwks: None,
             purposes: Vec::new(),
             default_purpose: None,
+            recipient: None,
         }
     }
 
@@ -178,6 +184,12 @@ impl Registration {
         }
         if may.usual() != default {
             return refuse("default_purpose", "one of purposes, or below one");
+        }
+        if self.recipient.as_ref().is_some_and(|one| !one.is_told()) {
+            return refuse(
+                "recipient",
+                "a name and an address, each one line of 300 bytes at most",
+            );
         }
         for uris in [&self.redirects, &self.logout_redirects] {
             if uris.len() > REDIRECTS_MAX || !uris.iter().all(|uri| is_redirect(uri)) {
@@ -257,6 +269,7 @@ impl Client {
             self_registered: None,
             purposes: registration.purposes,
             default_purpose: registration.default_purpose,
+            recipient: registration.recipient,
         };
         Ok(Saved::new(id, client))
     }
@@ -289,6 +302,7 @@ impl Client {
             // What it may act for an administrator says.
             purposes: std::mem::take(&mut self.purposes),
             default_purpose: self.default_purpose,
+            recipient: self.recipient.take(),
         };
         Ok(())
     }

@@ -1,7 +1,12 @@
-//! `salus audit`: the audit log as evidence. `key` and `export` ask the server on the folder, or
-//! open it; `verify` needs nothing but the export and a key.
+//! `salus audit`: the audit as evidence. `patient` and `disclosures`, `key` and `export` ask the
+//! server on the folder by its own socket, or open the folder themselves; `verify` needs nothing
+//! but an export and a key.
 
+mod asking;
+mod chart;
+mod disclosures;
 mod export;
+mod table;
 mod verify;
 
 use std::path::PathBuf;
@@ -10,6 +15,7 @@ use bytes::Bytes;
 use clap::{Args, Subcommand};
 use http::{Method, StatusCode};
 
+use self::asking::Question;
 use crate::cli::Place;
 use crate::control::Client;
 use crate::open::{self, Server};
@@ -18,6 +24,9 @@ pub(crate) type Failure = Box<dyn std::error::Error>;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
+  salus audit patient 01J9…                                who saw this chart: when, who, through what, what for
+  salus audit patient 01J9… --from 2026-01-01 --json       one AuditEvent a line
+  salus audit disclosures 01J9…                            the accounting of disclosures of six years (45 CFR 164.528)
   salus audit key                                          what checkpoints are checked with; give it to auditors
   salus audit export --out audit.ndjson                    the whole log, with all checkpoints kept
   salus audit export --out trial.ndjson --project trial    entries of one project, of others hashes alone
@@ -34,6 +43,10 @@ pub(crate) struct AuditArguments {
 
 #[derive(Subcommand)]
 pub(crate) enum AuditCommand {
+    /// Show who saw or changed a patient's records
+    Patient(AboutArguments),
+    /// Account for the disclosures of a patient's records
+    Disclosures(AboutArguments),
     /// Print the key that checkpoints of the log are checked with
     Key {
         #[command(flatten)]
@@ -47,6 +60,32 @@ pub(crate) enum AuditCommand {
     Export(ExportArguments),
     /// Check an export: whether anything in it was changed, and what
     Verify(VerifyArguments),
+}
+
+/// A patient and days.
+#[derive(Args)]
+pub(crate) struct AboutArguments {
+    #[command(flatten)]
+    place: Place,
+
+    /// The id of the patient
+    patient: String,
+
+    /// The project
+    #[arg(long, default_value = "default", value_name = "SLUG")]
+    project: String,
+
+    /// The first day
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    from: Option<jiff::civil::Date>,
+
+    /// The last day
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    to: Option<jiff::civil::Date>,
+
+    /// Print JSON: for `patient` one AuditEvent a line
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -104,6 +143,8 @@ pub(crate) struct VerifyArguments {
 /// Does what is asked.
 pub(crate) fn run(arguments: &AuditArguments) -> Result<(), Failure> {
     match &arguments.command {
+        AuditCommand::Patient(arguments) => asking::run(arguments, &Question::Chart),
+        AuditCommand::Disclosures(arguments) => asking::run(arguments, &Question::Disclosures),
         AuditCommand::Key { place, json } => key(place, *json),
         AuditCommand::Export(arguments) => export::run(arguments),
         AuditCommand::Verify(arguments) => verify::run(arguments),

@@ -111,7 +111,7 @@ fn a_job_is_there_for_its_owner_and_the_administrator_only() {
         .expect(200)
         .json();
     let text = events.to_string();
-    assert!(text.contains("\"operation\""), "{text}");
+    assert_eq!(text.matches("\"extract\"").count(), 2, "{text}");
     signed(&project, Request::new("DELETE", &job)).expect(202);
     for path in [&job, &file] {
         signed(&project, Request::new("GET", path)).expect(404);

@@ -164,8 +164,46 @@ impl Server {
     }
 }
 
+/// Entries of each project that are checked when a server ends.
+const CHECKED: usize = 200;
+
+impl Server {
+    /// Every event that tests have caused keeps to the rules.
+    fn check_audit(&self) {
+        let projects = self.admin("GET", "/admin/projects", &Value::Null);
+        if projects.status != 200 {
+            return;
+        }
+        let projects = projects.json();
+        let slugs = projects["projects"].as_array().into_iter().flatten();
+        let slugs = slugs.filter_map(|project| project["slug"].as_str());
+        for slug in slugs.chain(["system"]) {
+            let path = format!("/p/{slug}/fhir/AuditEvent?_count={CHECKED}");
+            let page = self.admin("GET", &path, &Value::Null);
+            if page.status != 200 {
+                continue;
+            }
+            for entry in page.json()["entry"].as_array().into_iter().flatten() {
+                crate::balp::check(&entry["resource"]);
+            }
+        }
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
+        let is_up = self.child.try_wait().is_ok_and(|ended| ended.is_none());
+        // Of the server that most tests share, which has no folder of a test's.
+        if is_up && self._folder.is_some() && !std::thread::panicking() {
+            let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                self.check_audit();
+            }));
+            end(&mut self.child);
+            if let Err(panic) = checked {
+                std::panic::resume_unwind(panic);
+            }
+            return;
+        }
         end(&mut self.child);
     }
 }

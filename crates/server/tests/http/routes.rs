@@ -95,6 +95,16 @@ pub(crate) fn request(project: &Project, route: &Route) -> Request {
             request.body(json!({"patient": "victim", "reason": reason}).to_string())
         }
         "break-glass-review" => request.body(json!({"outcome": "justified"}).to_string()),
+        "disclosures-record" => {
+            let disclosure = json!({"date": "2026-01-05", "recipient": {"name": "Made"},
+                "description": "made", "purpose": "made"});
+            request.body(json!({"patient": "victim", "disclosure": disclosure}).to_string())
+        }
+        "disclosures-suspend" => {
+            let suspension = json!({"agency": "Made", "until": "2026-01-05", "written": true,
+                "statement": "made"});
+            request.body(suspension.to_string())
+        }
         "care-write" => request.body(json!({}).to_string()),
         "sign-up" | "recover" => request.body(json!({"email": "nobody@example.org"}).to_string()),
         "join" | "password" => {

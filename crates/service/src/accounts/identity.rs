@@ -57,9 +57,9 @@ impl Service {
         identity: Identity,
     ) -> Result<Identity, Error> {
         let action = Action::WriteSettings;
-        let grant = self.allow(cx, What::AdminWrite, action).await?;
+        let grant = self.allow(cx, What::SettingChange, action).await?;
         let work = self.change_identity(cx, &grant, identity);
-        self.attempt(cx, &grant, What::AdminWrite, "Identity", work)
+        self.attempt(cx, &grant, What::SettingChange, "Identity", work)
             .await
     }
 
@@ -79,7 +79,7 @@ impl Service {
             value: identity,
         };
         let write = Write::system(grant, "Identity", next.put()?);
-        let entry = Entry::new(cx, What::AdminWrite, Outcome::Success, grant.rule());
+        let entry = Entry::new(cx, What::SettingChange, Outcome::Success, grant.rule());
         self.commit(cx, entry, Vec::new(), vec![write]).await?;
         let identity = Arc::new(next.value);
         let mut known = self.identities.now.write();

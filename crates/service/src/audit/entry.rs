@@ -1,24 +1,33 @@
-//! An audit entry in its stored form, version 2; version 1 has no purpose.
+//! An audit entry in its stored form, version 3.
 //!
 //! One byte of version, then fields in order, packed as in `packed.rs`. The time is the store's own; see
 //! `event` for the entry as FHIR shows it. Entries are written on
-//! every request, so they are small and cheap to make.
+//! every request, so they are small and cheap to make: what there is to say of who
+//! asked is made once, with the subject, and shared.
+//!
+//! | version | behind the address |
+//! |---|---|
+//! | 1 | nothing |
+//! | 2 | code of the purpose of use |
+//! | 3 | that code or an empty text; name, roles, profile, app, its name, session, recipient, its address and basis |
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::io::Write;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use salus_auth::{PurposeOfUse, Subject};
+use salus_auth::{Agent, Exception, PurposeOfUse, Recipient, Subject};
 use salus_store::{AuditEntry, Kind, Record, SealKey};
 
 use crate::context::{Context, RequestId};
 use crate::fhir::types::ResourceType;
 use crate::packed::{Reader, put_number, put_text};
 
-const VERSION: u8 = 2;
-/// The version of entries without a purpose, which are written so still.
+const VERSION: u8 = 3;
+/// Versions that say of who asked the kind and the id only.
+const WITH_PURPOSE: u8 = 2;
 const WITHOUT_PURPOSE: u8 = 1;
 const PATIENT: Kind = Kind::named("Patient");
 
@@ -102,13 +111,15 @@ pub enum What {
     Shred = 36,
     /// Somebody's session ended.
     SignOut = 37,
+    /// An agency is left out of accountings of disclosures for a time.
+    DisclosuresSuspended = 38,
 }
 
 /// In front of the rule that allowed what was done while the glass was broken.
 pub(super) const EMERGENCY: &str = "break-glass: ";
 
 impl What {
-    const ALL: [Self; 37] = [
+    const ALL: [Self; 38] = [
         Self::Read,
         Self::Vread,
         Self::HistoryInstance,
@@ -146,6 +157,7 @@ impl What {
         Self::Disposal,
         Self::Shred,
         Self::SignOut,
+        Self::DisclosuresSuspended,
     ];
 
     fn from_number(number: u8) -> Option<Self> {
@@ -185,6 +197,8 @@ pub struct Entry {
     pub outcome: Outcome,
     /// Who asked: `Administrator/1f3c`, `Client/demo`, `Anonymous`.
     pub agent: Box<str>,
+    /// More of them, if they are still this agent.
+    pub(super) by: Arc<Agent>,
     /// The rule that allowed or refused it.
     pub rule: Box<str>,
     /// The request.
@@ -216,6 +230,7 @@ impl Entry {
             what,
             outcome,
             agent: cx.subject.label().into(),
+            by: Arc::clone(cx.subject.agent()),
             rule,
             request_id: cx.request_id,
             remote: cx.remote,
@@ -230,10 +245,12 @@ impl Entry {
     /// An entry for what the operator did outside requests, about nothing.
     #[must_use]
     pub(crate) fn by_operator(what: What) -> Self {
+        let operator = Subject::operator();
         Self {
             what,
             outcome: Outcome::Success,
-            agent: Subject::operator().label().into(),
+            agent: operator.label().into(),
+            by: Arc::clone(operator.agent()),
             rule: "operator".into(),
             request_id: RequestId(0),
             remote: None,
@@ -296,18 +313,26 @@ impl Entry {
         self.entities.extend(missing);
     }
 
+    /// What is known of who asked; nothing if the entry is of another than the request.
+    pub(super) fn by(&self) -> Option<&Agent> {
+        (self.by.label == self.agent).then_some(&*self.by)
+    }
+
+    /// Somebody outside who learned what the entry says, if it is one who did.
+    pub(super) fn recipient(&self) -> Option<&Recipient> {
+        self.by().and_then(|by| by.recipient.as_ref())
+    }
+
     fn encode(&self) -> Bytes {
-        let mut out = Vec::with_capacity(96 + self.query.len() + self.entities.len() * 64);
-        let version = self.purpose.map_or(WITHOUT_PURPOSE, |_| VERSION);
-        out.extend_from_slice(&[version, self.what as u8, self.outcome as u8]);
+        let mut out = Vec::with_capacity(192 + self.query.len() + self.entities.len() * 64);
+        out.extend_from_slice(&[VERSION, self.what as u8, self.outcome as u8]);
         out.extend_from_slice(&self.request_id.0.to_be_bytes());
         for text in [&self.agent, &self.rule, &self.ty, &self.query] {
             put_text(&mut out, text);
         }
         put_address(&mut out, self.remote);
-        if let Some(purpose) = self.purpose {
-            put_text(&mut out, purpose.code());
-        }
+        put_text(&mut out, self.purpose.map_or("", |purpose| purpose.code()));
+        put_agent(&mut out, self.by());
         put_number(&mut out, self.entities.len() as u64);
         for entity in &self.entities {
             put_text(&mut out, &entity.ty);
@@ -327,8 +352,15 @@ impl Entry {
         let (ty, query, remote) = (from.text()?, from.text()?, from.text()?);
         let purpose = match version {
             WITHOUT_PURPOSE => None,
-            VERSION => Some(PurposeOfUse::parse(from.text()?)?),
+            WITH_PURPOSE | VERSION => match from.text()? {
+                "" if version == VERSION => None,
+                code => Some(PurposeOfUse::parse(code)?),
+            },
             _ => return None,
+        };
+        let by = match version {
+            VERSION => take_agent(agent, &mut from)?,
+            _ => Agent::named(agent),
         };
         let count = from.number()?;
         let mut entities = Vec::new();
@@ -349,6 +381,7 @@ impl Entry {
                 _ => return None,
             },
             agent: agent.into(),
+            by: Arc::new(by),
             rule: rule.into(),
             request_id: RequestId(u64::from_be_bytes(*request_id)),
             remote: remote.parse().ok(),
@@ -359,6 +392,54 @@ impl Entry {
             about: Vec::new(),
         })
     }
+}
+
+/// Appends what is known of who asked; kind and id stand before.
+fn put_agent(out: &mut Vec<u8>, by: Option<&Agent>) {
+    let Some(by) = by else {
+        out.extend_from_slice(&[0; 9]);
+        return;
+    };
+    for text in [
+        &by.name,
+        &by.roles,
+        &by.profile,
+        &by.app,
+        &by.app_name,
+        &by.session,
+    ] {
+        put_text(out, text);
+    }
+    let recipient = by.recipient.as_ref();
+    put_text(out, recipient.map_or("", |one| &one.name));
+    put_text(out, recipient.map_or("", |one| &one.address));
+    let basis = recipient.and_then(|one| one.basis);
+    put_text(out, basis.map_or("", Exception::name));
+}
+
+fn take_agent(label: &str, from: &mut Reader<'_>) -> Option<Agent> {
+    let mut text = || from.text().map(Box::from);
+    let agent = Agent {
+        label: label.into(),
+        name: text()?,
+        roles: text()?,
+        profile: text()?,
+        app: text()?,
+        app_name: text()?,
+        session: text()?,
+        recipient: None,
+    };
+    let (name, address, basis) = (text()?, text()?, text()?);
+    let basis = match &*basis {
+        "" => None,
+        name => Some(Exception::named(name)?),
+    };
+    let recipient = (!name.is_empty()).then_some(Recipient {
+        name,
+        address,
+        basis,
+    });
+    Some(Agent { recipient, ..agent })
 }
 
 /// Appends an address as a text, or an empty one.
@@ -382,6 +463,16 @@ mod tests {
             what: What::Search,
             outcome: Outcome::Success,
             agent: "Client/demo".into(),
+            by: Arc::new(Agent {
+                name: "Demo".into(),
+                roles: "a b".into(),
+                recipient: Some(Recipient {
+                    name: "Elsewhere".into(),
+                    address: "".into(),
+                    basis: Some(Exception::LimitedDataSet),
+                }),
+                ..Agent::named("Client/demo")
+            }),
             rule: "scope system/*.rs".into(),
             request_id: RequestId(7),
             remote: Some([127, 0, 0, 1].into()),
@@ -404,9 +495,34 @@ mod tests {
             purpose: None,
             ..entry()
         };
-        let bytes = without.encode();
-        assert_eq!(bytes[0], 1);
-        assert_eq!(Entry::decode(&bytes), Some(without));
+        assert_eq!(Entry::decode(&without.encode()), Some(without));
+        let of_another = Entry {
+            agent: "User/u".into(),
+            by: Agent::named("User/u").into(),
+            ..entry()
+        };
+        let mixed = Entry {
+            by: entry().by,
+            ..of_another.clone()
+        };
+        assert_eq!(Entry::decode(&mixed.encode()), Some(of_another));
+    }
+
+    #[test]
+    fn reads_what_older_versions_wrote() {
+        let bare = |version: u8, purpose: &[u8]| {
+            let mut bytes = vec![version, 1, 0, 0, 0, 0, 0, 0, 0, 0, 7];
+            bytes.extend_from_slice(b"\x08Client/a\x01r\0\0\0");
+            bytes.extend_from_slice(purpose);
+            bytes.extend_from_slice(b"\x01\x07Patient\x01p\x02");
+            bytes
+        };
+        let old = Entry::decode(&bare(1, b"")).unwrap();
+        assert_eq!((&*old.agent, old.purpose), ("Client/a", None));
+        assert_eq!((&*old.entities[0].id, old.entities[0].version), ("p", 2));
+        let second = Entry::decode(&bare(2, b"\x05TREAT")).unwrap();
+        assert_eq!(second.purpose, Some(PurposeOfUse::TREAT));
+        assert_eq!(Entry::decode(&bare(2, b"\0")), None);
     }
 
     #[test]

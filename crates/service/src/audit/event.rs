@@ -1,17 +1,22 @@
 //! An audit entry as a FHIR AuditEvent, after IHE BALP
-//! (<https://profiles.ihe.net/ITI/BALP/>): type `rest`, the interaction as
-//! subtype, agent, network address, request id and every record concerned.
+//! (<https://profiles.ihe.net/ITI/BALP/>): type `rest` and the interaction as subtype, who
+//! asked, the app and the server with their addresses, the request's id, and every record
+//! concerned with its patient. `agents` has the agents.
 
 use base64ct::{Base64, Encoding};
 use salus_auth::{PURPOSE_SYSTEM, PurposeOfUse};
 use salus_fhir::json::write::string;
 use salus_store::{AuditRecord, Seq};
 
-use super::entry::{EMERGENCY, Entity, Entry, What};
+use super::agents::agents;
+use super::entry::{EMERGENCY, Entity, Entry, Outcome, What};
+use crate::fhir::types::ResourceType;
 
 const TYPES: &str = "http://terminology.hl7.org/CodeSystem/audit-event-type";
 const INTERACTIONS: &str = "http://hl7.org/fhir/restful-interaction";
-const DICOM: &str = "http://dicom.nema.org/resources/ontology/DCM";
+pub(super) const DICOM: &str = "http://dicom.nema.org/resources/ontology/DCM";
+/// Life cycle of records: <http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle>
+const LIFECYCLE: &str = "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle";
 /// Application Activity, of DICOM's types of events.
 const APPLICATION_ACTIVITY: &str = "110100";
 const EXPORT: &str = "110106";
@@ -21,6 +26,7 @@ const USER_AUTHENTICATION: &str = "110114";
 /// What no other code system has a subtype for.
 const OWN_SUBTYPES: &str = "urn:salus:audit-event-subtype";
 const OBJECT_TYPES: &str = "http://terminology.hl7.org/CodeSystem/audit-entity-type";
+const OBJECT_ROLES: &str = "http://terminology.hl7.org/CodeSystem/object-role";
 const BALP_ENTITIES: &str = "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType";
 
 /// The id of an entry as a resource.
@@ -34,10 +40,10 @@ pub(super) fn seq(id: &str) -> Option<Seq> {
     (number.to_string() == id).then_some(Seq(number))
 }
 
-/// The AuditEvent of an entry.
-pub(super) fn text(record: &AuditRecord, entry: &Entry) -> String {
+/// The AuditEvent of an entry, of a project with this endpoint.
+pub(super) fn text(record: &AuditRecord, entry: &Entry, base: &str) -> String {
     let recorded = crate::time::instant(record.time_ms);
-    let mut out = String::with_capacity(900 + entry.entities.len() * 120);
+    let mut out = String::with_capacity(1600 + entry.entities.len() * 260);
     out.push_str(r#"{"resourceType":"AuditEvent","id":""#);
     out.push_str(&id(record.seq));
     out.push_str(r#"","meta":{"versionId":"1","lastUpdated":""#);
@@ -54,21 +60,42 @@ pub(super) fn text(record: &AuditRecord, entry: &Entry) -> String {
     out.push_str(r#"","outcome":""#);
     out.push_str(&(entry.outcome as u8).to_string());
     out.push('"');
+    if entry.outcome != Outcome::Success && !entry.rule.is_empty() {
+        out.push_str(r#","outcomeDesc":"#);
+        string(&mut out, &entry.rule);
+    }
     purposes(&mut out, entry);
     out.push_str(r#","agent":["#);
-    agent(&mut out, entry);
-    out.push_str(r#"],"source":{"observer":{"display":"Salus"},"type":[{"system":"http://terminology.hl7.org/CodeSystem/security-source-type","code":"4"}]},"entity":["#);
+    agents(&mut out, entry, base);
+    out.push_str(r#"],"source":{"site":"#);
+    string(&mut out, site(base));
+    out.push_str(r#","observer":{"display":"Salus"},"type":[{"system":"http://terminology.hl7.org/CodeSystem/security-source-type","code":"4"}]},"entity":["#);
     request_entity(&mut out, entry);
     for entity in &entry.entities {
-        out.push(',');
-        record_entity(&mut out, entity);
+        record_entities(&mut out, entity);
     }
     if !entry.query.is_empty() {
-        out.push(',');
-        query_entity(&mut out, entry);
+        match is_rest(entry.what) {
+            true => query_entity(&mut out, entry),
+            false => reason_entity(&mut out, entry),
+        }
     }
     out.push_str("]}");
     out
+}
+
+/// The host of an endpoint.
+fn site(base: &str) -> &str {
+    let rest = base.split_once("://").map_or(base, |(_, rest)| rest);
+    match rest.split('/').next() {
+        Some(host) if !host.is_empty() => host,
+        Some(_) | None => "localhost",
+    }
+}
+
+/// Whether it is told as an interaction of the REST API.
+pub(super) fn is_rest(what: What) -> bool {
+    codes(what)[0].1 == "rest"
 }
 
 /// That the glass was broken, and what it was done for.
@@ -92,6 +119,7 @@ fn purposes(out: &mut String, entry: &Entry) {
 fn codes(what: What) -> [(&'static str, &'static str); 2] {
     let rest = |code| [(TYPES, "rest"), (INTERACTIONS, code)];
     let dicom = |ty, subtype| [(DICOM, ty), (DICOM, subtype)];
+    let lived = |ty, subtype| [(DICOM, ty), (LIFECYCLE, subtype)];
     let own = |ty, subtype| [(DICOM, ty), (OWN_SUBTYPES, subtype)];
     match what {
         What::Read => rest("read"),
@@ -119,18 +147,19 @@ fn codes(what: What) -> [(&'static str, &'static str); 2] {
         What::KeyExported => own(SECURITY_ALERT, "key-exported"),
         What::SystemStart => dicom(APPLICATION_ACTIVITY, "110120"),
         What::SystemStop => dicom(APPLICATION_ACTIVITY, "110121"),
-        What::SystemRestore => own(APPLICATION_ACTIVITY, "restore"),
-        What::SystemCheck => own(SECURITY_ALERT, "check"),
-        What::Disclosure => own(EXPORT, "disclosure"),
+        What::SystemRestore => lived(APPLICATION_ACTIVITY, "restore"),
+        What::SystemCheck => lived(SECURITY_ALERT, "verify"),
+        What::Disclosure => lived(EXPORT, "disclose"),
         // Security Configuration, Software Configuration.
         What::PolicyChange => dicom(SECURITY_ALERT, "110129"),
         What::SettingChange => dicom(SECURITY_ALERT, "110131"),
         What::ConsentGiven => own(PATIENT_RECORD, "consent-given"),
         What::ConsentWithdrawn => own(PATIENT_RECORD, "consent-withdrawn"),
-        What::Export => own(EXPORT, "export"),
-        What::HoldPlaced => own(PATIENT_RECORD, "hold-placed"),
-        What::HoldLifted => own(PATIENT_RECORD, "hold-lifted"),
-        What::Disposal => own(PATIENT_RECORD, "disposal"),
+        What::DisclosuresSuspended => own(PATIENT_RECORD, "disclosures-suspended"),
+        What::Export => lived(EXPORT, "extract"),
+        What::HoldPlaced => lived(PATIENT_RECORD, "hold"),
+        What::HoldLifted => lived(PATIENT_RECORD, "unhold"),
+        What::Disposal => lived(PATIENT_RECORD, "destroy"),
         What::Shred => own(PATIENT_RECORD, "shred"),
     }
 }
@@ -155,6 +184,7 @@ fn action(what: What) -> &'static str {
         | What::PolicyChange
         | What::SettingChange
         | What::HoldLifted
+        | What::DisclosuresSuspended
         | What::ConsentWithdrawn => "U",
         What::Delete | What::KeyDestroyed | What::Disposal | What::Shred => "D",
         What::Search
@@ -172,32 +202,12 @@ fn action(what: What) -> &'static str {
     }
 }
 
-fn coding(out: &mut String, system: &str, code: &str) {
+pub(super) fn coding(out: &mut String, system: &str, code: &str) {
     out.push_str(r#"{"system":""#);
     out.push_str(system);
     out.push_str(r#"","code":""#);
     out.push_str(code);
     out.push_str(r#""}"#);
-}
-
-fn agent(out: &mut String, entry: &Entry) {
-    out.push_str(r#"{"who":{"identifier":{"system":"urn:salus:subject","value":"#);
-    string(out, &entry.agent);
-    out.push_str(r#"}},"requestor":true"#);
-    if !entry.rule.is_empty() {
-        out.push_str(r#","policy":["#);
-        // A URI has no white space.
-        let rule = entry.rule.replace(' ', "-");
-        string(out, &format!("urn:salus:rule:{rule}"));
-        out.push(']');
-    }
-    if let Some(remote) = entry.remote {
-        // 2: an IP address.
-        out.push_str(r#","network":{"address":"#);
-        string(out, &remote.to_string());
-        out.push_str(r#","type":"2"}"#);
-    }
-    out.push('}');
 }
 
 fn request_entity(out: &mut String, entry: &Entry) {
@@ -212,46 +222,86 @@ fn request_entity(out: &mut String, entry: &Entry) {
     out.push('}');
 }
 
-fn record_entity(out: &mut String, entity: &Entity) {
-    out.push_str(r#"{"what":{"reference":"#);
-    let versioned = match entity.version {
-        0 => format!("{}/{}", entity.ty, entity.id),
-        version => format!("{}/{}/_history/{version}", entity.ty, entity.id),
-    };
-    string(out, &versioned);
-    out.push_str(r#"},"type":"#);
-    // 1: a person, 2: a system object.
-    let code = if entity.ty == "Patient" { "1" } else { "2" };
-    coding(out, OBJECT_TYPES, code);
+/// A record, and, where that is a patient's own, the patient beside it: the profile wants both.
+fn record_entities(out: &mut String, entity: &Entity) {
+    let Entity { ty, id, version } = entity;
+    if ResourceType::named(ty).is_none() {
+        return own_entity(out, ty, id);
+    }
+    if *version > 0 {
+        let what = format!("{ty}/{id}/_history/{version}");
+        reference_entity(out, &what, ("2", "4"));
+    }
+    if ty == "Patient" {
+        reference_entity(out, &format!("{ty}/{id}"), ("1", "1"));
+    } else if *version == 0 {
+        reference_entity(out, &format!("{ty}/{id}"), ("2", "4"));
+    }
+}
+
+fn reference_entity(out: &mut String, reference: &str, codes: (&str, &str)) {
+    out.push_str(r#",{"what":{"reference":"#);
+    string(out, reference);
     out.push('}');
+    type_and_role(out, codes);
+    out.push('}');
+}
+
+/// A record of our own, which is no resource.
+fn own_entity(out: &mut String, ty: &str, id: &str) {
+    let name = ty.strip_prefix("salus:").unwrap_or(ty);
+    let role = match name {
+        // Security User Entity, Security User Group, Job, Security Resource.
+        "User" | "Client" => "11",
+        "Group" => "12",
+        "Job" => "20",
+        _ => "13",
+    };
+    out.push_str(r#",{"what":{"identifier":{"system":"urn:salus:record","value":"#);
+    string(out, &format!("{name}/{id}"));
+    out.push_str("}}");
+    type_and_role(out, ("2", role));
+    out.push('}');
+}
+
+fn type_and_role(out: &mut String, (ty, role): (&str, &str)) {
+    out.push_str(r#","type":"#);
+    coding(out, OBJECT_TYPES, ty);
+    out.push_str(r#","role":"#);
+    coding(out, OBJECT_ROLES, role);
 }
 
 /// The search as it was asked, base64 as the element wants it.
 fn query_entity(out: &mut String, entry: &Entry) {
-    out.push_str(r#"{"type":"#);
+    out.push_str(r#",{"type":"#);
     coding(out, OBJECT_TYPES, "2");
     out.push_str(r#","role":"#);
     // 24: a query.
-    coding(
-        out,
-        "http://terminology.hl7.org/CodeSystem/object-role",
-        "24",
-    );
+    coding(out, OBJECT_ROLES, "24");
     out.push_str(r#","query":""#);
     out.push_str(&Base64::encode_string(entry.query.as_bytes()));
     out.push_str(r#""}"#);
 }
 
+/// Why it was done.
+fn reason_entity(out: &mut String, entry: &Entry) {
+    out.push_str(r#",{"type":"#);
+    coding(out, OBJECT_TYPES, "4");
+    out.push_str(r#","description":"#);
+    string(out, &super::disclosure::described(entry));
+    out.push('}');
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
+    use std::sync::Arc;
 
     use bytes::Bytes;
     use salus_fhir::json::{Document, Limits};
     use salus_fhir::validate;
 
     use super::*;
-    use crate::audit::entry::Outcome;
     use crate::context::RequestId;
 
     #[test]
@@ -272,6 +322,7 @@ mod tests {
             what: What::Search,
             outcome: Outcome::Refused,
             agent: "Client/a".into(),
+            by: Arc::default(),
             rule: "break-glass: default deny".into(),
             request_id: RequestId(1),
             remote: Some(IpAddr::from([127, 0, 0, 1])),
@@ -285,7 +336,7 @@ mod tests {
             }],
             about: Vec::new(),
         };
-        let text = text(&record, &entry);
+        let text = text(&record, &entry, "http://h.example/fhir");
         let document = Document::parse(text.into_bytes(), &Limits::default()).unwrap();
         if let Err(issues) = validate::resource(document.root()) {
             panic!("{issues:?}");

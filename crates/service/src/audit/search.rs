@@ -1,20 +1,21 @@
 //! AuditEvent through FHIR read and search.
 //!
 //! Entries are kept by the store's audit log, found by the record they are
-//! about and by time; what else a search asks is decided on the entry as a
-//! resource, with the same filter as any other search.
+//! about and by time (`log`); what else a search asks is decided on the entry as a
+//! resource, as the one asking sees it (`masked`), with the same filter as any other search.
 
 use bytes::Bytes;
 use salus_auth::{Action, Grant, Target};
 use salus_fhir::json::{Document, Limits};
 use salus_fhir::search::{Extractor, Total};
 use salus_store::{
-    AuditQuery, AuditRecord, Candidate, Comparison, Filter, Kind as RecordKind, Param, Position,
-    Query, Rows, Seq, Snapshot, Sort, Test,
+    At, AuditQuery, AuditRecord, Candidate, Filter, Param, Position, Rows, Seq, Snapshot, Sort,
 };
 
 use super::entry::{Entry, Outcome, What};
 use super::event;
+use super::masked::View;
+use super::way::{self, Way};
 use crate::Service;
 use crate::context::Context;
 use crate::cursor::{self, Beside};
@@ -26,12 +27,9 @@ use crate::fhir::search::{Asked, Place, outcome, part, shown};
 use crate::fhir::types::ResourceType;
 use crate::fhir::writer::BundleWriter;
 
-/// Entries read from the log at once.
-const READ_AT_ONCE: usize = 500;
 /// Entries one request looks at; the next page goes on from there.
 const LOOKED_AT_MAX: usize = 100_000;
 
-const PATIENT: Param = Param::named(ResourceType::AUDIT_EVENT, "patient");
 const DATE: Param = Param::named(ResourceType::AUDIT_EVENT, "date");
 
 /// What one request found in the log.
@@ -71,11 +69,14 @@ impl Service {
             let found = self.snapshot(cx).await?.audit(&query).await?;
             let record = found.into_iter().find(|record| record.seq == seq);
             let record = record.ok_or_else(absent)?;
+            let view = self.audit_view(cx, &grant).await?;
+            let shown = view.shown(std::slice::from_ref(&record)).await?;
+            let shown = shown.into_iter().flatten().next().ok_or_else(absent)?;
             self.shown_audit(cx, &grant, What::Read, "").await?;
             let whole = Reply {
                 version: Some(1),
                 updated_ms: Some(record.time_ms),
-                body: Some(resource(&record)?.into()),
+                body: Some(shown.into()),
                 ..Reply::with(Status::Ok)
             };
             Ok(part_of(whole, subset.as_ref()))
@@ -96,12 +97,17 @@ impl Service {
         let snapshot = self.store.snapshot(cx.scope, place.at).await?;
         no_includes(&asked)?;
         let at = cursor::take(&place.position)?;
-        let query = asked.query(grant, asked.count());
-        let log = log_query(&query.filter, ascending(&query.sort)?, at);
-        let page = page(&*snapshot, &query, log.clone(), at).await?;
-        let total = match (query.limit, at, page.next, asked.control.total) {
+        let filter = asked.query_within(&Filter::Everything, 0).filter;
+        no_links(&filter)?;
+        let limit = asked.count();
+        let ascending = ascending(&asked.sort())?;
+        let view = self.audit_view(cx, grant).await?;
+        let all = [&filter, grant.filter()];
+        let log = Way::driven(&*snapshot, &all, ascending, at).await?;
+        let page = page((&*snapshot, &view), (&filter, limit), log.clone(), at).await?;
+        let total = match (limit, at, page.next, asked.control.total) {
             (0, ..) | (.., Some(Total::Accurate | Total::Estimate)) => {
-                Some(count(&*snapshot, &query.filter, log).await?)
+                Some(count((&*snapshot, &view), &filter, log).await?)
             }
             (.., Some(Total::None)) => None,
             (_, None, None, None) => Some(page.events.len() as u64),
@@ -119,6 +125,16 @@ impl Service {
             body: Some(bundle(cx, &asked, total, &links, &page)),
             ..Reply::with(Status::Ok)
         })
+    }
+
+    /// The log as the one asking sees it, by the policies and records that there are now.
+    async fn audit_view<'a>(
+        &'a self,
+        cx: &'a Context,
+        grant: &'a Grant,
+    ) -> Result<View<'a>, Error> {
+        let now = self.store.snapshot(cx.scope, At::Now).await?;
+        Ok(View::of(cx, grant, now))
     }
 
     async fn shown_audit(
@@ -172,6 +188,17 @@ fn no_includes(asked: &Asked) -> Result<(), Error> {
     ))
 }
 
+/// An entry does not change with the records that it is about.
+fn no_links(filter: &Filter) -> Result<(), Error> {
+    match filter.is_linked() {
+        false => Ok(()),
+        true => Err(Error::invalid(
+            "a search of audit events cannot look into what they refer to: no chains and no _has; \
+             search the records first, then the audit by patient=ID or entity=Type/ID",
+        )),
+    }
+}
+
 /// The log is in order of time and can be read in that order only.
 fn ascending(sort: &[Sort]) -> Result<bool, Error> {
     match sort {
@@ -184,67 +211,23 @@ fn ascending(sort: &[Sort]) -> Result<bool, Error> {
     }
 }
 
-/// What the log itself can narrow a search by: a patient, a span of time.
-fn log_query(filter: &Filter, ascending: bool, at: Option<Position>) -> AuditQuery {
-    let backward = at.is_some_and(Position::is_backward);
-    let ascending = ascending != backward;
-    let after = match at {
-        None | Some(Position::End) => None,
-        Some(Position::After(seq)) => Some(seq),
-        Some(Position::UpTo(seq)) => before(seq, ascending),
-    };
-    let mut query = AuditQuery {
-        ascending,
-        after,
-        limit: READ_AT_ONCE,
-        ..AuditQuery::default()
-    };
-    let mut parts = std::slice::from_ref(filter);
-    if let Filter::All(all) = filter {
-        parts = all;
-    }
-    for part in parts {
-        if let Filter::Value(PATIENT, Test::Reference { id, .. }) = part {
-            query.about = Some((RecordKind::named("Patient"), id.clone()));
-        }
-        if let Filter::Value(DATE, Test::Date(comparison, from, to)) = part {
-            use Comparison::{After, Before, Equal, Greater, GreaterOrEqual, Less, LessOrEqual};
-            if matches!(comparison, Equal | GreaterOrEqual | Greater | After) {
-                query.from_ms = query.from_ms.max(Some(*from));
-            }
-            if matches!(comparison, Equal | LessOrEqual | Less | Before) {
-                query.to_ms = Some(query.to_ms.map_or(*to, |old| old.min(*to)));
-            }
-        }
-    }
-    query
-}
-
-/// The place right before one, when the log is read in this direction.
-fn before(seq: Seq, ascending: bool) -> Option<Seq> {
-    match ascending {
-        true => seq.0.checked_sub(1).map(Seq),
-        false => seq.0.checked_add(1).map(Seq),
-    }
-}
-
 /// A page of the log, in the order asked for.
 async fn page(
-    snapshot: &dyn Snapshot,
-    query: &Query,
-    log: AuditQuery,
+    (snapshot, view): (&dyn Snapshot, &View<'_>),
+    (filter, limit): (&Filter, usize),
+    log: Way,
     at: Option<Position>,
 ) -> Result<Page, Error> {
-    if query.limit == 0 {
+    if limit == 0 {
         return Ok(Page::default());
     }
-    let ascending = log.ascending;
-    let mut page = find(snapshot, &query.filter, log, query.limit).await?;
+    let ascending = log.ascending();
+    let mut page = find((snapshot, view), filter, log, limit).await?;
     let beside = at.and_then(Position::seq);
     if at.is_some_and(Position::is_backward) {
         page.events.reverse();
         page.next = beside.map(Position::After);
-        let end = page.goes_on.and_then(|seq| before(seq, !ascending));
+        let end = page.goes_on.and_then(|seq| way::before(seq, !ascending));
         page.previous = end.map(Position::UpTo);
     } else {
         page.previous = beside.map(Position::UpTo);
@@ -255,20 +238,21 @@ async fn page(
 
 /// Reads the log until a page is full, its end is reached, or enough was looked at.
 async fn find(
-    snapshot: &dyn Snapshot,
+    (snapshot, view): (&dyn Snapshot, &View<'_>),
     filter: &Filter,
-    mut log: AuditQuery,
+    mut log: Way,
     limit: usize,
 ) -> Result<Page, Error> {
     let mut page = Page::default();
     let mut looked_at = 0;
     loop {
-        let records = snapshot.audit(&log).await?;
-        let more = records.len() == log.limit;
-        for record in &records {
-            looked_at += 1;
-            log.after = Some(record.seq);
-            let text = resource(record)?;
+        let (records, more) = log.next(snapshot).await?;
+        looked_at += records.len();
+        let shown = view.shown(&records).await?;
+        for (record, text) in records.iter().zip(shown) {
+            let Some(text) = text else {
+                continue;
+            };
             if !matches(filter, record, &text)? {
                 continue;
             }
@@ -286,27 +270,28 @@ async fn find(
         if looked_at >= LOOKED_AT_MAX {
             let last = page.events.last().map(|(seq, _)| *seq);
             let full = page.events.len() == limit;
-            page.goes_on = if full { last } else { log.after };
+            page.goes_on = if full { last } else { log.after() };
             return Ok(page);
         }
     }
 }
 
 async fn count(
-    snapshot: &dyn Snapshot,
+    (snapshot, view): (&dyn Snapshot, &View<'_>),
     filter: &Filter,
-    mut log: AuditQuery,
+    log: Way,
 ) -> Result<u64, Error> {
     let (mut count, mut looked_at) = (0, 0);
-    log.after = None;
+    let mut log = log.begun_anew();
     loop {
-        let records = snapshot.audit(&log).await?;
-        for record in &records {
-            log.after = Some(record.seq);
-            count += u64::from(matches(filter, record, &resource(record)?)?);
+        let (records, more) = log.next(snapshot).await?;
+        let shown = view.shown(&records).await?;
+        for (record, text) in records.iter().zip(shown) {
+            let found = text.map_or(Ok(false), |text| matches(filter, record, &text));
+            count += u64::from(found?);
         }
         looked_at += records.len();
-        if records.len() < log.limit {
+        if !more {
             return Ok(count);
         }
         if looked_at >= LOOKED_AT_MAX {
@@ -318,13 +303,8 @@ async fn count(
     }
 }
 
-fn resource(record: &AuditRecord) -> Result<String, Error> {
-    let entry = Entry::decode(&record.body)
-        .ok_or_else(|| Error::new(Kind::Internal, "an audit entry cannot be read"))?;
-    Ok(event::text(record, &entry))
-}
-
-fn matches(filter: &Filter, record: &AuditRecord, text: &str) -> Result<bool, Error> {
+/// Whether a filter finds an event of this text.
+pub(super) fn matches(filter: &Filter, record: &AuditRecord, text: &str) -> Result<bool, Error> {
     if *filter == Filter::Everything {
         return Ok(true);
     }

@@ -102,7 +102,8 @@ impl Service {
             if record.is_none()
                 && let Some(reply) = defined(cx, ty, id)
             {
-                let entry = Entry::new(cx, What::Read, Outcome::Success, grant.rule());
+                let mut entry = Entry::new(cx, What::Read, Outcome::Success, grant.rule());
+                entry.ty = ty.name.into();
                 self.record(cx, entry).await?;
                 return Ok(part_of(reply, subset.as_ref()));
             }

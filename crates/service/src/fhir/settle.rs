@@ -2,12 +2,12 @@
 //! not at all when a request of this name was carried out before.
 
 use salus_auth::Grant;
-use salus_store::{Content, Filter, Precondition, Query, Record};
+use salus_store::{Content, Filter, Precondition, Query, Record, SealKey};
 
 use super::read::absent;
 use super::receipt::{Answer, Named};
 use crate::Service;
-use crate::audit::entry::{Entry, Outcome, What};
+use crate::audit::entry::{Entity, Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::Error;
 use crate::pipeline::Write;
@@ -97,24 +97,35 @@ impl Service {
         let Some(mut answer) = named.answer::<T>(&*snapshot).await? else {
             return Ok(None);
         };
+        let mut entry = Entry::new(cx, what, Outcome::Success, grant.rule());
         let mut records = Vec::new();
         for reply in answer.replies() {
-            let (true, Some(place), Some(version)) = (shown, &reply.place, reply.version) else {
+            let (Some(place), Some(version)) = (&reply.place, reply.version) else {
                 continue;
             };
             let record = match snapshot.version(place.ty.kind, &place.id, version).await {
                 // What was done is told, without what nobody has any more.
-                Err(salus_store::Error::Purged) => None,
+                Err(salus_store::Error::Purged) => {
+                    let entity = Entity {
+                        ty: place.ty.name.into(),
+                        id: place.id.clone(),
+                        version,
+                    };
+                    entry.concerns(entity, place.ty.kind, &SealKey::Scope);
+                    None
+                }
                 record => record?,
             };
-            if let Some(record) = record
-                && let Content::Body(body) = &record.content
+            let Some(record) = record else {
+                continue;
+            };
+            if let Content::Body(body) = &record.content
+                && shown
             {
                 reply.body = Some(body.clone());
-                records.push(record);
             }
+            records.push(record);
         }
-        let mut entry = Entry::new(cx, what, Outcome::Success, grant.rule());
         entry.shows(&records);
         self.record(cx, entry).await?;
         Ok(Some(answer))

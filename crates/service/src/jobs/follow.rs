@@ -2,16 +2,19 @@
 //! its files, that it be cancelled. Others are told that there is no such job.
 
 use bytes::Bytes;
-use salus_auth::record::Saved;
+use salus_auth::record::{Saved, SystemRecord};
 use salus_auth::{Action, Grant, Target, Who};
+use salus_store::{At, AuditQuery, Kind as RecordKind, Record, SealKey};
 use serde_json::{Value, json};
 
+use super::export::exported;
 use super::record::{File, Job, Role, State, Work};
 use super::{JOB, files};
 use crate::Service;
 use crate::audit::entry::{Entity, Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::{Error, Kind};
+use crate::fhir::types::ResourceType;
 use crate::pipeline::Write;
 
 /// How far a job is.
@@ -50,8 +53,15 @@ impl Service {
         };
         let what = What::Operation;
         let job = self.attempt_on(cx, &grant, what, (JOB, id), work).await?;
-        self.note_job(cx, &grant, &job, "$job").await?;
-        self.followed(cx, &job).await
+        let followed = self.followed(cx, &job).await?;
+        let mut entry = Entry::new(cx, what, Outcome::Success, grant.rule());
+        entry.query = "$job".into();
+        concern_job(&mut entry, &job);
+        if let Followed::Answer(body, _) = &followed {
+            entry.shows(&self.records_in(cx, body).await?);
+        }
+        self.record(cx, entry).await?;
+        Ok(followed)
     }
 
     async fn followed(&self, cx: &Context, job: &Saved<Job>) -> Result<Followed, Error> {
@@ -126,8 +136,7 @@ impl Service {
         };
         let what = What::Operation;
         let (reader, job) = self.attempt_on(cx, &grant, what, (JOB, id), work).await?;
-        self.note_job(cx, &grant, &job, &format!("$job {name}"))
-            .await?;
+        self.note_file(cx, &grant, (&job, name)).await?;
         Ok(Contents {
             reader,
             expires_ms: self.expires_ms(&job.value),
@@ -158,23 +167,106 @@ impl Service {
         }
     }
 
-    async fn note_job(
+    /// The records that an answer shows, as it shows them.
+    async fn records_in(&self, cx: &Context, answer: &[u8]) -> Result<Vec<Record>, Error> {
+        let mut shown = Vec::new();
+        if let Ok(answer) = serde_json::from_slice::<Value>(answer) {
+            resources(&answer, &mut shown);
+        }
+        let snapshot = self.store.snapshot(cx.scope, At::Now).await?;
+        let mut records = Vec::new();
+        for (ty, id, version) in shown {
+            match snapshot.version(ty.kind, &id, version).await {
+                Ok(record) => records.extend(record),
+                Err(salus_store::Error::Purged) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(records)
+    }
+
+    /// Tells the audit of a file that is taken away: of an export which records are in it,
+    /// as the audit has them since it was made.
+    async fn note_file(
         &self,
         cx: &Context,
         grant: &Grant,
-        job: &Saved<Job>,
-        query: &str,
+        (job, name): (&Saved<Job>, &str),
     ) -> Result<(), Error> {
         let mut entry = Entry::new(cx, What::Operation, Outcome::Success, grant.rule());
-        entry.query = query.into();
-        let entity = Entity {
-            ty: JOB.into(),
-            id: job.id.clone(),
-            version: job.version,
+        entry.query = format!("$job {name}").into();
+        concern_job(&mut entry, job);
+        self.record(cx, entry).await?;
+        let mut named = job.value.files.iter().filter(|file| file.name() == name);
+        let Some(file) = named.next() else {
+            return Ok(());
         };
-        let kind = <Job as salus_auth::record::SystemRecord>::KIND;
-        entry.concerns(entity, kind, &salus_store::SealKey::Scope);
+        let made = exported(&files::id(&job.id, file.attempt, file.number));
+        let snapshot = self.store.snapshot(cx.scope, At::Now).await?;
+        let mut log = AuditQuery {
+            about: Some((<Job as SystemRecord>::KIND, job.id.clone())),
+            ascending: true,
+            limit: MADE_AT_ONCE,
+            ..AuditQuery::default()
+        };
+        loop {
+            let page = snapshot.audit(&log).await?;
+            for record in &page {
+                log.after = Some(record.seq);
+                let told = Entry::decode(&record.body).ok_or_else(no_file)?;
+                if told.what == What::Export && *told.query == *made {
+                    self.note_again(cx, grant, (job, name), told).await?;
+                }
+            }
+            if page.len() < log.limit {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn note_again(
+        &self,
+        cx: &Context,
+        grant: &Grant,
+        (job, name): (&Saved<Job>, &str),
+        told: Entry,
+    ) -> Result<(), Error> {
+        let mut entry = Entry::new(cx, What::Export, Outcome::Success, grant.rule());
+        entry.query = format!("$job {name}").into();
+        concern_job(&mut entry, job);
+        for entity in told.entities.into_iter().filter(|one| one.ty != JOB) {
+            let kind = RecordKind::named(&entity.ty);
+            entry.concerns(entity, kind, &SealKey::Scope);
+        }
         self.record(cx, entry).await
+    }
+}
+
+/// Files of an export that the log is read for at once.
+const MADE_AT_ONCE: usize = 20;
+
+/// The audit names the job.
+pub(super) fn concern_job(entry: &mut Entry, job: &Saved<Job>) {
+    let entity = Entity {
+        ty: JOB.into(),
+        id: job.id.clone(),
+        version: job.version,
+    };
+    entry.concerns(entity, <Job as SystemRecord>::KIND, &SealKey::Scope);
+}
+
+/// The resources with a version that one has in it, or is.
+fn resources(value: &Value, found: &mut Vec<(ResourceType, String, u64)>) {
+    let ty = value["resourceType"].as_str().and_then(ResourceType::named);
+    let version = value["meta"]["versionId"].as_str();
+    let version = version.and_then(|version| version.parse().ok());
+    if let (Some(ty), Some(id), Some(version)) = (ty, value["id"].as_str(), version) {
+        found.push((ty, id.to_owned(), version));
+    }
+    for (list, member) in [("entry", "resource"), ("parameter", "resource")] {
+        for one in value[list].as_array().into_iter().flatten() {
+            resources(&one[member], found);
+        }
     }
 }
 

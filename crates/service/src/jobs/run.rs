@@ -10,6 +10,7 @@ use salus_store::{At, Batch, Position, Scope};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+use super::follow;
 use super::record::{Job, State, Work};
 use super::{Active, Halt, JOB, Key, Outside, RUNNING_MAX, Stop, files};
 use crate::Service;
@@ -340,10 +341,14 @@ impl Running<'_> {
     pub(super) async fn note(
         &self,
         cx: &Context,
+        what: What,
         query: &str,
         about: Vec<(Entity, salus_store::SealKey)>,
     ) -> Result<(), Error> {
         let mut entry = self.entry(cx, Outcome::Success, query);
+        entry.what = what;
+        // Whoever takes the file away is told apart by the job.
+        follow::concern_job(&mut entry, &self.job);
         for (entity, seal) in about {
             let kind = salus_store::Kind::named(&entity.ty);
             entry.concerns(entity, kind, &seal);

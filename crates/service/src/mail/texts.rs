@@ -62,7 +62,7 @@ impl Service {
         words: Option<MailText>,
     ) -> Result<TextView, Error> {
         let action = Action::WriteSettings;
-        let grant = self.allow(cx, What::AdminWrite, action).await?;
+        let grant = self.allow(cx, What::SettingChange, action).await?;
         let work = async {
             let mail = named(name)?;
             let before = self.text_ever(cx.scope, mail).await?;
@@ -83,11 +83,11 @@ impl Service {
                 None => next.delete(),
             };
             let write = Write::system(&grant, "MailText", put);
-            let entry = Entry::new(cx, What::AdminWrite, Outcome::Success, grant.rule());
+            let entry = Entry::new(cx, What::SettingChange, Outcome::Success, grant.rule());
             self.commit(cx, entry, Vec::new(), vec![write]).await?;
             Ok(view(mail, words))
         };
-        self.attempt(cx, &grant, What::AdminWrite, "MailText", work)
+        self.attempt(cx, &grant, What::SettingChange, "MailText", work)
             .await
     }
 

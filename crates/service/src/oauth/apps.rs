@@ -60,7 +60,7 @@ impl Service {
 
     /// Takes back what the one who asks has let a client do, and every token of it.
     pub async fn end_own_app(&self, cx: &Context, id: &str) -> Result<(), Error> {
-        let what = What::AdminWrite;
+        let what = What::ConsentWithdrawn;
         let (home, grant, user) = self.own(cx, what, Action::WriteAccount).await?;
         let work = async {
             let all = self.agreed_by(cx, home.scope, &user).await?;

@@ -295,7 +295,7 @@ impl Service {
         let grant = self
             .authorize(cx, What::SignIn, Action::SignIn, Target::System)
             .await?;
-        let mut entry = Entry::new(cx, What::SignIn, Outcome::Success, "the user agreed");
+        let mut entry = Entry::new(cx, What::ConsentGiven, Outcome::Success, "the user agreed");
         entry.query = format!("client={}", saved.value.agreed.client).into();
         let mut writes = vec![Write::system(&grant, "Code", saved.put()?)];
         let mut unused = Vec::new();

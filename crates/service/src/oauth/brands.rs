@@ -29,7 +29,7 @@ impl Service {
 
     /// Writes it; nothing takes it away.
     pub async fn write_brands(&self, cx: &Context, body: &[u8]) -> Result<(), Error> {
-        let (what, action) = (What::AdminWrite, Action::WriteSettings);
+        let (what, action) = (What::SettingChange, Action::WriteSettings);
         let grant = self.allow(cx, what, action).await?;
         let work = async {
             let mut next = self.saved_brands(cx).await?;

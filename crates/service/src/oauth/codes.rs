@@ -255,6 +255,7 @@ impl Service {
         let limit = Limit::new(project, &client.id, &scopes, patient);
         let rules = policy::scopes::rules(&self.operator_context(project), &scopes, patient);
         let subject = Arc::unwrap_or_clone(subject);
+        let subject = subject.through_app(&client.id, &client.value);
         Ok(Some(Arc::new(subject.limited(limit, rules))))
     }
 

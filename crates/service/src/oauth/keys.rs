@@ -97,13 +97,13 @@ impl Service {
     /// Replaces the keys of a project; what they signed can be checked for a day longer.
     pub async fn rotate_keys(&self, cx: &Context) -> Result<Jwks, Error> {
         let grant = self
-            .allow(cx, What::AdminWrite, Action::WriteSettings)
+            .allow(cx, What::KeyRotated, Action::WriteSettings)
             .await?;
         let work = async {
             let _turn = self.keys.making.lock().await;
             self.make_keys(cx, &grant, |_| true).await
         };
-        let made = self.attempt(cx, &grant, What::AdminWrite, "SigningKey", work);
+        let made = self.attempt(cx, &grant, What::KeyRotated, "SigningKey", work);
         Ok(made.await?.shown(cx.now_ms))
     }
 
@@ -125,7 +125,7 @@ impl Service {
         }
         let operator = self.operator_context(cx.scope);
         let action = Action::WriteSettings;
-        let grant = self.allow(&operator, What::AdminWrite, action).await?;
+        let grant = self.allow(&operator, What::KeyRotated, action).await?;
         let is_old = |key: &SigningKey| key.is_old(cx.now_ms);
         self.make_keys(&operator, &grant, is_old).await
     }
@@ -161,7 +161,7 @@ impl Service {
             one.version += 1;
             saved.push(one);
         }
-        let entry = Entry::new(cx, What::AdminWrite, Outcome::Success, grant.rule());
+        let entry = Entry::new(cx, What::KeyRotated, Outcome::Success, grant.rule());
         self.commit(cx, entry, Vec::new(), writes).await?;
         let keys = Arc::new(KeySet::open(saved)?);
         self.keys.sets.write().insert(cx.scope, Arc::clone(&keys));

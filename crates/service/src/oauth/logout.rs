@@ -113,9 +113,9 @@ impl Service {
             scope: browser.home,
             ..cx.clone()
         };
-        let grant = self.allow(home, What::SignIn, Action::SignOut).await?;
+        let grant = self.allow(home, What::SignOut, Action::SignOut).await?;
         let write = Write::system(&grant, "Session", browser.session.delete());
-        let entry = Entry::new(home, What::SignIn, Outcome::Success, "signed out");
+        let entry = Entry::new(home, What::SignOut, Outcome::Success, "signed out");
         self.commit(home, entry, Vec::new(), vec![write]).await?;
         for agreed in self.agreed_here(cx, &browser).await? {
             self.end(cx, &agreed.id, "signed out").await?;

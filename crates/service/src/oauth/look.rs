@@ -55,7 +55,7 @@ impl Service {
 
     /// Sets it.
     pub async fn write_theme(&self, cx: &Context, theme: Theme) -> Result<Theme, Error> {
-        let (what, action) = (What::AdminWrite, Action::WriteSettings);
+        let (what, action) = (What::SettingChange, Action::WriteSettings);
         let grant = self.allow(cx, what, action).await?;
         let work = async {
             theme.check()?;

@@ -54,10 +54,10 @@ impl Service {
     /// Sets it. It counts from the next request on.
     pub async fn write_care(&self, cx: &Context, care: Care) -> Result<Care, Error> {
         let grant = self
-            .allow(cx, What::AdminWrite, Action::WriteSettings)
+            .allow(cx, What::SettingChange, Action::WriteSettings)
             .await?;
         let work = self.change_care(cx, &grant, care);
-        self.attempt(cx, &grant, What::AdminWrite, "Care", work)
+        self.attempt(cx, &grant, What::SettingChange, "Care", work)
             .await
     }
 
@@ -71,7 +71,7 @@ impl Service {
             value: care,
         };
         let write = Write::system(grant, "Care", next.put()?);
-        let entry = Entry::new(cx, What::AdminWrite, Outcome::Success, grant.rule());
+        let entry = Entry::new(cx, What::SettingChange, Outcome::Success, grant.rule());
         self.commit(cx, entry, Vec::new(), vec![write]).await?;
         let care = Arc::new(next.value);
         let mut known = self.cares.now.write();

@@ -161,17 +161,17 @@ impl Service {
         body: &[u8],
     ) -> Result<(Saved<Policy>, bool), Error> {
         let grant = self
-            .allow(cx, What::AdminWrite, Action::WriteSettings)
+            .allow(cx, What::PolicyChange, Action::WriteSettings)
             .await?;
         let work = self.put_policy(cx, &grant, name, body);
-        self.attempt(cx, &grant, What::AdminWrite, "Policy", work)
+        self.attempt(cx, &grant, What::PolicyChange, "Policy", work)
             .await
     }
 
     /// Removes a policy.
     pub async fn delete_policy(&self, cx: &Context, name: &str) -> Result<(), Error> {
         let grant = self
-            .allow(cx, What::AdminWrite, Action::WriteSettings)
+            .allow(cx, What::PolicyChange, Action::WriteSettings)
             .await?;
         let work = async {
             let _turn = self.policies.turn.lock().await;
@@ -181,7 +181,7 @@ impl Service {
             let write = Write::system(&grant, "Policy", policy.delete());
             self.change(cx, &grant, write).await
         };
-        self.attempt(cx, &grant, What::AdminWrite, "Policy", work)
+        self.attempt(cx, &grant, What::PolicyChange, "Policy", work)
             .await
     }
 
@@ -224,7 +224,7 @@ impl Service {
 
     /// Commits a change, and lets it count from the next request on.
     async fn change(&self, cx: &Context, grant: &Grant, write: Write) -> Result<(), Error> {
-        let entry = Entry::new(cx, What::AdminWrite, Outcome::Success, grant.rule());
+        let entry = Entry::new(cx, What::PolicyChange, Outcome::Success, grant.rule());
         let _changing = Changing(self, cx.scope);
         self.commit(cx, entry, Vec::new(), vec![write]).await?;
         Ok(())

@@ -187,7 +187,7 @@ impl Asked {
     }
 
     /// The query, within what may be seen.
-    pub(super) fn query_within(&self, visible: &Filter, limit: usize) -> Query {
+    pub(crate) fn query_within(&self, visible: &Filter, limit: usize) -> Query {
         let mut filters = self.filters.clone();
         if *visible != Filter::Everything {
             filters.push(visible.clone());

@@ -77,7 +77,7 @@ impl Running<'_> {
         let found = output.choice.found(snapshot, [&record].into_iter());
         if found.await?.is_none_or(|found| found.contains(&record.seq)) {
             self.add(output, body).await?;
-            output.noted.add(&record.seal);
+            self.noted(output, &record).await?;
         }
         Ok(())
     }

@@ -19,10 +19,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use salus_auth::{Action, Target};
-use salus_store::{At, SealKey};
+use salus_store::{At, Record, SealKey};
 use serde::{Deserialize, Serialize};
 
 use super::Halt;
+use super::files;
 use super::record::Work;
 use super::run::Running;
 use crate::audit::entry::{Entity, What};
@@ -31,6 +32,7 @@ use crate::error::{Error, Kind};
 use crate::fhir::search;
 use crate::fhir::types::ResourceType;
 use choice::Members;
+use walk::Output;
 
 /// An export: what was asked, and how far it is.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -101,10 +103,8 @@ struct View {
 
 /// Where a walk begins.
 const TOP: u64 = u64::MAX;
-/// Patients named in one entry of the audit.
+/// Records named in one entry of the audit.
 const NOTED_MAX: usize = 1000;
-/// Patients that are remembered to have been named.
-const REMEMBERED_MAX: usize = 4_000_000;
 
 impl Export {
     /// The time whose state is given out, once that is known.
@@ -113,24 +113,18 @@ impl Export {
     }
 }
 
-/// The patients whose records were read.
+/// Records that were put into a file, and that the audit is to be told of.
 #[derive(Default)]
-struct Noted {
-    seen: HashSet<Box<str>>,
-    fresh: Vec<Box<str>>,
-}
+struct Noted(Vec<(Entity, SealKey)>);
 
 impl Noted {
-    fn add(&mut self, seal: &SealKey) {
-        if let SealKey::Patient(patient) = seal
-            && !self.seen.contains(patient)
-        {
-            if self.seen.len() >= REMEMBERED_MAX {
-                self.seen.clear();
-            }
-            self.seen.insert(patient.clone());
-            self.fresh.push(patient.clone());
-        }
+    fn add(&mut self, ty: ResourceType, record: &Record) {
+        let entity = Entity {
+            ty: ty.name.into(),
+            id: record.id.clone(),
+            version: record.version,
+        };
+        self.0.push((entity, record.seal.clone()));
     }
 }
 
@@ -228,22 +222,31 @@ impl Running<'_> {
         Ok(Some(Arc::new(members)))
     }
 
-    /// Tells the audit of patients whose records are in files by now.
-    async fn note_patients(&self, cx: &Context, noted: &mut Noted) -> Result<(), Error> {
-        let fresh = std::mem::take(&mut noted.fresh);
-        for some in fresh.chunks(NOTED_MAX) {
-            let about = some.iter().map(|id| {
-                let entity = Entity {
-                    ty: "Patient".into(),
-                    id: id.clone(),
-                    version: 0,
-                };
-                (entity, SealKey::Scope)
-            });
-            self.note(cx, "$export", about.collect()).await?;
+    /// Adds a record that was written, and tells the audit when there are many.
+    async fn noted(&self, output: &mut Output<'_>, record: &Record) -> Result<(), Error> {
+        output.noted.add(output.choice.ty, record);
+        match output.noted.0.len() < NOTED_MAX {
+            true => Ok(()),
+            false => self.note_records(output).await,
         }
-        Ok(())
     }
+
+    /// Tells the audit which records are in the file that is being written.
+    async fn note_records(&self, output: &mut Output<'_>) -> Result<(), Error> {
+        let about = std::mem::take(&mut output.noted.0);
+        if about.is_empty() {
+            return Ok(());
+        }
+        let cx = self.context().await?;
+        let number = self.next_number();
+        let file = files::id(&self.job.id, self.job.value.attempts, number);
+        self.note(&cx, What::Export, &exported(&file), about).await
+    }
+}
+
+/// What the audit has of a file of an export, by the id of its blob.
+pub(super) fn exported(file: &str) -> String {
+    format!("$export {file}")
 }
 
 impl crate::Service {

@@ -148,7 +148,7 @@ impl Running<'_> {
                 continue;
             }
             self.add(output, body).await?;
-            output.noted.add(&record.seal);
+            self.noted(output, record).await?;
         }
         Ok(())
     }
@@ -171,16 +171,13 @@ impl Running<'_> {
         self.job.value.files.len() as u32 + 1
     }
 
-    /// Makes a file durable, and before it can be read the audit of it.
+    /// Makes a file durable, and before that the audit of it.
     pub(super) async fn finish_file(&mut self, output: &mut Output<'_>) -> Result<(), Error> {
+        self.note_records(output).await?;
         if let Some(lines) = output.lines.take() {
             let file = lines.finish().await?;
             self.point_mut()?.lines += file.count;
             self.job.value.files.push(file);
-        }
-        if !output.noted.fresh.is_empty() {
-            let cx = self.context().await?;
-            self.note_patients(&cx, output.noted).await?;
         }
         Ok(())
     }
