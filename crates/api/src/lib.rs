@@ -6,6 +6,7 @@
 
 mod accounts;
 mod admin;
+mod alerts;
 mod auth;
 mod break_glass;
 mod call;

@@ -118,8 +118,8 @@ macro_rules! routes {
 /// Every route.
 pub static ROUTES: &[Route] = {
     use crate::{
-        accounts, admin, auth, break_glass, entry, factors, fhir, health, mail, oauth, openapi,
-        policies, providers,
+        accounts, admin, alerts, auth, break_glass, entry, factors, fhir, health, mail, oauth,
+        openapi, policies, providers,
     };
     routes! {
         GET    Root    "/"                              "home"              Public                  health::home;
@@ -271,6 +271,10 @@ pub static ROUTES: &[Route] = {
         DELETE Project "/admin/policies/{id}"           "policies-delete"   Token(AdminWrite)       policies::delete;
         GET    Project "/admin/break-glass"             "break-glass-list"  Token(AdminRead)        break_glass::list;
         POST   Project "/admin/break-glass/{id}/review" "break-glass-review" Token(AdminWrite)      break_glass::review;
+        GET    Project "/admin/alerting"                "alerting-read"     Token(AdminRead)        alerts::read_setting;
+        PUT    Project "/admin/alerting"                "alerting-write"    Token(AdminWrite)       alerts::write_setting;
+        GET    Project "/admin/alerts"                  "alerts-list"       Token(AdminRead)        alerts::list;
+        POST   Project "/admin/alerts/{id}/disposition" "alerts-dispose"    Token(AdminWrite)       alerts::dispose;
         GET    Project "/admin/care"                    "care-read"         Token(AdminRead)        policies::read_care;
         PUT    Project "/admin/care"                    "care-write"        Token(AdminWrite)       policies::write_care;
         GET    Project "/admin/policy-sets"             "policy-sets"       Token(AdminRead)        policies::sets;

@@ -83,6 +83,16 @@ pub fn hmac_sha1(key: &[u8], message: &[u8]) -> [u8; 20] {
     mac
 }
 
+/// HMAC-SHA-256 (RFC 2104) under a key of any length.
+#[must_use]
+pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
+    use aws_lc_rs::hmac;
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+    let mut mac = [0; 32];
+    mac.copy_from_slice(hmac::sign(&key, message).as_ref());
+    mac
+}
+
 /// Whether two texts are the same, in a time that depends on their lengths only.
 #[must_use]
 pub fn same(a: &[u8], b: &[u8]) -> bool {

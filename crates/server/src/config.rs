@@ -31,6 +31,8 @@ pub(crate) struct Config {
     pub(crate) import_bytes_max: u64,
     pub(crate) provider_origins: Vec<Origin>,
     pub(crate) provider_roots: Option<PathBuf>,
+    pub(crate) alert_origins: Vec<Origin>,
+    pub(crate) alert_roots: Option<PathBuf>,
     pub(crate) mail: Option<mail::Config>,
     /// Whether it is a demo, whose mails may be shown.
     pub(crate) demo: bool,
@@ -59,6 +61,7 @@ struct File {
     limits: Limits,
     import: Import,
     providers: Providers,
+    alerts: Alerts,
     mail: Mail,
     log: Log,
 }
@@ -91,6 +94,13 @@ struct Import {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Providers {
+    origins: Option<Vec<String>>,
+    roots: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Alerts {
     origins: Option<Vec<String>>,
     roots: Option<PathBuf>,
 }
@@ -152,6 +162,11 @@ pub(crate) enum Error {
          machine, and {0:?} is none"
     )]
     ProviderOrigin(String),
+    #[error(
+        "alerts are sent to origins as https://hooks.example.org, or http://127.0.0.1:8081 on \
+         this machine, and {0:?} is none"
+    )]
+    AlertOrigin(String),
     #[error(transparent)]
     Mail(#[from] mail::Error),
     #[error("the log format is text or json, not {0}")]
@@ -217,6 +232,14 @@ impl Config {
                     .unwrap_or_default(),
             )?,
             provider_roots: arguments.provider_roots.clone().or(file.providers.roots),
+            alert_origins: alert_origins(
+                arguments
+                    .alert_origins
+                    .clone()
+                    .or(file.alerts.origins)
+                    .unwrap_or_default(),
+            )?,
+            alert_roots: arguments.alert_roots.clone().or(file.alerts.roots),
             mail: mail(arguments, file.mail)?,
             demo: arguments.demo.is_some(),
             // No variable and no file says so: whoever starts a server in it means to.
@@ -268,6 +291,8 @@ impl Config {
             import_bytes_max: file.import.bytes_max.unwrap_or(IMPORT_BYTES_MAX_DEFAULT),
             provider_origins: provider_origins(file.providers.origins.unwrap_or_default())?,
             provider_roots: file.providers.roots,
+            alert_origins: alert_origins(file.alerts.origins.unwrap_or_default())?,
+            alert_roots: file.alerts.roots,
             mail: None,
             demo: false,
             development: false,
@@ -313,6 +338,15 @@ fn proxies(trusted: Option<Vec<String>>, header: Option<String>) -> Result<Proxi
 
 fn origins(texts: Vec<String>) -> Result<Vec<Origin>, Error> {
     let origin = |text: String| Origin::parse(&text).ok_or(Error::ImportOrigin(text));
+    texts.into_iter().map(origin).collect()
+}
+
+/// Origins of webhooks. What is sent holds no records, but who works here.
+fn alert_origins(texts: Vec<String>) -> Result<Vec<Origin>, Error> {
+    let origin = |text: String| match Origin::parse(&text) {
+        Some(origin) if origin.is_secure() || origin.is_loopback() => Ok(origin),
+        Some(_) | None => Err(Error::AlertOrigin(text)),
+    };
     texts.into_iter().map(origin).collect()
 }
 

@@ -19,6 +19,7 @@ mod reindex;
 mod serve;
 mod telemetry;
 mod tls;
+mod webhooks;
 
 use std::process::ExitCode;
 

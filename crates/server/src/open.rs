@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::cli::Place;
 use crate::config::Config;
-use crate::{connect, control, fetch, listen, mail, providers, tls};
+use crate::{connect, control, fetch, listen, mail, providers, tls, webhooks};
 
 /// Trained on synthetic resources by `cargo xtask dictionary`.
 static DICTIONARY: &[u8] = include_bytes!("../dictionaries/resource-1.zdict");
@@ -119,6 +119,7 @@ pub(crate) struct Server {
     indexing: JoinHandle<()>,
     jobs: JoinHandle<()>,
     sweeping: JoinHandle<()>,
+    watching: JoinHandle<()>,
     mailing: Option<JoinHandle<()>>,
     socket: PathBuf,
 }
@@ -135,6 +136,8 @@ impl Server {
         let web = fetch::Web::new(&config.import_origins, config.import_roots.as_deref())?;
         let (origins, roots) = (&config.provider_origins, config.provider_roots.as_deref());
         let asked = providers::Providers::new(origins, roots)?;
+        let (origins, roots) = (&config.alert_origins, config.alert_roots.as_deref());
+        let hooks = webhooks::Webhooks::new(origins, roots)?;
         let network = match listen {
             Some(address) => {
                 let failed = |error| Error::Listen(address.to_string(), error);
@@ -147,7 +150,8 @@ impl Server {
             .as_ref()
             .and_then(|listener| listener.local_addr().ok());
         let base = config.base(address.unwrap_or(config.listen));
-        let service = service(config, &keyring, Arc::clone(&engine), base, asked).await?;
+        let outwards = (asked, hooks);
+        let service = service(config, &keyring, Arc::clone(&engine), base, outwards).await?;
         let settings = salus_api::Settings {
             body_bytes_max: config.body_bytes_max,
             binary_bytes_max: config.binary_bytes_max,
@@ -188,6 +192,7 @@ impl Server {
                 );
             }
         });
+        let watching = tokio::spawn(Arc::clone(&service).run_alerts());
         let mailing = post.map(|post| tokio::spawn(Arc::clone(&service).run_mail(post)));
         if let Some(listener) = network {
             let work = listen::network(listener, acceptor, router, stopped);
@@ -202,6 +207,7 @@ impl Server {
             indexing,
             jobs,
             sweeping,
+            watching,
             mailing,
             socket,
         })
@@ -222,6 +228,8 @@ impl Server {
         let _ = self.indexing.await;
         self.sweeping.abort();
         let _ = self.sweeping.await;
+        self.watching.abort();
+        let _ = self.watching.await;
         if let Some(mailing) = self.mailing {
             mailing.abort();
             let _ = mailing.await;
@@ -236,7 +244,7 @@ async fn service(
     keyring: &Keyring,
     engine: Arc<Embedded>,
     base: String,
-    asked: providers::Providers,
+    (asked, hooks): (providers::Providers, webhooks::Webhooks),
 ) -> Result<Arc<Service>, Error> {
     let failed = |reason: String| Error::Service(config.data.clone(), reason);
     let cursor_key = keyring
@@ -251,6 +259,8 @@ async fn service(
     settings.jobs.import_bytes_max = config.import_bytes_max;
     settings.federation.origins = config.provider_origins.clone();
     settings.federation.ask = Some(Arc::new(asked));
+    settings.alerts.origins = config.alert_origins.clone();
+    settings.alerts.hooks = Some(Arc::new(hooks));
     let mail = config.mail.as_ref();
     settings.mail = mail.map(|_| salus_service::mail::Settings { base });
     settings.jobs.kept_ms = i64::from(config.job_hours) * 60 * 60 * 1000;

@@ -77,6 +77,8 @@ pub(super) fn body(route: &Route) -> Option<Value> {
         "break-glass" => Some(json!({"patient": "example",
             "reason": {"code": "ETREAT", "text": "found unconscious in the lobby"}})),
         "break-glass-review" => Some(json!({"outcome": "justified"})),
+        "alerts-dispose" => Some(json!({"outcome": "false-alarm"})),
+        "alerting-write" => Some(json!({"rules": {"sign-in-burst": {"failures": 5}}})),
         "care-write" => Some(json!({"encounter_grace_hours": 24})),
         "projects-create" => Some(json!({"slug": "example", "name": "Example"})),
         "clients-create" => {

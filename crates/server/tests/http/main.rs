@@ -6,6 +6,7 @@
 
 mod accounts;
 mod accounts_by_mail;
+mod alerts;
 mod audit;
 mod bad_bodies;
 mod bad_input;

@@ -201,7 +201,7 @@ pub struct Entry {
     /// The records concerned: read, found or written.
     pub entities: Vec<Entity>,
     /// The records by which it is found: kept by the store, not in the entry.
-    pub(super) about: Vec<(Kind, Box<str>)>,
+    pub(crate) about: Vec<(Kind, Box<str>)>,
 }
 
 impl Entry {
