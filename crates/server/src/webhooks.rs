@@ -23,7 +23,7 @@ impl Webhooks {
         Connector::new(origins, roots).map(Self)
     }
 
-    async fn post(&self, message: Message<'_>) -> Result<(), Untold> {
+    async fn post(&self, message: Message) -> Result<(), Untold> {
         let mut request = Request::builder()
             .method(Method::POST)
             .uri(&message.location.target)
@@ -47,7 +47,7 @@ impl Webhooks {
 }
 
 impl Hooks for Webhooks {
-    fn send<'a>(&'a self, message: Message<'a>) -> BoxFuture<'a, Result<(), Untold>> {
+    fn send(&self, message: Message) -> BoxFuture<'_, Result<(), Untold>> {
         Box::pin(self.post(message))
     }
 }

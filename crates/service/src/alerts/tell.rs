@@ -44,13 +44,13 @@ impl fmt::Debug for Settings {
 /// Sends messages to other servers.
 pub trait Hooks: Send + Sync {
     /// Sends one by POST, and follows nothing elsewhere. It waits for seconds.
-    fn send<'a>(&'a self, message: Message<'a>) -> BoxFuture<'a, Result<(), Untold>>;
+    fn send(&self, message: Message) -> BoxFuture<'_, Result<(), Untold>>;
 }
 
 /// A message.
-pub struct Message<'a> {
+pub struct Message {
     /// Where it goes.
-    pub location: &'a Location,
+    pub location: Location,
     /// What stands in front of it, by names in lower case.
     pub headers: [(&'static str, String); 3],
     /// What it says, in JSON.
@@ -92,15 +92,7 @@ impl Service {
                 continue;
             };
             let told = match self.message(scope, hook, &alert, now_ms) {
-                Some((location, headers, body)) => {
-                    let location = &location;
-                    let message = Message {
-                        location,
-                        headers,
-                        body,
-                    };
-                    hooks.send(message).await
-                }
+                Some(message) => hooks.send(message).await,
                 None => Err(Untold::new("its origin is not one of --alert-origins")),
             };
             alert.value.unsent = match told {
@@ -123,14 +115,14 @@ impl Service {
         Ok(())
     }
 
-    /// What is sent: where, with which headers, and what it says.
+    /// What is sent about an alert; nothing if the operator lists its place no more.
     fn message(
         &self,
         scope: Scope,
         hook: &Webhook,
         alert: &Saved<Alert>,
         now_ms: i64,
-    ) -> Option<(Location, [(&'static str, String); 3], Bytes)> {
+    ) -> Option<Message> {
         let location = Location::parse(&hook.url).ok()?;
         let known = &self.settings.alerts.origins;
         known.contains(&location.origin).then_some(())?;
@@ -163,7 +155,11 @@ impl Service {
                 format!("v1,{}", Base64::encode_string(&signature)),
             ),
         ];
-        Some((location, headers, body.into()))
+        Some(Message {
+            location,
+            headers,
+            body: body.into(),
+        })
     }
 }
 

@@ -253,7 +253,7 @@ fn what_administrators_are_told_in_any_case() {
         (What::KeyDestroyed, "change"),
     ] {
         let done = entry(what, "User/u", &[]);
-        assert_eq!(last("{}", &none(), &[done.clone()]), [rule]);
+        assert_eq!(last("{}", &none(), std::slice::from_ref(&done)), [rule]);
         let refused = Entry {
             outcome: Outcome::Refused,
             ..done
