@@ -65,15 +65,7 @@ pub(crate) async fn end(call: &mut Call) -> Result<Response, Failure> {
 
 /// `GET /admin/break-glass`: those that wait for a review, or with `state=all` all.
 pub(crate) async fn list(call: &mut Call) -> Result<Response, Failure> {
-    let only_open = match call.query_pairs()?.as_slice() {
-        [] => true,
-        [(name, state)] if name == "state" && state == "open" => true,
-        [(name, state)] if name == "state" && state == "all" => false,
-        _ => {
-            let form = "the only parameter is state, which is open or all";
-            return Err(Failure::Http(StatusCode::BAD_REQUEST, form));
-        }
-    };
+    let only_open = call.only_open()?;
     let found = call
         .service()
         .list_broken_glass(&call.cx, only_open)

@@ -72,6 +72,19 @@ impl Call {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    /// Whether a list is to have only what waits for somebody: unless it says `state=all`.
+    pub(crate) fn only_open(&self) -> Result<bool, Failure> {
+        match self.query_pairs()?.as_slice() {
+            [] => Ok(true),
+            [(name, state)] if name == "state" && state == "open" => Ok(true),
+            [(name, state)] if name == "state" && state == "all" => Ok(false),
+            _ => {
+                let form = "the only parameter is state, which is open or all";
+                Err(Failure::Http(StatusCode::BAD_REQUEST, form))
+            }
+        }
+    }
+
     /// The parameters behind the `?`, decoded, in order.
     pub(crate) fn query_pairs(&self) -> Result<Vec<(String, String)>, Failure> {
         pairs(self.uri.query().unwrap_or_default())

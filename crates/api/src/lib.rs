@@ -6,6 +6,7 @@
 
 mod accounts;
 mod admin;
+mod alerts;
 mod audit_log;
 mod auth;
 mod break_glass;

@@ -118,8 +118,8 @@ macro_rules! routes {
 /// Every route.
 pub static ROUTES: &[Route] = {
     use crate::{
-        accounts, admin, audit_log, auth, break_glass, disclosures, entry, factors, fhir, health,
-        keyring, mail, oauth, openapi, policies, providers, retention,
+        accounts, admin, alerts, audit_log, auth, break_glass, disclosures, entry, factors, fhir,
+        health, keyring, mail, oauth, openapi, policies, providers, retention,
     };
     routes! {
         GET    Root    "/"                              "home"              Public                  health::home;
@@ -281,6 +281,10 @@ pub static ROUTES: &[Route] = {
         POST   Project "/admin/disclosures"             "disclosures-record" Token(Disclosure)      disclosures::record;
         GET    Project "/admin/disclosures/{id}"        "disclosures-read"  Token(AdminRead)        disclosures::account;
         POST   Project "/admin/disclosures/{id}/suspensions" "disclosures-suspend" Token(DisclosuresSuspended) disclosures::suspend;
+        GET    Project "/admin/alerting"                "alerting-read"     Token(AdminRead)        alerts::read_setting;
+        PUT    Project "/admin/alerting"                "alerting-write"    Token(AdminWrite)       alerts::write_setting;
+        GET    Project "/admin/alerts"                  "alerts-list"       Token(AdminRead)        alerts::list;
+        POST   Project "/admin/alerts/{id}/disposition" "alerts-dispose"    Token(AdminWrite)       alerts::dispose;
         GET    Project "/admin/care"                    "care-read"         Token(AdminRead)        policies::read_care;
         PUT    Project "/admin/care"                    "care-write"        Token(AdminWrite)       policies::write_care;
         GET    Project "/admin/policy-sets"             "policy-sets"       Token(AdminRead)        policies::sets;

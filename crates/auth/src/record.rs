@@ -5,6 +5,7 @@
 //! of their project, administrators of the server and projects in
 //! [`salus_store::Scope::SYSTEM`].
 
+mod alert;
 mod assertion;
 mod audit_log;
 mod authorization;
@@ -52,6 +53,10 @@ use salus_store::{Test, Value};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub use alert::{
+    ALERT_EVENTS_MAX, Alert, AlertLimit, AlertProgress, AlertRule, AlertSetting, Alerting,
+    Disposition, DispositionOutcome, Unsent, Webhook,
+};
 pub use assertion::Assertion;
 pub use audit_log::AuditLog;
 pub use authorization::{Authorization, Refresh};

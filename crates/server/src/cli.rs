@@ -71,7 +71,7 @@ Every option can also be given in salus.toml (see --config) or as a variable:
   SALUS_DATA, SALUS_KEYS, SALUS_ROOT_KEY, SALUS_KEY_ROTATION_DAYS, SALUS_LISTEN, SALUS_BASE_URL, SALUS_TLS_CERTIFICATE, SALUS_TLS_KEY,
   SALUS_TLS_ELSEWHERE, SALUS_TRUSTED_PROXIES, SALUS_PROXY_HEADER, SALUS_BODY_BYTES_MAX, SALUS_SEARCH_SECONDS_MAX, SALUS_JOB_HOURS,
   SALUS_IMPORT_ORIGINS, SALUS_IMPORT_ROOTS, SALUS_IMPORT_BYTES_MAX, SALUS_PROVIDER_ORIGINS,
-  SALUS_PROVIDER_ROOTS, SALUS_MAIL, SALUS_MAIL_FROM,
+  SALUS_PROVIDER_ROOTS, SALUS_ALERT_ORIGINS, SALUS_ALERT_ROOTS, SALUS_MAIL, SALUS_MAIL_FROM,
   SALUS_MAIL_USER, SALUS_MAIL_PASSWORD_FILE, SALUS_MAIL_ROOTS, SALUS_ARCHIVE,
   SALUS_ARCHIVE_DAYS, SALUS_ARCHIVE_ROOTS, SALUS_CHECKPOINTS, SALUS_CHECKPOINT_ROOTS,
   SALUS_LOG, SALUS_LOG_FORMAT";
@@ -218,6 +218,19 @@ pub(crate) struct ServeArguments {
     /// Certificates of the authorities that providers may be trusted by, PEM
     #[arg(long, env = "SALUS_PROVIDER_ROOTS", value_name = "FILE")]
     pub(crate) provider_roots: Option<PathBuf>,
+
+    /// Webhooks that alerts may be sent to, as `https://hooks.example.org`, with commas between them
+    #[arg(
+        long,
+        env = "SALUS_ALERT_ORIGINS",
+        value_name = "ORIGINS",
+        value_delimiter = ','
+    )]
+    pub(crate) alert_origins: Option<Vec<String>>,
+
+    /// Certificates of the authorities that webhooks may be trusted by, PEM
+    #[arg(long, env = "SALUS_ALERT_ROOTS", value_name = "FILE")]
+    pub(crate) alert_roots: Option<PathBuf>,
 
     /// Where mail goes: `smtp://HOST:PORT` (STARTTLS), `smtps://HOST:PORT`, `folder:PATH` or, in a demo, `terminal`
     #[arg(long, env = "SALUS_MAIL", value_name = "WHERE")]

@@ -33,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) import_bytes_max: u64,
     pub(crate) provider_origins: Vec<Origin>,
     pub(crate) provider_roots: Option<PathBuf>,
+    pub(crate) alert_origins: Vec<Origin>,
+    pub(crate) alert_roots: Option<PathBuf>,
     pub(crate) mail: Option<mail::Config>,
     pub(crate) archive: Archives,
     /// Where checkpoints of the audit log go, beside the data folder.
@@ -89,6 +91,7 @@ struct File {
     limits: Limits,
     import: Import,
     providers: Providers,
+    alerts: Alerts,
     mail: Mail,
     audit: Audit,
     log: Log,
@@ -139,6 +142,13 @@ struct Import {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Providers {
+    origins: Option<Vec<String>>,
+    roots: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Alerts {
     origins: Option<Vec<String>>,
     roots: Option<PathBuf>,
 }
@@ -208,6 +218,11 @@ pub(crate) enum Error {
          machine, and {0:?} is none"
     )]
     ProviderOrigin(String),
+    #[error(
+        "alerts are sent to origins as https://hooks.example.org, or http://127.0.0.1:8081 on \
+         this machine, and {0:?} is none"
+    )]
+    AlertOrigin(String),
     #[error(transparent)]
     Mail(#[from] mail::Error),
     #[error(transparent)]
@@ -276,6 +291,14 @@ impl Config {
                     .unwrap_or_default(),
             )?,
             provider_roots: arguments.provider_roots.clone().or(file.providers.roots),
+            alert_origins: alert_origins(
+                arguments
+                    .alert_origins
+                    .clone()
+                    .or(file.alerts.origins)
+                    .unwrap_or_default(),
+            )?,
+            alert_roots: arguments.alert_roots.clone().or(file.alerts.roots),
             mail: mail(arguments, file.mail)?,
             archive: Archives::of(
                 arguments.archive.clone(),
@@ -342,6 +365,8 @@ impl Config {
             import_bytes_max: file.import.bytes_max.unwrap_or(IMPORT_BYTES_MAX_DEFAULT),
             provider_origins: provider_origins(file.providers.origins.unwrap_or_default())?,
             provider_roots: file.providers.roots,
+            alert_origins: alert_origins(file.alerts.origins.unwrap_or_default())?,
+            alert_roots: file.alerts.roots,
             mail: None,
             archive: Archives::of(None, None, None, file.archive),
             checkpoints: Vec::new(),
@@ -449,6 +474,15 @@ fn proxies(trusted: Option<Vec<String>>, header: Option<String>) -> Result<Proxi
 
 fn origins(texts: Vec<String>) -> Result<Vec<Origin>, Error> {
     let origin = |text: String| Origin::parse(&text).ok_or(Error::ImportOrigin(text));
+    texts.into_iter().map(origin).collect()
+}
+
+/// Origins of webhooks. What is sent holds no records, but who works here.
+fn alert_origins(texts: Vec<String>) -> Result<Vec<Origin>, Error> {
+    let origin = |text: String| match Origin::parse(&text) {
+        Some(origin) if origin.is_secure() || origin.is_loopback() => Ok(origin),
+        Some(_) | None => Err(Error::AlertOrigin(text)),
+    };
     texts.into_iter().map(origin).collect()
 }
 

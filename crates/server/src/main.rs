@@ -26,6 +26,7 @@ mod roots;
 mod serve;
 mod telemetry;
 mod tls;
+mod webhooks;
 
 use std::process::ExitCode;
 

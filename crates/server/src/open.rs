@@ -22,7 +22,7 @@ use crate::checkpoints::Checkpoints;
 use crate::cli::Place;
 use crate::config::Config;
 use crate::roots::{self, Named};
-use crate::{connect, control, fetch, listen, mail, providers, tls};
+use crate::{connect, control, fetch, listen, mail, providers, tls, webhooks};
 
 /// Trained on synthetic resources by `cargo xtask dictionary`.
 pub(crate) static DICTIONARY: &[u8] = include_bytes!("../dictionaries/resource-1.zdict");
@@ -140,6 +140,7 @@ pub(crate) struct Server {
     jobs: JoinHandle<()>,
     sweeping: JoinHandle<()>,
     keys: JoinHandle<()>,
+    watching: JoinHandle<()>,
     mailing: Option<JoinHandle<()>>,
     archives: Option<Arc<Archives>>,
     checkpoints: Checkpoints,
@@ -158,6 +159,8 @@ impl Server {
         let web = fetch::Web::new(&config.import_origins, config.import_roots.as_deref())?;
         let (origins, roots) = (&config.provider_origins, config.provider_roots.as_deref());
         let asked = providers::Providers::new(origins, roots)?;
+        let (origins, roots) = (&config.alert_origins, config.alert_roots.as_deref());
+        let hooks = webhooks::Webhooks::new(origins, roots)?;
         let network = match listen {
             Some(address) => {
                 let failed = |error| Error::Listen(address.to_string(), error);
@@ -180,7 +183,7 @@ impl Server {
             &keyring,
             Arc::clone(&engine),
             base,
-            asked,
+            (asked, hooks),
             archives.as_ref(),
         );
         let service = serving.await?;
@@ -244,6 +247,7 @@ impl Server {
             let service = Arc::clone(&service);
             async move { service.keep_keys().await }
         });
+        let watching = tokio::spawn(Arc::clone(&service).run_alerts());
         let mailing = post.map(|post| tokio::spawn(Arc::clone(&service).run_mail(post)));
         if let Some(listener) = network {
             let work = listen::network(listener, acceptor, router, stopped);
@@ -259,6 +263,7 @@ impl Server {
             jobs,
             sweeping,
             keys,
+            watching,
             mailing,
             archives,
             checkpoints,
@@ -291,6 +296,8 @@ impl Server {
         let _ = self.sweeping.await;
         self.keys.abort();
         let _ = self.keys.await;
+        self.watching.abort();
+        let _ = self.watching.await;
         if let Some(mailing) = self.mailing {
             mailing.abort();
             let _ = mailing.await;
@@ -317,7 +324,7 @@ async fn service(
     keyring: &Arc<Keyring>,
     engine: Arc<Embedded>,
     base: String,
-    asked: providers::Providers,
+    (asked, hooks): (providers::Providers, webhooks::Webhooks),
     archives: Option<&Arc<Archives>>,
 ) -> Result<Arc<Service>, Error> {
     let failed = |reason: String| Error::Service(config.data.clone(), reason);
@@ -344,6 +351,8 @@ async fn service(
         roots: Some(Arc::new(Named)),
         rotate_days: config.keys.rotation_days,
     };
+    settings.alerts.origins = config.alert_origins.clone();
+    settings.alerts.hooks = Some(Arc::new(hooks));
     let mail = config.mail.as_ref();
     settings.mail = mail.map(|_| salus_service::mail::Settings { base });
     settings.archives = archives.map(|archives| {

@@ -5,6 +5,7 @@
 //! reads pass `pipeline`.
 
 pub mod accounts;
+pub mod alerts;
 pub mod audit;
 #[cfg(test)]
 mod choice;
@@ -68,6 +69,8 @@ pub struct Settings {
     pub development: bool,
     /// How many passwords are hashed at once: as many as there are cores.
     pub hashes_at_once: Option<usize>,
+    /// About alerts.
+    pub alerts: alerts::Settings,
     /// About jobs.
     pub jobs: jobs::Settings,
     /// About providers by which users sign in.

@@ -7,14 +7,14 @@ mod setup;
 use std::sync::Arc;
 
 use salus_auth::record::{
-    Email, Group, Membership, Owner, Saved, Session, SystemRecord, User, Walk,
+    Email, Group, Membership, Owner, Saved, Session, Status, SystemRecord, User, Walk,
 };
 use salus_auth::session;
 use salus_auth::{Action, PurposeOfUse, Secret, Subject, Target, Token, credentials, mfa};
-use salus_store::{At, Scope, Snapshot};
+use salus_store::{At, Content, Scope, SealKey, Snapshot};
 
 use crate::Service;
-use crate::audit::entry::{Entry, Outcome, What};
+use crate::audit::entry::{Entity, Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::mfa::SignInStep;
@@ -24,6 +24,9 @@ use crate::records::{one, read};
 pub(crate) use hashing::{Hashing, Place};
 pub(crate) use seen::Sessions;
 use seen::{Seen, Use};
+
+/// The rule by which a token of a user is refused who was suspended or removed since.
+pub(crate) const TERMINATED: &str = "token of a suspended account";
 
 /// What a request brings to say who it is from.
 #[derive(Clone, Copy, Debug)]
@@ -62,17 +65,58 @@ impl Service {
         if let Some(subject) = known {
             return Ok(subject);
         }
-        let entry = Entry::new(
-            cx,
-            What::Unauthenticated,
-            Outcome::Refused,
-            "no valid token",
-        );
+        let (rule, user) = self.why_unknown(credential).await?;
+        let mut entry = Entry::new(cx, What::Unauthenticated, Outcome::Refused, rule);
+        if let Some(id) = user {
+            let entity = Entity {
+                ty: "User".into(),
+                id,
+                version: 0,
+            };
+            entry.concerns(entity, User::KIND, &SealKey::Scope);
+        }
         self.record(cx, entry).await?;
         Err(Error::new(
             Kind::Unauthenticated,
             "send a valid token as Authorization: Bearer …; POST /auth/token gives one",
         ))
+    }
+
+    /// Why a credential is not known, for the audit, and the user who was suspended or removed
+    /// since they were given it.
+    async fn why_unknown(
+        &self,
+        credential: Credential<'_>,
+    ) -> Result<(&'static str, Option<Box<str>>), Error> {
+        let unknown = ("no valid token", None);
+        let Credential::Token(text) = credential else {
+            return Ok(unknown);
+        };
+        let Some(token) = Token::parse(text) else {
+            return Ok(unknown);
+        };
+        let Some(Owner::User(id)) = self.last_owner(&token).await? else {
+            return Ok(unknown);
+        };
+        let user = one::<User>(&*self.store, token.scope(), &id).await?;
+        Ok(match user.map(|user| user.value.status) {
+            Some(Status::Active) => unknown,
+            Some(Status::Suspended) | None => (TERMINATED, Some(id)),
+        })
+    }
+
+    /// Whose session a token is or was, as long as that is kept.
+    async fn last_owner(&self, token: &Token) -> Result<Option<Owner>, Error> {
+        let (kind, id) = (Session::KIND, token.session_id());
+        let snapshot = self.store.snapshot(token.scope(), At::Now).await?;
+        let mut record = snapshot.get(kind, id).await?;
+        if let Some(ended) = record.as_ref().filter(|it| it.content == Content::Deleted) {
+            record = match snapshot.version(kind, id, ended.version - 1).await {
+                Err(salus_store::Error::Purged) => None,
+                before => before?,
+            };
+        }
+        Ok(read::<Session>(record.as_ref())?.map(|session| session.value.owner))
     }
 
     /// Refuses a request to a project that does not exist, as one to a

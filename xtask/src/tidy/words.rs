@@ -31,6 +31,7 @@ const HOSTS: &[&str] = &[
     "smarthealthit.org",
     "snomed.info",
     "spec.whatwg.org",
+    "standardwebhooks.com",
     "ucum.org",
     "unitsofmeasure.org",
     "varnomen.hgvs.org",

@@ -82,6 +82,8 @@ pub(super) fn body(route: &Route) -> Option<Value> {
             "description": "laboratory report", "purpose": "report required by law", "means": "fax"}})),
         "disclosures-suspend" => Some(json!({"agency": "County Sheriff", "until": "2026-12-01",
             "written": false, "statement": "Deputy Doe by telephone: an investigation"})),
+        "alerts-dispose" => Some(json!({"outcome": "false-alarm"})),
+        "alerting-write" => Some(json!({"rules": {"sign-in-burst": {"failures": 5}}})),
         "care-write" => Some(json!({"encounter_grace_hours": 24})),
         "retention-write" => Some(json!({"classes": [{"name": "records",
             "types": ["Observation"], "years": 10, "from": "last-encounter"}]})),

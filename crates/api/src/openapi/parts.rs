@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use http::Method;
 use salus_service::PurposeOfUse;
+use salus_service::alerts::AlertRule;
 use salus_service::fhir::operations::OPERATIONS;
 use salus_service::fhir::types::ResourceType;
 use serde_json::{Map, Value, json};
@@ -324,6 +325,28 @@ fn object(name: &str) -> Value {
         "disclosures-suspend" => of(
             &["agency", "until", "written", "statement"],
             json!({"agency": text, "until": day(), "written": {"type": "boolean"}, "statement": text}),
+        ),
+        "alerts-dispose" => of(
+            &["outcome"],
+            json!({
+                "outcome": {"enum": ["justified", "violation", "false-alarm", "escalated"]},
+                "text": {"type": "string", "maxLength": 1000},
+            }),
+        ),
+        "alerting-write" => of(
+            &[],
+            json!({
+                "mail": {"type": "array", "maxItems": 10, "items": text},
+                "webhook": {
+                    "type": ["object", "null"],
+                    "required": ["url", "secret"],
+                    "additionalProperties": false,
+                    "properties": {"url": text, "secret": text},
+                },
+                "quiet_minutes": {"type": "integer", "minimum": 1, "maximum": 10080},
+                "labels": {"type": "array", "maxItems": 50, "items": text},
+                "rules": {"type": "object", "additionalProperties": false, "properties": alert_rules()},
+            }),
         ),
         "care-write" => of(
             &[],
@@ -841,4 +864,21 @@ fn protocol() -> Value {
             "sponsor": recipient(), "phone": text,
         },
     })
+}
+
+/// The rules of alerts, each with its numbers.
+fn alert_rules() -> Value {
+    let rules = AlertRule::ALL.into_iter().map(|rule| {
+        let mut members = Map::new();
+        members.insert("on".to_owned(), json!({"type": "boolean"}));
+        for limit in rule.limits() {
+            let (least, most) = limit.within;
+            let number = json!({"type": "integer", "minimum": least, "maximum": most});
+            members.insert(limit.name.to_owned(), number);
+        }
+        let rule_schema =
+            json!({"type": "object", "additionalProperties": false, "properties": members});
+        (rule.name().to_owned(), rule_schema)
+    });
+    Value::Object(rules.collect())
 }

@@ -42,6 +42,8 @@ pub enum Mail {
     ProviderRemoved,
     /// Somebody broke the glass; to who looks after that.
     GlassBroken,
+    /// A rule that watches the audit found something; to who looks after that.
+    Alert,
     /// Somebody signed in from another place than of late.
     NewSignIn,
     /// There is one more second factor.
@@ -54,7 +56,7 @@ pub enum Mail {
 
 impl Mail {
     /// Every mail there is.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::SignUp,
         Self::AccountExists,
         Self::Verify,
@@ -65,6 +67,7 @@ impl Mail {
         Self::ProviderConnected,
         Self::ProviderRemoved,
         Self::GlassBroken,
+        Self::Alert,
         Self::NewSignIn,
         Self::FactorAdded,
         Self::FactorRemoved,
@@ -85,6 +88,7 @@ impl Mail {
             Self::ProviderConnected => "provider-connected",
             Self::ProviderRemoved => "provider-removed",
             Self::GlassBroken => "glass-broken",
+            Self::Alert => "alert",
             Self::NewSignIn => "new-sign-in",
             Self::FactorAdded => "factor-added",
             Self::FactorRemoved => "factor-removed",
@@ -118,7 +122,7 @@ impl Mail {
             | Self::FactorAdded
             | Self::FactorRemoved
             | Self::CodesRenewed => &[Place::Project, Place::Name, Place::Address],
-            Self::GlassBroken => &[Place::Project, Place::Address],
+            Self::GlassBroken | Self::Alert => &[Place::Project, Place::Address],
         }
     }
 }

@@ -4,10 +4,11 @@
 use salus_store::{Kind, Record, Row};
 
 use super::{
-    Assertion, Authorization, Brands, BreakGlass, Care, Client, Code, Cors, Device,
-    DynamicRegistration, Factors, Group, History, Identity, Index, InitialToken, Launch, Letter,
-    Link, MailText, Places, Policy, Project, Provider, ProviderAccount, ProviderRequest, Pushed,
-    Saved, Session, SetupLink, SignIn, SigningKey, SystemRecord, Theme, User,
+    Alert, AlertProgress, Alerting, Assertion, AuditLog, Authorization, Brands, BreakGlass, Care,
+    Client, Code, Cors, Device, Disposal, DynamicRegistration, Factors, Group, History, Hold,
+    Identity, Index, InitialToken, Launch, Letter, Link, MailText, Places, Policy, Project,
+    Provider, ProviderAccount, ProviderRequest, Pushed, Retention, Saved, Session, SetupLink,
+    Shred, SignIn, SigningKey, SystemRecord, Theme, User,
 };
 use crate::Error;
 
@@ -47,7 +48,11 @@ fn of<T: SystemRecord>(record: &Record) -> Result<Vec<Row>, Error> {
 
 /// All kinds of this crate.
 pub const ROWS: &[RowsOf] = &[
+    RowsOf::kind::<Alert>(),
+    RowsOf::kind::<AlertProgress>(),
+    RowsOf::kind::<Alerting>(),
     RowsOf::kind::<Assertion>(),
+    RowsOf::kind::<AuditLog>(),
     RowsOf::kind::<Authorization>(),
     RowsOf::kind::<Brands>(),
     RowsOf::kind::<BreakGlass>(),
@@ -56,10 +61,12 @@ pub const ROWS: &[RowsOf] = &[
     RowsOf::kind::<Code>(),
     RowsOf::kind::<Cors>(),
     RowsOf::kind::<Device>(),
+    RowsOf::kind::<Disposal>(),
     RowsOf::kind::<DynamicRegistration>(),
     RowsOf::kind::<Factors>(),
     RowsOf::kind::<Group>(),
     RowsOf::kind::<History>(),
+    RowsOf::kind::<Hold>(),
     RowsOf::kind::<Identity>(),
     RowsOf::kind::<Index>(),
     RowsOf::kind::<InitialToken>(),
@@ -74,8 +81,10 @@ pub const ROWS: &[RowsOf] = &[
     RowsOf::kind::<ProviderAccount>(),
     RowsOf::kind::<ProviderRequest>(),
     RowsOf::kind::<Pushed>(),
+    RowsOf::kind::<Retention>(),
     RowsOf::kind::<Session>(),
     RowsOf::kind::<SetupLink>(),
+    RowsOf::kind::<Shred>(),
     RowsOf::kind::<SignIn>(),
     RowsOf::kind::<SigningKey>(),
     RowsOf::kind::<Theme>(),

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod accounts_by_mail;
+mod alerts;
 mod archive;
 mod archive_s3;
 mod audit;

@@ -105,7 +105,8 @@ pub(crate) fn request(project: &Project, route: &Route) -> Request {
                 "statement": "made"});
             request.body(suspension.to_string())
         }
-        "care-write" => request.body(json!({}).to_string()),
+        "alerts-dispose" => request.body(json!({"outcome": "false-alarm"}).to_string()),
+        "alerting-write" | "care-write" => request.body(json!({}).to_string()),
         "sign-up" | "recover" => request.body(json!({"email": "nobody@example.org"}).to_string()),
         "join" | "password" => {
             request.body(json!({"link": "none", "password": "none"}).to_string())

@@ -198,7 +198,7 @@ pub struct Entry {
     /// Who asked: `Administrator/1f3c`, `Client/demo`, `Anonymous`.
     pub agent: Box<str>,
     /// More of them, if they are still this agent.
-    pub(super) by: Arc<Agent>,
+    pub(crate) by: Arc<Agent>,
     /// The rule that allowed or refused it.
     pub rule: Box<str>,
     /// The request.
@@ -215,7 +215,7 @@ pub struct Entry {
     /// The records concerned: read, found or written.
     pub entities: Vec<Entity>,
     /// The records by which it is found: kept by the store, not in the entry.
-    pub(super) about: Vec<(Kind, Box<str>)>,
+    pub(crate) about: Vec<(Kind, Box<str>)>,
 }
 
 impl Entry {

@@ -172,6 +172,12 @@ pub(super) fn usual(mail: Mail) -> MailText {
             "Hello {{name}},\n\nan account that you have elsewhere no longer lets you sign in as \
              {{address}} at {{project}}. If it was not you, tell whoever runs {{project}}.\n",
         ),
+        Mail::Alert => (
+            "An alert at {{project}}",
+            "Hello,\n\na rule that watches the audit of {{project}} has found something. Which rule \
+             it is, who did what it looks for and when is in the list of alerts of {{project}}, for \
+             administrators to look at.\n",
+        ),
         Mail::GlassBroken => (
             "The glass was broken at {{project}}",
             "Hello,\n\na user of {{project}} has opened the records of a patient in an emergency, \

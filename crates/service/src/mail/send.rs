@@ -196,6 +196,7 @@ impl Service {
             | Mail::ProviderConnected
             | Mail::ProviderRemoved
             | Mail::GlassBroken
+            | Mail::Alert
             | Mail::NewSignIn
             | Mail::FactorAdded
             | Mail::FactorRemoved
