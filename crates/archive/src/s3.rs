@@ -268,6 +268,10 @@ fn options(place: &Place) -> ClientOptions {
 }
 
 /// What went wrong, without what was sent or answered.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the crate's errors are open to more, and all others are tried again"
+)]
 fn trouble(label: &str, error: &object_store::Error) -> Trouble {
     let (reason, lasting) = match error {
         object_store::Error::Unauthenticated { .. } => ("the credentials are not accepted", true),

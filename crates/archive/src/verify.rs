@@ -95,8 +95,9 @@ impl Archive {
             .faults
             .extend(contents.faults.iter().map(Fault::to_string));
         let mut before = Some(Before::beginning());
+        // What lies behind a fault cannot be restored, however good it is.
+        let mut whole = true;
         for (index, name) in contents.segments.iter().enumerate() {
-            let whole = before.is_some();
             let read = self
                 .verify_segment(name, before, follows, &mut verified)
                 .await;
@@ -104,6 +105,7 @@ impl Archive {
                 Ok(after) => Some(after),
                 Err(Error::Fault(fault)) => {
                     verified.add(&fault);
+                    whole = false;
                     None
                 }
                 Err(error) => return Err(error),

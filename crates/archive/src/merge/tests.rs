@@ -10,7 +10,7 @@ use crate::{Archive, Destination, Phase, Until, Window};
 
 const SMALL: Sizes = Sizes {
     bytes: 4 << 10,
-    count: 8,
+    count: 2,
 };
 const HOUR_MS: i64 = 60 * 60 * 1000;
 

@@ -10,6 +10,7 @@ mod http;
 mod operator;
 mod report;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ::http::{Method, StatusCode};
@@ -44,11 +45,11 @@ const LOOK: Duration = Duration::from_millis(300);
 
 #[derive(Args)]
 pub(crate) struct BackupArguments {
-    #[command(subcommand)]
-    command: BackupCommand,
-
     #[command(flatten)]
     place: Place,
+
+    #[command(subcommand)]
+    command: BackupCommand,
 
     /// An archive: a folder, or s3://BUCKET/PREFIX?region=..; several with commas between them
     #[arg(
@@ -113,11 +114,7 @@ pub(crate) fn run(arguments: &BackupArguments) -> Result<(), Failure> {
     report::judge(&answer)
 }
 
-async fn ask(
-    mut client: Client,
-    data: &std::path::Path,
-    command: &BackupCommand,
-) -> Result<Value, Failure> {
+async fn ask(mut client: Client, data: &Path, command: &BackupCommand) -> Result<Value, Failure> {
     let (method, path) = command.request();
     let looking = tokio::spawn(look(data.to_owned()));
     let answer = client.send(method, path, None, Bytes::new()).await;
@@ -137,7 +134,7 @@ async fn ask(
 }
 
 /// Shows how far the server is with what it was asked for.
-async fn look(data: std::path::PathBuf) {
+async fn look(data: PathBuf) {
     let Ok(mut client) = Client::connect(&data).await else {
         return;
     };

@@ -623,7 +623,7 @@ fn a_project_chooses_its_words() {
         .admin("GET", "/admin/mails", Value::Null)
         .expect(200)
         .json();
-    assert_eq!(all["mails"].as_array().unwrap().len(), 14);
+    assert_eq!(all["mails"].as_array().unwrap().len(), 15);
 }
 
 #[test]

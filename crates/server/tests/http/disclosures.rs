@@ -261,8 +261,8 @@ fn the_command_line_prints_both() {
     project.get("Patient/p").expect(200);
     record(&project, &on_paper(), 201);
     let run = |arguments: &[&str]| {
-        let mut command = salus(&["audit", "--data"]);
-        let command = command.arg(&data).args(arguments);
+        let mut command = salus(&["audit"]);
+        let command = command.args(arguments).arg("--data").arg(&data);
         command.args(["--project", "chart"]).output().unwrap()
     };
     let text = |arguments: &[&str]| {

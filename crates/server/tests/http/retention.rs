@@ -130,12 +130,9 @@ fn what_is_due_is_reported_and_disposed_of_and_nothing_else() {
     assert_eq!(disposals[0]["reason"], "yearly disposal");
     assert!(disposals[0]["by"].as_str().unwrap().contains('/'));
     // Two commits for each disposal, three calls that changed nothing.
-    assert_eq!(events(&project, "disposal"), 6);
+    assert_eq!(events(&project, "destroy"), 6);
     assert_eq!(
-        (
-            events(&project, "hold-placed"),
-            events(&project, "hold-lifted")
-        ),
+        (events(&project, "hold"), events(&project, "unhold")),
         (1, 2)
     );
 }

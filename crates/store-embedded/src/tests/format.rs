@@ -11,6 +11,7 @@ use crate::core::META_FRONTIER;
 use crate::format::{AUDIT_1, META_FORMAT};
 use crate::kv::{Kv, Memory, View, When, Write};
 use crate::{Embedded, keys};
+use salus_crypto::Keyring;
 use salus_crypto::merkle::Frontier;
 
 fn audit(room: &Room, store: &Embedded) -> Vec<AuditRecord> {
@@ -26,7 +27,7 @@ fn audit(room: &Room, store: &Embedded) -> Vec<AuditRecord> {
 /// Puts a store back to a format, and so many of its audit entries to that of the
 /// time; in format 1 they were elsewhere.
 fn put_back(room: &Room, format: u8, entries: usize) {
-    change(room, |view, writes| {
+    change(room, |(view, keyring), writes| {
         writes.push((keys::meta(META_FORMAT), Some(vec![0, 0, 0, format])));
         let mut frontier = Frontier::default();
         let mut cursor = view.forward(&[keys::AUDIT], &[keys::AUDIT + 1]).unwrap();
@@ -40,7 +41,7 @@ fn put_back(room: &Room, format: u8, entries: usize) {
             number += 1;
             // Leaves were of the entry alone then.
             let (scope, seq) = (SCOPE, keys::last_number(key));
-            let opened = stored.open_leaf(scope, seq, &room.options().keyring);
+            let opened = stored.open_leaf(scope, seq, keyring);
             let opened = opened.unwrap().unwrap();
             let leaf = LeafForm::Entry.leaf(&opened.salt, scope, stored.time_ms, &opened.body);
             frontier.append(leaf);
@@ -67,12 +68,12 @@ fn remove_subtrees(view: &View, writes: &mut Vec<Write>) {
 }
 
 /// Changes a closed store below the engine.
-fn change(room: &Room, change: impl FnOnce(&View, &mut Vec<Write>)) {
+fn change(room: &Room, change: impl FnOnce((&View, &Keyring), &mut Vec<Write>)) {
     let options = room.options();
     let key = options.keyring.derive("storage-engine").unwrap();
     let kv = Kv::open(&options.dir.join("engine"), &key, Memory::default()).unwrap();
     let (view, mut writes) = (kv.view().unwrap(), Vec::new());
-    change(&view, &mut writes);
+    change((&view, &options.keyring), &mut writes);
     drop(view);
     kv.write_here(writes, When::Now).unwrap();
     kv.close().unwrap();
@@ -153,7 +154,7 @@ fn the_subtrees_of_the_audit_are_made_for_a_store_of_format_4() {
     let before = leaves(&store);
     assert_eq!(before.len(), 700);
     drop(store);
-    change(&room, |view, writes| {
+    change(&room, |(view, _), writes| {
         writes.push((keys::meta(META_FORMAT), Some(vec![0, 0, 0, 4])));
         remove_subtrees(view, writes);
         assert_eq!(writes.len(), 1 + 3);
