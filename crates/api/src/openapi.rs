@@ -7,6 +7,7 @@
 //! FHIR's, which other documents describe.
 
 mod examples;
+mod objects;
 mod parts;
 
 use std::collections::BTreeMap;

@@ -73,7 +73,7 @@ impl NewEntry {
     /// Says where in its batch it stands.
     pub(crate) fn set_place(&mut self, first: bool, last: bool) {
         if let Some(flags) = self.bytes.get_mut(FLAGS_AT) {
-            *flags = u8::from(first) * FIRST | u8::from(last) * LAST;
+            *flags = (u8::from(first) * FIRST) | (u8::from(last) * LAST);
         }
     }
 

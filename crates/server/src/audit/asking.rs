@@ -1,6 +1,5 @@
 //! Questions about a patient, to the server over the data folder's own socket; without one, the
 //! folder is opened for them.
-#![allow(clippy::print_stdout, reason = "the answers go to standard output")]
 
 use bytes::Bytes;
 use http::{Method, StatusCode};

@@ -1,4 +1,5 @@
 //! `salus audit patient`: who saw a chart, page by page of the search for it.
+#![allow(clippy::print_stdout, reason = "the answers go to standard output")]
 
 use serde_json::Value;
 

@@ -1,4 +1,5 @@
 //! `salus audit disclosures`: the accounting of disclosures of one patient.
+#![allow(clippy::print_stdout, reason = "the answers go to standard output")]
 
 use serde_json::Value;
 

@@ -17,7 +17,9 @@ pub(super) fn text(answer: &Value) -> String {
                     text.push_str(&format!("  {name:<16} {}\n", plain(line)));
                 }),
                 Value::Null => {}
-                value => text.push_str(&format!("  {name:<16} {}\n", plain(value))),
+                Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+                    text.push_str(&format!("  {name:<16} {}\n", plain(value)))
+                }
             }
         }
     }
@@ -25,10 +27,9 @@ pub(super) fn text(answer: &Value) -> String {
 }
 
 fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// An error if an archive is not as it should be.

@@ -81,9 +81,9 @@ impl Service {
                 if now == Mood::ThrottledOnce {
                     *own.lock().unwrap() = Mood::Well;
                 }
-                let body = match now {
-                    Mood::Garbage => "<html>".to_owned(),
-                    _ => said.to_string(),
+                let body = match now == Mood::Garbage {
+                    true => "<html>".to_owned(),
+                    false => said.to_string(),
                 };
                 let head = format!(
                     "HTTP/1.1 {status} -\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",

@@ -58,7 +58,7 @@ fn read(key: &[u8]) -> Option<(u64, Kind, Box<str>)> {
     let _: Scope = keys::take_scope(&mut rest)?;
     let kind = Kind(ordered::take_u32(&mut rest)?);
     let id = ordered::take_id(&mut rest)?;
-    Some((keys::last_number(key), kind, id.into()))
+    Some((keys::last_number(key), kind, id))
 }
 
 /// Changes the entries from one seq to before another.
