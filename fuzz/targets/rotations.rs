@@ -35,7 +35,9 @@ impl WrapsRoot for Plain {
     }
 
     fn unwrap(&self, _id: &str, wrapped: &[u8]) -> Result<zeroize::Zeroizing<[u8; 32]>, RootFault> {
-        let key = wrapped.try_into().map_err(|_| RootFault::WrongKey("length"))?;
+        let key = wrapped
+            .try_into()
+            .map_err(|_| RootFault::WrongKey("length"))?;
         Ok(zeroize::Zeroizing::new(key))
     }
 }
@@ -72,7 +74,10 @@ fuzz_target!(|input: &[u8]| {
         }
         Err(error) => {
             assert!(!error.to_string().is_empty());
-            assert!(files(&keys) == before, "what cannot be read is left as it is");
+            assert!(
+                files(&keys) == before,
+                "what cannot be read is left as it is"
+            );
         }
     }
 });
@@ -84,10 +89,17 @@ fn found() -> Founded {
     let keyring = Keyring::open_from(&keys, &source, Founding::New, 1).expect("a new keyring");
     let slot = keyring.slot(1, Some("patient"), 1).expect("a new key");
     let mut sealed = Vec::new();
-    keyring.seal(slot, b"a", b"text", &mut sealed).expect("sealed");
+    keyring
+        .seal(slot, b"a", b"text", &mut sealed)
+        .expect("sealed");
     keyring.rotate_patient(1, "patient", 2).expect("a next key");
     keyring.rotate_root(&source, 3).expect("a next root key");
-    let due = Due { scope: Some(1), projects: true, patients: true, before_ms: 9 };
+    let due = Due {
+        scope: Some(1),
+        projects: true,
+        patients: true,
+        before_ms: 9,
+    };
     keyring.rotate(due).expect("noted");
     drop(keyring);
     Founded {
