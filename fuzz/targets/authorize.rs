@@ -66,6 +66,7 @@ impl Host {
             jwks: None,
             purposes: Vec::new(),
             default_purpose: None,
+            recipient: None,
         };
         let cx = context(&service);
         let made = runtime.block_on(service.create_client(&cx, client));
