@@ -1,5 +1,5 @@
 //! The suite that every engine passes whose log can be read ([`Log`]) and that
-//! can be made of one ([`Restoring`](crate::Restoring)), as [`mod@crate::conformance`]
+//! can be made of one ([`Restoring`]), as [`mod@crate::conformance`]
 //! is for what a store answers: `salus_store::log_conformance!(engine);` makes
 //! a test of each case.
 //!
