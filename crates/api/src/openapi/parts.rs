@@ -239,6 +239,8 @@ pub(super) fn successes(route: &Route) -> &'static [u16] {
             | "groups-create"
             | "providers-create"
             | "invitations-create"
+            | "disclosures-record"
+            | "disclosures-suspend"
             | "factors-enrol"
             | "passkeys-add"
             | "break-glass"
