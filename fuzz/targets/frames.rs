@@ -10,6 +10,10 @@ use std::sync::{Arc, OnceLock};
 use salus_crypto::frames::{FRAME_BYTES, Frames, Header};
 use salus_crypto::{Founding, Keyring};
 
+#[path = "../edits.rs"]
+mod edits;
+use edits::edited;
+
 /// A keyring, and a blob of two frames sealed with it.
 static FOUNDED: OnceLock<(Arc<Keyring>, Vec<u8>)> = OnceLock::new();
 
@@ -67,19 +71,4 @@ fn found() -> (Arc<Keyring>, Vec<u8>) {
         sealed.expect("a sealed frame");
     }
     (keyring, whole)
-}
-
-/// Four bytes make an edit: a place in three, and what is put there. An edit
-/// behind the end cuts the file or makes it longer.
-fn edited(mut file: Vec<u8>, edits: &[u8]) -> Vec<u8> {
-    for edit in edits.chunks_exact(4).take(16) {
-        let at = u32::from_be_bytes([0, edit[0], edit[1], edit[2]]) as usize;
-        let kept = file.len().saturating_sub(usize::from(edit[3]));
-        match file.get_mut(at) {
-            Some(byte) => *byte = edit[3],
-            None if at % 2 == 0 => file.truncate(kept),
-            None => file.push(edit[3]),
-        }
-    }
-    file
 }

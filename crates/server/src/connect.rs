@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Request, Response, header};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::handshake;
 use hyper_util::rt::TokioIo;
@@ -51,6 +51,29 @@ pub(crate) enum Error {
     NoRoots,
     #[error("TLS cannot be used: {0}")]
     Tls(#[from] rustls::Error),
+}
+
+/// Why the body of an answer is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// The connection broke off before its end.
+    Broken,
+    /// It is longer than it may be.
+    TooLong,
+}
+
+/// The whole body of a short answer.
+pub(crate) async fn whole(mut body: Incoming, bytes_max: usize) -> Result<Bytes, Cut> {
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame.map_err(|_| Cut::Broken)?.into_data() {
+            if all.len() + data.len() > bytes_max {
+                return Err(Cut::TooLong);
+            }
+            all.extend_from_slice(&data);
+        }
+    }
+    Ok(all.freeze())
 }
 
 /// Why a server gave no answer.

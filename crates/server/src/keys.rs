@@ -100,10 +100,7 @@ enum Rotate {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (config, runtime) = open::existing(&arguments.place)?;
     runtime.block_on(async {
-        let server = match Client::connect(&config.data).await {
-            Ok(_) => None,
-            Err(_) => Some(Server::start(&config, None).await?),
-        };
+        let server = Server::of_folder(&config).await?;
         let mut client = Client::connect(&config.data).await?;
         let answered = answer(&mut client, &arguments.command).await;
         if let Some(server) = server {

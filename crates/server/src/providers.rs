@@ -4,16 +4,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{Method, Request, StatusCode, header};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use http_body_util::Full;
 use salus_service::federation::{Ask, Asking, Question, Unanswered};
 use salus_service::jobs::Origin;
 use tokio::time::timeout;
 
-use crate::connect::{self, Connector};
+use crate::connect::{self, Connector, Cut};
 
 /// How long a provider may take to begin its answer, and for all of it.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
@@ -57,8 +56,14 @@ impl Providers {
             let reason = format!("its server answered {}", status.as_u16());
             return Err(Unanswered::new(reason));
         }
-        let whole = timeout(BODY_MAX, whole(response.into_body())).await;
-        whole.unwrap_or_else(|_| Err(Unanswered::new("its server has stopped sending")))
+        let whole = timeout(BODY_MAX, connect::whole(response.into_body(), BYTES_MAX)).await;
+        let whole = whole.map_err(|_| Unanswered::new("its server has stopped sending"))?;
+        whole.map_err(|cut| {
+            Unanswered::new(match cut {
+                Cut::Broken => "the connection broke off before its end",
+                Cut::TooLong => "its answer is longer than 256 KiB",
+            })
+        })
     }
 }
 
@@ -66,18 +71,4 @@ impl Ask for Providers {
     fn ask<'a>(&'a self, question: Question<'a>) -> BoxFuture<'a, Asking<Bytes>> {
         Box::pin(self.answer(question))
     }
-}
-
-async fn whole(mut body: Incoming) -> Asking<Bytes> {
-    let mut all = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let broken = |_| Unanswered::new("the connection broke off before its end");
-        if let Ok(data) = frame.map_err(broken)?.into_data() {
-            if all.len() + data.len() > BYTES_MAX {
-                return Err(Unanswered::new("its answer is longer than 256 KiB"));
-            }
-            all.extend_from_slice(&data);
-        }
-    }
-    Ok(all.freeze())
 }

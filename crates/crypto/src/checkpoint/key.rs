@@ -2,14 +2,12 @@
 
 use std::fmt;
 
-use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use base64ct::{Base64, Encoding};
 
 use super::note::{Malformed, Signature};
+use crate::ed25519::{self, Ed25519Key, PUBLIC_BYTES};
 use crate::{Error, SecretKey, sha256};
 
-/// Bytes of an Ed25519 key.
-const KEY_LEN: usize = 32;
 /// The longest name of a key.
 pub(super) const NAME_MAX: usize = 256;
 
@@ -38,12 +36,12 @@ pub struct VerifierKey {
     name: String,
     kind: KeyKind,
     hash: [u8; 4],
-    key: [u8; KEY_LEN],
+    key: [u8; PUBLIC_BYTES],
 }
 
 impl VerifierKey {
     /// Of a name and a public key.
-    fn new(name: &str, kind: KeyKind, key: [u8; KEY_LEN]) -> Self {
+    fn new(name: &str, kind: KeyKind, key: [u8; PUBLIC_BYTES]) -> Self {
         let named = [name.as_bytes(), &[b'\n', kind.number()], &key].concat();
         let [a, b, c, d, ..] = sha256(&named);
         Self {
@@ -65,9 +63,9 @@ impl VerifierKey {
         if !is_name(name) {
             return Err(Malformed("the name of a key cannot be this"));
         }
-        let mut bytes = [0; 1 + KEY_LEN];
+        let mut bytes = [0; 1 + PUBLIC_BYTES];
         let decoded = Base64::decode(key, &mut bytes);
-        if !decoded.is_ok_and(|decoded| decoded.len() == 1 + KEY_LEN) {
+        if !decoded.is_ok_and(|decoded| decoded.len() == 1 + PUBLIC_BYTES) {
             return Err(Malformed("the key is not Ed25519 in base64"));
         }
         let (kind, key) = match bytes {
@@ -101,9 +99,7 @@ impl VerifierKey {
     }
 
     pub(super) fn checks(&self, message: &[u8], signature: &[u8]) -> bool {
-        UnparsedPublicKey::new(&ED25519, self.key)
-            .verify(message, signature)
-            .is_ok()
+        ed25519::verify(&self.key, message, signature).is_ok()
     }
 
     fn hash_text(&self) -> String {
@@ -121,7 +117,7 @@ impl fmt::Display for VerifierKey {
 
 /// What notes are signed with.
 pub struct Signer {
-    pair: Ed25519KeyPair,
+    key: Ed25519Key,
     public: VerifierKey,
 }
 
@@ -152,12 +148,9 @@ impl Signer {
         if !is_name(name) {
             return Err(Error::Library("Ed25519: the name of the key"));
         }
-        let pair = Ed25519KeyPair::from_seed_unchecked(secret.as_bytes());
-        let pair = pair.map_err(|_| Error::Library("Ed25519"))?;
-        let key = pair.public_key().as_ref().try_into();
-        let key = key.map_err(|_| Error::Library("Ed25519"))?;
-        let public = VerifierKey::new(name, kind, key);
-        Ok(Self { pair, public })
+        let key = Ed25519Key::from_secret(secret)?;
+        let public = VerifierKey::new(name, kind, key.public());
+        Ok(Self { key, public })
     }
 
     /// What its signatures are checked with.
@@ -170,10 +163,10 @@ impl Signer {
     #[must_use]
     pub fn sign(&self, text: &str, time_s: u64) -> Signature {
         let bytes = match self.public.kind {
-            KeyKind::Log => self.pair.sign(text.as_bytes()).as_ref().to_vec(),
+            KeyKind::Log => self.key.sign(text.as_bytes()),
             KeyKind::Witness => {
-                let signature = self.pair.sign(cosigned(text, time_s).as_bytes());
-                [&time_s.to_be_bytes()[..], signature.as_ref()].concat()
+                let signature = self.key.sign(cosigned(text, time_s).as_bytes());
+                [&time_s.to_be_bytes()[..], &signature].concat()
             }
         };
         Signature {

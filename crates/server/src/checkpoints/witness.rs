@@ -6,18 +6,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use base64ct::{Base64, Encoding};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use http_body_util::Full;
 use salus_service::Service;
 use salus_service::audit::log::Signed;
 use salus_service::jobs::Origin;
 use tokio::time::timeout;
 
 use super::Publish;
-use crate::connect::{self, Connector};
+use crate::connect::{self, Connector, Cut};
 
 /// How long a witness may take to begin its answer, and for all of it.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
@@ -92,8 +91,14 @@ impl Witness {
         let sent = self.connector.send(&self.origin, request, ANSWER_MAX).await;
         let (response, _connection) = sent.map_err(|why| why.reason().to_owned())?;
         let status = response.status();
-        let text = timeout(ANSWER_MAX, text(response.into_body())).await;
-        let text = text.map_err(|_| "it has stopped sending".to_owned())??;
+        let whole = timeout(ANSWER_MAX, connect::whole(response.into_body(), BYTES_MAX)).await;
+        let whole = whole.map_err(|_| "it has stopped sending".to_owned())?;
+        let whole = whole.map_err(|cut| match cut {
+            Cut::Broken => "the connection broke off".to_owned(),
+            Cut::TooLong => "its answer is longer than 64 KiB".to_owned(),
+        })?;
+        let text = String::from_utf8(whole.into());
+        let text = text.map_err(|_| "its answer is no text".to_owned())?;
         match status {
             StatusCode::OK => Ok(Answer::Cosigned(text)),
             StatusCode::CONFLICT => {
@@ -126,18 +131,4 @@ impl Publish for Witness {
     ) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(self.submit(service, signed))
     }
-}
-
-async fn text(mut body: Incoming) -> Result<String, String> {
-    let mut all = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| "the connection broke off".to_owned())?;
-        if let Ok(data) = frame.into_data() {
-            if all.len() + data.len() > BYTES_MAX {
-                return Err("its answer is longer than 64 KiB".into());
-            }
-            all.extend_from_slice(&data);
-        }
-    }
-    String::from_utf8(all.to_vec()).map_err(|_| "its answer is no text".to_owned())
 }

@@ -42,10 +42,7 @@ async fn import(
     config: Config,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let source = Source::find(&arguments.path)?;
-    let own = match Client::connect(&config.data).await {
-        Ok(_) => None,
-        Err(_) => Some(Server::start(&config, None).await?),
-    };
+    let own = Server::of_folder(&config).await?;
     let state = State::load(&config.data, &arguments.project, &source)?;
     let report = load(arguments, &config, &source, state).await;
     if let Some(server) = own {

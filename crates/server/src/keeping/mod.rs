@@ -48,10 +48,7 @@ fn ask(
 ) -> Result<(), Failure> {
     let (config, runtime) = open::existing(&asked.place)?;
     runtime.block_on(async {
-        let server = match Client::connect(&config.data).await {
-            Ok(_) => None,
-            Err(_) => Some(Server::start(&config, None).await?),
-        };
+        let server = Server::of_folder(&config).await?;
         let mut asking = Asking {
             client: Client::connect(&config.data).await?,
             root: format!("/p/{}", asked.project),

@@ -66,10 +66,7 @@ pub(crate) fn run(arguments: &PolicyArguments) -> Result<(), Failure> {
     }
     let (config, runtime) = open::existing(&arguments.place)?;
     runtime.block_on(async {
-        let server = match Client::connect(&config.data).await {
-            Ok(_) => None,
-            Err(_) => Some(Server::start(&config, None).await?),
-        };
+        let server = Server::of_folder(&config).await?;
         let client = Client::connect(&config.data).await?;
         let mut asking = Asking {
             client,

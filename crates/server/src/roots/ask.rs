@@ -4,15 +4,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use http_body_util::Full;
 use salus_crypto::RootFault;
 use salus_service::jobs::Origin;
 
 use super::Error;
-use crate::connect::{Connector, Unreached};
+use crate::connect::{self, Connector, Cut, Unreached};
 
 /// How long a service may take to begin its answer, and for all of it.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
@@ -96,9 +95,13 @@ impl Service {
         let sent = connector.send(&self.origin, request, ANSWER_MAX).await;
         let (response, _connection) = sent.map_err(unreached)?;
         let status = response.status();
-        let whole = tokio::time::timeout(ANSWER_MAX, whole(response.into_body())).await;
-        let late = RootFault::Unreachable("it has stopped sending");
-        let body = whole.unwrap_or(Err(late))?;
+        let whole = connect::whole(response.into_body(), BYTES_MAX);
+        let whole = tokio::time::timeout(ANSWER_MAX, whole).await;
+        let whole = whole.map_err(|_| RootFault::Unreachable("it has stopped sending"))?;
+        let body = whole.map_err(|cut| match cut {
+            Cut::Broken => RootFault::Unreachable("the connection broke off"),
+            Cut::TooLong => RootFault::Garbled("it is longer than 64 KiB"),
+        })?;
         Ok(Answer { status, body })
     }
 }
@@ -109,6 +112,19 @@ impl Answer {
         Self {
             status: StatusCode::from_u16(status).unwrap(),
             body: Bytes::copy_from_slice(body.as_bytes()),
+        }
+    }
+
+    /// Tries answers of all sorts and one more body: nothing but a 200 is a success.
+    #[cfg(test)]
+    #[track_caller]
+    pub(super) fn all_told(more: &str, is_good: impl Fn(&Self) -> bool) {
+        let bodies = ["", "x", "null", "[]", "5", "{}", more, "{\"a\":{\"a\":[]}}"];
+        for status in [200, 204, 302, 400, 401, 403, 404, 429, 500, 503, 599] {
+            for body in bodies {
+                let good = is_good(&Self::new(status, body));
+                assert_eq!(good, status == 200, "{status} {body}");
+            }
         }
     }
 
@@ -130,18 +146,4 @@ impl Answer {
 
 fn unreached(why: Unreached) -> RootFault {
     RootFault::Unreachable(why.reason())
-}
-
-async fn whole(mut body: Incoming) -> Result<Bytes, RootFault> {
-    let mut all = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| RootFault::Unreachable("the connection broke off"))?;
-        if let Ok(data) = frame.into_data() {
-            if all.len() + data.len() > BYTES_MAX {
-                return Err(RootFault::Garbled("it is longer than 64 KiB"));
-            }
-            all.extend_from_slice(&data);
-        }
-    }
-    Ok(all.freeze())
 }

@@ -180,25 +180,6 @@ mod tests {
 
     #[test]
     fn whatever_it_answers_is_understood_as_something() {
-        let bodies = [
-            "",
-            "x",
-            "null",
-            "[]",
-            "5",
-            "{}",
-            "{\"errors\":[1,{}]}",
-            "{\"a\":{\"a\":[]}}",
-        ];
-        for status in [200, 204, 302, 400, 401, 403, 404, 429, 500, 503, 599] {
-            for body in bodies {
-                let answer = Answer::new(status, body);
-                assert_eq!(
-                    understood(&answer).is_ok(),
-                    status == 200,
-                    "{status} {body}"
-                );
-            }
-        }
+        Answer::all_told("{\"errors\":[1,{}]}", |answer| understood(answer).is_ok());
     }
 }

@@ -14,7 +14,7 @@ use salus_crypto::merkle::{self, Hash};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::host::{Server, salus};
+use crate::host::{Server, copy, salus};
 use crate::wire::Request;
 
 /// An export, and what an auditor has beside it.
@@ -93,18 +93,6 @@ fn largest(folder: &Path) -> u64 {
     let latest = std::fs::read_to_string(folder.join("latest")).unwrap();
     let checkpoint = Note::parse(&latest).unwrap().checkpoint().unwrap();
     checkpoint.size
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &to),
-            false => drop(std::fs::copy(entry.path(), to).unwrap()),
-        }
-    }
 }
 
 /// What verify says of an export: its exit status, and its result as JSON.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::host::{ALL, Project, Server, salus};
+use crate::host::{ALL, Project, Server, copy, salus};
 use crate::wire::Answer;
 
 const MARKER: &str = "Xylophonia";
@@ -319,18 +319,6 @@ fn ended(project: Project) -> Project {
         server,
         slug,
         token,
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &to),
-            false => drop(std::fs::copy(entry.path(), to).unwrap()),
-        }
     }
 }
 

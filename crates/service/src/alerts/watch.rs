@@ -172,12 +172,7 @@ impl Service {
         if writes.is_empty() {
             return Ok(());
         }
-        let (_, version) = ever::<AlertProgress>(&*self.store, scope, AlertProgress::ID).await?;
-        let progress = Saved {
-            id: AlertProgress::ID.into(),
-            version,
-            value: AlertProgress { seq: last.0 },
-        };
+        let progress = self.progress_to(scope, last).await?;
         writes.push(Write::aside(&grant, progress.put()?));
         let letters = match new {
             0 => Vec::new(),
@@ -224,6 +219,16 @@ impl Service {
             .collect()
     }
 
+    /// The record that says that a project was looked at up to an entry.
+    async fn progress_to(&self, scope: Scope, seq: Seq) -> Result<Saved<AlertProgress>, Error> {
+        let (_, version) = ever::<AlertProgress>(&*self.store, scope, AlertProgress::ID).await?;
+        Ok(Saved {
+            id: AlertProgress::ID.into(),
+            version,
+            value: AlertProgress { seq: seq.0 },
+        })
+    }
+
     /// Keeps how far a project is, now and then, and no older version of it.
     async fn keep_progress(&self, scope: Scope, watch: &mut Watch) -> Result<(), Error> {
         let (Some(seq), now_ms) = (watch.seq, self.now_ms()) else {
@@ -232,12 +237,7 @@ impl Service {
         if seq == watch.kept || now_ms - watch.kept_ms < KEPT_MS {
             return Ok(());
         }
-        let (_, version) = ever::<AlertProgress>(&*self.store, scope, AlertProgress::ID).await?;
-        let progress = Saved {
-            id: AlertProgress::ID.into(),
-            version,
-            value: AlertProgress { seq: seq.0 },
-        };
+        let progress = self.progress_to(scope, seq).await?;
         let batch = Batch::of(scope, now_ms, vec![progress.put()?]);
         self.store.commit(batch).await?;
         self.purge_former(scope, AlertProgress::KIND).await?;

@@ -9,7 +9,7 @@ use std::path::Path;
 use salus_store::Store;
 use tempfile::TempDir;
 
-use super::room::{Room, batch, observation};
+use super::room::{Room, batch, copy, observation};
 
 const MAGIC: &[u8] = b"SKTD";
 const SALT: std::ops::Range<usize> = 40..72;
@@ -28,18 +28,6 @@ fn salts(dir: &Path, found: &mut HashMap<Vec<u8>, Vec<u8>>) {
             if let Some(salt) = bytes.get(at..).and_then(|header| header.get(SALT)) {
                 found.insert(salt.to_vec(), bytes.clone());
             }
-        }
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        match entry.path().is_dir() {
-            true => copy(&entry.path(), &to),
-            false => drop(std::fs::copy(entry.path(), to).unwrap()),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use salus_store::{At, Batch, Content, Error, Store};
 use tempfile::TempDir;
 
-use super::room::{KIND, Numbers, Room, batch, observation};
+use super::room::{KIND, Numbers, Room, batch, copy, observation};
 use crate::Embedded;
 
 /// Larger than a block of the log, so that most records are in pieces.
@@ -136,17 +136,4 @@ fn found(dir: &Path) -> Result<usize, Error> {
     room.commit(&store, batch(vec![observation("after", 1, "1")]))?;
     room.runtime.block_on(store.close())?;
     Ok(there.into_iter().filter(|there| *there).count())
-}
-
-fn copy(from: &Path, to: &Path) {
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let to = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            fs::create_dir(&to).unwrap();
-            copy(&path, &to);
-        } else {
-            fs::copy(&path, &to).unwrap();
-        }
-    }
 }
