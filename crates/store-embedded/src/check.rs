@@ -1,88 +1,117 @@
 //! Reads everything back and says what does not fit together.
 //!
-//! Each fault is a line that names keys by kind and seq, never content.
+//! Each fault is a line that names keys by kind and seq, never content. What there is most of
+//! (`versions`, `rows`, `audit`) is read side by side, and then held against each other.
+
+mod audit;
+mod rows;
+mod versions;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::thread;
 
-use salus_crypto::merkle::{Frontier, Hash};
 use salus_store::{Error, Kind, Scope};
 
 use crate::chain::Link;
-use crate::core::{Core, META_FRONTIER, State, kind_of_key};
+use crate::core::{Core, State, kind_of_key};
 use crate::kv::View;
 use crate::newest::Newest;
-use crate::row::Entry;
-use crate::superseded::Watch;
-use crate::tree::Tree;
-use crate::{audit, blobs, body, keys, text};
+use crate::{blobs, keys};
+use rows::{Indexed, Listed};
+use versions::{Purges, Versions};
 
 /// More faults than this are not listed.
 const FAULTS_MAX: usize = 1000;
 
+/// What is wrong; nothing if it is empty.
 pub(crate) fn check(core: &Arc<Core>) -> Result<Vec<String>, Error> {
     // Before the view, as a reader does.
-    let watch = core.superseded.watch();
-    let view = Arc::new(core.kv.view()?);
+    let _watch = core.superseded.watch();
+    let view = core.kv.view()?;
+    let state = State::load(&view)?;
+    let at = Point { core, view, state };
+    let purges = versions::purges(&at)?;
+    let (bodies, listed, indexed, audit) = thread::scope(|scope| {
+        let bodies = scope.spawn(|| versions::read(&at, &purges));
+        let listed = scope.spawn(|| rows::listed(&at));
+        let indexed = scope.spawn(|| rows::indexed(&at));
+        let audit = audit::check(&at);
+        (joined(bodies), joined(listed), joined(indexed), audit)
+    });
+    let (versions, faults) = bodies?;
     let mut check = Check {
-        core,
-        state: State::load(&view)?,
-        view,
-        _watch: watch,
-        faults: Vec::new(),
-        versions: HashMap::new(),
-        purges: HashMap::new(),
+        at: &at,
+        faults,
+        versions,
+        purges,
     };
-    check.purges()?;
-    check.bodies()?;
     check.chain()?;
     check.newest()?;
     check.older()?;
-    check.current()?;
-    check.index()?;
-    check.texts()?;
+    check.rows(&listed?, &indexed?)?;
     check.past()?;
-    check.audit()?;
-    blobs::check(core, |fault| check.fault(fault))?;
-    Ok(check.faults)
+    let mut faults = check.faults;
+    faults.append(audit?);
+    blobs::check(core, |fault| faults.add(fault))?;
+    Ok(faults.0)
+}
+
+/// The end of a walk beside others.
+fn joined<T>(walk: thread::ScopedJoinHandle<'_, Result<T, Error>>) -> Result<T, Error> {
+    let stopped = |_| Err(Error::Unavailable("a part of the check stopped".into()));
+    walk.join().unwrap_or_else(stopped)
+}
+
+/// What is checked: all as it was at one point.
+struct Point<'a> {
+    core: &'a Arc<Core>,
+    view: View,
+    /// What the committer knew then.
+    state: State,
+}
+
+impl Point<'_> {
+    /// Walks over all keys of a space.
+    fn scan(
+        &self,
+        space: u8,
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut cursor = self.view.forward(&[space], &[space + 1])?;
+        while let Some((key, value)) = cursor.next()? {
+            each(key, &value)?;
+        }
+        Ok(())
+    }
+}
+
+/// What was found, up to a bound.
+#[derive(Default)]
+struct Faults(Vec<String>);
+
+impl Faults {
+    fn add(&mut self, what: String) {
+        if self.0.len() < FAULTS_MAX {
+            self.0.push(what);
+        }
+    }
+
+    fn append(&mut self, more: Self) {
+        more.0.into_iter().for_each(|what| self.add(what));
+    }
 }
 
 struct Check<'a> {
-    core: &'a Core,
-    view: Arc<View>,
-    /// What the committer knew at the point of the view.
-    state: State,
-    _watch: Watch,
-    faults: Vec<String>,
-    versions: HashMap<u64, Version>,
-    /// Of each record that was purged, without the space of its key, the first
-    /// version that was not.
-    purges: HashMap<Vec<u8>, u64>,
-}
-
-/// What is known of a version.
-struct Version {
-    digest: [u8; 32],
-    of: (Scope, Kind),
-    number: u64,
-    deleted: bool,
-    /// Only that it was there is left.
-    purged: bool,
-    /// The mark of what was purged of its record says so.
-    marked: bool,
-    newest: bool,
-    older: bool,
-    /// Keys that its rows should have in the index, and have not been met.
-    index: usize,
-    /// The sum of the digests of its postings that have not been met.
-    texts: u64,
+    at: &'a Point<'a>,
+    faults: Faults,
+    versions: Versions,
+    purges: Purges,
 }
 
 impl Check<'_> {
     fn fault(&mut self, what: String) {
-        if self.faults.len() < FAULTS_MAX {
-            self.faults.push(what);
-        }
+        self.faults.add(what);
     }
 
     fn scan(
@@ -90,69 +119,13 @@ impl Check<'_> {
         space: u8,
         mut each: impl FnMut(&mut Self, &[u8], &[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let view = Arc::clone(&self.view);
-        let mut cursor = view.forward(&[space], &[space + 1])?;
-        while let Some((key, value)) = cursor.next()? {
-            each(self, key, &value)?;
-        }
-        Ok(())
-    }
-
-    /// What was purged of which record.
-    fn purges(&mut self) -> Result<(), Error> {
-        self.scan(keys::PURGED, |check, key, below| {
-            let of = key.get(1..).unwrap_or_default().to_vec();
-            check.purges.insert(of, keys::last_number(below));
-            Ok(())
-        })
-    }
-
-    /// Every body opens, but for those that were purged.
-    fn bodies(&mut self) -> Result<(), Error> {
-        let visible = self.state.seq;
-        self.scan(keys::BODY, |check, key, bytes| {
-            let seq = keys::last_number(key);
-            if seq > visible {
-                return Ok(());
-            }
-            let stored = match body::Stored::read(bytes) {
-                Ok(stored) => stored,
-                Err(error) => {
-                    check.fault(format!("version {seq}: {error}"));
-                    return Ok(());
-                }
-            };
-            let purged = stored.purged();
-            let mark = keys::record(keys::PURGED, stored.scope, stored.kind, stored.id);
-            let below = check.purges.get(&mark[1..]);
-            let marked = below.is_some_and(|below| stored.version < *below);
-            if purged.is_none() {
-                match stored.open(seq, &check.core.codec, &check.core.keyring) {
-                    // To be removed when a server opens the folder: its key is gone.
-                    Ok(_) | Err(Error::KeyDestroyed) => {}
-                    Err(error) => check.fault(format!("version {seq}: {error}")),
-                }
-            }
-            let version = Version {
-                digest: purged.unwrap_or_else(|| body::digest(bytes)),
-                purged: purged.is_some(),
-                marked,
-                of: (stored.scope, stored.kind),
-                number: stored.version,
-                deleted: stored.is_deleted(),
-                newest: false,
-                older: false,
-                index: 0,
-                texts: 0,
-            };
-            check.versions.insert(seq, version);
-            Ok(())
-        })
+        let at = self.at;
+        at.scan(space, |key, value| each(self, key, value))
     }
 
     /// The chain of changes holds every version, and ends where the state says.
     fn chain(&mut self) -> Result<(), Error> {
-        let visible = self.state.seq;
+        let visible = self.at.state.seq;
         let (mut hash, mut versions) = ([0; 32], 0);
         self.scan(keys::CHAIN, |check, key, bytes| {
             let first = keys::last_number(key);
@@ -176,7 +149,7 @@ impl Check<'_> {
         if versions != self.versions.len() {
             self.fault("the chain of changes does not hold every version".into());
         }
-        if self.state.chain != hash {
+        if self.at.state.chain != hash {
             self.fault("the chain of changes does not end where it should".into());
         }
         Ok(())
@@ -184,7 +157,7 @@ impl Check<'_> {
 
     /// Every record's newest version is there.
     fn newest(&mut self) -> Result<(), Error> {
-        let visible = self.state.seq;
+        let visible = self.at.state.seq;
         self.scan(keys::NEWEST, |check, key, bytes| {
             let newest = Newest::read(bytes)?;
             if newest.seq > visible {
@@ -243,61 +216,72 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// The list of current versions holds the newest ones, and those that wait for removal.
-    fn current(&mut self) -> Result<(), Error> {
-        let visible = self.state.seq;
-        let mut counts: BTreeMap<(Scope, Kind), u64> = BTreeMap::new();
-        self.scan(keys::CURRENT, |check, key, bytes| {
-            let seq = keys::last_number(key);
-            let (Some(of), true) = (kind_of_key(key), seq <= visible) else {
-                return Ok(());
-            };
-            let entry = Entry::read(bytes)?;
-            let mut index = Vec::new();
-            let mut names = Vec::new();
-            let rows = entry.all_rows()?;
-            let texts = text::digests(of, seq, &rows);
-            for row in rows {
-                check
-                    .core
-                    .index
-                    .put_keys(of, &row, entry.main_date_ms, &mut index);
-                names.resize(index.len(), row.value.name());
+    /// The list of current versions holds the newest ones, and those that wait for removal; the
+    /// index has what their rows say, and nothing else.
+    fn rows(
+        &mut self,
+        listed: &HashMap<u64, Listed>,
+        indexed: &HashMap<u64, Indexed>,
+    ) -> Result<(), Error> {
+        self.listed(listed)?;
+        let mut wrong = HashMap::new();
+        let nothing = Indexed::default();
+        for (seq, listed) in in_order(listed) {
+            let found = indexed.get(&seq).unwrap_or(&nothing);
+            if !found.has_keys_of(&listed.indexed) {
+                wrong.insert(seq, listed.of);
             }
-            let index: HashMap<_, _> = index.into_iter().zip(names).collect();
-            for (key, name) in &index {
-                let mut key = key.clone();
-                keys::set_seq(&mut key, seq);
-                if check.view.get(&key)?.is_none() {
-                    check.fault(format!("version {seq}: a {name} is not in the index"));
-                }
-            }
-            let shows = check.core.superseded.shows(seq, visible);
-            let fits = check.versions.get_mut(&seq).is_some_and(|version| {
-                version.index = index.len();
-                version.texts = texts;
-                version.of == of
-                    && version.number == entry.version
-                    && !version.deleted
-                    && version.newest == shows
-            });
-            if !fits {
-                check.fault(format!("current version {seq}: not its record"));
-            }
-            *counts.entry(of).or_default() += u64::from(shows);
-            Ok(())
-        })?;
-        let missing = self
-            .versions
-            .iter()
-            .filter(|(_, version)| version.newest && !version.deleted && version.index == 0);
-        let missing: Vec<_> = missing.map(|(seq, version)| (*seq, version.of)).collect();
-        for (seq, (scope, kind)) in missing {
-            let key = keys::of_kind_at(keys::CURRENT, scope, kind, seq);
-            if self.view.get(&key)?.is_none() {
-                self.fault(format!("version {seq}: not in the list of its kind"));
+            if found.texts != listed.indexed.texts {
+                self.fault(format!(
+                    "version {seq}: its words are not those of its postings"
+                ));
             }
         }
+        for (seq, found) in in_order(indexed) {
+            if listed.contains_key(&seq) {
+                continue;
+            }
+            if found.keys > 0 {
+                self.fault(format!("the index names version {seq} without a row"));
+            }
+            if found.texts != 0 {
+                self.fault(format!("a posting names version {seq}"));
+            }
+        }
+        match wrong.is_empty() {
+            true => Ok(()),
+            false => rows::name_faults(self.at, &wrong, &mut self.faults),
+        }
+    }
+
+    fn listed(&mut self, listed: &HashMap<u64, Listed>) -> Result<(), Error> {
+        let mut counts: BTreeMap<(Scope, Kind), u64> = BTreeMap::new();
+        for (seq, listed) in in_order(listed) {
+            let version = self.versions.get(&seq);
+            let fits = version.is_some_and(|version| {
+                version.of == listed.of
+                    && version.number == listed.number
+                    && !version.deleted
+                    && version.newest == listed.shows
+            });
+            if !fits {
+                self.fault(format!("current version {seq}: not its record"));
+            }
+            *counts.entry(listed.of).or_default() += u64::from(listed.shows);
+        }
+        let missing = self.versions.iter().filter(|(seq, version)| {
+            version.newest && !version.deleted && !listed.contains_key(seq)
+        });
+        let mut missing: Vec<_> = missing.map(|(seq, _)| *seq).collect();
+        missing.sort_unstable();
+        for seq in missing {
+            self.fault(format!("version {seq}: not in the list of its kind"));
+        }
+        self.counts(counts)
+    }
+
+    /// The count of each kind is how many there are.
+    fn counts(&mut self, mut counts: BTreeMap<(Scope, Kind), u64>) -> Result<(), Error> {
         self.scan(keys::COUNT, |check, key, bytes| {
             let of = kind_of_key(key);
             let counted = of.and_then(|of| counts.remove(&of)).unwrap_or(0);
@@ -312,60 +296,9 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Every entry of the index has its row.
-    fn index(&mut self) -> Result<(), Error> {
-        let visible = self.state.seq;
-        for space in [keys::INDEX, keys::LONG] {
-            self.scan(space, |check, key, _| {
-                let seq = keys::last_number(key);
-                if seq > visible {
-                    return Ok(());
-                }
-                match check.versions.get_mut(&seq) {
-                    Some(version) if version.index > 0 && kind_of_key(key) == Some(version.of) => {
-                        version.index -= 1;
-                    }
-                    _ => check.fault(format!("the index names version {seq} without a row")),
-                }
-                Ok(())
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Every posting is of a word of its version, and no word lacks one.
-    fn texts(&mut self) -> Result<(), Error> {
-        let visible = self.state.seq;
-        self.scan(keys::TEXT, |check, key, value| {
-            let start = key.get(..key.len() - keys::SEQ_LEN).unwrap_or_default();
-            for placed in text::Postings::read(keys::last_number(key), value)? {
-                let placed = placed?;
-                let version = check.versions.get_mut(&placed.seq);
-                match version.filter(|version| kind_of_key(key) == Some(version.of)) {
-                    Some(version) => {
-                        let rest = version.texts.wrapping_sub(placed.digest(start));
-                        version.texts = rest;
-                    }
-                    None if placed.seq > visible => {}
-                    None => check.fault(format!("a posting names version {}", placed.seq)),
-                }
-            }
-            Ok(())
-        })?;
-        let wrong = self.versions.iter();
-        let wrong = wrong.filter(|(seq, version)| version.texts != 0 && **seq <= visible);
-        let wrong: Vec<_> = wrong.map(|(seq, _)| *seq).collect();
-        for seq in wrong {
-            self.fault(format!(
-                "version {seq}: its words are not those of its postings"
-            ));
-        }
-        Ok(())
-    }
-
     /// The list of past versions holds those that are not current.
     fn past(&mut self) -> Result<(), Error> {
-        let visible = self.state.seq;
+        let visible = self.at.state.seq;
         let mut past = HashSet::new();
         self.scan(keys::PAST, |check, key, _| {
             let seq = keys::last_number(key);
@@ -389,66 +322,12 @@ impl Check<'_> {
         }
         Ok(())
     }
+}
 
-    /// Every audit entry opens, its leaf is its own, and all leaves make the tree.
-    fn audit(&mut self) -> Result<(), Error> {
-        let mut leaves = BTreeMap::new();
-        self.scan(keys::AUDIT, |check, key, bytes| {
-            let seq = keys::last_number(key);
-            let scope = key
-                .get(1..)
-                .and_then(|mut rest| keys::take_scope(&mut rest));
-            let scope = scope.ok_or_else(|| Error::Damaged("an audit entry's key".into()))?;
-            let stored = match audit::Stored::read(bytes) {
-                Ok(stored) => stored,
-                Err(error) => {
-                    check.fault(format!("audit entry {seq}: {error}"));
-                    return Ok(());
-                }
-            };
-            match stored.verify(scope, seq, &check.core.keyring) {
-                Ok(true) => {}
-                Ok(false) => check.fault(format!("audit entry {seq}: not its leaf")),
-                Err(error) => check.fault(format!("audit entry {seq}: {error}")),
-            }
-            leaves.insert(seq, stored.leaf);
-            Ok(())
-        })?;
-        self.tree(&leaves)?;
-        self.scan(keys::ABOUT, |check, key, _| {
-            let seq = keys::last_number(key);
-            if !leaves.contains_key(&seq) {
-                check.fault(format!(
-                    "a record names audit entry {seq}, which is missing"
-                ));
-            }
-            Ok(())
-        })
-    }
-
-    /// The leaves make the tree, and what is kept of its subtrees.
-    fn tree(&mut self, leaves: &BTreeMap<u64, Hash>) -> Result<(), Error> {
-        let (mut tree, mut writes) = (Tree::default(), Vec::new());
-        for (seq, leaf) in leaves {
-            tree.append(*seq, *leaf, &mut writes);
-        }
-        let kept = self.view.get(&keys::meta(META_FRONTIER))?;
-        let kept = kept.as_deref().and_then(Frontier::from_bytes);
-        if kept.unwrap_or_default() != *tree.frontier() {
-            self.fault("the audit log is not the one that was written".into());
-        }
-        // A later write to a key replaces an earlier one.
-        let mut rebuilt: BTreeMap<_, _> = writes.into_iter().collect();
-        self.scan(keys::SUBTREE, |check, key, value| {
-            let expected = rebuilt.remove(key).flatten();
-            if expected.as_deref() != Some(value) {
-                check.fault("a subtree of the audit log is not that of its entries".into());
-            }
-            Ok(())
-        })?;
-        if !rebuilt.is_empty() {
-            self.fault("subtrees of the audit log are missing".into());
-        }
-        Ok(())
-    }
+/// By their seqs.
+fn in_order<T>(all: &HashMap<u64, T>) -> impl Iterator<Item = (u64, &T)> {
+    let mut seqs: Vec<u64> = all.keys().copied().collect();
+    seqs.sort_unstable();
+    seqs.into_iter()
+        .filter_map(|seq| Some((seq, all.get(&seq)?)))
 }

@@ -22,7 +22,7 @@ pub(crate) use lay::{Block, digests, lay};
 
 use salus_store::{Error, Kind, Param, Posting, Scope, ordered};
 
-use crate::keys;
+use crate::{hash, keys};
 
 const FORMAT: u8 = 1;
 
@@ -84,10 +84,7 @@ impl Placed {
     /// A number that tells it from others, for checks.
     pub(crate) fn digest(self, start: &[u8]) -> u64 {
         let own = [self.flags, self.stem, self.stem_in_lead];
-        let bytes = start.iter().chain(&own);
-        bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        })
+        hash::quick(start.iter().chain(&own))
     }
 
     fn put(self, before: u64, bytes: &mut Vec<u8>) {
