@@ -11,6 +11,10 @@ use crate::kv::{View, When, Write};
 use crate::prepare::dates;
 use crate::{body, keys, row, text};
 
+/// Keys of a write: few enough for the caches of a core. No two writes have to be there together,
+/// since a store whose rows were being made is not opened again.
+const PIECE_KEYS: usize = 2_000;
+
 /// The current records whose version lies in a span, without what cannot be opened.
 pub(crate) fn records(
     core: &Core,
@@ -105,7 +109,13 @@ pub(crate) fn give_rows(core: &Core, mut all: Vec<NewRows>) -> Result<(), Error>
         }
     }
     core.space.check()?;
-    core.kv.write_here(writes, When::Later)
+    writes.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+    let mut writes = writes.into_iter().peekable();
+    while writes.peek().is_some() {
+        let piece = writes.by_ref().take(PIECE_KEYS).collect();
+        core.kv.write_here(piece, When::Later)?;
+    }
+    Ok(())
 }
 
 /// What is kept beside a version, and its index.

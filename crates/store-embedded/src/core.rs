@@ -96,7 +96,11 @@ impl Core {
             restore::refuse_torn(&dir)?;
         }
         let key = keyring.derive("storage-engine").map_err(sealing)?;
-        let kv = Kv::open(&dir.join("engine"), &key, memory)?;
+        let engine = dir.join("engine");
+        let kv = match restoring {
+            true => Kv::open_to_fill(&engine, &key, memory)?,
+            false => Kv::open(&engine, &key, memory)?,
+        };
         format::bring_up_to_date(&kv, &dir)?;
         ahead::remove(&kv)?;
         let view = kv.view()?;

@@ -68,6 +68,18 @@ pub(crate) struct Kv {
 /// One for the committer and the log, two for flush and compaction.
 const WORKERS: usize = 3;
 
+/// What it is opened for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Serving,
+    /// What is written young is merged when it serves, once.
+    Filling,
+}
+
+/// Held of what is written before it becomes a table, when much is: fewer tables, each of a
+/// wider span of keys, are written and merged again.
+const RECENT_TO_FILL: usize = 48 << 20;
+
 /// When a write is on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum When {
@@ -80,6 +92,16 @@ pub(crate) enum When {
 impl Kv {
     /// Opens the store in a folder, or makes it there.
     pub(crate) fn open(dir: &Path, key: &SecretKey, memory: Memory) -> Result<Self, Error> {
+        Self::open_for(dir, key, memory, Use::Serving)
+    }
+
+    /// The same, to lay much into it before anybody asks it.
+    pub(crate) fn open_to_fill(dir: &Path, key: &SecretKey, memory: Memory) -> Result<Self, Error> {
+        let recent = memory.recent.max(RECENT_TO_FILL);
+        Self::open_for(dir, key, Memory { recent, ..memory }, Use::Filling)
+    }
+
+    fn open_for(dir: &Path, key: &SecretKey, memory: Memory, to: Use) -> Result<Self, Error> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(WORKERS)
             .max_blocking_threads(2)
@@ -103,11 +125,13 @@ impl Kv {
         };
         let tree = Arc::new(RwLock::new(Some(tree)));
         let written = Arc::new(Written::default());
-        runtime.spawn(merge_in_pauses(
-            Arc::downgrade(&tree),
-            Arc::clone(&written),
-            options.with_block_cache_capacity(0),
-        ));
+        if to == Use::Serving {
+            runtime.spawn(merge_in_pauses(
+                Arc::downgrade(&tree),
+                Arc::clone(&written),
+                options.with_block_cache_capacity(0),
+            ));
+        }
         Ok(Self {
             dir: dir.into(),
             tree,

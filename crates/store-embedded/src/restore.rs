@@ -147,7 +147,7 @@ impl Restore {
         let lock = core::lock(&dir)?;
         write_marker(&dir).map_err(|e| trouble(&dir, &e))?;
         let key = keyring.derive("storage-engine").map_err(body::sealing)?;
-        let kv = Kv::open(&dir.join("engine"), &key, memory)?;
+        let kv = Kv::open_to_fill(&dir.join("engine"), &key, memory)?;
         format::bring_up_to_date(&kv, &dir)?;
         kv.write_here(core::dictionary_writes(dictionaries)?, When::Now)?;
         let state = State::load(&kv.view()?)?;

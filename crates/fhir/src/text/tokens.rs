@@ -6,6 +6,8 @@
 //! with digits, are their own stems.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
+use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::LazyLock;
 
 use rust_stemmers::{Algorithm, Stemmer};
@@ -60,8 +62,40 @@ pub(crate) fn stem(word: &str) -> Cow<'_, str> {
     static ENGLISH: LazyLock<Stemmer> = LazyLock::new(|| Stemmer::create(Algorithm::English));
     let is_english = |b: u8| b.is_ascii_lowercase() || b == b'\'';
     match word.len() > 2 && word.bytes().all(is_english) {
-        true => ENGLISH.stem(word),
+        true => LATELY.with_borrow_mut(|lately| lately.stem(word, |word| ENGLISH.stem(word))),
         false => Cow::Borrowed(word),
+    }
+}
+
+thread_local! {
+    static LATELY: RefCell<Lately> = RefCell::default();
+}
+
+/// Stems that were found lately: few words make most of a text, and to find a stem takes longer
+/// than all else that is done with a word.
+#[derive(Default)]
+struct Lately(Vec<(Box<str>, Box<str>)>);
+
+impl Lately {
+    const PLACES: usize = 2048;
+
+    fn stem<'w>(&mut self, word: &'w str, find: impl Fn(&str) -> Cow<'_, str>) -> Cow<'w, str> {
+        if self.0.is_empty() {
+            self.0.resize(Self::PLACES, Default::default());
+        }
+        let mut hasher = DefaultHasher::new();
+        hasher.write(word.as_bytes());
+        let place = hasher.finish() as usize % Self::PLACES;
+        let Some((held, stem)) = self.0.get_mut(place) else {
+            return Cow::Owned(find(word).into_owned());
+        };
+        if &**held != word {
+            (*held, *stem) = (word.into(), find(word).into());
+        }
+        match word.strip_prefix(&**stem) {
+            Some(rest) => Cow::Borrowed(&word[..word.len() - rest.len()]),
+            None => Cow::Owned(stem.to_string()),
+        }
     }
 }
 
@@ -95,7 +129,11 @@ mod tests {
         for word in ["infection", "infections", "infected"] {
             assert_eq!(stem(word), "infect");
         }
-        assert_eq!(stem("patient's"), "patient");
+        for _ in ["found", "held"] {
+            assert_eq!(stem("patient's"), "patient");
+            assert_eq!(stem("happy"), "happi");
+            assert_eq!(stem("patient"), "patient");
+        }
         assert_eq!(stem("2019"), "2019");
         assert_eq!(stem("été"), "été");
     }

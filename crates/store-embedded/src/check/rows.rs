@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use salus_store::{Error, Kind, Scope};
+use salus_store::{Error, Kind, Row, Scope};
 
 use super::{Faults, Point};
 use crate::core::kind_of_key;
@@ -50,11 +50,12 @@ pub(super) fn listed(at: &Point<'_>) -> Result<HashMap<u64, Listed>, Error> {
             return Ok(());
         };
         let entry = Entry::read(bytes)?;
+        let rows = entry.all_rows()?;
         let mut indexed = Indexed {
-            texts: text::digests(of, seq, &entry.all_rows()?),
+            texts: text::digests(of, seq, &rows),
             ..Indexed::default()
         };
-        for (key, _) in keys_of(at, of, seq, &entry)? {
+        for (key, _) in keys_of(at, (of, seq), &rows, entry.main_date_ms) {
             indexed.key(&key);
         }
         let listed = Listed {
@@ -72,14 +73,13 @@ pub(super) fn listed(at: &Point<'_>) -> Result<HashMap<u64, Listed>, Error> {
 /// The keys of the index that a version should have, each once, and what they are of.
 fn keys_of(
     at: &Point<'_>,
-    of: (Scope, Kind),
-    seq: u64,
-    entry: &Entry<'_>,
-) -> Result<Vec<(Vec<u8>, &'static str)>, Error> {
-    let (mut keys, mut all) = (Vec::new(), Vec::new());
-    for row in entry.all_rows()? {
-        let main_date_ms = entry.main_date_ms;
-        at.core.index.put_keys(of, &row, main_date_ms, &mut keys);
+    (of, seq): ((Scope, Kind), u64),
+    rows: &[Row],
+    main_date_ms: Option<i64>,
+) -> Vec<(Vec<u8>, &'static str)> {
+    let (mut keys, mut all) = (Vec::new(), Vec::with_capacity(rows.len()));
+    for row in rows {
+        at.core.index.put_keys(of, row, main_date_ms, &mut keys);
         all.extend(keys.drain(..).map(|mut key| {
             keys::set_seq(&mut key, seq);
             (key, row.value.name())
@@ -87,7 +87,7 @@ fn keys_of(
     }
     all.sort_unstable();
     all.dedup_by(|one, other| one.0 == other.0);
-    Ok(all)
+    all
 }
 
 /// Reads the index: what each version has in it.
@@ -130,7 +130,9 @@ pub(super) fn name_faults(
         let Some(bytes) = at.view.get(&listed)? else {
             continue;
         };
-        for (key, name) in keys_of(at, *of, *seq, &Entry::read(&bytes)?)? {
+        let entry = Entry::read(&bytes)?;
+        let rows = entry.all_rows()?;
+        for (key, name) in keys_of(at, (*of, *seq), &rows, entry.main_date_ms) {
             if at.view.get(&key)?.is_none() {
                 faults.add(format!("version {seq}: a {name} is not in the index"));
             }
