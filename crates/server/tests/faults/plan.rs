@@ -114,12 +114,20 @@ impl Plan {
     }
 }
 
-/// After how many calls below a folder a fault of this kind may come.
-pub(crate) fn calls(kind: &str) -> u64 {
-    match kind {
-        "sync-error" => 60,
-        "power-cut" | "kill" => 180,
-        "clock-jump" => 2_000,
+/// After how many calls below a folder at most a fault of this kind comes, so that most come at all.
+pub(crate) fn calls(place: Place, kind: &str) -> u64 {
+    let of_kind = match kind {
+        "write-error" | "short-write" | "full-disk" => 60,
+        "sync-error" => 40,
+        "clock-jump" => 400,
         _ => 120,
+    };
+    match (place, kind) {
+        (_, "clock-jump") => of_kind,
+        // An object is a few calls, of which one writes.
+        (Place::Archive, "write-error" | "short-write" | "full-disk") => 6,
+        (Place::Archive, "sync-error") => 12,
+        (Place::Archive, _) => 40,
+        _ => of_kind,
     }
 }

@@ -156,10 +156,9 @@ fn in_archive(room: &Room, written: &Written, draw: &mut Draw, told: &mut Told) 
         Some(0) => assert!(covered, "{what}: restored without a word: {text}"),
         Some(3) => {
             assert!(mentions(&text, name), "{what}: {text}");
-            assert_eq!(
-                restored.told["seq"], shown["lastSeq"],
-                "{what}: {text} {shown}"
-            );
+            // Whole commits of a damaged segment are given, too.
+            let (seq, least) = (&restored.told["seq"], &shown["lastSeq"]);
+            assert!(seq.as_u64() >= least.as_u64(), "{what}: {text} {shown}");
         }
         _ => assert!(
             mentions(&restored.error, name) || restored.error.contains("nothing"),

@@ -114,7 +114,9 @@ impl Bucket {
             }
             let answer = match does {
                 Does::Busy => Answer::new(503, Vec::new()),
-                _ => self.answer(&asked, does),
+                Does::Well | Does::Slow | Does::Cut | Does::WrongEtag | Does::LostAnswer => {
+                    self.answer(&asked, does)
+                }
             };
             let lost = does == Does::LostAnswer && self.inner.lock().unwrap().draw.below(2) == 0;
             if lost || answer.write(&mut writer, does == Does::Cut).is_err() || does == Does::Cut {

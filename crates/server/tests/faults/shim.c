@@ -299,6 +299,13 @@ static void note(struct file *file, off64_t at, size_t length) {
     file->undo = undo;
 }
 
+/* Whether durable bytes of one sector are written over, as the keyring does: disks write a sector
+ * whole, and no file system of this machine comes short within one. */
+static int within_sector(const struct file *file, off64_t at, size_t length) {
+    return at >= 0 && at + (off64_t)length <= file->synced &&
+           at / 512 == (at + (off64_t)length - 1) / 512;
+}
+
 /* What to do with a write: -1 fails, else so many bytes of it. */
 static ssize_t writing(int fd, size_t length, off64_t at) {
     ssize_t may = length;
@@ -319,7 +326,8 @@ static ssize_t writing(int fd, size_t length, off64_t at) {
         } else if (wrong(FULL_DISK, file->faults)) {
             errno = ENOSPC;
             may = -1;
-        } else if (length > 1 && wrong(SHORT_WRITE, file->faults)) {
+        } else if (length > 1 && !within_sector(file, at, length) &&
+                   wrong(SHORT_WRITE, file->faults)) {
             may = 1 + below(length - 1);
         }
     }
