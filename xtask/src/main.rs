@@ -7,6 +7,7 @@
 
 mod definitions;
 mod dictionary;
+mod faults;
 mod fuzz;
 mod passwords;
 mod tidy;
@@ -35,6 +36,11 @@ const COMMANDS: &[Command] = &[
         name: "dictionary",
         help: "train the dictionary that bodies are compressed with [--check] [--measure]",
         run: dictionary::run,
+    },
+    Command {
+        name: "faults",
+        help: "let disks, clocks, archives and processes fail, and count what is lost [--rounds N] [--seed N] [--place P] [--kind K] [--json]",
+        run: faults::run,
     },
     Command {
         name: "fuzz",

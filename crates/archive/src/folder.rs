@@ -102,6 +102,8 @@ impl Destination for Folder {
 fn put(path: &Path, name: &str, bytes: &[u8]) -> std::io::Result<Put> {
     let file = path.join(name);
     if file.try_exists()? {
+        // Its name may be from a try of ours that failed behind the link.
+        sync_folder(above(&file))?;
         return Ok(Put::Taken);
     }
     make_folders(above(&file))?;

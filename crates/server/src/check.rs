@@ -1,5 +1,9 @@
 //! `salus check`: reads a data folder back and says what does not fit together.
-#![allow(clippy::print_stdout, reason = "the findings go to standard output")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the findings go to standard output, what is no fault beside it"
+)]
 
 use salus_crypto::Keyring;
 use salus_service::audit::log;
@@ -12,15 +16,24 @@ use crate::{checkpoints, open};
 /// Checks a folder; an error when something is wrong with it.
 pub(crate) fn run(arguments: &CheckArguments) -> Result<(), Box<dyn std::error::Error>> {
     let (config, runtime) = open::existing(&arguments.place)?;
-    let findings = runtime.block_on(async {
+    let (findings, unreadable) = runtime.block_on(async {
         let (keyring, engine) = open::store(&config).await?;
         let mut findings = engine.check().await?;
-        findings.extend(checkpoints(&config, &keyring, &*engine).await?);
+        let (of_checkpoints, unreadable) = checkpoints(&config, &keyring, &*engine).await?;
+        findings.extend(of_checkpoints);
         engine.close().await?;
-        Ok::<_, Box<dyn std::error::Error>>(findings)
+        Ok::<_, Box<dyn std::error::Error>>((findings, unreadable))
     })?;
+    // One that was being written when the machine stopped looks like one that was damaged since.
+    // Neither proves anything, and neither is a fault of the store.
+    if unreadable > 0 {
+        eprintln!(
+            "{unreadable} checkpoints beside the store are cut short or damaged, and prove nothing"
+        );
+    }
     if arguments.json {
-        println!("{}", serde_json::json!({"findings": findings}));
+        let told = serde_json::json!({"findings": findings, "unreadableCheckpoints": unreadable});
+        println!("{told}");
     } else if findings.is_empty() {
         println!("everything fits together");
     } else {
@@ -32,23 +45,20 @@ pub(crate) fn run(arguments: &CheckArguments) -> Result<(), Box<dyn std::error::
     }
 }
 
-/// What the checkpoints that were kept beside the store say of its audit log.
+/// What the checkpoints that were kept beside the store say of its audit log, and how many of them
+/// cannot be read.
 async fn checkpoints(
     config: &Config,
     keyring: &Keyring,
     store: &dyn Store,
-) -> Result<Vec<String>, Box<dyn std::error::Error>> {
+) -> Result<(Vec<String>, u64), Box<dyn std::error::Error>> {
     let kept = checkpoints::beside(&config.data);
     if !kept.exists() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), 0));
     }
     let (notes, unreadable) = checkpoints::read_all(&kept)?;
     let notes = notes.into_iter().map(|(_, note)| note);
     let key = keyring.derive(log::KEY_PURPOSE)?;
     let findings = log::compare(store, &key, notes).await?;
-    if unreadable > 0 {
-        // One that was being written when the machine stopped proves nothing, and hides nothing.
-        tracing::debug!(unreadable, "checkpoints that cannot be read");
-    }
-    Ok(findings)
+    Ok((findings, unreadable))
 }

@@ -110,6 +110,8 @@ struct Piece {
     bytes: usize,
     /// The records in it.
     newest: HashMap<Of, Newest>,
+    /// The marks of what was purged that are in it, by their keys.
+    marks: HashMap<Vec<u8>, u64>,
 }
 
 impl Piece {
@@ -287,7 +289,7 @@ impl Restore {
             )));
         }
         if let Some(before) = before {
-            self.supersede(of, stored.id, before);
+            self.supersede(of, stored.id, before)?;
         }
         if stored.purged().is_some() {
             self.purged.insert(seq);
@@ -355,17 +357,19 @@ impl Restore {
     }
 
     /// A version came behind another.
-    fn supersede(&mut self, (scope, kind): (Scope, Kind), id: &str, old: Newest) {
+    fn supersede(&mut self, of: (Scope, Kind), id: &str, old: Newest) -> Result<(), Error> {
+        let (scope, kind) = of;
         if !old.deleted {
             self.piece
                 .remove(keys::of_kind_at(keys::CURRENT, scope, kind, old.seq));
         }
-        if self.purged.remove(&old.seq) {
-            let below = old.version + 1;
-            // Versions come in their order, so no mark before is higher.
+        let has_content = !self.purged.remove(&old.seq);
+        // The mark says that all below was purged. Of what was read before it was, or of what was
+        // shredded, a key stays, as in the store that the log is of, until its own purge comes.
+        if !has_content && self.mark((scope, kind, id))?.max(1) == old.version {
             let key = keys::record(keys::PURGED, scope, kind, id);
-            self.piece.set(key, below.to_be_bytes().into());
-            return;
+            self.set_mark(key, old.version + 1);
+            return Ok(());
         }
         let key = keys::record_at(keys::VERSION, scope, kind, id, old.version);
         self.piece.set(key, old.seq.to_be_bytes().into());
@@ -373,6 +377,21 @@ impl Restore {
             let key = keys::of_kind_at(keys::PAST, scope, kind, old.seq);
             self.piece.set(key, Vec::new());
         }
+        Ok(())
+    }
+
+    /// The first version of a record that was not purged.
+    fn mark(&self, (scope, kind, id): (Scope, Kind, &str)) -> Result<u64, Error> {
+        let key = keys::record(keys::PURGED, scope, kind, id);
+        match self.piece.marks.get(&key) {
+            Some(below) => Ok(*below),
+            None => purge::mark(&self.kv.view()?, (scope, kind, id)),
+        }
+    }
+
+    fn set_mark(&mut self, key: Vec<u8>, below: u64) {
+        self.piece.set(key.clone(), below.to_be_bytes().into());
+        self.piece.marks.insert(key, below);
     }
 
     /// What a batch purged of what came before it.
@@ -391,6 +410,9 @@ impl Restore {
         let prepared: Vec<_> = prepared.collect::<Result<_, _>>()?;
         for (key, value) in purge::writes(&view, &prepared)? {
             match value {
+                Some(mark) if key.first() == Some(&keys::PURGED) => {
+                    self.set_mark(key, keys::last_number(&mark));
+                }
                 Some(value) => self.piece.set(key, value),
                 None => self.piece.remove(key),
             }

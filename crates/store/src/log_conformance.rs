@@ -85,6 +85,7 @@ log_cases! { $
     a_store_is_restored_at_every_commit
     a_restored_store_goes_on_with_the_same_log
     what_was_purged_before_it_was_read_stays_purged
+    what_was_read_before_it_was_purged_is_purged_again
     what_is_missing_or_changed_is_told
 }
 
@@ -472,6 +473,35 @@ fn what_was_purged_before_it_was_read_stays_purged(subject: &Subject<'_>) {
         matches!(finished, Err(Error::Unavailable(_))),
         "{finished:?}"
     );
+}
+
+/// Who reads a log as it grows has some versions whole of which others were purged before they were read.
+fn what_was_read_before_it_was_purged_is_purged_again(subject: &Subject<'_>) {
+    let first = batch(10, vec![put("a", 1)], 0);
+    let later = (2..=4).map(|version| batch(10, vec![put("a", version)], 0));
+    let batches: Vec<Batch> = [first]
+        .into_iter()
+        .chain(later)
+        .chain([purge(20, "a", 4, 1)])
+        .collect();
+    let store = subject.store(batches[..1].to_vec());
+    let mut log = subject.log(&*store);
+    for batch in &batches[1..] {
+        subject.must(store.commit(batch.clone()));
+    }
+    log.extend(subject.must(store.batches(Seq(1), ALL)));
+    // At each point that has no record without content, those before are as they were read.
+    for end in [1, 4, 5] {
+        let (restored, _) = subject.restored(&*store, &log[..end]);
+        subject.is_whole(&*restored);
+        let snapshot = subject.must(restored.snapshot(ONE, At::Now));
+        let read = |version| subject.wait(snapshot.version(KIND, "a", version));
+        let is_purged = |version| matches!(read(version), Err(Error::Purged));
+        assert_eq!(is_purged(1), end == 5, "{:?}", read(1));
+        assert_eq!((is_purged(2), is_purged(3)), (end > 1, end > 1));
+        drop(snapshot);
+        subject.close(restored);
+    }
 }
 
 fn what_is_missing_or_changed_is_told(subject: &Subject<'_>) {

@@ -56,11 +56,14 @@ impl Client {
         };
         let mut request = format!(
             "{method} {below}{path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\
-             Content-Type: application/fhir+json\r\nContent-Length: {}\r\n",
+             Content-Length: {}\r\n",
             self.address,
             self.token,
             body.len()
         );
+        if headers.iter().all(|(name, _)| *name != "Content-Type") {
+            request.push_str("Content-Type: application/fhir+json\r\n");
+        }
         for (name, value) in headers {
             request.push_str(&format!("{name}: {value}\r\n"));
         }

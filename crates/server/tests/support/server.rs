@@ -75,13 +75,17 @@ impl Server {
         end(&mut self.child);
     }
 
+    /// Sends a signal, as `KILL`, without waiting for what it does; whether it could be sent.
+    pub(crate) fn signal(&self, name: &str) -> bool {
+        Command::new("kill")
+            .args([&format!("-{name}"), &self.child.id().to_string()])
+            .status()
+            .is_ok_and(|status| status.success())
+    }
+
     /// SIGTERM; whether it ended with success.
     pub(crate) fn stop(mut self) -> bool {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill")
-            .args(["-TERM", &pid])
-            .status()
-            .is_ok_and(|status| status.success());
+        let sent = self.signal("TERM");
         sent && self.child.wait().is_ok_and(|status| status.success())
     }
 
@@ -99,18 +103,28 @@ impl Drop for Server {
 
 /// `salus check` on a folder that no server uses.
 pub(crate) fn check(data: &Path) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_salus"));
-    command
-        .arg("check")
+    salus(&["check"], data)
+}
+
+/// Another command on a folder.
+pub(crate) fn salus(arguments: &[&str], data: &Path) -> Output {
+    Command::new(program())
+        .args(arguments)
         .arg("--data")
         .arg(data)
         .output()
-        .unwrap_or_else(|error| panic!("salus check: {error}"))
+        .unwrap_or_else(|error| panic!("salus {arguments:?}: {error}"))
+}
+
+/// The program under test: `SALUS_BINARY`, for one that was built otherwise, or the one built with the tests.
+pub(crate) fn program() -> PathBuf {
+    let named = std::env::var_os("SALUS_BINARY");
+    named.map_or_else(|| env!("CARGO_BIN_EXE_salus").into(), PathBuf::from)
 }
 
 fn spawn(data: &Path, log: &Path, variables: &[(&str, String)]) -> Child {
     let log = File::options().create(true).append(true).open(log);
-    Command::new(env!("CARGO_BIN_EXE_salus"))
+    Command::new(program())
         .args([
             "serve",
             "--demo=0",

@@ -1,0 +1,30 @@
+"""Measures what the audit takes of reads: `python3 bench/audit_share.py target/release`.
+
+`cargo build --release -p salus-server --example audit_share` makes what it needs: sixteen clients
+read over HTTP, in every other window with a store that leaves entries of reads out. Three times, and
+the median of the shares.
+"""
+
+import json
+import os
+import subprocess
+import sys
+
+
+def main(folder, windows="10", seconds="3"):
+    program = os.path.join(folder, "examples", "audit_share")
+    shares = []
+    for _ in range(3):
+        told = subprocess.run([program, windows, seconds], check=True, capture_output=True, text=True).stdout
+        told = json.loads(told)
+        shares.append(told["share"])
+        print(
+            f"{told['audited']:,.0f} reads/s, {told['spared']:,.0f} without the audit: {told['share']:.1%};",
+            f"CPU ms {told['auditedMs']:.3f} and {told['sparedMs']:.3f}: {told['shareOfCpu']:.1%}",
+            flush=True,
+        )
+    print(f"the audit takes {sorted(shares)[1]:.1%}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
