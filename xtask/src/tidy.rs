@@ -11,6 +11,7 @@ mod dependencies;
 mod fuzz;
 mod held;
 mod links;
+mod phi;
 mod rust;
 mod source;
 mod tree;
@@ -68,6 +69,11 @@ const CHECKS: &[Check] = &[
         name: "held",
         rule: "every test that docs/security names is there",
         faults: held::faults,
+    },
+    Check {
+        name: "phi",
+        rule: "what may hold protected health information does not print itself, nor goes to a log",
+        faults: phi::faults,
     },
     Check {
         name: "fuzz",

@@ -10,7 +10,6 @@ use crate::factors;
 use crate::format::Media;
 
 /// A request that got no answer but this.
-#[derive(Debug)]
 pub(crate) enum Failure {
     /// A use case refused or failed.
     Service(Error),
@@ -28,6 +27,7 @@ pub(crate) enum Failure {
     /// (RFC 6749, 5.2).
     OAuth(StatusCode, &'static str, &'static str),
 }
+salus_phi::guard!(Failure);
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {

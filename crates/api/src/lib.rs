@@ -59,6 +59,7 @@ use format::Wanted;
 use route::{Access, Mount, ROUTES, Route};
 
 /// What the protocols need to know of this deployment.
+// No PHI: settings of the operator.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The largest body taken, in bytes.

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Who is behind a subject. A text that does not apply is empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Agent {
     /// Kind and id, as `Client/demo`.
     pub label: Box<str>,
@@ -26,10 +26,11 @@ pub struct Agent {
     /// Somebody outside to whom records are disclosed by showing them to this one.
     pub recipient: Option<Recipient>,
 }
+salus_phi::guard!(Agent);
 
 /// Somebody outside, as the accounting of disclosures names them
 /// (45 CFR 164.528(b)(2)(ii)).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipient {
     /// The name of the entity or person.
@@ -41,6 +42,7 @@ pub struct Recipient {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basis: Option<Exception>,
 }
+salus_phi::guard!(Recipient);
 
 /// Why a disclosure stands in no accounting: 45 CFR 164.528(a)(1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

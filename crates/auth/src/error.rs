@@ -1,6 +1,7 @@
 //! What can be wrong with credentials and with records of users and clients.
 
 /// No message holds a password, a token or an address; each says what to change.
+// No PHI: rules for passwords and names, never what was given.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Not an e-mail address.

@@ -36,7 +36,7 @@ pub fn algorithm_name(algorithm: Algorithm) -> &'static str {
 }
 
 /// A public key with what is said of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Jwk {
     /// Its name in the set.
     pub id: Option<Box<str>>,
@@ -45,6 +45,7 @@ pub struct Jwk {
     /// The key.
     pub key: PublicKey,
 }
+salus_phi::guard!(Jwk);
 
 /// A set of public keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,7 +16,6 @@ use crate::jwk::{algorithm, algorithm_name};
 const BYTES_MAX: usize = 16 << 10;
 
 /// A token that has the right form; nothing is known of it before [`Self::claims`].
-#[derive(Debug)]
 pub struct Jwt<'a> {
     algorithm: Algorithm,
     key_id: Option<Box<str>>,
@@ -24,6 +23,7 @@ pub struct Jwt<'a> {
     claims: Vec<u8>,
     signature: Vec<u8>,
 }
+salus_phi::guard!(Jwt<'_>);
 
 #[derive(Deserialize)]
 struct Header {

@@ -15,7 +15,7 @@ use crate::scopes::{Level, Rights};
 use crate::{Action, Scopes, Target};
 
 /// A limit of a subject.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Limit {
     project: Scope,
     client: Box<str>,
@@ -24,6 +24,7 @@ pub struct Limit {
     patient: Scopes,
     patient_id: Option<Box<str>>,
 }
+salus_phi::guard!(Limit);
 
 impl Limit {
     /// What a client of a project was given, about this patient if about one.

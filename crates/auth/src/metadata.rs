@@ -19,7 +19,6 @@ const NAME_CHARS_MAX: usize = 60;
 const NAMELESS: &str = "An app without a name";
 
 /// What a client says of itself.
-#[derive(Debug)]
 pub struct Metadata {
     /// What it is to be.
     pub registration: Registration,
@@ -28,6 +27,7 @@ pub struct Metadata {
     /// The secret that it says it has.
     pub secret: Option<Secret>,
 }
+salus_phi::guard!(Metadata);
 
 #[derive(Deserialize)]
 struct Said {

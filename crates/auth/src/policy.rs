@@ -260,13 +260,14 @@ impl Class {
 }
 
 /// What it is done to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Target<'a> {
     /// Resources of a type.
     Type(&'a str),
     /// The whole project, or the server.
     System,
 }
+salus_phi::guard!(Target<'_>);
 
 impl<'a> Target<'a> {
     /// The type, where there is one.
@@ -364,12 +365,13 @@ pub struct Grant {
 }
 
 /// The rule that allowed something.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Rule {
     Named(&'static str),
     /// That of a scope, or those of rules.
     Scope(Arc<str>),
 }
+salus_phi::guard!(Rule);
 
 impl Grant {
     /// Who was allowed.

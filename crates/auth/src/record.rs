@@ -128,7 +128,7 @@ pub enum Status {
 }
 
 /// A record with its place in the store.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Saved<T> {
     /// Its id.
     pub id: Box<str>,
@@ -136,6 +136,12 @@ pub struct Saved<T> {
     pub version: u64,
     /// What it says.
     pub value: T,
+}
+
+impl<T> std::fmt::Debug for Saved<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Saved [phi]")
+    }
 }
 
 impl<T: SystemRecord> Saved<T> {

@@ -123,6 +123,7 @@ impl Level {
 }
 
 /// What a scope is about.
+// No PHI: names of types.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum On {
     /// Every type but the audit.
@@ -154,7 +155,7 @@ impl On {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scopes(Vec<Item>);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 struct Item {
     level: Level,
     on: On,
@@ -163,9 +164,10 @@ struct Item {
     search: Option<Arc<str>>,
     text: Arc<str>,
 }
+salus_phi::guard!(Item);
 
 /// A scope about records, for who makes a predicate of it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Granted<'a> {
     /// Whose rights it is a part of.
     pub level: Level,
@@ -177,6 +179,7 @@ pub struct Granted<'a> {
     pub text: &'a Arc<str>,
     rights: Rights,
 }
+salus_phi::guard!(Granted<'_>);
 
 impl Granted<'_> {
     /// Whether it gives both of two deeds that it takes to see a history, or one of them.

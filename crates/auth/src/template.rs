@@ -34,11 +34,12 @@ impl Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template<'a>(Vec<Piece<'a>>);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Piece<'a> {
     Text(&'a str),
     Place(Place),
 }
+salus_phi::guard!(Piece<'_>);
 
 impl<'a> Template<'a> {
     /// Reads a text in which these places may stand.

@@ -19,11 +19,12 @@ const RANDOM_LEN: usize = 43;
 const SCOPE_LEN_MAX: usize = 7;
 
 /// A token that has the right form; only its session makes it valid.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Token {
     scope: Scope,
     session_id: Box<str>,
 }
+salus_phi::guard!(Token);
 
 impl Token {
     /// Makes a token of random bytes, and what is to be known of it.

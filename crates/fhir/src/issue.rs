@@ -149,7 +149,7 @@ impl IssueType {
 }
 
 /// One thing to tell the caller.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Issue {
     /// How bad it is.
     pub severity: Severity,
@@ -160,6 +160,13 @@ pub struct Issue {
     pub expression: String,
     /// What is wrong and what is allowed, in words without resource content.
     pub details: Cow<'static, str>,
+}
+
+// Names that a client made up may be in the rest: of members, of parameters.
+impl fmt::Debug for Issue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Issue({:?} {:?}) [phi]", self.severity, self.code)
+    }
 }
 
 impl Issue {

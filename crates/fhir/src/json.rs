@@ -56,7 +56,7 @@ pub enum Kind {
 }
 
 /// A parsed text together with its tape.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Document {
     /// The text as received, and behind it the member names that have escapes, without them.
     text: String,
@@ -65,6 +65,7 @@ pub struct Document {
     /// In the order of the text.
     escaped_keys: Vec<EscapedKey>,
 }
+salus_phi::guard!(Document);
 
 /// A member name with escapes, such as `"\u0069d"`: rare enough to be kept aside.
 #[derive(Clone, Copy, Debug)]

@@ -7,7 +7,7 @@
 use crate::definitions;
 
 /// What the text of `Reference.reference` points to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Reference<'a> {
     /// A record of this server: `Patient/1`, `Patient/1/_history/2`, or the
     /// same behind one of its own base URLs.
@@ -33,9 +33,10 @@ pub enum Reference<'a> {
         query: &'a str,
     },
 }
+salus_phi::guard!(Reference<'_>);
 
 /// A record named by type and id, perhaps at one of its versions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Local<'a> {
     /// The resource type.
     pub ty: &'a str,
@@ -44,6 +45,7 @@ pub struct Local<'a> {
     /// The version, when the reference names one.
     pub version: Option<&'a str>,
 }
+salus_phi::guard!(Local<'_>);
 
 impl<'a> Reference<'a> {
     /// Reads a literal reference. `None` if it has none of the forms, for
@@ -109,7 +111,7 @@ impl<'a> Local<'a> {
 
 /// A canonical reference, `url|version#fragment`:
 /// <https://hl7.org/fhir/R4/references.html#canonical>.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Canonical<'a> {
     /// The URL, without version and fragment.
     pub url: &'a str,
@@ -118,6 +120,7 @@ pub struct Canonical<'a> {
     /// The part of the resource, when it names one.
     pub fragment: Option<&'a str>,
 }
+salus_phi::guard!(Canonical<'_>);
 
 impl<'a> Canonical<'a> {
     /// Takes the text apart; never fails, since any URI is a canonical one.

@@ -13,10 +13,11 @@ use crate::definitions::{self, Definitions, Parent};
 use crate::json::{Kind, Node, write};
 
 /// Replacements of spans of a document's text.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Splices<'a> {
     edits: Vec<(Range<usize>, Cow<'a, str>)>,
 }
+salus_phi::guard!(Splices<'_>);
 
 impl<'a> Splices<'a> {
     /// No edits yet.
@@ -61,7 +62,7 @@ impl<'a> Splices<'a> {
 }
 
 /// What the server writes into a resource that it stores.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Stamp<'a> {
     /// The logical id.
     pub id: &'a str,
@@ -70,6 +71,7 @@ pub struct Stamp<'a> {
     /// `meta.lastUpdated`, an instant.
     pub last_updated: &'a str,
 }
+salus_phi::guard!(Stamp<'_>);
 
 /// The text of a resource with the stamp in it.
 #[must_use]

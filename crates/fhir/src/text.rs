@@ -26,13 +26,14 @@ pub fn passage(folded: &str) -> Vec<Word<'_>> {
 }
 
 /// The text of a resource, folded.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Text {
     /// A line for each string.
     folded: String,
     /// Bytes of the narrative at the front.
     narrative: usize,
 }
+salus_phi::guard!(Text);
 
 /// The words of a resource.
 #[derive(Clone, Debug)]

@@ -9,6 +9,7 @@ mod cli;
 mod config;
 mod connect;
 mod control;
+mod crash;
 mod demo;
 mod fetch;
 mod generate;
@@ -37,6 +38,10 @@ use clap::Parser;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    if let Err(error) = crash::quietly() {
+        eprintln!("salus: the system does not keep this process from being dumped: {error}");
+        return ExitCode::FAILURE;
+    }
     let cli = cli::Cli::parse();
     let done = match cli.command {
         cli::Command::Serve(arguments) => serve::run(&arguments),

@@ -97,7 +97,8 @@ pub(crate) async fn store(config: &Config) -> Result<(Arc<Keyring>, Arc<Embedded
     // Opening reads files, asks who keeps the root key and replays the log: not for a thread that
     // answers requests.
     let opened = tokio::task::spawn_blocking(move || open(&opening)).await;
-    opened.map_err(|error| Error::Service(data.to_owned(), error.to_string()))?
+    let ended = |_| Error::Service(data.to_owned(), "opening it failed".to_owned());
+    opened.map_err(ended)?
 }
 
 fn open(config: &Config) -> Result<(Arc<Keyring>, Arc<Embedded>), Error> {

@@ -11,7 +11,7 @@ use salus_store::Scope;
 use crate::eras::Era;
 
 /// The circumstances of one request.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Context {
     /// Who asks.
     pub subject: Arc<Subject>,
@@ -32,6 +32,7 @@ pub struct Context {
     /// Where it came from, if over a network.
     pub remote: Option<IpAddr>,
 }
+salus_phi::guard!(Context);
 
 /// The name of a request: 16 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

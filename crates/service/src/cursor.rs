@@ -15,7 +15,7 @@ pub(crate) const CURSOR: &str = "_cursor";
 const VERSION: u8 = 2;
 
 /// A page of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Cursor {
     /// The state of the store that all pages show.
     pub(crate) seq: Seq,
@@ -24,6 +24,7 @@ pub(crate) struct Cursor {
     /// Where it lies, as its use case reads back; nothing is the first page.
     pub(crate) position: Vec<u8>,
 }
+salus_phi::guard!(Cursor);
 
 /// The positions of the pages beside one, for its links.
 #[derive(Default)]

@@ -177,10 +177,26 @@ impl Error {
             if !text.is_empty() {
                 text.push_str(": ");
             }
-            text.push_str(&error.to_string());
+            text.push_str(&told(error));
             next = error.source();
         }
         (!text.is_empty()).then_some(text)
+    }
+}
+
+/// What an error says of itself; of those that quote what they failed on, what kind it is.
+fn told(error: &(dyn std::error::Error + 'static)) -> String {
+    if error.is::<tokio::task::JoinError>() {
+        return "a thread failed".to_owned();
+    }
+    match error.downcast_ref::<serde_json::Error>() {
+        Some(json) => format!(
+            "{:?} of JSON at line {}, column {}",
+            json.classify(),
+            json.line(),
+            json.column()
+        ),
+        None => error.to_string(),
     }
 }
 
@@ -264,5 +280,29 @@ impl From<salus_auth::Error> for Error {
             Auth::Record(_) | Auth::Hashing => Kind::Internal,
         };
         Self::new(kind, error.to_string()).caused_by(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_quotes_nothing() {
+        let json = serde_json::from_str::<u8>("\"Unmistakable\"").unwrap_err();
+        assert!(json.to_string().contains("Unmistakable"));
+        let error = Error::new(Kind::Internal, "no").caused_by(json);
+        let expect = "Data of JSON at line 1, column 14";
+        assert_eq!(error.cause().as_deref(), Some(expect));
+    }
+
+    #[tokio::test]
+    async fn a_cause_does_not_tell_what_a_thread_said() {
+        let name = String::from("Unmistakable");
+        let failed = tokio::task::spawn_blocking(move || panic!("{name}"));
+        let joined = failed.await.unwrap_err();
+        assert!(joined.to_string().contains("Unmistakable"));
+        let error = Error::new(Kind::Internal, "no").caused_by(joined);
+        assert_eq!(error.cause().as_deref(), Some("a thread failed"));
     }
 }

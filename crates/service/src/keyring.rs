@@ -55,7 +55,7 @@ impl fmt::Debug for Settings {
 }
 
 /// What is to get a new key.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Rotate {
     /// The server: a new root key, from the same source or from one that is named.
     Root(Option<String>),
@@ -66,9 +66,10 @@ pub enum Rotate {
     /// The root, every project and every patient.
     All,
 }
+salus_phi::guard!(Rotate);
 
 /// The keys as they are shown.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct KeysView {
     /// By level, with ages.
     pub status: Status,
@@ -81,6 +82,7 @@ pub struct KeysView {
     /// After how many days keys of projects are rotated, if they are by themselves.
     pub rotate_days: Option<u32>,
 }
+salus_phi::guard!(KeysView);
 
 impl Service {
     /// Which keys there are and how old they are.

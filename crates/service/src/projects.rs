@@ -42,16 +42,17 @@ pub(crate) struct Projects {
 }
 
 /// A project as administrators see it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ProjectView {
     /// Its name in URLs.
     pub slug: Box<str>,
     /// What people call it.
     pub name: String,
 }
+salus_phi::guard!(ProjectView);
 
 /// A client as administrators see it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ClientView {
     /// Its id.
     pub id: Box<str>,
@@ -80,9 +81,10 @@ pub struct ClientView {
     /// Who it is of, if that is somebody outside.
     pub recipient: Option<Recipient>,
 }
+salus_phi::guard!(ClientView);
 
 /// A client to be registered.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ClientToBe {
     /// Its id; one is chosen if there is none.
     pub id: Option<String>,
@@ -107,6 +109,7 @@ pub struct ClientToBe {
     /// Who it is of, if that is somebody outside: what it is shown is disclosed to them.
     pub recipient: Option<Recipient>,
 }
+salus_phi::guard!(ClientToBe);
 
 /// A client just registered, with the secret that is shown once.
 #[derive(Debug)]

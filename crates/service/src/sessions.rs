@@ -29,7 +29,7 @@ use seen::{Seen, Use};
 pub(crate) const TERMINATED: &str = "token of a suspended account";
 
 /// What a request brings to say who it is from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum Credential<'a> {
     /// Nothing.
     None,
@@ -38,9 +38,9 @@ pub enum Credential<'a> {
     /// It came through the data folder's own socket.
     Operator,
 }
+salus_phi::guard!(Credential<'_>);
 
 /// A new session, for its owner.
-#[derive(Debug)]
 pub struct SignedIn {
     /// The bearer token.
     pub token: Secret,
@@ -49,6 +49,7 @@ pub struct SignedIn {
     /// What it may do, for a client.
     pub scopes: Option<String>,
 }
+salus_phi::guard!(SignedIn);
 
 impl Service {
     /// Who a request is from. A refusal is in the audit before it is returned.

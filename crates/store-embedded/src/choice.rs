@@ -61,13 +61,14 @@ enum By {
 type Filtered = bool;
 
 /// Between which keys a walk along a parameter finds all that match.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Bounds {
     pub(crate) start: Vec<u8>,
     pub(crate) end: Vec<u8>,
     /// Conditions that hold for most between them.
     conditions: Vec<usize>,
 }
+salus_phi::guard!(Bounds);
 
 /// An index that answers a condition.
 #[derive(Clone)]

@@ -35,7 +35,7 @@ pub struct TreeLeaf {
 }
 
 /// What a leaf commits to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct OpenedLeaf {
     /// What is in the leaf beside the entry itself.
     pub form: LeafForm,
@@ -44,6 +44,7 @@ pub struct OpenedLeaf {
     /// The entry as it was put.
     pub body: Bytes,
 }
+salus_phi::guard!(OpenedLeaf);
 
 /// What is in a leaf. Part of stored formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -56,7 +56,7 @@ impl Batch {
 ///
 /// Its version must be one more than the newest; anything else is
 /// [`crate::Error::Conflict`] with `precondition: None`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Put {
     /// Kind of the record.
     pub kind: Kind,
@@ -74,6 +74,7 @@ pub struct Put {
     /// Whose key seals the content.
     pub seal: SealKey,
 }
+salus_phi::guard!(Put);
 
 /// New index rows of a current version, in the place of those that it has.
 ///
@@ -81,7 +82,7 @@ pub struct Put {
 /// [`crate::Store::changes`] show it. Every snapshot that shows the version
 /// shows these rows from now on, but one that was open already may show either.
 /// If the version is not the current one, or is a deletion, nothing happens.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Reindexed {
     /// Kind of the record.
     pub kind: Kind,
@@ -94,6 +95,7 @@ pub struct Reindexed {
     /// The main date of the record, as in [`Put::main_date_ms`].
     pub main_date_ms: Option<i64>,
 }
+salus_phi::guard!(Reindexed);
 
 /// Superseded versions of a record whose content goes for good.
 ///
@@ -104,7 +106,7 @@ pub struct Reindexed {
 /// show their content at an older point is [`Error::SnapshotGone`]. The version
 /// that is the newest before the batch stays, and so do deletions, which have
 /// no content.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Purge {
     /// Kind of the record.
     pub kind: Kind,
@@ -113,13 +115,14 @@ pub struct Purge {
     /// All that are older than this version.
     pub below: u64,
 }
+salus_phi::guard!(Purge);
 
 /// Single versions of a record whose content goes for good, whatever becomes of those
 /// between them: a record may have been another patient's for a while.
 ///
 /// What is left of them is what a [`Purge`] leaves, and what it spares is spared: the newest
 /// version before the batch, and deletions.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Shred {
     /// Kind of the record.
     pub kind: Kind,
@@ -128,6 +131,7 @@ pub struct Shred {
     /// The versions.
     pub versions: Vec<u64>,
 }
+salus_phi::guard!(Shred);
 
 /// Something that a batch keeps alive until it is decided, whether or not its
 /// caller waits so long.
@@ -159,16 +163,17 @@ impl fmt::Debug for Held {
 }
 
 /// The key that seals a record.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum SealKey {
     /// The key of the scope.
     Scope,
     /// The key of a patient, by id.
     Patient(Box<str>),
 }
+salus_phi::guard!(SealKey);
 
 /// What must hold for a batch to be committed.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Precondition {
     /// The newest version of a record is this one, deletions included; `None`:
     /// there never was one.
@@ -183,15 +188,17 @@ pub enum Precondition {
     /// No current record matches.
     NoneMatch(Query),
 }
+salus_phi::guard!(Precondition);
 
 /// Something that happened, to be kept for ever.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct AuditEntry {
     /// The entry in its own format, opaque to the store.
     pub body: Bytes,
     /// The records it is about, by which [`crate::AuditQuery`] finds it.
     pub about: Vec<(Kind, Box<str>)>,
 }
+salus_phi::guard!(AuditEntry);
 
 /// What a commit did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use crate::{Error, Reply, Scope, SealKey};
 
 /// A blob to be written.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NewBlob {
     /// The scope it belongs to.
     pub scope: Scope,
@@ -26,9 +26,10 @@ pub struct NewBlob {
     /// Now, in milliseconds since 1970 UTC.
     pub time_ms: i64,
 }
+salus_phi::guard!(NewBlob);
 
 /// What is known of a blob without opening it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Blob {
     /// Its id.
     pub id: Box<str>,
@@ -37,6 +38,7 @@ pub struct Blob {
     /// When its writing began, in milliseconds since 1970 UTC.
     pub time_ms: i64,
 }
+salus_phi::guard!(Blob);
 
 /// Where blobs are kept.
 pub trait Blobs: Send + Sync {
@@ -77,13 +79,14 @@ pub trait BlobReader: Send + Sync {
 }
 
 /// A blob as it leaves a store, still sealed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SealedBlob {
     /// The scope it belongs to.
     pub scope: Scope,
     /// Its id.
     pub id: Box<str>,
 }
+salus_phi::guard!(SealedBlob);
 
 /// Blobs as an archive keeps them: bytes in the form of the engine that wrote them, sealed with
 /// the keys of their patients or projects. Whoever carries them need not be able to read them.

@@ -3,6 +3,7 @@
 use crate::Seq;
 
 /// No message or source holds content of a record.
+// No PHI: places in the store and what the system says of its files.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A precondition did not hold, or a put's version was not the next one. Nothing happened.

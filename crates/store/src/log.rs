@@ -28,7 +28,7 @@ pub struct LogBatch {
 }
 
 /// A part of a batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum LogPart {
     /// A version of a record: its header, and its body, sealed.
     Version(Bytes),
@@ -45,6 +45,7 @@ pub enum LogPart {
     /// the batch. It has no seq, but a batch of nothing else takes one.
     Purged(Purge),
 }
+salus_phi::guard!(LogPart);
 
 /// How far a log is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +134,7 @@ pub struct BareRecords {
 }
 
 /// The rows of a current record that has none.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct NewRows {
     /// Its scope.
     pub scope: Scope,
@@ -154,6 +155,7 @@ pub struct NewRows {
     /// Its main date, as in [`crate::Put::main_date_ms`].
     pub main_date_ms: Option<i64>,
 }
+salus_phi::guard!(NewRows);
 
 impl NewRows {
     /// Rows of a record.

@@ -21,9 +21,9 @@ use bytes::Bytes;
 use crate::conformance::{self, Place, committed_batches, number_from};
 use crate::memory::Memory;
 use crate::{
-    At, AuditEntry, AuditQuery, Batch, Content, Error, Filter, History, HistoryOf, Kind, Log,
-    LogBatch, LogHead, LogPart, NewRows, Purge, Put, Query, Reply, Restored, Restoring, Scope,
-    SealKey, Seq, Snapshot, Store,
+    At, AuditEntry, AuditQuery, AuditRecord, Batch, Content, Error, Filter, History, HistoryOf,
+    Hit, Kind, Log, LogBatch, LogHead, LogPart, NewRows, Purge, Put, Query, Record, Reply,
+    Restored, Restoring, Scope, SealKey, Seq, Snapshot, Store, SupersededVersion,
 };
 
 /// A store whose log can be read.
@@ -377,37 +377,43 @@ fn everything(kind: Kind) -> Query {
 /// Both answer the same to everything.
 #[track_caller]
 fn same(subject: &Subject<'_>, store: &dyn Logged, twin: &Memory) {
-    let answers = |store: &dyn Logged| {
-        let mut answers = Vec::new();
-        for (scope, kind) in conformance::places() {
-            let snapshot = subject.must(store.snapshot(scope, At::Now));
-            answers.push(of_kind(subject, &*snapshot, kind));
-        }
-        let changes = subject.must(store.changes(Seq(0), ALL));
-        let changes = changes.into_iter().map(|change| format!("{change:?}"));
-        answers.push(changes.collect());
-        answers
-    };
-    let (ours, twins) = (answers(store), answers(twin));
-    for (ours, twins) in ours.into_iter().zip(twins) {
-        assert_eq!(ours, twins);
+    for (scope, kind) in conformance::places() {
+        let ours = subject.must(store.snapshot(scope, At::Now));
+        let twins = subject.must(twin.snapshot(scope, At::Now));
+        same_of_kind(subject, (&*ours, &*twins), kind);
     }
+    let changes = |store: &dyn Logged| subject.must(store.changes(Seq(0), ALL));
+    equal(changes(store), changes(twin), "changes");
 }
 
-fn of_kind(subject: &Subject<'_>, snapshot: &dyn Snapshot, kind: Kind) -> Vec<String> {
-    let mut answers = Vec::new();
+/// Types of records print nothing of what they hold: a debugger tells where two differ.
+#[track_caller]
+fn equal<T: PartialEq>(ours: T, twins: T, what: &str) {
+    assert!(ours == twins, "{what} of the two stores differ");
+}
+
+#[track_caller]
+fn same_of_kind(subject: &Subject<'_>, (ours, twins): (&dyn Snapshot, &dyn Snapshot), kind: Kind) {
+    let both = |ask: &dyn Fn(&dyn Snapshot) -> Answered, what: &str| {
+        equal(ask(ours), ask(twins), what);
+    };
     for id in conformance::IDS {
-        answers.push(format!("{:?}", subject.must(snapshot.get(kind, id))));
+        let record = |of: &dyn Snapshot| Answered::Record(Ok(subject.must(of.get(kind, id))));
+        both(&record, id);
         for version in 1..20 {
-            let version = subject.wait(snapshot.version(kind, id, version));
-            answers.push(format!("{version:?}"));
+            let version = |of: &dyn Snapshot| {
+                let version = subject.wait(of.version(kind, id, version));
+                Answered::Record(version.map_err(|error| error.to_string()))
+            };
+            both(&version, id);
         }
         let query = AuditQuery {
             about: Some((kind, id.into())),
             limit: 1_000,
             ..AuditQuery::default()
         };
-        answers.push(format!("{:?}", subject.must(snapshot.audit(&query))));
+        let audit = |of: &dyn Snapshot| Answered::Audit(subject.must(of.audit(&query)));
+        both(&audit, "the audit");
     }
     let history = History {
         of: HistoryOf::Kinds(vec![kind]),
@@ -416,14 +422,28 @@ fn of_kind(subject: &Subject<'_>, snapshot: &dyn Snapshot, kind: Kind) -> Vec<St
         limit: 1_000,
         after: None,
     };
-    let history = subject.must(snapshot.history(&history));
-    answers.push(format!("{:?}", history.hits));
     let query = everything(kind);
-    answers.push(format!("{:?}", subject.must(snapshot.find(&query)).hits));
-    answers.push(format!("{:?}", subject.must(snapshot.count(&query))));
-    let superseded = snapshot.superseded(kind, None, Seq(0), 1_000);
-    answers.push(format!("{:?}", subject.must(superseded).versions));
-    answers
+    let history = |of: &dyn Snapshot| Answered::Found(subject.must(of.history(&history)).hits);
+    both(&history, "the history");
+    let found = |of: &dyn Snapshot| Answered::Found(subject.must(of.find(&query)).hits);
+    both(&found, "what is found");
+    let count = |of: &dyn Snapshot| Answered::Count(subject.must(of.count(&query)));
+    both(&count, "counts");
+    let superseded = |of: &dyn Snapshot| {
+        let superseded = of.superseded(kind, None, Seq(0), 1_000);
+        Answered::Superseded(subject.must(superseded).versions)
+    };
+    both(&superseded, "what was superseded");
+}
+
+/// What a snapshot says.
+#[derive(PartialEq)]
+enum Answered {
+    Record(Result<Option<Record>, String>),
+    Audit(Vec<AuditRecord>),
+    Found(Vec<Hit>),
+    Count(u64),
+    Superseded(Vec<SupersededVersion>),
 }
 
 fn a_restored_store_goes_on_with_the_same_log(subject: &Subject<'_>) {

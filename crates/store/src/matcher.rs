@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use crate::{Comparison, Filter, Kind, Param, Rows, Seq, Sort, Test, ValueRef, ordered};
 
 /// What there is to know about a version of a record when it is matched.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Candidate<'a> {
     /// Id of the record.
     pub id: &'a str,
@@ -20,6 +20,7 @@ pub struct Candidate<'a> {
     /// Its values.
     pub rows: Rows<'a>,
 }
+salus_phi::guard!(Candidate<'_>);
 
 impl<'a> Candidate<'a> {
     /// The value by which [`Sort::Value`] sorts this.

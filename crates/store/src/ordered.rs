@@ -259,11 +259,7 @@ impl fmt::Display for Decimal {
     }
 }
 
-impl fmt::Debug for Decimal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Decimal({self})")
-    }
-}
+salus_phi::guard_debug!(Decimal);
 
 /// Appends an unsigned number in 4 bytes.
 pub fn put_u32(key: &mut Vec<u8>, value: u32) {

@@ -5,7 +5,7 @@
 //! percent at most.
 
 /// A place, in ten-millionths of a degree: a centimetre or less.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {
     latitude: i32,
     longitude: i32,

@@ -23,7 +23,7 @@ pub struct Query {
 }
 
 /// A condition on one record.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Filter {
     /// Always; the neutral element of `All`.
     Everything,
@@ -64,12 +64,13 @@ pub enum Filter {
         filter: Box<Filter>,
     },
 }
+salus_phi::guard!(Filter);
 
 /// A test of one value.
 ///
 /// The spans of dates and numbers are half open; the meaning of each
 /// [`Comparison`] of a value's span with the test's is given there.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Test {
     /// There is a value at all; a text is none.
     Present,
@@ -144,6 +145,7 @@ pub enum Test {
     /// never, for [`Self::Present`].
     Other(Box<Test>),
 }
+salus_phi::guard!(Test);
 
 /// How often references may be followed, one inside the other.
 const LINKS_MAX: usize = 8;
@@ -243,7 +245,7 @@ impl Filter {
 
 /// How a value's span `[a, b)` relates to the span of the query `[x, y)`,
 /// after <https://hl7.org/fhir/R4/search.html#prefix>.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Comparison {
     /// Lies within: `x <= a && b <= y`.
     Equal,
@@ -366,16 +368,17 @@ pub struct History {
 }
 
 /// Whose versions.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum HistoryOf {
     /// Of one record.
     Record(Kind, Box<str>),
     /// Of all records of these kinds, deleted ones included.
     Kinds(Vec<Kind>),
 }
+salus_phi::guard!(HistoryOf);
 
 /// A request for audit entries.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct AuditQuery {
     /// Only those about this record.
     pub about: Option<(Kind, Box<str>)>,
@@ -390,3 +393,4 @@ pub struct AuditQuery {
     /// At most so many.
     pub limit: usize,
 }
+salus_phi::guard!(AuditQuery);

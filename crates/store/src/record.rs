@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::{Kind, Scope, SealKey, Seq};
 
 /// One version of a record.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Record {
     /// Its kind.
     pub kind: Kind,
@@ -22,6 +22,7 @@ pub struct Record {
     /// Its bytes, or that this version is a deletion.
     pub content: Content,
 }
+salus_phi::guard!(Record);
 
 impl Record {
     /// The same with an empty body, if it has one.
@@ -50,13 +51,14 @@ impl Record {
 }
 
 /// The content of a version.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Content {
     /// The bytes as they were put.
     Body(Bytes),
     /// The record was deleted in this version.
     Deleted,
 }
+salus_phi::guard!(Content);
 
 /// One put of the feed that subscribers and the archive read.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,7 +83,7 @@ pub struct Superseded {
 }
 
 /// A version that another came after.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SupersededVersion {
     /// Id of the record.
     pub id: Box<str>,
@@ -96,6 +98,7 @@ pub struct SupersededVersion {
     /// Whose key seals it.
     pub seal: SealKey,
 }
+salus_phi::guard!(SupersededVersion);
 
 /// Versions that a patient's key sealed, as a walk along the log finds them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -107,7 +110,7 @@ pub struct SealedVersions {
 }
 
 /// A version that a patient's key sealed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SealedVersion {
     /// Kind of the record.
     pub kind: Kind,
@@ -120,9 +123,10 @@ pub struct SealedVersion {
     /// Whether this version says that the record is deleted.
     pub deleted: bool,
 }
+salus_phi::guard!(SealedVersion);
 
 /// One audit entry.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct AuditRecord {
     /// Its place in the order of commits; identifies it.
     pub seq: Seq,
@@ -131,3 +135,4 @@ pub struct AuditRecord {
     /// The entry as it was put.
     pub body: Bytes,
 }
+salus_phi::guard!(AuditRecord);

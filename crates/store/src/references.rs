@@ -1,16 +1,18 @@
 //! A set of references, such as the patients of a practitioner.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::Kind;
 
 /// References to records of one kind, to be tested at once. A clone shares them.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct References {
     kind: Kind,
     /// In order, each once.
     ids: Arc<[Box<str>]>,
 }
+salus_phi::guard!(References);
 
 impl PartialEq for References {
     fn eq(&self, other: &Self) -> bool {
@@ -21,6 +23,13 @@ impl PartialEq for References {
 }
 
 impl Eq for References {}
+
+impl Hash for References {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.kind.hash(state);
+        self.ids.hash(state);
+    }
+}
 
 impl References {
     /// Those to records of a kind with these ids.

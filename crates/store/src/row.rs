@@ -20,7 +20,7 @@ pub struct Row {
 /// stand here, numbers as numbers and text byte by byte. [`Self::put_key`]
 /// gives bytes of the same order. [`crate::Sort::Value`] sorts by the rank of
 /// a value, [`ValueRef::put_rank`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Value {
     /// A code in a system; either may be empty. Ordered by code first.
     Token {
@@ -76,6 +76,7 @@ pub enum Value {
     /// those of the text lead to the record.
     Passage(Words),
 }
+salus_phi::guard!(Value);
 
 impl Value {
     /// What kind of value it is, in a word.
@@ -169,7 +170,7 @@ impl PartialOrd for Value {
 }
 
 /// A [`Value`] that borrows its text; its derived order is the order of values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(
     missing_docs,
     reason = "each field is the one of the same name in `Value`"
@@ -202,6 +203,7 @@ pub enum ValueRef<'a> {
     /// See [`Value::Passage`]; the bytes of [`Words`].
     Passage(&'a [u8]),
 }
+salus_phi::guard!(ValueRef<'_>);
 
 /// How many components a composite has.
 pub(crate) const COMPONENTS: std::ops::RangeInclusive<usize> = 2..=3;

@@ -50,11 +50,12 @@ impl Row {
 #[derive(Clone, Copy, Debug)]
 pub struct Rows<'a>(Form<'a>);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 enum Form<'a> {
     Values(&'a [Row]),
     Stored(&'a [u8]),
 }
+salus_phi::guard!(Form<'_>);
 
 impl<'a> Rows<'a> {
     /// These rows, which [`Row::sort`] has put in order.
@@ -196,11 +197,12 @@ impl<'a> Iterator for Run<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Components<'a>(Parts<'a>);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 enum Parts<'a> {
     Values(&'a [Value]),
     Stored(&'a [u8]),
 }
+salus_phi::guard!(Parts<'_>);
 
 impl<'a> Components<'a> {
     pub(crate) fn of(values: &'a [Value]) -> Self {

@@ -21,7 +21,7 @@ pub const PREFIX_IMPACT: u8 = 128;
 const DEPTH_MAX: usize = 32;
 
 /// A test of the words of a text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TextTest {
     /// Only the words of the lead count.
     pub lead: bool,
@@ -30,7 +30,7 @@ pub struct TextTest {
 }
 
 /// Which words a text must have.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Wanted {
     /// One word.
     One(Piece),
@@ -45,13 +45,14 @@ pub enum Wanted {
 }
 
 /// A word asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Piece {
     /// Some form of a word: one with this stem.
     Stem(Box<str>),
     /// A word that begins so.
     Prefix(Box<str>),
 }
+salus_phi::guard!(Piece);
 
 /// What an order by relevance is about: some tests of texts.
 #[derive(Clone, Debug, PartialEq, Eq)]

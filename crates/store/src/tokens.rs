@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 /// Tokens to be tested at once. A clone shares them.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Tokens(Arc<Set>);
 
-#[derive(Debug, PartialEq, Eq, Default)]
+#[derive(PartialEq, Eq, Hash, Default)]
 struct Set {
     systems: Box<[Box<str>]>,
     /// Codes, each with the place of its system: in the order of codes, then of systems.
     codes: Box<[(Box<str>, u32)]>,
 }
+salus_phi::guard!(Set);
 
 impl Tokens {
     /// The set of these, each a system and a code.

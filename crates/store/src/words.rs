@@ -22,11 +22,12 @@ const ADDS: u8 = 0x80;
 /// of is the caller's to know: both are compared byte by byte.
 ///
 /// The first part of a text is its lead, which can be asked for alone.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Words(Box<[u8]>);
+salus_phi::guard!(Words);
 
 /// A word in its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Word<'a> {
     /// The word, as it is compared.
     pub word: Cow<'a, str>,
@@ -35,6 +36,7 @@ pub struct Word<'a> {
     /// Its place. Words follow each other where the next place is one more.
     pub at: u32,
 }
+salus_phi::guard!(Word<'_>);
 
 impl Words {
     /// These words. Places below `lead_end` are in the lead. Words that are
@@ -215,7 +217,7 @@ impl Iterator for Places<'_> {
 }
 
 /// What an index keeps of a text for one of its words or stems.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Posting {
     /// The term: a word as it stands, or a stem.
     pub term: Box<str>,
@@ -228,6 +230,7 @@ pub struct Posting {
     /// If it is the stem of a word of the lead: what it adds to that of the lead.
     pub stem_in_lead: Option<u8>,
 }
+salus_phi::guard!(Posting);
 
 impl Words {
     /// The postings of the text, in the order of terms. Bytes that are no

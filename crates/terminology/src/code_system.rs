@@ -16,7 +16,6 @@ pub const CONCEPTS_MAX: usize = 200_000;
 const EDGES_MAX: usize = 4 * CONCEPTS_MAX;
 
 /// A code system with the concepts that are known of it.
-#[derive(Debug)]
 pub struct CodeSystem {
     url: Box<str>,
     version: Option<Box<str>>,
@@ -25,6 +24,7 @@ pub struct CodeSystem {
     /// Places of concepts in the order of their codes.
     by_code: Vec<u32>,
 }
+salus_phi::guard!(CodeSystem);
 
 /// How many of a code system's concepts are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub enum Direction {
 }
 
 /// A concept. The places of others are those in the list of all.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Concept {
     pub(crate) code: Box<str>,
     pub(crate) display: Box<str>,
@@ -54,6 +54,7 @@ pub(crate) struct Concept {
     children: Vec<u32>,
     properties: Vec<(Box<str>, Box<str>)>,
 }
+salus_phi::guard!(Concept);
 
 impl Concept {
     /// The values of a property, as text.

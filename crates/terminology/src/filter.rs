@@ -14,12 +14,12 @@ use crate::read::text;
 const PATTERN_BYTES_MAX: usize = 1 << 18;
 
 /// A filter as it was written.
-#[derive(Debug)]
 pub(crate) struct Filter {
     property: Box<str>,
     operator: Box<str>,
     value: Box<str>,
 }
+salus_phi::guard!(Filter);
 
 impl Filter {
     pub(crate) fn read(node: Node<'_>) -> Result<Self, Error> {

@@ -16,11 +16,12 @@ pub const SETS_MAX: usize = 200;
 
 /// What is known, under the canonical URLs by which others ask for it, with
 /// the version that they ask for.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Library {
     systems: HashMap<Box<str>, Arc<CodeSystem>>,
     sets: HashMap<Box<str>, Arc<ValueSet>>,
 }
+salus_phi::guard!(Library);
 
 impl Library {
     /// Adds what a canonical URL means.

@@ -6,13 +6,14 @@ use crate::Error;
 
 /// What is in a value set: codes, and code systems with all their codes where
 /// these cannot be listed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Members {
     /// Systems and codes, sorted, each once.
     codes: Vec<(Arc<str>, Box<str>)>,
     /// Sorted, each once.
     systems: Vec<Arc<str>>,
 }
+salus_phi::guard!(Members);
 
 impl Members {
     pub(crate) fn of(mut codes: Vec<(Arc<str>, Box<str>)>) -> Self {

@@ -18,7 +18,6 @@ const LISTED_MAX: usize = 200_000;
 type Listed = Vec<(Box<str>, Box<str>)>;
 
 /// A value set, not yet expanded.
-#[derive(Debug)]
 pub struct ValueSet {
     url: Option<Box<str>>,
     version: Option<Box<str>>,
@@ -29,9 +28,10 @@ pub struct ValueSet {
     /// An expansion that stands in the resource, if it is whole: systems and codes.
     pub(crate) expansion: Option<Listed>,
 }
+salus_phi::guard!(ValueSet);
 
 /// An include or an exclude: all of it has to hold for a code.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Part {
     pub(crate) excludes: bool,
     pub(crate) system: Option<Box<str>>,
@@ -40,6 +40,7 @@ pub(crate) struct Part {
     pub(crate) filters: Vec<Filter>,
     pub(crate) sets: Vec<Box<str>>,
 }
+salus_phi::guard!(Part);
 
 impl ValueSet {
     /// Reads a ValueSet resource.

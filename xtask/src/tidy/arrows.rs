@@ -15,13 +15,18 @@ struct Room {
 
 const ROOMS: &[Room] = &[
     Room {
-        name: "salus-fhir",
+        name: "salus-phi",
         imports: &[],
         tests: &[],
     },
     Room {
+        name: "salus-fhir",
+        imports: &["salus-phi"],
+        tests: &[],
+    },
+    Room {
         name: "salus-terminology",
-        imports: &["salus-fhir"],
+        imports: &["salus-phi", "salus-fhir"],
         tests: &[],
     },
     Room {
@@ -31,12 +36,12 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "salus-store",
-        imports: &["salus-crypto"],
+        imports: &["salus-phi", "salus-crypto"],
         tests: &[],
     },
     Room {
         name: "salus-store-embedded",
-        imports: &["salus-store", "salus-crypto"],
+        imports: &["salus-phi", "salus-store", "salus-crypto"],
         tests: &[],
     },
     Room {
@@ -46,7 +51,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "salus-auth",
-        imports: &["salus-fhir", "salus-store", "salus-crypto"],
+        imports: &["salus-phi", "salus-fhir", "salus-store", "salus-crypto"],
         tests: &[],
     },
     Room {
@@ -57,6 +62,7 @@ const ROOMS: &[Room] = &[
     Room {
         name: "salus-service",
         imports: &[
+            "salus-phi",
             "salus-fhir",
             "salus-terminology",
             "salus-store",
@@ -67,7 +73,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "salus-api",
-        imports: &["salus-fhir", "salus-service"],
+        imports: &["salus-phi", "salus-fhir", "salus-service"],
         tests: &[
             "salus-store",
             "salus-crypto",

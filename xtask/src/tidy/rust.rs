@@ -44,7 +44,7 @@ pub(super) fn each_line(tree: &Tree, mut see: impl FnMut(&Line<'_>)) {
 
 /// Files by their names: integration tests, examples, benches, `tests.rs`, and the suite
 /// that engines call from their tests.
-fn is_test_path(path: &str) -> bool {
+pub(super) fn is_test_path(path: &str) -> bool {
     [
         "/tests/",
         "/tests.rs",
@@ -130,7 +130,8 @@ pub(super) fn blanked(text: &str) -> String {
             }
             length => {
                 let gone = rest.get(..length).unwrap_or(rest);
-                out.extend(gone.chars().map(|c| if c == '\n' { '\n' } else { ' ' }));
+                // As many bytes, so that what is found here is found there.
+                out.extend(gone.bytes().map(|b| if b == b'\n' { '\n' } else { ' ' }));
                 gone.len()
             }
         };

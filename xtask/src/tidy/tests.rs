@@ -374,3 +374,77 @@ fn tests_that_pages_name_are_there() {
     );
     check("held", &[("docs/api.md", "`a/c.rs::one`")], &[]);
 }
+
+#[test]
+fn a_type_that_holds_texts_does_not_print_them() {
+    let path = "crates/service/src/a.rs";
+    let fault = "crates/service/src/a.rs:2: Name holds texts and derives Debug: guard it with \
+                 `salus_phi::guard!(Name)`, or say above it `// No PHI: ` and what it holds";
+    for (text, expected) in [
+        (
+            "#[derive(Clone, Debug)]\npub struct Name(String);",
+            &[fault][..],
+        ),
+        (
+            "#[derive(Debug)]\n#[serde(x)]\npub(crate) struct Name<'a> {\n a: &'a str,\n}",
+            &[fault],
+        ),
+        (
+            "#[derive(Debug)]\nenum Name {\n A(Vec<u8>),\n B,\n}",
+            &[fault],
+        ),
+        ("#[derive(Clone)]\npub struct Name(String);", &[]),
+        ("#[derive(Debug)]\nstruct Name(&'static str, u8);", &[]),
+        ("#[derive(Debug)]\nenum Name {\n String,\n Uri(u8),\n}", &[]),
+    ] {
+        let text = format!("//! A file.\n{text}\n");
+        check("phi", &[(path, &text)], expected);
+    }
+    let said = "//! A file.\n// No PHI: names of types.\n#[derive(Debug)]\nstruct Name(String);\n";
+    check("phi", &[(path, said)], &[]);
+    // Tests print what they like, and settings of the server are nobody's health.
+    let text = "//! A file.\n#[derive(Debug)]\nstruct Name(String);\n";
+    check("phi", &[("crates/service/src/a/tests.rs", text)], &[]);
+    check("phi", &[("crates/server/src/config.rs", text)], &[]);
+}
+
+#[test]
+fn a_line_of_log_has_known_fields_and_no_values() {
+    let fault = |what: &str| vec![format!("crates/server/src/a.rs:2: {what}")];
+    let unknown = |name: &str| {
+        fault(&format!(
+            "{name} is no field that logs may have: xtask/src/tidy/phi.rs lists them with what \
+             each says"
+        ))
+    };
+    let value = fault("a message of log has no values: give them as fields");
+    for (call, expected) in [
+        (
+            "tracing::warn!(%error, status = call(1, 2), \"failed\");",
+            Vec::new(),
+        ),
+        ("tracing::info!(\"é, and no value\");", Vec::new()),
+        ("tracing::warn!(?request, \"failed\");", unknown("request")),
+        (
+            "tracing::warn!(patient = %id, \"failed\");",
+            unknown("patient"),
+        ),
+        ("tracing::warn!(\"failed on {id}\");", value.clone()),
+        (
+            "tracing::warn!(\"failed on {}\", patient);",
+            [value, unknown("patient")].concat(),
+        ),
+        (
+            "use tracing::{Level, warn};",
+            fault("write tracing's macros with their path, so that this check finds them"),
+        ),
+        (
+            "#[tracing::instrument]",
+            fault("spans carry values to every line of log within them: log fields"),
+        ),
+    ] {
+        let text = format!("//! A file.\nfn a() {{ {call} }}\n");
+        let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+        check("phi", &[("crates/server/src/a.rs", &text)], &expected);
+    }
+}

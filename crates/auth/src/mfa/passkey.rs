@@ -21,7 +21,7 @@ const BYTES_MAX: usize = 16 << 10;
 const CREDENTIAL_MAX: usize = 1023;
 
 /// Where and for what something has to be signed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Expected<'a> {
     /// What has to be signed: the text that the browser was given.
     pub challenge: &'a str,
@@ -30,9 +30,10 @@ pub struct Expected<'a> {
     /// The host.
     pub party: &'a str,
 }
+salus_phi::guard!(Expected<'_>);
 
 /// A passkey of a user.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Passkey {
     /// The id of the credential, in base64url.
     pub credential: Box<str>,
@@ -41,14 +42,16 @@ pub struct Passkey {
     key: StoredKey,
     count: u32,
 }
+salus_phi::guard!(Passkey);
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum StoredKey {
     Es256(String),
     Eddsa(String),
     Rs256 { n: String, e: String },
 }
+salus_phi::guard!(StoredKey);
 
 /// What a browser sends of a new credential (`RegistrationResponseJSON`, WebAuthn Level 3, 5.1).
 #[derive(Clone, Debug, Deserialize)]
@@ -58,25 +61,27 @@ pub struct Registration {
 }
 
 /// See [`Registration`].
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RegistrationResponse {
     #[serde(rename = "clientDataJSON")]
     client_data: String,
     attestation_object: String,
 }
+salus_phi::guard!(RegistrationResponse);
 
 /// What a browser sends of a signature (`AuthenticationResponseJSON`).
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 pub struct Assertion {
     /// The id of the credential.
     pub id: String,
     /// What the authenticator has signed.
     pub response: AssertionResponse,
 }
+salus_phi::guard!(Assertion);
 
 /// See [`Assertion`].
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AssertionResponse {
     #[serde(rename = "clientDataJSON")]
@@ -86,6 +91,7 @@ pub struct AssertionResponse {
     /// Whose credential it is, as the authenticator was told.
     pub user_handle: Option<String>,
 }
+salus_phi::guard!(AssertionResponse);
 
 /// Why a passkey is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,7 +17,7 @@ const SUBJECT_BYTES_MAX: usize = 255;
 const AUDIENCES_MAX: usize = 10;
 
 /// What a token has to say for us.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Expected<'a> {
     /// Who speaks.
     pub issuer: &'a str,
@@ -30,9 +30,10 @@ pub struct Expected<'a> {
     /// How old the proof may be, if that was asked.
     pub max_age_s: Option<u32>,
 }
+salus_phi::guard!(Expected<'_>);
 
 /// What a token told of who has signed in.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Told {
     /// The issuer's name for them.
     pub subject: String,
@@ -49,6 +50,7 @@ pub struct Told {
     /// All that was claimed.
     pub claims: Map<String, Value>,
 }
+salus_phi::guard!(Told);
 
 /// Why a token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use serde::Deserialize;
 const LISTED_MAX: usize = 200;
 
 /// Where a provider's endpoints are, and what they take.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 pub struct Metadata {
     issuer: String,
     /// Where users are sent.
@@ -25,6 +25,7 @@ pub struct Metadata {
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
 }
+salus_phi::guard!(Metadata);
 
 impl Metadata {
     /// Where the description of an issuer is (4.1).

@@ -32,7 +32,7 @@ enum Of {
 }
 
 /// A condition, taken apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Condition<'a> {
     /// The type it is about, if it names one.
     pub ty: Option<&'a str>,
@@ -41,6 +41,7 @@ pub struct Condition<'a> {
     /// The search; may be empty for a compartment.
     pub search: &'a str,
 }
+salus_phi::guard!(Condition<'_>);
 
 impl<'a> Condition<'a> {
     /// Takes a condition apart.
@@ -80,22 +81,24 @@ impl<'a> Condition<'a> {
 }
 
 /// What of somebody may stand in conditions.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Bindings {
     /// The id of the user.
     pub id: Option<Box<str>>,
     /// The resources that the user has as profiles, by type and id.
     pub profiles: Vec<(&'static str, Box<str>)>,
 }
+salus_phi::guard!(Bindings);
 
 /// A value with what stands in it for somebody put in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Filled {
     /// The value.
     pub text: String,
     /// Whether there was something for every place.
     pub whole: bool,
 }
+salus_phi::guard!(Filled);
 
 impl Bindings {
     /// Somebody who has one of each, to try conditions with.

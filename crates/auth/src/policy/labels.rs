@@ -87,9 +87,10 @@ const BELOW: [(&str, &[&str]); 10] = [
 ];
 
 /// A label that a rule names.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Label(String);
+salus_phi::guard!(Label);
 
 impl Label {
     /// Reads one: a code of confidentiality or sensitivity, or `SYSTEM|CODE`.

@@ -69,7 +69,7 @@ impl Operation {
 }
 
 /// What a rule says of an operation to one subject.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Named {
     /// The rule's name.
     pub rule: Arc<str>,
@@ -80,6 +80,7 @@ pub struct Named {
     /// The type on which it is called; `None` is every type and the endpoint.
     pub on: Option<Kind>,
 }
+salus_phi::guard!(Named);
 
 /// What rules say of operations to one subject.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -91,7 +92,7 @@ pub struct Operations {
 }
 
 /// What rules come to for a call.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(super) enum Gate {
     /// None is about it.
     Unnamed,
@@ -99,6 +100,7 @@ pub(super) enum Gate {
     Allowed(Arc<str>),
     Shut,
 }
+salus_phi::guard!(Gate);
 
 impl Operations {
     /// Whether nothing is said.

@@ -35,15 +35,16 @@ pub struct Rules {
 type OfKind = [Option<Arc<Allowed>>; Deed::ALL.len()];
 
 /// What may be done, to which records, and the rules that say so.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Allowed {
     pub(crate) rule: Arc<str>,
     /// `None` is all records.
     pub(crate) filter: Option<Arc<Filter>>,
 }
+salus_phi::guard!(Allowed);
 
 /// A rule as it is for one subject and one kind of record.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Statement {
     /// Its name.
     pub rule: Arc<str>,
@@ -60,6 +61,7 @@ pub struct Statement {
     /// What of them it does not let change.
     pub read_only: Paths,
 }
+salus_phi::guard!(Statement);
 
 impl Statement {
     /// Whether it says something of whole records.

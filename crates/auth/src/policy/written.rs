@@ -39,13 +39,14 @@ const LABEL: &str = "must be a code of sensitivity or confidentiality, as PSY or
 const KIND: &str = "must be a FHIR R4 resource type or *";
 
 /// What is wrong with a policy, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Fault {
     /// The place, as `rules[0].condition`; empty is the whole.
     pub place: String,
     /// What is wrong there, as the rest of a sentence about it.
     pub details: String,
 }
+salus_phi::guard!(Fault);
 
 impl Fault {
     /// A fault at a place.

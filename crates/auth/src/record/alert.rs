@@ -166,7 +166,7 @@ impl AlertRule {
 }
 
 /// How a project wants a rule.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertSetting {
     /// Whether it counts, if that is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -175,9 +175,10 @@ pub struct AlertSetting {
     #[serde(flatten)]
     pub limits: BTreeMap<String, i32>,
 }
+salus_phi::guard!(AlertSetting);
 
 /// The setting of a project. There is one such record at most.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Alerting {
     /// Addresses that are told.
@@ -196,9 +197,10 @@ pub struct Alerting {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub rules: BTreeMap<AlertRule, AlertSetting>,
 }
+salus_phi::guard!(Alerting);
 
 /// A place of the web that is told, after <https://www.standardwebhooks.com>.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Webhook {
     /// Where.
@@ -206,6 +208,7 @@ pub struct Webhook {
     /// What its messages are signed with: `whsec_` and 24 to 64 bytes in base64.
     pub secret: String,
 }
+salus_phi::guard!(Webhook);
 
 fn an_hour() -> u32 {
     60
@@ -309,7 +312,7 @@ impl Alerting {
 }
 
 /// Something that a rule found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alert {
     /// The rule.
     pub rule: AlertRule,
@@ -330,6 +333,7 @@ pub struct Alert {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disposition: Option<Disposition>,
 }
+salus_phi::guard!(Alert);
 
 /// A message that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -341,7 +345,7 @@ pub struct Unsent {
 }
 
 /// What came of an alert.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disposition {
     /// The label of who says it.
     pub by: Box<str>,
@@ -353,6 +357,7 @@ pub struct Disposition {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub text: String,
 }
+salus_phi::guard!(Disposition);
 
 /// What an alert came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,11 +7,12 @@ use super::SystemRecord;
 
 /// The name of the server's audit log, made once. It lies with the records, so a store that is
 /// restored goes on with the same log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditLog {
     /// 32 hexadecimal digits, by chance.
     pub id: Box<str>,
 }
+salus_phi::guard!(AuditLog);
 
 impl AuditLog {
     /// The id of the only record.

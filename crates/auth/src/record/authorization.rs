@@ -25,7 +25,7 @@ const LONGEST_MS: i64 = 180 * DAY_MS;
 const ONLINE_MS: i64 = DAY_MS / 2;
 
 /// An authorization, in the scope of its project.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Authorization {
     /// What was agreed to.
     pub agreed: Agreed,
@@ -36,6 +36,7 @@ pub struct Authorization {
     /// When its refresh token ends, or else what it gave.
     pub expires_ms: i64,
 }
+salus_phi::guard!(Authorization);
 
 impl SystemRecord for Authorization {
     const NAME: &'static str = "salus:Authorization";
@@ -49,13 +50,13 @@ impl SystemRecord for Authorization {
 }
 
 /// A refresh token that has the right form.
-#[derive(Debug)]
 pub struct Refresh {
     /// The id of its record.
     pub id: Box<str>,
     hash: Box<str>,
     family: Secret,
 }
+salus_phi::guard!(Refresh);
 
 impl Refresh {
     /// Reads a refresh token; `None` if it has not the form of one.

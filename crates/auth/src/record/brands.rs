@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::SystemRecord;
 
 /// The brands of a project. It has one such record at most.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Brands {
     /// A Bundle of Organizations and Endpoints, in JSON; nothing if there is none.
     pub bundle: String,
 }
+salus_phi::guard!(Brands);
 
 impl SystemRecord for Brands {
     const NAME: &'static str = "salus:Brands";

@@ -13,7 +13,7 @@ const TIME: Param = Param::named("salus:BreakGlass", "time");
 const STATE: Param = Param::named("salus:BreakGlass", "state");
 
 /// One emergency.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BreakGlass {
     /// The id of the user.
     pub user: Box<str>,
@@ -35,15 +35,17 @@ pub struct BreakGlass {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<Review>,
 }
+salus_phi::guard!(BreakGlass);
 
 /// Why the glass was broken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
     /// What it is.
     pub code: ReasonCode,
     /// In the user's words.
     pub text: String,
 }
+salus_phi::guard!(Reason);
 
 /// Reasons, after v3-ActReason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +60,7 @@ pub enum ReasonCode {
 }
 
 /// What a review came to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Review {
     /// The label of who reviewed it.
     pub by: Box<str>,
@@ -70,6 +72,7 @@ pub struct Review {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub text: String,
 }
+salus_phi::guard!(Review);
 
 /// Whether it was right to break the glass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

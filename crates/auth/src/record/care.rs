@@ -7,7 +7,7 @@ use super::{Email, SystemRecord};
 use crate::{Error, PurposeOfUse, Purposes};
 
 /// The setting of a project. There is one such record at most.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Care {
     /// For how many hours behind the end of an encounter its participants
@@ -33,6 +33,7 @@ pub struct Care {
     #[serde(default, skip_serializing_if = "UserPurposes::is_usual")]
     pub purposes: UserPurposes,
 }
+salus_phi::guard!(Care);
 
 /// What users of a project act for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -15,7 +15,7 @@ const BY: Param = Param::named("salus:Client", "registered-by");
 const ITSELF: &str = "itself";
 
 /// A client. Its id is chosen by whoever registers it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Client {
     /// What people call it.
     pub name: String,
@@ -57,6 +57,7 @@ pub struct Client {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipient: Option<Recipient>,
 }
+salus_phi::guard!(Client);
 
 /// How a client proves who it is (RFC 7591, 2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,7 +103,7 @@ fn is_by_secret(auth: &AuthMethod) -> bool {
 }
 
 /// What is said of a client when it is registered.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Registration {
     /// What people call it.
     pub name: String,
@@ -125,6 +126,7 @@ pub struct Registration {
     /// Who it is of, if that is somebody outside.
     pub recipient: Option<Recipient>,
 }
+salus_phi::guard!(Registration);
 
 impl Registration {
     /// A client with a secret that acts for itself.

@@ -12,7 +12,7 @@ use crate::{PurposeOfUse, Scopes, Secret, token};
 const LIFETIME_MS: i64 = 60 * 1000;
 
 /// What a user agreed to, and with whom.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agreed {
     /// The client's id.
     pub client: Box<str>,
@@ -43,6 +43,7 @@ pub struct Agreed {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purpose: Option<PurposeOfUse>,
 }
+salus_phi::guard!(Agreed);
 
 fn is_zero(ms: &i64) -> bool {
     *ms == 0
@@ -60,7 +61,7 @@ impl Agreed {
 }
 
 /// A code, in the scope of its project. Its id is the code's hash.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Code {
     /// What it stands for.
     pub agreed: Agreed,
@@ -72,6 +73,7 @@ pub struct Code {
     #[serde(default)]
     pub used: Option<Box<str>>,
 }
+salus_phi::guard!(Code);
 
 impl SystemRecord for Code {
     const NAME: &'static str = "salus:Code";

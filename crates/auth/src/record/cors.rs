@@ -12,13 +12,14 @@ const ORIGIN_LEN_MAX: usize = 200;
 const SECONDS_MAX: u32 = 86_400;
 
 /// The policy of a project. It has one such record at most.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cors {
     /// Origins as browsers send them, `https://app.example.org`, or `*` alone for all; none is no page.
     pub origins: Vec<String>,
     /// How long a browser may rely on what it was told.
     pub max_age_seconds: u32,
 }
+salus_phi::guard!(Cors);
 
 impl SystemRecord for Cors {
     const NAME: &'static str = "salus:Cors";

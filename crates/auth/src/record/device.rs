@@ -20,7 +20,7 @@ const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
 const USER_CODE: Param = Param::named("salus:Device", "code");
 
 /// A device, in the scope of its project. Its id is the hash of what it polls with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
     /// The client's id.
     pub client: Box<str>,
@@ -36,6 +36,7 @@ pub struct Device {
     polled_ms: i64,
     answer: Answer,
 }
+salus_phi::guard!(Device);
 
 /// What the user said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -40,7 +40,7 @@ pub struct Factors {
 }
 
 /// One factor. Its id is random.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Factor {
     /// The id.
     pub id: Box<str>,
@@ -54,6 +54,7 @@ pub struct Factor {
     /// What it is.
     pub means: Means,
 }
+salus_phi::guard!(Factor);
 
 /// What a factor is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

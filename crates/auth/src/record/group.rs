@@ -20,7 +20,7 @@ pub const PARENTS_MAX: usize = 20;
 pub const CLOSURE_MAX: usize = 1000;
 
 /// A group. Its id is random; its name is unique in the project.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
     /// What people call it.
     pub name: String,
@@ -36,6 +36,7 @@ pub struct Group {
     /// When it was made, in milliseconds since 1970 UTC.
     pub created_ms: i64,
 }
+salus_phi::guard!(Group);
 
 impl SystemRecord for Group {
     const NAME: &'static str = "salus:Group";
@@ -113,7 +114,7 @@ pub(crate) fn in_order<T: Ord>(mut items: Vec<T>) -> Vec<T> {
 
 /// The groups that a user is in, themselves or because one stands in another,
 /// and the roles that they hold by these or themselves.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Membership {
     /// Ids, in order.
     pub groups: Vec<Box<str>>,
@@ -122,10 +123,10 @@ pub struct Membership {
     /// Whether one of the groups asks for a second factor.
     pub mfa_required: bool,
 }
+salus_phi::guard!(Membership);
 
 /// The walk from a user's groups to all that they stand in. The caller reads
 /// the groups, a step at a time. Each is looked at once, so circles end.
-#[derive(Debug)]
 pub struct Walk {
     membership: Membership,
     /// All that were ever to be read.
@@ -133,6 +134,7 @@ pub struct Walk {
     /// How many of these were given out.
     given: usize,
 }
+salus_phi::guard!(Walk);
 
 impl Walk {
     /// Begins at the groups that the user is in themselves.

@@ -14,7 +14,7 @@ pub struct History {
 }
 
 /// Which versions of a type are purged.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Kept")]
 pub struct Purged {
     /// The type of resource.
@@ -25,6 +25,7 @@ pub struct Purged {
     /// How many days a version stays after it was superseded.
     pub days: u32,
 }
+salus_phi::guard!(Purged);
 
 impl Purged {
     /// All versions of a type but the newest, at once.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::SystemRecord;
 
 /// One hold.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
     /// What people call it: a matter, a case number.
     pub name: String,
@@ -27,9 +27,10 @@ pub struct Hold {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifted: Option<Lifted>,
 }
+salus_phi::guard!(Hold);
 
 /// How a hold ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lifted {
     /// The label of who lifted it.
     pub by: Box<str>,
@@ -38,6 +39,7 @@ pub struct Lifted {
     /// Why.
     pub reason: String,
 }
+salus_phi::guard!(Lifted);
 
 impl SystemRecord for Hold {
     const NAME: &'static str = "salus:Hold";

@@ -9,7 +9,7 @@ use crate::Error;
 
 /// The setting of a project, or of the server for its administrators. There is
 /// one such record at most.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// Who may make an account.
     #[serde(default)]
@@ -44,6 +44,7 @@ pub struct Identity {
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub notices: bool,
 }
+salus_phi::guard!(Identity);
 
 /// Who may make an account in a project.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::SystemRecord;
 
 /// What is left to be indexed in a project. It has one such record at most.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Index {
     /// Which revision of extraction has made the rows of all records.
     pub revision: u32,
@@ -30,9 +30,10 @@ pub struct Index {
     #[serde(default)]
     pub places: Vec<(String, u64)>,
 }
+salus_phi::guard!(Index);
 
 /// A search parameter that is to be indexed, or no longer is, on one type.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Goal {
     /// The id of its `SearchParameter`; empty for all parameters of R4.
     pub id: String,
@@ -50,6 +51,7 @@ pub struct Goal {
     #[serde(default)]
     pub failed: u64,
 }
+salus_phi::guard!(Goal);
 
 /// How far a goal is. A walk that is under way already takes it along, and
 /// then comes back to the records that were behind it.

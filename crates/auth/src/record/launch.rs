@@ -17,7 +17,7 @@ const CONTEXT_MAX: usize = 20;
 const TEXT_BYTES_MAX: usize = 500;
 
 /// A launch, in the scope of its project. Its id is the hash of what the app is given.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Launch {
     /// The app that is opened, by its id as a client.
     pub client: Box<str>,
@@ -31,9 +31,10 @@ pub struct Launch {
     pub context: LaunchContext,
     expires_ms: i64,
 }
+salus_phi::guard!(Launch);
 
 /// What an app is told beside the patient.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaunchContext {
     /// The id of the encounter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,9 +55,10 @@ pub struct LaunchContext {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
 }
+salus_phi::guard!(LaunchContext);
 
 /// A resource that an app is told of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LaunchedWith {
     /// A relative reference, as `ImagingStudy/1`.
@@ -65,6 +67,7 @@ pub struct LaunchedWith {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
 }
+salus_phi::guard!(LaunchedWith);
 
 impl SystemRecord for Launch {
     const NAME: &'static str = "salus:Launch";

@@ -53,7 +53,7 @@ impl Purpose {
 }
 
 /// A link's record, in the scope of its project.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
     /// What it is good for.
     pub purpose: Purpose,
@@ -70,9 +70,10 @@ pub struct Link {
     #[serde(default)]
     pub gives: Gives,
 }
+salus_phi::guard!(Link);
 
 /// What somebody who was invited will be.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gives {
     /// What people call them.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -90,6 +91,7 @@ pub struct Gives {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub by: String,
 }
+salus_phi::guard!(Gives);
 
 impl SystemRecord for Link {
     const NAME: &'static str = "salus:Link";

@@ -128,7 +128,7 @@ impl Mail {
 }
 
 /// The words of a mail, as a project has chosen them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailText {
     /// The line in a list of mails.
     pub subject: String,
@@ -138,6 +138,7 @@ pub struct MailText {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub html: Option<String>,
 }
+salus_phi::guard!(MailText);
 
 impl SystemRecord for MailText {
     const NAME: &'static str = "salus:MailText";
@@ -184,7 +185,7 @@ fn one_line(text: &str) -> Option<&str> {
 }
 
 /// A mail that waits to be sent, in the scope of its project.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Letter {
     /// What it is for.
     pub mail: Mail,
@@ -204,6 +205,7 @@ pub struct Letter {
     #[serde(default)]
     pub tries: u32,
 }
+salus_phi::guard!(Letter);
 
 impl SystemRecord for Letter {
     const NAME: &'static str = "salus:Letter";

@@ -21,11 +21,12 @@ pub struct Places {
     list: Vec<Place>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Place {
     code: String,
     used_ms: i64,
 }
+salus_phi::guard!(Place);
 
 /// What a sign-in from a place means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use crate::PurposeOfUse;
 use crate::policy::{Deed, Label, Operation};
 
 /// Rules that are written and changed together.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Policy {
     /// What it is for.
@@ -21,10 +21,11 @@ pub struct Policy {
     /// Its rules. Their order means nothing.
     pub rules: Vec<Rule>,
 }
+salus_phi::guard!(Policy);
 
 /// One rule. What no rule allows is refused, and what one denies is, too,
 /// whatever others allow.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rule {
     /// Its name within the policy; `policy/rule` stands in the audit.
@@ -62,6 +63,7 @@ pub struct Rule {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub read_only: Vec<String>,
 }
+salus_phi::guard!(Rule);
 
 impl Rule {
     /// Whether it is about elements of records only: it denies these.
@@ -118,7 +120,7 @@ pub enum Effect {
 }
 
 /// Whom a rule is about.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Party {
     /// The user of this id.
@@ -132,6 +134,7 @@ pub enum Party {
     /// All users and clients.
     Everyone,
 }
+salus_phi::guard!(Party);
 
 /// What somebody does, as rules name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ const SCOPE: Param = Param::named("salus:Project", "scope");
 const NAME_LEN_MAX: usize = 200;
 
 /// A project.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Project {
     /// What people call it.
     pub name: String,
@@ -24,6 +24,7 @@ pub struct Project {
     #[serde(default, skip_serializing_if = "is_zero")]
     pub revision: u32,
 }
+salus_phi::guard!(Project);
 
 impl SystemRecord for Project {
     const NAME: &'static str = "salus:Project";

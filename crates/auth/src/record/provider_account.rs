@@ -15,7 +15,7 @@ const USER: Param = Param::named("salus:ProviderAccount", "user");
 pub const PROVIDER_ACCOUNTS_MAX: usize = 20;
 
 /// Who somebody is at a provider.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Foreign {
     /// The name of the provider in this project.
     pub provider: Box<str>,
@@ -33,6 +33,7 @@ pub struct Foreign {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<Box<str>>,
 }
+salus_phi::guard!(Foreign);
 
 impl Foreign {
     /// The id of the record of this account: a hash, since a subject may be a name.
@@ -44,7 +45,7 @@ impl Foreign {
 }
 
 /// An account at a provider that is connected with a user, in the scope of both.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProviderAccount {
     /// The user's id.
     pub user: Box<str>,
@@ -63,6 +64,7 @@ pub struct ProviderAccount {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<Box<str>>,
 }
+salus_phi::guard!(ProviderAccount);
 
 impl SystemRecord for ProviderAccount {
     const NAME: &'static str = "salus:ProviderAccount";

@@ -13,7 +13,7 @@ use crate::{Secret, token};
 pub const PROVIDER_REQUEST_LIFETIME_MS: i64 = 10 * 60 * 1000;
 
 /// Somebody's way to a provider, in the scope of the project. Its id is the hash of a secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProviderRequest {
     /// The name of the provider.
     pub provider: Box<str>,
@@ -23,9 +23,10 @@ pub struct ProviderRequest {
     pub stage: Stage,
     expires_ms: i64,
 }
+salus_phi::guard!(ProviderRequest);
 
 /// What somebody goes to a provider for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProviderPurpose {
     /// To sign in, and to go on with a client's request.
@@ -48,9 +49,10 @@ pub enum ProviderPurpose {
         session: Box<str>,
     },
 }
+salus_phi::guard!(ProviderPurpose);
 
 /// How far it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
     /// Nobody has opened the page yet that leads there; found by its ticket.
@@ -65,9 +67,10 @@ pub enum Stage {
         foreign: Foreign,
     },
 }
+salus_phi::guard!(Stage);
 
 /// What was said to the provider.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
     /// The hash of the browser's cookie.
     browser: Box<str>,
@@ -84,6 +87,7 @@ pub struct Sent {
     /// When, in milliseconds since 1970 UTC.
     pub at_ms: i64,
 }
+salus_phi::guard!(Sent);
 
 impl SystemRecord for ProviderRequest {
     const NAME: &'static str = "salus:ProviderRequest";

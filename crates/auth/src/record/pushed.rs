@@ -11,13 +11,14 @@ pub const PUSHED_LIFETIME_MS: i64 = 90 * 1000;
 const PREFIX: &str = "urn:ietf:params:oauth:request_uri:";
 
 /// A request, in the scope of its project. Its id is the hash of its name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pushed {
     client: Box<str>,
     /// The parameters, encoded as a form.
     pub request: String,
     expires_ms: i64,
 }
+salus_phi::guard!(Pushed);
 
 impl SystemRecord for Pushed {
     const NAME: &'static str = "salus:Pushed";

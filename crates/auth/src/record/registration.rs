@@ -107,7 +107,7 @@ impl DynamicRegistration {
 }
 
 /// A token with which clients may register. Its id is the hash of what they send.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InitialToken {
     /// What people call it.
     pub name: String,
@@ -120,6 +120,7 @@ pub struct InitialToken {
     /// How many have.
     pub uses: u32,
 }
+salus_phi::guard!(InitialToken);
 
 impl SystemRecord for InitialToken {
     const NAME: &'static str = "salus:InitialToken";
@@ -187,7 +188,7 @@ impl InitialToken {
 }
 
 /// What there is of a client that registered itself, beside what all have.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SelfRegistered {
     /// The hash of what it looks after its registration with.
     access: Box<str>,
@@ -195,6 +196,7 @@ pub struct SelfRegistered {
     #[serde(default)]
     used_ms: i64,
 }
+salus_phi::guard!(SelfRegistered);
 
 impl SelfRegistered {
     /// That of a new client, and its registration access token (RFC 7592, 3).

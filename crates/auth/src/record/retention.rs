@@ -15,7 +15,7 @@ pub struct Retention {
 }
 
 /// Types that are kept alike.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RetentionClass {
     /// What people call it.
@@ -34,6 +34,7 @@ pub struct RetentionClass {
     #[serde(default)]
     pub then: Then,
 }
+salus_phi::guard!(RetentionClass);
 
 /// From which date records are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,7 +91,7 @@ impl Retention {
 }
 
 /// What was disposed of at once. The audit names each record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disposal {
     /// When, in milliseconds since 1970 UTC.
     pub at_ms: i64,
@@ -106,6 +107,7 @@ pub struct Disposal {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pending: Vec<(String, Box<str>)>,
 }
+salus_phi::guard!(Disposal);
 
 impl SystemRecord for Disposal {
     const NAME: &'static str = "salus:Disposal";

@@ -13,7 +13,7 @@ const OWNER: Param = Param::named("salus:Session", "owner");
 const KEY_OF: Param = Param::named("salus:Session", "key");
 
 /// A session.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     /// Whose it is.
     pub owner: Owner,
@@ -43,6 +43,7 @@ pub struct Session {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purpose: Option<PurposeOfUse>,
 }
+salus_phi::guard!(Session);
 
 /// Keys of a client at most.
 pub const KEYS_MAX: usize = 50;
@@ -52,13 +53,14 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// A key that a server keeps: a session of its client that lasts longer, and is
 /// good for requests from these networks only.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Key {
     /// What people call it.
     pub name: String,
     /// Where it is used.
     pub addresses: Vec<Network>,
 }
+salus_phi::guard!(Key);
 
 impl Key {
     /// Checks a key before it is made, and for how long it is to be good, in days.
@@ -92,7 +94,7 @@ impl Key {
 }
 
 /// A client that acts for a user; what it was given is its authorization's.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Through {
     /// The number of the project where client and authorization are.
     pub project: u32,
@@ -107,9 +109,10 @@ pub struct Through {
     #[serde(default)]
     pub exchanges: u8,
 }
+salus_phi::guard!(Through);
 
 /// Whose a session is; the record lies in the session's scope.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Owner {
     /// The user of this id.
@@ -117,6 +120,7 @@ pub enum Owner {
     /// The client of this id.
     Client(Box<str>),
 }
+salus_phi::guard!(Owner);
 
 fn is_zero(ms: &i64) -> bool {
     *ms == 0

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::SystemRecord;
 
 /// One shredding.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shred {
     /// The label of who asked for it.
     pub by: Box<str>,
@@ -25,6 +25,7 @@ pub struct Shred {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<serde_json::Value>,
 }
+salus_phi::guard!(Shred);
 
 impl SystemRecord for Shred {
     const NAME: &'static str = "salus:Shred";

@@ -13,7 +13,7 @@ const LIFETIME_MS: i64 = 5 * 60 * 1000;
 const FAILURES_MAX: u32 = 5;
 
 /// A sign-in, in the scope of its user. Its id is the hash of its ticket.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignIn {
     /// The user's id.
     pub user: Box<str>,
@@ -30,6 +30,7 @@ pub struct SignIn {
     #[serde(default)]
     failures: u32,
 }
+salus_phi::guard!(SignIn);
 
 impl SystemRecord for SignIn {
     const NAME: &'static str = "salus:SignIn";

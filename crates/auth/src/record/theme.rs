@@ -17,7 +17,7 @@ const TEXT_CONTRAST: f64 = 4.5;
 const PART_CONTRAST: f64 = 3.0;
 
 /// The look of a project. It has one such record at most; what is not set looks as always.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Theme {
     /// What stands above each page.
@@ -30,9 +30,10 @@ pub struct Theme {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logo: Option<Logo>,
 }
+salus_phi::guard!(Theme);
 
 /// Colours, each as `#rrggbb`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Colours {
     /// Behind everything.
@@ -42,9 +43,10 @@ pub struct Colours {
     /// Of buttons.
     pub accent: String,
 }
+salus_phi::guard!(Colours);
 
 /// A picture.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Logo {
     /// `image/png` or `image/jpeg`.
@@ -53,6 +55,7 @@ pub struct Logo {
     /// Its bytes in base64.
     pub data: String,
 }
+salus_phi::guard!(Logo);
 
 impl SystemRecord for Theme {
     const NAME: &'static str = "salus:Theme";

@@ -23,7 +23,7 @@ pub const ROLES_MAX: usize = 50;
 pub const PROFILES_MAX: usize = 20;
 
 /// A user. Its id is random, so that it can stand in audit and logs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
     /// Where mail reaches them; what they sign in with.
     pub email: Email,
@@ -53,6 +53,7 @@ pub struct User {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub profiles: Vec<Profile>,
 }
+salus_phi::guard!(User);
 
 impl SystemRecord for User {
     const NAME: &'static str = "salus:User";
@@ -133,7 +134,7 @@ impl User {
 }
 
 /// A resource that stands for a user in the records of their project.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Profile {
     /// Its type.
     #[serde(rename = "type")]
@@ -141,6 +142,7 @@ pub struct Profile {
     /// Its id.
     pub id: Box<str>,
 }
+salus_phi::guard!(Profile);
 
 /// The types of resource that a user can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use super::Error;
 use super::item::Value;
 
 /// An expression.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum Ast {
     /// `{}`
     Empty,
@@ -29,6 +29,7 @@ pub(super) enum Ast {
         rest: Vec<(Operator, Operand)>,
     },
 }
+salus_phi::guard!(Ast);
 
 /// One step of a path, with its place.
 #[derive(Clone, Debug)]
@@ -37,12 +38,13 @@ pub(super) struct AstStep {
     pub(super) kind: AstStepKind,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum AstStepKind {
     Member(String),
     Call(String, Vec<Ast>),
     Index(Ast),
 }
+salus_phi::guard!(AstStepKind);
 
 /// The right side of an operator.
 #[derive(Clone, Debug)]
@@ -52,6 +54,7 @@ pub(super) enum Operand {
 }
 
 /// `Patient`, `FHIR.Patient` or `System.String`.
+// No PHI: names of types.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct TypeName {
     pub(super) at: usize,

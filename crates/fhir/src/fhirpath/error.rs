@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 /// A refusal. The text speaks of the expression only, never of the data it ran on.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct Error {
     /// What kind of rule was broken.
     pub kind: ErrorKind,
@@ -13,6 +13,7 @@ pub struct Error {
     /// What is wrong.
     pub message: Cow<'static, str>,
 }
+salus_phi::guard_debug!(Error);
 
 /// The kinds of refusals.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

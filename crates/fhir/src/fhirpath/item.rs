@@ -40,7 +40,7 @@ pub struct Shape {
 }
 
 /// A value of one of FHIRPath's types: <http://hl7.org/fhirpath/N1/#literals>.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Value<'a> {
     /// `true`, `false`
     Boolean(bool),
@@ -59,6 +59,7 @@ pub enum Value<'a> {
     /// `4 days`, `10 'mg'`
     Quantity(Box<Quantity>),
 }
+salus_phi::guard_debug!(Value<'_>);
 
 /// The names of FHIRPath's own types.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -11,7 +11,7 @@ pub(super) struct Token {
     pub(super) kind: TokenKind,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(super) enum TokenKind {
     /// A name or a keyword: the grammar lets most keywords be names too.
     Name(String),
@@ -31,6 +31,7 @@ pub(super) enum TokenKind {
     Symbol(&'static str),
     End,
 }
+salus_phi::guard!(TokenKind);
 
 impl TokenKind {
     /// What may be an operator or the word for a unit.

@@ -32,7 +32,6 @@ pub(super) struct Chain<Of> {
 }
 
 /// <https://hl7.org/fhir/R4/fhirpath.html#vars>
-#[derive(Debug)]
 pub(super) enum Variable {
     Context,
     Resource,
@@ -42,6 +41,7 @@ pub(super) enum Variable {
     /// The caller's.
     Named(String),
 }
+salus_phi::guard!(Variable);
 
 impl Variable {
     /// The variable of a name.
@@ -93,12 +93,12 @@ pub(super) enum Step {
 }
 
 /// A step to children of a name.
-#[derive(Debug)]
 pub(super) struct Member {
     pub(super) name: String,
     /// What the definitions say for the parent that is expected here.
     pub(super) known: Option<Known>,
 }
+salus_phi::guard!(Member);
 
 #[derive(Debug)]
 pub(super) struct Known {

@@ -4,22 +4,24 @@ use rust_decimal::Decimal;
 use std::fmt;
 
 /// A number with a unit.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Quantity {
     /// How much.
     pub value: Decimal,
     /// Of what.
     pub unit: Unit,
 }
+salus_phi::guard!(Quantity);
 
 /// What a quantity counts.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub enum Unit {
     /// By the calendar: `4 days`.
     Calendar(Calendar),
     /// A UCUM code: `10 'mg'`.
     Code(String),
 }
+salus_phi::guard_debug!(Unit);
 
 /// <http://hl7.org/fhirpath/N1/#time-valued-quantities>
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]

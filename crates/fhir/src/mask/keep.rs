@@ -17,6 +17,7 @@ use crate::patch::equal::equal;
 use crate::search::subset::{Members, is_tag};
 
 /// What was sent that may not be, or changed that may not be.
+// No PHI: names of elements.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The element, as `Patient.telecom`.

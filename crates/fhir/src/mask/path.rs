@@ -15,6 +15,7 @@ pub struct Path {
 }
 
 /// One element on the way.
+// No PHI: names of elements, of policies.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Step {
     /// Its name in FHIRPath: `value` for a choice of types.

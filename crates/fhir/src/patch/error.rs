@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 /// A refusal. The text names the operation by its place and the rule, never a value.
+// No PHI: places and rules of the standard.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Error {
     /// What kind of rule was broken.

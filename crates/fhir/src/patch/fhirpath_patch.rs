@@ -21,14 +21,13 @@ pub(super) struct FhirPathPatch {
     operations: Vec<Operation>,
 }
 
-#[derive(Debug)]
 struct Operation {
     path: String,
     does: Does,
 }
+salus_phi::guard!(Operation);
 
 /// Values by the place of their part in the patch's document.
-#[derive(Debug)]
 enum Does {
     Add { name: String, value: usize },
     Insert { index: usize, value: usize },
@@ -36,6 +35,7 @@ enum Does {
     Replace { value: usize },
     Move { source: usize, destination: usize },
 }
+salus_phi::guard!(Does);
 
 impl FhirPathPatch {
     pub(super) fn read(document: Document) -> Result<FhirPathPatch, Error> {

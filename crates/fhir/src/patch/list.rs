@@ -8,11 +8,12 @@ use crate::json::{Node, write};
 use std::borrow::Cow;
 
 /// One repetition, as JSON.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Repetition<'a> {
     pub(super) value: Option<Cow<'a, str>>,
     pub(super) extra: Option<Cow<'a, str>>,
 }
+salus_phi::guard!(Repetition<'_>);
 
 /// Where an element is.
 #[derive(Clone, Copy)]

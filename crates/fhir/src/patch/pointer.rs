@@ -4,8 +4,9 @@ use super::Error;
 use crate::json::{Kind, Node};
 
 /// A pointer, taken apart.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Default, Eq, PartialEq)]
 pub(super) struct Pointer(Vec<String>);
+salus_phi::guard!(Pointer);
 
 impl Pointer {
     pub(super) fn parse(text: &str) -> Result<Pointer, Error> {

@@ -19,13 +19,13 @@ struct Step {
     predicates: Vec<Predicate>,
 }
 
-#[derive(Debug, Eq, PartialEq)]
+#[derive(Eq, PartialEq)]
 struct Name {
     namespace: Option<String>,
     local: String,
 }
+salus_phi::guard!(Name);
 
-#[derive(Debug)]
 enum Predicate {
     /// From 1.
     Position(usize),
@@ -35,6 +35,7 @@ enum Predicate {
         value: String,
     },
 }
+salus_phi::guard!(Predicate);
 
 #[derive(Debug)]
 enum Last {

@@ -25,7 +25,6 @@ struct Operation {
     does: Does,
 }
 
-#[derive(Debug)]
 enum Does {
     Add(Content, Place),
     /// As it is written into a start tag; the name comes first.
@@ -34,6 +33,7 @@ enum Does {
     /// Whitespace before and behind goes too.
     Remove(bool, bool),
 }
+salus_phi::guard!(Does);
 
 #[derive(Clone, Copy, Debug)]
 enum Place {
@@ -44,7 +44,6 @@ enum Place {
 }
 
 /// What an operation brings.
-#[derive(Debug)]
 struct Content {
     /// As XML that needs nothing around it.
     xml: String,
@@ -53,6 +52,7 @@ struct Content {
     /// What it is made of, text of spaces left out.
     kinds: Vec<Kind>,
 }
+salus_phi::guard!(Content);
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Kind {

@@ -7,7 +7,7 @@ use std::fmt;
 use std::ops::Range;
 
 /// A point in time as precisely as it was written: FHIR's `date`, `dateTime` and `instant`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
+#[derive(Clone, Copy, Eq, PartialEq, Hash)]
 pub struct DateTime {
     /// 1 to 9999.
     pub year: u16,
@@ -22,6 +22,7 @@ pub struct DateTime {
     /// The time zone; a date has none.
     pub offset: Option<Offset>,
 }
+salus_phi::guard_debug!(DateTime);
 
 /// A time zone as an offset from UTC.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]

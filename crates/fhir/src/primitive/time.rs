@@ -4,7 +4,7 @@ use super::Precision;
 use std::fmt;
 
 /// A time of day: FHIR's `time` (always with seconds) and FHIRPath's `Time`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
+#[derive(Clone, Copy, Eq, PartialEq, Hash)]
 pub struct Time {
     /// 0 to 23.
     pub hour: u8,
@@ -19,6 +19,7 @@ pub struct Time {
     /// From `Hour` to `Fraction`.
     pub precision: Precision,
 }
+salus_phi::guard_debug!(Time);
 
 impl Time {
     /// The start of the day.

@@ -9,7 +9,7 @@ use crate::issue::{Issue, IssueType};
 use crate::mask::Hidden;
 
 /// How a result is to be given. What is not told is `None` or empty.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Control {
     /// `_sort`: most significant key first.
     pub sort: Vec<SortKey>,
@@ -36,6 +36,7 @@ pub struct Control {
     /// `_containedType`.
     pub contained_type: Option<ContainedType>,
 }
+salus_phi::guard!(Control);
 
 /// Whether contained resources are searched:
 /// <https://hl7.org/fhir/R4/search.html#contained>.

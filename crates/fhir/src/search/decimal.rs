@@ -8,13 +8,14 @@ use crate::primitive::decimal;
 
 /// The numbers that a number of a query means, from one (inclusive) to another
 /// (exclusive), as texts that are JSON numbers. Equal ends mean that number alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Number {
     /// First number of the span.
     pub from: Box<str>,
     /// First number after it, or the same number.
     pub to: Box<str>,
 }
+salus_phi::guard!(Number);
 
 impl Number {
     /// Half a unit of the last digit to both sides, as `eq` and `ne` mean it.

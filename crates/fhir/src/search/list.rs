@@ -11,13 +11,14 @@ use crate::reference::{self, Reference};
 pub(super) const NAME: &str = "_list";
 
 /// A list of which resources are asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Listed {
     /// The List of this id.
     Id(Box<str>),
     /// What is current, as far as the resources say themselves.
     Current(Current),
 }
+salus_phi::guard!(Listed);
 
 /// What is current: <https://hl7.org/fhir/R4/lifecycle.html#lists>.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,9 @@ use crate::definitions::SearchParameter;
 use crate::ucum::Unit;
 
 /// All places so near to one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
+// The tests of this crate tell values by their text.
+#[cfg_attr(test, derive(Debug))]
 pub struct Near {
     /// Ten-millionths of degrees north of the equator.
     pub latitude: i32,
@@ -20,6 +22,8 @@ pub struct Near {
     /// How far they may be.
     pub millimetres: u64,
 }
+#[cfg(not(test))]
+salus_phi::guard!(Near);
 
 /// What is near, when the client does not say.
 const KILOMETRES_DEFAULT: &str = "10";

@@ -18,7 +18,7 @@ use crate::reference::{self, Reference};
 use crate::ucum::{self, Unit};
 
 /// One value of a criterion.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Operand {
     /// For `:missing`: must it be missing, or present?
     Missing(bool),
@@ -80,9 +80,10 @@ pub enum Operand {
     /// The parts of a composite, in the order of its components.
     Composite(Vec<Operand>),
 }
+salus_phi::guard!(Operand);
 
 /// What a quantity with a unit of UCUM asks of amounts in base units.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Amount {
     /// The number of base units, as the prefix means it.
     pub number: Number,
@@ -93,6 +94,7 @@ pub struct Amount {
     /// in any unit of the dimension, and they are all there is to find.
     pub code: Option<Box<str>>,
 }
+salus_phi::guard!(Amount);
 
 /// How a value compares: <https://hl7.org/fhir/R4/search.html#prefix>.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -156,7 +158,7 @@ impl Operand {
 }
 
 /// What the meaning of a value depends on besides itself.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Asking<'s> {
     /// The URLs under which this server answers.
     pub own_bases: &'s [&'s str],
@@ -168,6 +170,7 @@ pub struct Asking<'s> {
     /// longer ago.
     pub now_ms: i64,
 }
+salus_phi::guard!(Asking<'_>);
 
 /// Most alternatives of one criterion.
 pub const ALTERNATIVES_MAX: usize = 1000;

@@ -26,6 +26,7 @@ pub struct Parameters {
 }
 
 /// Which rows there are, while those of newer revisions are being made.
+// No PHI: names of search parameters.
 #[derive(Clone, Debug)]
 pub struct Behind {
     /// The [`super::REVISION`] of extraction that has made all rows.
@@ -43,6 +44,7 @@ struct OfType {
 }
 
 /// An own parameter.
+// No PHI: names of search parameters.
 #[derive(Debug)]
 struct Defined {
     parameter: &'static SearchParameter,

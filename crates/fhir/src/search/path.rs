@@ -6,6 +6,7 @@
 //! engine, which gives the same answers more slowly.
 
 /// One path of an expression, `Type.a.b`, without the type it begins with.
+// No PHI: names of elements, of search parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Path<'e> {
     /// The type that it begins with.
@@ -17,6 +18,7 @@ pub(crate) struct Path<'e> {
 }
 
 /// One step of a path.
+// No PHI: names of elements, of search parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Step<'e> {
     /// The element.

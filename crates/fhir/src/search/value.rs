@@ -7,7 +7,9 @@ use super::span::Span;
 
 /// One value of one search parameter of a resource. Texts are borrowed from
 /// the resource where they stand there as they are.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
+// The tests of this crate tell values by their text.
+#[cfg_attr(test, derive(Debug))]
 pub enum Value<'a> {
     /// A code in a system; either may be empty.
     Token {
@@ -102,6 +104,8 @@ pub enum Value<'a> {
     /// `:missing` only.
     Present,
 }
+#[cfg(not(test))]
+salus_phi::guard!(Value<'_>);
 
 impl Value<'_> {
     /// Is it something that the parameter itself compares? The others are for

@@ -16,7 +16,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use super::WORDS_MAX;
 
 /// A word in its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Word<'t> {
     /// The word, folded.
     pub word: &'t str,
@@ -25,6 +25,7 @@ pub struct Word<'t> {
     /// Its place; words that follow each other have the next one.
     pub at: u32,
 }
+salus_phi::guard!(Word<'_>);
 
 /// Adds the words of all lines, whose first place is `at`; gives the place
 /// behind them. No phrase goes from one line to the next.

@@ -9,6 +9,7 @@ use crate::json;
 
 /// A refusal with its place. It carries no content of the text, so it may be
 /// logged.
+// No PHI: places and rules of the standard.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Error {
     /// What kind of rule was broken.

@@ -20,16 +20,16 @@ const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 const TOLD_WITHIN: Duration = Duration::from_secs(60);
 
 /// A message as it came: headers by name, and what it says.
-type Message = (Vec<(String, String)>, String);
+pub(crate) type Message = (Vec<(String, String)>, String);
 
 /// A place of the web that takes messages; the first is not taken.
-struct Hook {
-    origin: String,
-    messages: Receiver<Message>,
+pub(crate) struct Hook {
+    pub(crate) origin: String,
+    pub(crate) messages: Receiver<Message>,
 }
 
 impl Hook {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let (sender, messages) = channel();

@@ -15,21 +15,23 @@ use crate::serving::certificate;
 use crate::wire::{Answer, Request};
 
 /// A server that has files.
-struct Files {
+pub(crate) struct Files {
     address: SocketAddr,
     /// The paths that were asked for.
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 /// What is asked for: the path, how often it was before, and where to answer.
-struct Asked<'a> {
-    path: &'a str,
+pub(crate) struct Asked<'a> {
+    pub(crate) path: &'a str,
     before: usize,
-    to: &'a mut TcpStream,
+    pub(crate) to: &'a mut TcpStream,
 }
 
 impl Files {
-    fn serve(answer: impl Fn(Asked<'_>) -> std::io::Result<()> + Send + Sync + 'static) -> Self {
+    pub(crate) fn serve(
+        answer: impl Fn(Asked<'_>) -> std::io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let asked: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -59,7 +61,7 @@ impl Files {
         Self { address, asked }
     }
 
-    fn origin(&self) -> String {
+    pub(crate) fn origin(&self) -> String {
         format!("http://{}", self.address)
     }
 
@@ -68,7 +70,7 @@ impl Files {
     }
 
     /// A list of these files, as plain JSON.
-    fn list(&self, paths: &[&str]) -> Value {
+    pub(crate) fn list(&self, paths: &[&str]) -> Value {
         let file =
             |path: &&str| json!({"type": "Basic", "url": format!("{}{path}", self.origin())});
         let files: Vec<Value> = paths.iter().map(file).collect();
@@ -87,7 +89,7 @@ fn asked_path(stream: &TcpStream) -> Option<String> {
     first.split(' ').nth(1).map(str::to_owned)
 }
 
-fn whole(to: &mut TcpStream, headers: &str, body: &[u8]) -> std::io::Result<()> {
+pub(crate) fn whole(to: &mut TcpStream, headers: &str, body: &[u8]) -> std::io::Result<()> {
     let length = body.len();
     write!(
         to,
@@ -116,7 +118,7 @@ fn server(data: &Path, files: &Files, arguments: &[&str]) -> Arc<Server> {
     Arc::new(Server::start_on(data, &arguments))
 }
 
-fn import(project: &Project, list: &Value) -> Answer {
+pub(crate) fn import(project: &Project, list: &Value) -> Answer {
     let request = Request::new("POST", &format!("{}/$import", project.base()))
         .header("Prefer", "respond-async")
         .header("Content-Type", "application/fhir+json")

@@ -48,6 +48,9 @@ mod logout;
 mod matching;
 mod methods;
 mod mfa;
+#[path = "../support/mount.rs"]
+#[allow(dead_code)] // tests of disks use the rest
+mod mount;
 mod notices;
 mod oauth;
 mod oauth_flows;

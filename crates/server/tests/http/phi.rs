@@ -2,7 +2,13 @@
 //! errors, nor readable on the disk (45 CFR 164.312(a)(2)(iv), 164.514(b)(2)).
 //!
 //! Marked values are stored and sent in every way there is; then everything
-//! the server left behind is searched for them.
+//! the server left behind is searched for them. `cargo test -p salus-server --test http phi` runs
+//! all of it.
+
+mod everywhere;
+mod left;
+mod marks;
+mod ways;
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -13,10 +13,14 @@ const SECRET: &str = "Unmistakable";
 
 /// A project with something to see and to change on every route.
 pub(crate) fn furnished(slug: &str) -> Project {
-    let project = project(slug);
+    furnish(project(slug))
+}
+
+/// The same of a project that is there.
+pub(crate) fn furnish(project: Project) -> Project {
     project.put(&patient()).expect(201);
     project.client("victim", "system/*.r");
-    let path = format!("/p/{slug}/admin/policies/victim");
+    let path = format!("/p/{}/admin/policies/victim", project.slug);
     let policy = json!({"rules": []});
     project.server.admin("PUT", &path, &policy).expect(201);
     project

@@ -49,6 +49,22 @@ impl Request {
         self
     }
 
+    /// Path and query.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The same to another path.
+    pub(crate) fn at(mut self, path: &str) -> Self {
+        self.path = path.to_owned();
+        self
+    }
+
+    /// The body.
+    pub(crate) fn content(&self) -> &[u8] {
+        &self.body
+    }
+
     /// The same for a router in this process.
     pub(crate) fn for_router(&self) -> http::Request<axum::body::Body> {
         let mut request = http::Request::builder();

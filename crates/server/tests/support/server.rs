@@ -1,6 +1,7 @@
 //! The binary `salus` as a child process.
 
 use super::http::Client;
+use super::ledger::SYSTEM;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -98,6 +99,12 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         end(&mut self.child);
+        // Whatever failed: what clients store is no matter of the log.
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        assert!(
+            !log.contains(SYSTEM) || std::thread::panicking(),
+            "the log has an identifier of a patient"
+        );
     }
 }
 
@@ -131,6 +138,8 @@ fn spawn(data: &Path, log: &Path, variables: &[(&str, String)]) -> Child {
             "--listen",
             "127.0.0.1:0",
             "--json",
+            "--log",
+            "debug",
             "--data",
         ])
         .arg(data)

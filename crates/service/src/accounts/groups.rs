@@ -17,7 +17,7 @@ use crate::sessions::membership;
 const GROUPS_MAX: usize = 10_000;
 
 /// A group as administrators see it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct GroupView {
     /// The id.
     pub id: Box<str>,
@@ -32,9 +32,10 @@ pub struct GroupView {
     /// How many users are in it themselves, where that was counted.
     pub members: Option<u64>,
 }
+salus_phi::guard!(GroupView);
 
 /// A group as it is to be.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct NewGroup {
     /// What people call it.
     pub name: String,
@@ -45,6 +46,7 @@ pub struct NewGroup {
     /// Whether everyone in it signs in with a second factor.
     pub mfa_required: bool,
 }
+salus_phi::guard!(NewGroup);
 
 impl Service {
     /// The groups of a project.

@@ -18,7 +18,7 @@ use crate::time::instant;
 const INVITATIONS_MAX: usize = 10_000;
 
 /// Whom to invite, and as what.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Invitation {
     /// Where the link goes; what they will sign in with.
     pub email: String,
@@ -31,9 +31,10 @@ pub struct Invitation {
     /// Who they are, as `Patient/7`.
     pub profiles: Vec<String>,
 }
+salus_phi::guard!(Invitation);
 
 /// An invitation as administrators see it; nobody sees its link but who gets the mail.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct InvitationView {
     /// The id.
     pub id: Box<str>,
@@ -54,6 +55,7 @@ pub struct InvitationView {
     /// Until when it can be used.
     pub expires: String,
 }
+salus_phi::guard!(InvitationView);
 
 impl Service {
     /// Invites somebody, or a user who has no password yet to choose one. An earlier invitation

@@ -19,7 +19,7 @@ use crate::time::instant;
 const SESSIONS_MAX: usize = 500;
 
 /// A session as its owner and administrators see it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SessionView {
     /// The id: a hash, which is no token.
     pub id: Box<str>,
@@ -32,9 +32,10 @@ pub struct SessionView {
     /// Whether it is the one that the request came with.
     pub current: bool,
 }
+salus_phi::guard!(SessionView);
 
 /// What somebody changes of their own account; `None` stays as it is.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct AccountChange {
     /// What people call them.
     pub name: Option<String>,
@@ -43,6 +44,7 @@ pub struct AccountChange {
     /// Their password, for the address.
     pub password: Option<Secret>,
 }
+salus_phi::guard!(AccountChange);
 
 impl Service {
     /// One's own account.

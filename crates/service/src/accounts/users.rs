@@ -21,7 +21,7 @@ const PAGE: usize = 100;
 const SESSIONS_AT_ONCE: usize = 100;
 
 /// A user as administrators and they themselves see it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct UserView {
     /// The id.
     pub id: Box<str>,
@@ -46,18 +46,20 @@ pub struct UserView {
     /// When the account was made, as an instant.
     pub created: String,
 }
+salus_phi::guard!(UserView);
 
 /// Some users, in the order of their ids.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct UserPage {
     /// They.
     pub users: Vec<UserView>,
     /// Where the next page begins, if there is one.
     pub next: Option<String>,
 }
+salus_phi::guard!(UserPage);
 
 /// Which users to list.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct UserFilter {
     /// The one of this address.
     pub email: Option<String>,
@@ -68,9 +70,10 @@ pub struct UserFilter {
     /// [`UserPage::next`] of the page before.
     pub after: Option<String>,
 }
+salus_phi::guard!(UserFilter);
 
 /// What is to be changed of a user; `None` stays as it is.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct UserChange {
     /// What they sign in with.
     pub email: Option<String>,
@@ -87,6 +90,7 @@ pub struct UserChange {
     /// What they administer, by the names of projects in URLs.
     pub administers: Option<Vec<String>>,
 }
+salus_phi::guard!(UserChange);
 
 impl UserChange {
     /// Whether it takes something from the user or changes what they prove themselves with.

@@ -63,7 +63,7 @@ impl<'a> Event<'a> {
 }
 
 /// What rules have to know besides.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Facts {
     /// Of the user.
     pub(super) user: Person,
@@ -72,18 +72,20 @@ pub(super) struct Facts {
     /// Of patients, by id.
     pub(super) charts: BTreeMap<Box<str>, Chart>,
 }
+salus_phi::guard!(Facts);
 
 /// Somebody, as far as rules compare people.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Person {
     /// Family names, folded.
     pub(super) families: HashSet<String>,
     /// Lines and postal codes of addresses, folded.
     pub(super) addresses: HashSet<String>,
 }
+salus_phi::guard!(Person);
 
 /// The records of a patient.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Chart {
     /// Who it is.
     pub(super) person: Person,
@@ -94,15 +96,17 @@ pub(super) struct Chart {
     /// When somebody was last about it, before this.
     pub(super) before_ms: Option<i64>,
 }
+salus_phi::guard!(Chart);
 
 /// What rules remember, of one project.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Memory {
     failures: HashMap<Box<str>, VecDeque<i64>>,
     seen: HashMap<Box<str>, VecDeque<(i64, Box<str>)>>,
     runs: HashMap<Box<str>, Run>,
     exported: HashMap<Box<str>, Exported>,
 }
+salus_phi::guard!(Memory);
 
 /// Ids that were asked for one after the other.
 #[derive(Debug, Default)]
@@ -111,11 +115,12 @@ struct Run {
     length: i32,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Exported {
     from_ms: i64,
     patients: HashSet<Box<str>>,
 }
+salus_phi::guard!(Exported);
 
 impl Memory {
     /// Which rules an entry meets.

@@ -58,6 +58,7 @@ pub struct Message {
 }
 
 /// Why a message was not taken, without what it says.
+// No PHI: reasons without what was told, written here.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Untold(String);

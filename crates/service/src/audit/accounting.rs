@@ -15,7 +15,7 @@ use super::disclosure::{self, Form, Protocol, Suspension};
 use super::entry::{Entry, Outcome, What};
 
 /// The accounting of one patient.
-#[derive(Debug, Default, Serialize)]
+#[derive(Default, Serialize)]
 pub struct Accounting {
     /// The patient.
     pub patient: String,
@@ -33,9 +33,10 @@ pub struct Accounting {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub withheld: Vec<Line>,
 }
+salus_phi::guard!(Accounting);
 
 /// Disclosures to one recipient for one purpose: (b)(2), (b)(3).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Line {
     /// The day of the first one.
     pub date: Day,
@@ -50,6 +51,7 @@ pub struct Line {
     /// What for.
     pub purpose: String,
 }
+salus_phi::guard!(Line);
 
 /// The years of an accounting, at most.
 pub(super) const YEARS: i64 = 6;

@@ -14,7 +14,7 @@ use super::day::Day;
 use super::entry::{Entry, What};
 
 /// A disclosure that staff record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Disclosure {
     /// The day on which it was made.
@@ -38,10 +38,11 @@ pub struct Disclosure {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Day>,
 }
+salus_phi::guard!(Disclosure);
 
 /// Research for which records of fifty or more patients may have been disclosed
 /// (45 CFR 164.528(b)(4)).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Protocol {
     /// The name of the protocol or the activity.
@@ -60,10 +61,11 @@ pub struct Protocol {
     #[serde(default)]
     pub phone: String,
 }
+salus_phi::guard!(Protocol);
 
 /// That an agency has asked to be left out of accountings for a time
 /// (45 CFR 164.528(a)(2)).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Suspension {
     /// The agency or official: the name of the recipient in disclosures.
@@ -75,6 +77,7 @@ pub struct Suspension {
     /// Who made the statement, and what it says.
     pub statement: String,
 }
+salus_phi::guard!(Suspension);
 
 /// The longest text of a form, in bytes.
 const TEXT_MAX: usize = 2000;

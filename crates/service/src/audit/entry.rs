@@ -178,7 +178,7 @@ pub enum Outcome {
 }
 
 /// A record that an entry is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Entity {
     /// The resource type, or another name for what it is.
     pub ty: Cow<'static, str>,
@@ -187,9 +187,10 @@ pub struct Entity {
     /// Its version, or 0.
     pub version: u64,
 }
+salus_phi::guard!(Entity);
 
 /// One decision and what came of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
     /// What was asked.
     pub what: What,
@@ -217,6 +218,7 @@ pub struct Entry {
     /// The records by which it is found: kept by the store, not in the entry.
     pub(crate) about: Vec<(Kind, Box<str>)>,
 }
+salus_phi::guard!(Entry);
 
 impl Entry {
     /// An entry for what `cx` asked, about nothing yet.

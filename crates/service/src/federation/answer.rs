@@ -27,7 +27,7 @@ const CODE_BYTES_MAX: usize = 4096;
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// The parameters that a browser brings back.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct ProviderAnswer {
     /// What we gave along.
     pub state: Option<String>,
@@ -38,9 +38,9 @@ pub struct ProviderAnswer {
     /// Why not.
     pub error: Option<String>,
 }
+salus_phi::guard!(ProviderAnswer);
 
 /// What comes of an answer.
-#[derive(Debug)]
 pub enum Came {
     /// A sign-in goes on, or is done; then a client's request does.
     Here {
@@ -68,6 +68,7 @@ pub enum Came {
         request: Option<String>,
     },
 }
+salus_phi::guard!(Came);
 
 /// Why an answer is refused: for the audit, and for the user.
 pub(super) struct Stop(pub(super) &'static str, pub(super) &'static str);

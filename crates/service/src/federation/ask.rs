@@ -49,6 +49,7 @@ pub struct Question<'a> {
 pub type Asking<T> = Result<T, Unanswered>;
 
 /// Why there is no answer, without what was asked or answered.
+// No PHI: reasons without what was asked or answered, written here.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Unanswered(String);

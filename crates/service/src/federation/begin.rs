@@ -15,16 +15,15 @@ use crate::pipeline::Write;
 use crate::records::read;
 
 /// Where a browser goes.
-#[derive(Debug)]
 pub struct Away {
     /// The provider, as users see it.
     pub label: String,
     /// Its page, with the request.
     pub url: Secret,
 }
+salus_phi::guard!(Away);
 
 /// What somebody is asked before they go to a provider from a session.
-#[derive(Debug)]
 pub struct Errand {
     /// The provider, as users see it.
     pub label: String,
@@ -33,6 +32,7 @@ pub struct Errand {
     /// Whether it will be connected; else it is proof that it is still them.
     pub connects: bool,
 }
+salus_phi::guard!(Errand);
 
 impl Service {
     /// Sends the user of a sign-in page to a provider.

@@ -18,13 +18,13 @@ use crate::oauth::Here;
 use crate::pipeline::Write;
 
 /// What somebody signs in here with.
-#[derive(Debug)]
 pub enum Own<'a> {
     /// Address and password.
     Password(&'a str, Secret),
     /// A passkey alone.
     Passkey(&'a Assertion),
 }
+salus_phi::guard!(Own<'_>);
 
 /// What a ticket of an unknown account holds: who they are there, and whether the client that
 /// waits takes nobody without a second factor.

@@ -19,7 +19,7 @@ use crate::sessions::Credential;
 use crate::time::instant;
 
 /// An account at a provider as its owner and administrators see it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct LinkView {
     /// The id: a hash.
     pub id: Box<str>,
@@ -34,6 +34,7 @@ pub struct LinkView {
     /// When it was used last.
     pub used: Option<String>,
 }
+salus_phi::guard!(LinkView);
 
 /// Where a browser goes on what was begun from a session.
 #[derive(Debug)]

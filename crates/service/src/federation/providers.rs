@@ -17,7 +17,6 @@ use crate::records::{all, ever, one};
 use crate::time::instant;
 
 /// A provider as it is to be.
-#[derive(Debug)]
 pub struct ProviderToBe {
     /// What users see.
     pub label: String,
@@ -42,9 +41,10 @@ pub struct ProviderToBe {
     /// Whether anybody signs in by it.
     pub active: bool,
 }
+salus_phi::guard!(ProviderToBe);
 
 /// A provider as administrators see it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ProviderView {
     /// Its name in URLs.
     pub name: Box<str>,
@@ -55,15 +55,17 @@ pub struct ProviderView {
     /// When it was set up, as an instant.
     pub created: String,
 }
+salus_phi::guard!(ProviderView);
 
 /// A provider as everyone sees it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ProviderName {
     /// Its name in URLs.
     pub name: Box<str>,
     /// What users see.
     pub label: String,
 }
+salus_phi::guard!(ProviderName);
 
 impl Service {
     /// The providers by which users sign in to a project, for everyone.

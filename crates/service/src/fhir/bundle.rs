@@ -35,7 +35,7 @@ pub enum Returns {
 }
 
 /// What a client may ask of a bundle.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct BundleOptions {
     /// What the entries of the answer hold of what was written.
     pub returns: Returns,
@@ -45,6 +45,7 @@ pub struct BundleOptions {
     /// (`Idempotency-Key`): a transaction as a whole, a batch entry by entry.
     pub idempotency_key: Option<String>,
 }
+salus_phi::guard!(BundleOptions);
 
 /// One entry of a bundle, as a request.
 pub(super) struct Request<'a> {

@@ -22,7 +22,7 @@ use crate::error::{Error, Kind};
 use crate::pipeline::Write;
 
 /// What a client may ask of a create.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct CreateOptions {
     /// Create only if nothing matches this search (`If-None-Exist`).
     pub if_none_exist: Option<String>,
@@ -30,6 +30,7 @@ pub struct CreateOptions {
     /// (`Idempotency-Key`).
     pub idempotency_key: Option<String>,
 }
+salus_phi::guard!(CreateOptions);
 
 impl Service {
     /// Stores a new resource under an id of ours.

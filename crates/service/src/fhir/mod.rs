@@ -62,7 +62,7 @@ pub enum WriteCondition {
 }
 
 /// What a client may ask of an update or a delete.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct WriteOptions {
     /// What must hold.
     pub condition: WriteCondition,
@@ -70,6 +70,7 @@ pub struct WriteOptions {
     /// (`Idempotency-Key`).
     pub idempotency_key: Option<String>,
 }
+salus_phi::guard!(WriteOptions);
 
 /// The type named in a URL, or 404 (<https://hl7.org/fhir/R4/http.html#create>).
 pub(crate) fn resource_type(name: &str) -> Result<ResourceType, Error> {

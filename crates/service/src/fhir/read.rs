@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::error::{Error, Kind};
 
 /// What a client has already (<https://hl7.org/fhir/R4/http.html#cread>).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct ReadConditions {
     /// The versions of `If-None-Match`.
     pub if_none_match: Option<Versions>,
@@ -25,6 +25,7 @@ pub struct ReadConditions {
     /// What stands behind the `?`: `_summary` and `_elements` ask for a part.
     pub parameters: Vec<(String, String)>,
 }
+salus_phi::guard!(ReadConditions);
 
 /// What an `If-None-Match` names (RFC 9110, 13.1.2).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -20,16 +20,17 @@ pub enum Status {
 }
 
 /// A resource, wherever its base URL is.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Place {
     /// Its type.
     pub ty: ResourceType,
     /// Its id.
     pub id: Box<str>,
 }
+salus_phi::guard!(Place);
 
 /// An answer.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Reply {
     /// How it went.
     pub status: Status,
@@ -46,6 +47,7 @@ pub struct Reply {
     /// The content of a Binary that is not in the body.
     pub content: Option<Content>,
 }
+salus_phi::guard!(Reply);
 
 /// What is told of a write that succeeded, if a client wants an OperationOutcome.
 #[must_use]

@@ -24,13 +24,14 @@ use crate::error::{Error, Kind};
 pub const DELETED_MAX: usize = 1_000;
 
 /// Which resource a write is about.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum Which<'a> {
     /// The one with this id.
     Id(&'a str),
     /// What this search finds.
     Matching(&'a str),
 }
+salus_phi::guard!(Which<'_>);
 
 impl<'a> Which<'a> {
     /// The id, where there is one before anything was looked up.

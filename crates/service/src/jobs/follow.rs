@@ -18,7 +18,6 @@ use crate::fhir::types::ResourceType;
 use crate::pipeline::Write;
 
 /// How far a job is.
-#[derive(Debug)]
 pub enum Followed {
     /// Not done; how far, in words.
     Open(String),
@@ -29,6 +28,7 @@ pub enum Followed {
     /// Failed: a status and an OperationOutcome, and until when this is kept.
     Failed(u16, Bytes, i64),
 }
+salus_phi::guard!(Followed);
 
 /// A file of a job, to be read piece by piece.
 pub struct Contents {

@@ -14,7 +14,7 @@ use super::import::Import;
 use super::request::Packed;
 
 /// Everything about a job.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Job {
     pub(crate) owner: Owner,
     /// The base URL of the endpoint that was asked.
@@ -34,6 +34,7 @@ pub(crate) struct Job {
     #[serde(default)]
     pub(crate) files: Vec<File>,
 }
+salus_phi::guard!(Job);
 
 /// What is to be done.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -55,7 +56,7 @@ impl Work {
 }
 
 /// How far a job is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum State {
     /// Waiting, or under way.
@@ -64,9 +65,10 @@ pub(crate) enum State {
     /// With the status and the OperationOutcome to tell.
     Failed(u16, String),
 }
+salus_phi::guard!(State);
 
 /// A file that a job has made.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct File {
     /// Which of the job's, from 1.
     pub(crate) number: u32,
@@ -78,6 +80,7 @@ pub(crate) struct File {
     /// Lines in it.
     pub(crate) count: u64,
 }
+salus_phi::guard!(File);
 
 /// What a file is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,7 +138,7 @@ impl Job {
 }
 
 /// Whose a job is.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Owner {
     /// As the audit names it.
     pub(crate) label: String,
@@ -144,6 +147,7 @@ pub(crate) struct Owner {
     /// What the token stood for that the job was asked with; the operator has none.
     session: Option<Session>,
 }
+salus_phi::guard!(Owner);
 
 impl Owner {
     /// The one who asks; nobody in particular has no jobs.

@@ -25,7 +25,7 @@ use crate::context::Context;
 use crate::error::Error;
 
 /// A request, taken apart so that it can be kept.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Packed {
     /// The method.
     pub method: String,
@@ -36,6 +36,7 @@ pub struct Packed {
     /// How long the body is; it is kept beside the record.
     pub body_bytes: u64,
 }
+salus_phi::guard!(Packed);
 
 impl Packed {
     /// The header that names a request.
@@ -43,7 +44,6 @@ impl Packed {
 }
 
 /// What a request was answered.
-#[derive(Debug)]
 pub struct Answered {
     /// Status and reason, as `200 OK`.
     pub status: String,
@@ -56,6 +56,7 @@ pub struct Answered {
     /// The resource, as JSON.
     pub body: Bytes,
 }
+salus_phi::guard!(Answered);
 
 /// A protocol that carries out requests of its own.
 pub trait Perform: Send + Sync {

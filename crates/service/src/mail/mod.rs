@@ -27,6 +27,7 @@ pub use texts::TextView;
 const WAITING_MAX: usize = 10_000;
 
 /// What this deployment says about mail.
+// No PHI: settings of the operator.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where links lead: the address that people use for this server, without a slash at its
@@ -35,7 +36,7 @@ pub struct Settings {
 }
 
 /// A mail in its words.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Outgoing {
     /// Names it among all that this server sends: the same when it is sent again.
     pub id: Box<str>,
@@ -52,6 +53,7 @@ pub struct Outgoing {
     /// When it was asked for, in milliseconds since 1970 UTC.
     pub made_ms: i64,
 }
+salus_phi::guard!(Outgoing);
 
 /// Why a mail was not sent; no reason names an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,6 @@ use crate::context::Context;
 use crate::error::Error;
 
 /// What may be set up, shown to who has brought the first proof.
-#[derive(Debug)]
 pub struct Enrolment {
     /// To be typed into an app.
     pub secret: Secret,
@@ -23,6 +22,7 @@ pub struct Enrolment {
     /// What a browser needs to make a passkey.
     pub passkey: Value,
 }
+salus_phi::guard!(Enrolment);
 
 /// What was set up.
 #[derive(Debug)]

@@ -65,7 +65,7 @@ pub struct FactorStep {
 }
 
 /// The second factors that somebody has.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Offered {
     /// Whether the user has an app that shows codes.
     pub totp: bool,
@@ -74,6 +74,7 @@ pub struct Offered {
     /// What a browser needs to ask for one of the user's passkeys, if there is one.
     pub passkey: Option<serde_json::Value>,
 }
+salus_phi::guard!(Offered);
 
 impl Service {
     /// Whether somebody has to bring a second factor, whether or not they have one.

@@ -26,7 +26,7 @@ pub struct FactorsView {
 }
 
 /// A second factor.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct FactorView {
     /// The id.
     pub id: Box<str>,
@@ -39,9 +39,9 @@ pub struct FactorView {
     /// When it was used last.
     pub used: Option<String>,
 }
+salus_phi::guard!(FactorView);
 
 /// An app that is to be set up: shown once.
-#[derive(Debug)]
 pub struct EnrolmentView {
     /// Under which it is confirmed.
     pub id: Box<str>,
@@ -50,6 +50,7 @@ pub struct EnrolmentView {
     /// To be shown to the app.
     pub uri: Secret,
 }
+salus_phi::guard!(EnrolmentView);
 
 /// A factor that was proved.
 #[derive(Debug)]

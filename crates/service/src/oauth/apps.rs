@@ -13,7 +13,7 @@ use crate::records::read;
 use crate::time::instant;
 
 /// A client that may act for a user.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct AppView {
     /// The id of what was agreed to.
     pub id: Box<str>,
@@ -28,6 +28,7 @@ pub struct AppView {
     /// When it ends, if it is not used before.
     pub expires: String,
 }
+salus_phi::guard!(AppView);
 
 impl Service {
     /// The clients that act for the one who asks. No client sees them.

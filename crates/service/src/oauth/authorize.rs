@@ -18,7 +18,6 @@ use crate::pipeline::Write;
 use crate::policy;
 
 /// What happens next with a request.
-#[derive(Debug)]
 pub enum Step {
     /// The user is told why it goes no further.
     Stop(&'static str),
@@ -38,9 +37,9 @@ pub enum Step {
     /// The user agrees, or does not.
     Consent(Consent),
 }
+salus_phi::guard!(Step);
 
 /// Patients of whom the user chooses one.
-#[derive(Debug)]
 pub struct Pick {
     /// The client's name.
     pub client: String,
@@ -53,9 +52,9 @@ pub struct Pick {
     /// Whether the user may look for others.
     pub searched: bool,
 }
+salus_phi::guard!(Pick);
 
 /// What the user is asked.
-#[derive(Debug)]
 pub struct Consent {
     /// The client's name.
     pub client: String,
@@ -70,6 +69,7 @@ pub struct Consent {
     /// Encounters of the patient, one of which may be chosen.
     pub encounters: Vec<Choice>,
 }
+salus_phi::guard!(Consent);
 
 /// What the user agrees to, when nothing is left to choose.
 struct Settled {

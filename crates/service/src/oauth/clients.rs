@@ -13,16 +13,17 @@ use crate::pipeline::Write;
 use crate::records::read;
 
 /// What a request brings to say which client it is from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Presented<'a> {
     /// The id, where it is named.
     pub id: Option<&'a str>,
     /// How it is proved.
     pub proof: Proof<'a>,
 }
+salus_phi::guard!(Presented<'_>);
 
 /// How a client proves who it is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum Proof<'a> {
     /// Not at all.
     None,
@@ -31,6 +32,7 @@ pub enum Proof<'a> {
     /// By an assertion that it has signed.
     Assertion(&'a str),
 }
+salus_phi::guard!(Proof<'_>);
 
 /// A client that has proved who it is, as far as it has to.
 pub(super) struct Known {

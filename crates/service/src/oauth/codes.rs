@@ -26,7 +26,6 @@ use crate::policy;
 use crate::records::{one, read};
 
 /// What a client is given for a user.
-#[derive(Debug)]
 pub struct Given {
     /// The bearer token.
     pub token: Secret,
@@ -41,6 +40,7 @@ pub struct Given {
     /// The patient that it is about, and what else the client is told.
     pub context: Map<String, Value>,
 }
+salus_phi::guard!(Given);
 
 impl Service {
     /// Trades a code (RFC 6749, 4.1.3; RFC 7636, 4.5).

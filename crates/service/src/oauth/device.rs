@@ -19,7 +19,6 @@ use crate::policy;
 use crate::records::read;
 
 /// What a device is given to wait with.
-#[derive(Debug)]
 pub struct Waiting {
     /// What it polls with.
     pub device_code: Secret,
@@ -28,6 +27,7 @@ pub struct Waiting {
     /// Where.
     pub place: String,
 }
+salus_phi::guard!(Waiting);
 
 impl Service {
     /// Lets a device wait for its user (RFC 8628, 3.1 and 3.2).

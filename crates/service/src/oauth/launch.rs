@@ -17,7 +17,7 @@ use crate::pipeline::Write;
 use crate::records::read;
 
 /// A launch to be made.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct LaunchToBe {
     /// The app, by its id as a client.
     pub client: Box<str>,
@@ -28,6 +28,7 @@ pub struct LaunchToBe {
     /// What else the app is told.
     pub context: LaunchContext,
 }
+salus_phi::guard!(LaunchToBe);
 
 impl Service {
     /// Makes a launch: what the app is to send as `launch`.

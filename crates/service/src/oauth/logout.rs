@@ -19,7 +19,7 @@ use crate::pipeline::Write;
 const STATE_BYTES_MAX: usize = 1000;
 
 /// What a client asks for, as it came (section 2).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct LogoutAsked {
     hint: Option<String>,
     client_id: Option<String>,
@@ -27,9 +27,9 @@ pub struct LogoutAsked {
     state: Option<String>,
     twice: bool,
 }
+salus_phi::guard!(LogoutAsked);
 
 /// Who may leave, and where to.
-#[derive(Debug)]
 pub struct Leaving {
     /// The address of who is signed in, if somebody is.
     pub user: Option<String>,
@@ -40,6 +40,7 @@ pub struct Leaving {
     /// The client named a place that it has not registered.
     pub elsewhere: bool,
 }
+salus_phi::guard!(Leaving);
 
 /// What of an id token matters here: it is a hint, good though its time is over.
 #[derive(Deserialize)]

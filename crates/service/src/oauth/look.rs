@@ -15,13 +15,14 @@ use crate::records::read;
 const ID: &str = "theme";
 
 /// What all pages of a project have.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Look {
     /// Where the project is, as the path of its addresses.
     pub root: String,
     /// What its administrators chose.
     pub theme: Theme,
 }
+salus_phi::guard!(Look);
 
 /// What caches know these bytes by: another text for other bytes (RFC 9110, 8.8.1).
 #[must_use]

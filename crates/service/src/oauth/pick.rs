@@ -18,16 +18,17 @@ const SHOWN: &str = "20";
 const WORDS_BYTES_MAX: usize = 200;
 
 /// Something that can be chosen.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Choice {
     /// Its id.
     pub id: Box<str>,
     /// What it is to people.
     pub words: String,
 }
+salus_phi::guard!(Choice);
 
 /// What a user chose so far.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Chosen {
     /// A patient, by id.
     pub patient: Option<String>,
@@ -38,6 +39,7 @@ pub struct Chosen {
     /// The scopes that are to be given, if the user was asked.
     pub scopes: Option<Vec<String>>,
 }
+salus_phi::guard!(Chosen);
 
 /// Which patient a request is about.
 pub(super) enum About {

@@ -13,7 +13,7 @@ use super::{Code, Fault};
 const STATE_BYTES_MAX: usize = 1000;
 
 /// The parameters of a request, as they came.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Asked {
     /// Which client.
     pub client_id: String,
@@ -37,6 +37,7 @@ pub struct Asked {
     unsupported: bool,
     twice: bool,
 }
+salus_phi::guard!(Asked);
 
 impl Asked {
     /// Reads the pairs of a query. What is not known is left out, as RFC 6749, 3.1 asks.
@@ -237,7 +238,7 @@ pub(super) fn stated(
 }
 
 /// A request that may be put before the user.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Wanted {
     pub(super) scopes: Scopes,
     pub(super) challenge: String,
@@ -256,6 +257,7 @@ pub(super) struct Wanted {
     /// The user has to bring a second factor.
     pub(super) strict: bool,
 }
+salus_phi::guard!(Wanted);
 
 impl Wanted {
     /// What a device asks for.

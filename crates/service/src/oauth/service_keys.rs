@@ -15,7 +15,7 @@ use crate::records::read;
 use crate::time::instant;
 
 /// A key to be made.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct KeyToBe {
     /// What people call it.
     pub name: String,
@@ -26,9 +26,10 @@ pub struct KeyToBe {
     /// For how many days.
     pub days: i64,
 }
+salus_phi::guard!(KeyToBe);
 
 /// A key as administrators see it: never what it is used with.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct KeyView {
     /// Its id.
     pub id: Box<str>,
@@ -45,6 +46,7 @@ pub struct KeyView {
     /// When it was used, to a quarter of an hour.
     pub used: Option<String>,
 }
+salus_phi::guard!(KeyView);
 
 impl Service {
     /// Makes a key of a client; what it is used with is shown this once.

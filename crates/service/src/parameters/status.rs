@@ -37,7 +37,7 @@ pub struct IndexView {
 }
 
 /// A parameter on a type.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ParameterView {
     /// The id of its `SearchParameter`; empty for all parameters of R4.
     pub source: String,
@@ -54,6 +54,7 @@ pub struct ParameterView {
     /// Records that could not be indexed. It is not ready while there are any.
     pub failed: u64,
 }
+salus_phi::guard!(ParameterView);
 
 impl Service {
     /// How far the search indexes of the project are.

@@ -33,7 +33,7 @@ const TEXT_MIN: usize = 10;
 const LISTED_MAX: usize = 200;
 
 /// An emergency as its user begins it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NewBreakGlass {
     /// The id of the patient.
     pub patient: String,
@@ -42,6 +42,7 @@ pub struct NewBreakGlass {
     /// What the user attests of records under 42 CFR Part 2.
     pub part_2: Option<String>,
 }
+salus_phi::guard!(NewBreakGlass);
 
 impl Service {
     /// Breaks the glass for a patient.

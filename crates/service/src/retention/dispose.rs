@@ -27,13 +27,14 @@ const TIME_MAX_MS: i64 = 20_000;
 const KEPT_MAX: usize = 1_000_000;
 
 /// Disposing, as somebody asks for it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NewDisposal {
     /// Why.
     pub reason: String,
     /// Only count.
     pub dry_run: bool,
 }
+salus_phi::guard!(NewDisposal);
 
 /// What was disposed of, or would be.
 #[derive(Clone, Debug)]

@@ -42,7 +42,7 @@ pub struct RetentionReport {
 }
 
 /// One class in a report.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ClassReport {
     /// Its name.
     pub name: String,
@@ -51,6 +51,7 @@ pub struct ClassReport {
     /// Each of its types.
     pub types: Vec<TypeReport>,
 }
+salus_phi::guard!(ClassReport);
 
 /// Numbers of records of a type.
 #[derive(Clone, Debug)]

@@ -29,7 +29,7 @@ const PARTS_MAX: usize = 1000;
 const SEARCHES_MAX: usize = 50;
 
 /// A hold as somebody places it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NewHold {
     /// What people call it.
     pub name: String,
@@ -40,6 +40,7 @@ pub struct NewHold {
     /// Searches, as `Observation?code=4548-4`.
     pub searches: Vec<String>,
 }
+salus_phi::guard!(NewHold);
 
 /// What is under legal hold in a project just now.
 pub(crate) struct Held(Vec<Saved<Hold>>);

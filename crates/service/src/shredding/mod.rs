@@ -32,7 +32,7 @@ pub(crate) use shut::Shut;
 const LISTED_MAX: usize = 10_000;
 
 /// A shredding, as somebody asks for it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NewShred {
     /// The id of the patient.
     pub patient: String,
@@ -41,15 +41,17 @@ pub struct NewShred {
     /// Only say what would go.
     pub dry_run: bool,
 }
+salus_phi::guard!(NewShred);
 
 /// What came of it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Shredding {
     /// What would go, and what stands against it.
     Planned(Plan),
     /// It is done: the certificate.
     Done(serde_json::Value),
 }
+salus_phi::guard!(Shredding);
 
 impl Service {
     /// Shreds a patient, or says what would go.

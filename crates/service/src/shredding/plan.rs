@@ -42,7 +42,7 @@ impl Target {
 }
 
 /// What a shredding takes, what it leaves, and what stands against it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Plan {
     patient: Box<str>,
     /// Records and versions of each type.
@@ -59,6 +59,7 @@ pub struct Plan {
     /// How many of each type have to be kept yet, and until when; without a time if nobody knows.
     kept: BTreeMap<String, (u64, Option<i64>)>,
 }
+salus_phi::guard!(Plan);
 
 impl Plan {
     /// Refuses what may not go.

@@ -58,12 +58,13 @@ impl Access {
 }
 
 /// Keys from `start` to `end` that pass a test of their own.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Span {
     pub(crate) start: Vec<u8>,
     pub(crate) end: Vec<u8>,
     pub(crate) test: KeyTest,
 }
+salus_phi::guard!(Span);
 
 /// What of a test can be decided on the key.
 #[derive(Clone, Copy, Debug)]

@@ -8,11 +8,12 @@
 const DEPTH_MAX: u8 = 4;
 
 /// What is left to be read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Reader<'a>(&'a [u8]);
+salus_phi::guard!(Reader<'_>);
 
 /// An item, as far as it concerns us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Item<'a> {
     Int(i64),
     Bytes(&'a [u8]),
@@ -23,6 +24,7 @@ pub(super) enum Item<'a> {
     /// True, false, null, a float.
     Simple,
 }
+salus_phi::guard!(Item<'_>);
 
 impl<'a> Reader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {

@@ -28,7 +28,7 @@ pub(super) enum Expression<'t> {
 }
 
 /// A comparison of a parameter, perhaps at the end of a chain.
-#[derive(Debug, PartialEq)]
+#[derive(PartialEq)]
 pub(super) struct Compare<'t> {
     pub(super) links: Vec<Link<'t>>,
     pub(super) name: Word<'t>,
@@ -37,6 +37,7 @@ pub(super) struct Compare<'t> {
     pub(super) value: Cow<'t, str>,
     pub(super) value_at: usize,
 }
+salus_phi::guard!(Compare<'_>);
 
 /// A reference that is followed.
 #[derive(Debug, PartialEq)]
@@ -53,11 +54,12 @@ pub(super) enum To<'t> {
 }
 
 /// A name, and the byte where it stands.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 pub(super) struct Word<'t> {
     pub(super) text: &'t str,
     pub(super) at: usize,
 }
+salus_phi::guard!(Word<'_>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Operator {
@@ -113,11 +115,12 @@ const COMPARISONS_MAX: usize = 100;
 const BYTES_MAX: usize = 16_384;
 
 /// What is wrong, at which byte.
-#[derive(Debug, PartialEq)]
+#[derive(PartialEq)]
 pub(super) struct Fault {
     pub(super) at: usize,
     pub(super) details: Cow<'static, str>,
 }
+salus_phi::guard!(Fault);
 
 impl Fault {
     pub(super) fn issue(self, text: &str, code: IssueType) -> Issue {

@@ -17,7 +17,7 @@ pub(super) const VERSION: u32 = 1;
 pub const CHECKPOINT: &str = "{\"checkpoint\":";
 
 /// The first line.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Head {
     /// `audit export`.
@@ -35,6 +35,7 @@ pub struct Head {
     /// The projects whose entries are shown, by scope.
     pub projects: std::collections::BTreeMap<u32, String>,
 }
+salus_phi::guard!(Head);
 
 impl Head {
     /// Reads the first line.
@@ -91,7 +92,7 @@ pub struct Leaf<'a> {
 }
 
 /// The entry of a leaf.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub struct LeafEntry<'a> {
     /// Its place in the order of commits.
     pub seq: u64,
@@ -106,6 +107,7 @@ pub struct LeafEntry<'a> {
     /// The entry, in base64.
     pub body: &'a [u8],
 }
+salus_phi::guard!(LeafEntry<'_>);
 
 impl<'a> Line<'a> {
     /// Reads a line without its end; `None` if it is none of an export.

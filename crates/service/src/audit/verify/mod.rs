@@ -27,7 +27,7 @@ const LINE_MAX: u64 = 16 << 20;
 const STEP: u64 = 4096;
 
 /// What an export is checked with.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Means {
     /// Keys of the log.
     pub keys: Vec<VerifierKey>,
@@ -36,6 +36,7 @@ pub struct Means {
     /// Checkpoints from elsewhere, each with where it was.
     pub elsewhere: Vec<(String, Note)>,
 }
+salus_phi::guard!(Means);
 
 /// Checks an export; `progress` is told how many leaves were read, and of how many.
 ///

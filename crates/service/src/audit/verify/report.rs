@@ -11,6 +11,7 @@ use crate::audit::log::Head;
 const FINDINGS_MAX: usize = 100;
 
 /// What an export holds, and what is wrong with it.
+// No PHI: numbers and names of files, of the operator.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Which log.
@@ -45,6 +46,7 @@ pub struct Report {
 }
 
 /// Where a checkpoint was.
+// No PHI: names of files, of the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// In the export.
@@ -54,6 +56,7 @@ pub enum Source {
 }
 
 /// What is wrong. Places are those of leaves, from 0.
+// No PHI: names of files and checkpoints, of the operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Finding {

@@ -49,13 +49,14 @@ const VERSION: u8 = 1;
 /// Which blob a version of a Binary has for its content. The record's id is the
 /// SHA-256, in hexadecimal, of the Binary's id, a slash and the version; its
 /// content a byte of version and a JSON object of these members.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 struct Link {
     binary: Box<str>,
     version: u64,
     blob: Box<str>,
     bytes: u64,
 }
+salus_phi::guard!(Link);
 
 /// Content that is read as a stream.
 #[derive(Clone)]

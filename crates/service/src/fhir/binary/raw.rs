@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::fhir::reply::Reply;
 
 /// A Binary as what it holds.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Raw {
     /// Its media type.
     pub content_type: String,
@@ -19,15 +19,17 @@ pub struct Raw {
     /// Its content.
     pub content: RawContent,
 }
+salus_phi::guard!(Raw);
 
 /// The content of a Binary.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum RawContent {
     /// All of it.
     Whole(Bytes),
     /// What is read piece by piece.
     Stream(Content),
 }
+salus_phi::guard!(RawContent);
 
 impl RawContent {
     /// How long it is, in bytes.

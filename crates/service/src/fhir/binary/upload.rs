@@ -21,13 +21,14 @@ use crate::fhir::which::Which;
 use crate::fhir::{CreateOptions, WriteOptions};
 
 /// What a client says of the content it sends.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Sent<'a> {
     /// Its media type (`Content-Type`).
     pub content_type: &'a str,
     /// What the Binary belongs to (`X-Security-Context`).
     pub context: Option<&'a str>,
 }
+salus_phi::guard!(Sent<'_>);
 
 /// Where content comes from, piece by piece.
 pub trait Source: Send {

@@ -200,7 +200,6 @@ pub static OPERATIONS: &[&Operation] = &[
 ];
 
 /// A call of an operation.
-#[derive(Debug)]
 pub struct Invocation<'a> {
     /// The operation's name, without the `$`.
     pub name: &'a str,
@@ -215,6 +214,7 @@ pub struct Invocation<'a> {
     /// A Parameters resource, or the one resource that the operation takes, or nothing.
     pub body: Bytes,
 }
+salus_phi::guard!(Invocation<'_>);
 
 /// A call that was allowed and understood.
 struct Asked<'a> {

@@ -47,7 +47,7 @@ pub(crate) struct Answer {
 }
 
 /// Entries as `Type/id`, by their `search.mode`.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Default, PartialEq, Eq)]
 pub(crate) struct Page {
     pub(crate) total: Option<u64>,
     pub(crate) matches: Vec<String>,
@@ -57,6 +57,7 @@ pub(crate) struct Page {
     /// The resources, as they were given.
     pub(crate) resources: Vec<Value>,
 }
+salus_phi::guard!(Page);
 
 /// Pages followed at most: more is a link that leads in a circle.
 const PAGES_MAX: usize = 200;

@@ -39,13 +39,14 @@ pub(super) struct Question {
 }
 
 /// Where a code system is from.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) enum Origin {
     /// A version of a resource.
     Version(Seq),
     /// The definitions, by canonical URL.
     Definitions(Box<str>),
 }
+salus_phi::guard!(Origin);
 
 impl Cache {
     pub(crate) fn new() -> Self {

@@ -32,7 +32,7 @@ pub(crate) use cache::Cache;
 use source::Source;
 
 /// Something that has to be known before a search can be a query.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Wanted {
     /// The codes of a value set, by canonical URL or reference.
     Set(Box<str>),
@@ -41,9 +41,10 @@ pub(crate) enum Wanted {
     /// The records above or below one of a type, by its id.
     Records(Direction, &'static str, Box<str>),
 }
+salus_phi::guard!(Wanted);
 
 /// What was found out about one thing.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Known {
     /// Codes.
     Codes(Arc<Codes>),
@@ -54,14 +55,15 @@ pub(crate) enum Known {
     /// There is no answer.
     Unknown(Unknown),
 }
+salus_phi::guard!(Known);
 
 /// The codes that an answer has.
-#[derive(Debug)]
 pub(crate) struct Codes {
     tokens: Tokens,
     /// Systems of which any code is in.
     systems: Vec<Box<str>>,
 }
+salus_phi::guard!(Codes);
 
 impl Codes {
     /// A record has one of them under a parameter.

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use salus_auth::Grant;
 use salus_fhir::json::{Document, Node};
-use salus_store::{Kind as RecordKind, Precondition, Record, Snapshot};
+use salus_store::{Filter, Kind as RecordKind, Precondition, Record, Snapshot};
 
 use super::links::conditional_links;
 use crate::Service;
@@ -79,7 +79,7 @@ pub(super) struct Decided<'a> {
     /// What entries delete.
     gone: HashMap<RecordKind, Vec<Box<str>>>,
     /// The conditions under which entries create.
-    creating: HashSet<String>,
+    creating: HashSet<(RecordKind, Filter)>,
 }
 
 impl Service {
@@ -291,15 +291,17 @@ impl Decided<'_> {
 
     /// No two entries create under one condition.
     fn create_under(&mut self, preconditions: &[Precondition]) -> Result<(), Error> {
-        let mut queries = preconditions
-            .iter()
-            .filter(|precondition| matches!(precondition, Precondition::NoneMatch(_)));
-        match queries.all(|query| self.creating.insert(format!("{query:?}"))) {
-            true => Ok(()),
-            false => Err(Error::invalid(
-                "another entry creates under the same condition",
-            )),
+        for precondition in preconditions {
+            let Precondition::NoneMatch(query) = precondition else {
+                continue;
+            };
+            if !self.creating.insert((query.kind, query.filter.clone())) {
+                return Err(Error::invalid(
+                    "another entry creates under the same condition",
+                ));
+            }
         }
+        Ok(())
     }
 
     /// Remembers what an entry leaves as it is.

@@ -20,12 +20,12 @@ use crate::fhir::search;
 use crate::fhir::types::ResourceType;
 
 /// Whose records are wanted.
-#[derive(Debug)]
 pub(super) enum Members {
     /// Of any patient.
     Any,
     These(HashSet<Box<str>>),
 }
+salus_phi::guard!(Members);
 
 /// What is wanted of a type.
 pub(super) struct Choice {

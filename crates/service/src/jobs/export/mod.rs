@@ -35,7 +35,7 @@ use choice::Members;
 use walk::Output;
 
 /// An export: what was asked, and how far it is.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Export {
     pub(crate) level: Level,
     /// The types that were named; none is all.
@@ -52,9 +52,10 @@ pub(crate) struct Export {
     pub(crate) provenance: Option<Provenance>,
     point: Option<Point>,
 }
+salus_phi::guard!(Export);
 
 /// Of what the export is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Level {
     #[default]
@@ -62,6 +63,7 @@ pub(crate) enum Level {
     Patient,
     Group(String),
 }
+salus_phi::guard!(Level);
 
 /// <https://hl7.org/fhir/uv/bulkdata/STU2/ValueSet-include-associated-data.html>
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,7 +74,7 @@ pub(crate) enum Provenance {
 }
 
 /// How far an export is.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Point {
     /// The point whose state is given out.
     seq: u64,
@@ -93,6 +95,7 @@ struct Point {
     /// What is told of the types before it.
     told: Vec<String>,
 }
+salus_phi::guard!(Point);
 
 /// A part of the walk over a type: versions before a point, as they were current at another.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

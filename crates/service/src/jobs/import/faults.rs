@@ -26,12 +26,13 @@ pub(super) struct Counts {
 }
 
 /// Faults that are in no file yet.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub(super) struct Faults {
     outcomes: Vec<String>,
     /// How many there were, those in files with them.
     told: u64,
 }
+salus_phi::guard!(Faults);
 
 impl Faults {
     pub(super) fn are_many(&self) -> bool {

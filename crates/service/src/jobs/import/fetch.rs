@@ -25,6 +25,7 @@ pub trait Fetched: Send {
 pub type Fetching<T> = Result<T, Unfetched>;
 
 /// Why a file cannot be fetched, without what its URL or the file holds.
+// No PHI: reasons without the URL, written here.
 #[derive(Clone, Debug)]
 pub struct Unfetched {
     /// The reason, about "it".

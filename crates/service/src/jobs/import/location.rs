@@ -14,12 +14,13 @@ const URL_BYTES_MAX: usize = 8192;
 const HOST_BYTES_MAX: usize = 253;
 
 /// A scheme, a host and a port.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Origin {
     secure: bool,
     host: Box<str>,
     port: u16,
 }
+salus_phi::guard_debug!(Origin);
 
 impl Origin {
     /// Reads an origin as `https://files.example.org`; a `/` may follow.

@@ -42,7 +42,7 @@ const LINES_BYTES_MAX: usize = 4 << 20;
 /// Transactions after which the place is kept.
 const KEPT: usize = 8;
 /// An import: what was asked, and how far it is.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Import {
     /// The type of all resources of an upload, if that was said.
     pub(crate) ty: Option<String>,
@@ -67,6 +67,7 @@ pub(crate) struct Import {
     #[serde(skip)]
     unkept: usize,
 }
+salus_phi::guard!(Import);
 
 impl Import {
     /// Whether what was sent is a list of files, which is shown again when all is done.

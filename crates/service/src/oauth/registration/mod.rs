@@ -37,7 +37,7 @@ pub(crate) struct Registrations {
 }
 
 /// A setting to be; what is left out is as it is usually.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RegistrationToBe {
     /// Which clients may register.
     pub mode: RegistrationMode,
@@ -48,6 +48,7 @@ pub struct RegistrationToBe {
     /// How many there are at most.
     pub clients_max: Option<u32>,
 }
+salus_phi::guard!(RegistrationToBe);
 
 impl RegistrationToBe {
     fn setting(self) -> Result<DynamicRegistration, Error> {

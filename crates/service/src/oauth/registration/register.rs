@@ -24,7 +24,6 @@ use crate::records::one;
 const BY_ADDRESS: Limit = Limit::Rate(20, 60_000);
 
 /// A client that registered itself, as it is told of itself.
-#[derive(Debug)]
 pub struct RegisteredClient {
     /// What it is.
     pub client: ClientView,
@@ -37,6 +36,7 @@ pub struct RegisteredClient {
     /// Where.
     pub place: String,
 }
+salus_phi::guard!(RegisteredClient);
 
 impl RegisteredClient {
     pub(super) fn of(

@@ -16,7 +16,7 @@ use crate::time::instant;
 const READ_MAX: usize = 1000;
 
 /// A token to be given out.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct InitialTokenToBe {
     /// What people call it.
     pub name: String,
@@ -25,9 +25,10 @@ pub struct InitialTokenToBe {
     /// How many clients may register with it.
     pub uses: u32,
 }
+salus_phi::guard!(InitialTokenToBe);
 
 /// A token as administrators see it: never what is sent of it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct InitialTokenView {
     /// Its id.
     pub id: Box<str>,
@@ -42,6 +43,7 @@ pub struct InitialTokenView {
     /// How many have.
     pub uses: u32,
 }
+salus_phi::guard!(InitialTokenView);
 
 impl Service {
     /// The tokens of a project that are good.

@@ -57,7 +57,7 @@ pub(crate) struct About {
 }
 
 /// A provision as far as it is about the subject.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Settled {
     permits: bool,
     reads: Truth,
@@ -68,6 +68,7 @@ pub(super) struct Settled {
     data: Values<(Kind, Box<str>)>,
     nested: Vec<Settled>,
 }
+salus_phi::guard!(Settled);
 
 impl Settled {
     /// `None` if it is not about the subject.

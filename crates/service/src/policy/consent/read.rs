@@ -62,7 +62,7 @@ impl<T> Values<T> {
 }
 
 /// One provision.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Provision {
     pub(crate) permits: bool,
     /// When; `None` if nobody knows.
@@ -76,6 +76,7 @@ pub(crate) struct Provision {
     pub(crate) data: Values<(Kind, Box<str>)>,
     pub(crate) nested: Vec<Provision>,
 }
+salus_phi::guard!(Provision);
 
 /// What a Consent says, if it is an active one about privacy. One that cannot
 /// be understood denies everything of its patient.

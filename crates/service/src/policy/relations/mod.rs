@@ -53,7 +53,7 @@ const ENCOUNTER: Kind = Kind::named("Encounter");
 const RELATED_PERSON: Kind = Kind::named("RelatedPerson");
 
 /// The patients of each relationship that was asked for.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Patients {
     by: BTreeMap<Relationship, References>,
     /// Those whose records under 42 CFR Part 2 are open, too, with the broken glass.
@@ -65,6 +65,7 @@ pub(crate) struct Patients {
     /// Whether the subject acts for a payer.
     is_payer: bool,
 }
+salus_phi::guard!(Patients);
 
 impl Patients {
     /// Those of one; nobody, if it was not asked for.

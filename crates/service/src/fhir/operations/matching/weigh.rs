@@ -62,7 +62,7 @@ impl Grade {
 }
 
 /// What is known of a person.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Features {
     /// Systems, which may be empty, and values.
     pub(super) identifiers: Vec<(String, String)>,
@@ -74,6 +74,7 @@ pub(super) struct Features {
     telecoms: Vec<String>,
     postal_codes: Vec<String>,
 }
+salus_phi::guard!(Features);
 
 impl Features {
     pub(super) fn of(patient: Node<'_>) -> Self {
