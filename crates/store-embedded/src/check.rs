@@ -392,8 +392,29 @@ impl Check<'_> {
 
     /// Every audit entry opens, its leaf is its own, and all leaves make the tree.
     fn audit(&mut self) -> Result<(), Error> {
+        let mut leaves = self.entries(keys::AUDIT)?;
+        let found: HashSet<u64> = leaves.keys().copied().collect();
+        for (seq, leaf) in self.entries(keys::CLEARED)? {
+            if leaves.insert(seq, leaf).is_some() {
+                self.fault(format!("audit entry {seq}: cleared and still there"));
+            }
+        }
+        self.tree(&leaves)?;
+        self.scan(keys::ABOUT, |check, key, _| {
+            let seq = keys::last_number(key);
+            if !found.contains(&seq) {
+                check.fault(format!(
+                    "a record names audit entry {seq}, which is missing"
+                ));
+            }
+            Ok(())
+        })
+    }
+
+    /// The entries of a space: whole ones, or what is left of cleared ones.
+    fn entries(&mut self, space: u8) -> Result<BTreeMap<u64, Hash>, Error> {
         let mut leaves = BTreeMap::new();
-        self.scan(keys::AUDIT, |check, key, bytes| {
+        self.scan(space, |check, key, bytes| {
             let seq = keys::last_number(key);
             let scope = key
                 .get(1..)
@@ -407,23 +428,14 @@ impl Check<'_> {
                 }
             };
             match stored.verify(scope, seq, &check.core.keyring) {
-                Ok(true) => {}
-                Ok(false) => check.fault(format!("audit entry {seq}: not its leaf")),
+                Ok(true) if audit::space(&stored) == space => {}
+                Ok(_) => check.fault(format!("audit entry {seq}: not its leaf")),
                 Err(error) => check.fault(format!("audit entry {seq}: {error}")),
             }
             leaves.insert(seq, stored.leaf);
             Ok(())
         })?;
-        self.tree(&leaves)?;
-        self.scan(keys::ABOUT, |check, key, _| {
-            let seq = keys::last_number(key);
-            if !leaves.contains_key(&seq) {
-                check.fault(format!(
-                    "a record names audit entry {seq}, which is missing"
-                ));
-            }
-            Ok(())
-        })
+        Ok(leaves)
     }
 
     /// The leaves make the tree, and what is kept of its subtrees.
