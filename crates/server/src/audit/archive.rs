@@ -226,9 +226,9 @@ fn text(command: &ArchiveCommand, answer: &Value) -> String {
 
 fn segments(all: &Value) -> String {
     let rows = all.as_array().into_iter().flatten().map(|segment| {
-        let cell = |name: &str| match &segment[name] {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
+        let cell = |name: &str| {
+            let text = segment[name].as_str().map(str::to_owned);
+            text.unwrap_or_else(|| segment[name].to_string())
         };
         let cells = [
             "from", "to", "earliest", "latest", "bytes", "inStore", "held", "name",

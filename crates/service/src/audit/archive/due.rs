@@ -109,8 +109,8 @@ fn month_end_ms(time_ms: i64) -> i64 {
             .rsplit_once('-')
             .map(|(month, _)| month.to_owned())
     };
-    let later = (1..=31).map(|days| day.days_later(days));
-    let next = later.filter(|later| month(*later) != month(day)).next();
+    let mut later = (1..=31).map(|days| day.days_later(days));
+    let next = later.find(|later| month(*later) != month(day));
     next.unwrap_or(day).begins_ms()
 }
 

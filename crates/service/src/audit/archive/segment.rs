@@ -282,10 +282,6 @@ impl<'a> Reader<'a> {
     }
 
     /// The next frame; without its text if its key was destroyed.
-    #[expect(
-        clippy::type_complexity,
-        reason = "a frame, of which its text may be gone"
-    )]
     fn next(&mut self) -> Result<Option<(u8, Option<Vec<u8>>)>, Fault> {
         if self.rest.is_empty() {
             return Ok(None);
