@@ -2,9 +2,10 @@
 
 use axum::response::Response;
 use http::StatusCode;
+use salus_service::audit::day::Day;
 use salus_service::retention::{ClassReport, NewDisposal, NewHold, RetentionReport, TypeReport};
 use salus_service::shredding::{NewShred, Shredding};
-use salus_service::{Disposal, Hold, Retention, Saved, Shred, instant};
+use salus_service::{AuditHold, Disposal, Hold, Retention, Saved, Shred, instant};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -22,6 +23,14 @@ struct HoldBody {
     patients: Vec<String>,
     #[serde(default)]
     searches: Vec<String>,
+    audit: Option<AuditBody>,
+}
+
+/// Of the audit: all, or what happened since a day.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AuditBody {
+    since: Option<Day>,
 }
 
 #[derive(Deserialize)]
@@ -93,19 +102,23 @@ pub(crate) async fn holds(call: &mut Call) -> Result<Response, Failure> {
     Ok(answer(StatusCode::OK, &json!({"holds": holds})))
 }
 
-/// `POST /admin/holds` with `{"name", "reason", "patients"?, "searches"?}`
+/// `POST /admin/holds` with `{"name", "reason", "patients"?, "searches"?, "audit"?: {"since"?}}`
 pub(crate) async fn place(call: &mut Call) -> Result<Response, Failure> {
     let HoldBody {
         name,
         reason,
         patients,
         searches,
+        audit,
     } = body(call).await?;
     let new = NewHold {
         name,
         reason,
         patients,
         searches,
+        audit: audit.map(|audit| AuditHold {
+            since_ms: audit.since.map(Day::begins_ms),
+        }),
     };
     let hold = call.service().place_hold(&call.cx, new).await?;
     Ok(answer(StatusCode::CREATED, &view_hold(&hold)))
@@ -211,6 +224,10 @@ fn view_hold(saved: &Saved<Hold>) -> Value {
         "by": hold.by,
         "from": instant(hold.from_ms),
     });
+    if let Some(audit) = &hold.audit {
+        let since = audit.since_ms.map(|since| Day::of(since).to_string());
+        view["audit"] = since.map_or_else(|| json!({}), |since| json!({"since": since}));
+    }
     if let Some(lifted) = &hold.lifted {
         view["lifted"] = json!({
             "by": lifted.by,

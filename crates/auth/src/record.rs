@@ -7,6 +7,7 @@
 
 mod alert;
 mod assertion;
+mod audit_archive;
 mod audit_log;
 mod authorization;
 mod brands;
@@ -58,6 +59,7 @@ pub use alert::{
     Disposition, DispositionOutcome, Unsent, Webhook,
 };
 pub use assertion::Assertion;
+pub use audit_archive::{AuditArchive, AuditSegment};
 pub use audit_log::AuditLog;
 pub use authorization::{Authorization, Refresh};
 pub use brands::Brands;
@@ -70,7 +72,7 @@ pub use device::{DEVICE_INTERVAL_MS, DEVICE_LIFETIME_MS, Device};
 pub use factors::{FACTORS_MAX, Factor, Factors, Means, check_name as check_factor_name};
 pub use group::{CLOSURE_MAX, Group, Membership, PARENTS_MAX, Walk, role_names};
 pub use history::{History, Purged};
-pub use hold::{Hold, Lifted};
+pub use hold::{AuditHold, Hold, Lifted};
 pub use identity::{Identity, LockOut, SignUp};
 pub use index::{Goal, Index, Step};
 pub use launch::{LAUNCH_LIFETIME_MS, Launch, LaunchContext, LaunchedWith};

@@ -269,7 +269,7 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "SALUS_ARCHIVE_ROOTS", value_name = "FILE")]
     pub(crate) archive_roots: Option<PathBuf>,
 
-    /// Where checkpoints of the audit log go: `folder:PATH`, or a witness as `https://witness.example.org`, with commas between them
+    /// Where checkpoints of the audit log go: `folder:PATH`, `s3://BUCKET/PREFIX?region=..`, or a witness as `https://witness.example.org`, with commas between them
     #[arg(
         long,
         env = "SALUS_CHECKPOINTS",
@@ -277,6 +277,14 @@ pub(crate) struct ServeArguments {
         value_delimiter = ','
     )]
     pub(crate) checkpoints: Option<Vec<String>>,
+
+    /// For how many years audit entries are kept at least [default: 6, and no less but in development]
+    #[arg(long, env = "SALUS_AUDIT_YEARS", value_name = "YEARS")]
+    pub(crate) audit_years: Option<u32>,
+
+    /// Where audit entries go when their years are over: a folder, or s3://BUCKET/PREFIX?region=..; without it all are kept in the store
+    #[arg(long, env = "SALUS_AUDIT_ARCHIVE", value_name = "ARCHIVE")]
+    pub(crate) audit_archive: Option<String>,
 
     /// Certificates of the authorities that witnesses may be trusted by, PEM
     #[arg(long, env = "SALUS_CHECKPOINT_ROOTS", value_name = "FILE")]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use salus_api::{Proxies, ProxyHeader};
 use salus_service::Network;
+use salus_service::audit::archive::YEARS_MIN;
 use salus_service::jobs::Origin;
 use serde::Deserialize;
 
@@ -37,6 +38,7 @@ pub(crate) struct Config {
     pub(crate) alert_roots: Option<PathBuf>,
     pub(crate) mail: Option<mail::Config>,
     pub(crate) archive: Archives,
+    pub(crate) audit: AuditKeeping,
     /// Where checkpoints of the audit log go, beside the data folder.
     pub(crate) checkpoints: Vec<checkpoints::Place>,
     pub(crate) checkpoint_roots: Option<PathBuf>,
@@ -57,6 +59,14 @@ pub(crate) struct Archives {
     pub(crate) roots: Option<PathBuf>,
     pub(crate) region: Option<String>,
     pub(crate) credentials: Option<Credentials>,
+}
+
+/// How long the audit is kept, and where it goes then.
+#[derive(Clone, Debug)]
+pub(crate) struct AuditKeeping {
+    pub(crate) years: u32,
+    /// A folder, or a place in S3; without it nothing is removed from the store.
+    pub(crate) archive: Option<String>,
 }
 
 /// Where the keys are, and who keeps the root key.
@@ -166,6 +176,8 @@ struct Mail {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Audit {
+    years: Option<u32>,
+    archive: Option<String>,
     checkpoints: Option<Vec<String>>,
     roots: Option<PathBuf>,
 }
@@ -227,6 +239,11 @@ pub(crate) enum Error {
     Mail(#[from] mail::Error),
     #[error(transparent)]
     Checkpoints(#[from] checkpoints::NoPlace),
+    #[error(
+        "audit entries are kept for six years at least (45 CFR 164.316(b)(2)(i)), and {0} is less; \
+         only in development (--dev) may it be"
+    )]
+    AuditYears(u32),
     #[error("the log format is text or json, not {0}")]
     LogFormat(String),
 }
@@ -306,6 +323,11 @@ impl Config {
                 arguments.archive_roots.clone(),
                 file.archive,
             ),
+            audit: AuditKeeping::of(
+                arguments.audit_years.or(file.audit.years),
+                arguments.audit_archive.clone().or(file.audit.archive),
+                arguments.dev || arguments.demo.is_some(),
+            )?,
             checkpoints: places(arguments.checkpoints.clone().or(file.audit.checkpoints))?,
             checkpoint_roots: arguments.checkpoint_roots.clone().or(file.audit.roots),
             demo: arguments.demo.is_some(),
@@ -369,6 +391,7 @@ impl Config {
             alert_roots: file.alerts.roots,
             mail: None,
             archive: Archives::of(None, None, None, file.archive),
+            audit: AuditKeeping::of(file.audit.years, file.audit.archive, false)?,
             checkpoints: Vec::new(),
             checkpoint_roots: None,
             demo: false,
@@ -376,6 +399,16 @@ impl Config {
             log: "warn".to_owned(),
             log_json: false,
         })
+    }
+}
+
+impl AuditKeeping {
+    fn of(years: Option<u32>, archive: Option<String>, development: bool) -> Result<Self, Error> {
+        let years = years.unwrap_or(YEARS_MIN);
+        match years >= YEARS_MIN || development {
+            true => Ok(Self { years, archive }),
+            false => Err(Error::AuditYears(years)),
+        }
     }
 }
 
@@ -605,6 +638,16 @@ mod tests {
             let refused = matches!(origins(text), Err(Error::ProviderOrigin(_)));
             assert!(refused, "{text}");
         }
+    }
+
+    #[test]
+    fn the_audit_is_kept_for_six_years_at_least() {
+        let years = |arguments: &[&str]| config(arguments).map(|config| config.audit.years);
+        assert_eq!(years(&[]).unwrap(), 6);
+        assert_eq!(years(&["--audit-years", "10"]).unwrap(), 10);
+        let short = years(&["--audit-years", "5"]);
+        assert!(matches!(short, Err(Error::AuditYears(5))));
+        assert_eq!(years(&["--audit-years", "1", "--dev"]).unwrap(), 1);
     }
 
     #[test]

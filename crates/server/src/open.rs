@@ -17,6 +17,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::audit;
 use crate::backup::{self, Archives};
 use crate::checkpoints::Checkpoints;
 use crate::cli::Place;
@@ -196,7 +197,8 @@ impl Server {
             );
         }
         let (places, roots) = (&config.checkpoints, config.checkpoint_roots.as_deref());
-        let checkpoints = Checkpoints::start(&service, &config.data, places, roots).await?;
+        let checkpoints =
+            Checkpoints::start(&service, &config.data, places, roots, &config.archive).await?;
         let settings = salus_api::Settings {
             body_bytes_max: config.body_bytes_max,
             binary_bytes_max: config.binary_bytes_max,
@@ -210,9 +212,10 @@ impl Server {
         let socket = control::path(&config.data);
         match control::bind(&config.data) {
             Ok(listener) => {
+                let router = router.clone().merge(audit::router(Arc::clone(&service)));
                 let router = match &archives {
-                    Some(archives) => router.clone().merge(backup::router(Arc::clone(archives))),
-                    None => router.clone(),
+                    Some(archives) => router.merge(backup::router(Arc::clone(archives))),
+                    None => router,
                 };
                 let work = listen::operator(listener, router, stopped.clone());
                 listeners.push(tokio::spawn(work));
@@ -241,6 +244,7 @@ impl Server {
                     service.keep_histories(),
                     service.keep_nothing_ended(),
                     service.keep_registrations(),
+                    service.keep_audit(),
                 );
             }
         });
@@ -354,6 +358,9 @@ async fn service(
     };
     settings.alerts.origins = config.alert_origins.clone();
     settings.alerts.hooks = Some(Arc::new(hooks));
+    settings.audit.years = config.audit.years;
+    settings.audit.shelf = audit::shelf::of(config)?;
+    settings.audit.kept = Some(audit::shelf::kept(&config.data));
     let mail = config.mail.as_ref();
     settings.mail = mail.map(|_| salus_service::mail::Settings { base });
     settings.archives = archives.map(|archives| {

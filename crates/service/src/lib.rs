@@ -46,10 +46,10 @@ pub use salus_auth::Secret;
 pub use salus_auth::Subject;
 pub use salus_auth::jwk::Jwks;
 pub use salus_auth::record::{
-    AuthMethod, BreakGlass, Care, Cors, Create, Disposal, DynamicRegistration, Email, GrantType,
-    GroupMapping, History, Hold, Identity, KeptFrom, LaunchContext, LaunchedWith, Lifted, LockOut,
-    MailText, Minors, Policy, Purged, Reason, RegistrationMode, Retention, RetentionClass,
-    ReviewOutcome, Saved, SecondFactor, Shred, SignUp, Status, Theme, Then,
+    AuditHold, AuthMethod, BreakGlass, Care, Cors, Create, Disposal, DynamicRegistration, Email,
+    GrantType, GroupMapping, History, Hold, Identity, KeptFrom, LaunchContext, LaunchedWith,
+    Lifted, LockOut, MailText, Minors, Policy, Purged, Reason, RegistrationMode, Retention,
+    RetentionClass, ReviewOutcome, Saved, SecondFactor, Shred, SignUp, Status, Theme, Then,
 };
 pub use salus_auth::{Exception, PurposeOfUse, Recipient};
 use salus_crypto::SecretKey;
@@ -83,6 +83,8 @@ pub struct Settings {
     pub mail: Option<mail::Settings>,
     /// What checkpoints of the audit log are signed with; without, none are.
     pub checkpoint_key: Option<SecretKey>,
+    /// How long audit entries are kept, and where they go then.
+    pub audit: audit::archive::Settings,
     /// Who says how far the archives are, if there are any.
     pub archives: Option<AskArchives>,
 }
@@ -166,6 +168,8 @@ pub struct Service {
     pub(crate) shredding: tokio::sync::Mutex<()>,
     pub(crate) shut: shredding::Shut,
     log: Option<audit::log::Log>,
+    /// One run of the audit archive at a time.
+    pub(crate) archiving: tokio::sync::Mutex<()>,
     /// Told when a project keeps its history otherwise.
     kept_otherwise: tokio::sync::Notify,
     /// Told when keys are to be rotated.
@@ -239,6 +243,7 @@ impl Service {
             shredding: tokio::sync::Mutex::default(),
             shut: shredding::Shut::default(),
             log,
+            archiving: tokio::sync::Mutex::default(),
             kept_otherwise: tokio::sync::Notify::new(),
             keys_due: tokio::sync::Notify::new(),
             request_ids,

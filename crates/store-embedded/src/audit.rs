@@ -3,7 +3,7 @@
 //! | bytes | |
 //! |---|---|
 //! | 1 | format |
-//! | 1 | flags: 1 the first part of its batch, 2 the last, 4 kept in format 1 before |
+//! | 1 | flags: 1 the first part of its batch, 2 the last, 4 kept in format 1 before, 8 cleared: its sealed text is empty, and it is about nothing |
 //! | 8 | the latest time of any batch up to this one, filled in by the commit |
 //! | 8 | time |
 //! | 4 | slot of the key |
@@ -22,12 +22,17 @@ use salus_crypto::{Keyring, Slot, merkle, random};
 use salus_store::{AuditEntry, AuditRecord, Error, Kind, LeafForm, OpenedLeaf, Scope, Seq};
 
 use crate::body::{opening, sealing};
+use crate::core::set;
+use crate::keys;
+use crate::kv::{View, Write};
 
 const FORMAT: u8 = 2;
 const FORMAT_1: u8 = 1;
 const FIRST: u8 = 1;
 const LAST: u8 = 2;
 const OLD: u8 = 4;
+const CLEARED: u8 = 8;
+const LENGTH_LEN: usize = 4;
 const FLAGS_AT: usize = 1;
 const LATEST_AT: usize = 2;
 const SALT_LEN: usize = 32;
@@ -133,6 +138,23 @@ impl<'a> Stored<'a> {
         (self.flags & OLD == 0).then_some(self.flags & FIRST != 0)
     }
 
+    /// Whether its leaf is all that is left of it.
+    pub(crate) fn is_cleared(&self) -> bool {
+        self.flags & CLEARED != 0
+    }
+
+    /// What is left of it when it is cleared, of the bytes it was read from: all that stands
+    /// before its text, so that the log and the tree have it where it was.
+    pub(crate) fn cleared(&self, bytes: &[u8]) -> Vec<u8> {
+        let text = LENGTH_LEN + self.sealed.len() + self.about.len();
+        let mut left = bytes.get(..bytes.len() - text).unwrap_or_default().to_vec();
+        if let Some(flags) = left.get_mut(FLAGS_AT) {
+            *flags |= CLEARED;
+        }
+        left.extend_from_slice(&[0; LENGTH_LEN]);
+        left
+    }
+
     pub(crate) fn slot(&self) -> Slot {
         self.slot
     }
@@ -165,13 +187,16 @@ impl<'a> Stored<'a> {
         })
     }
 
-    /// What opens its leaf; `None` if its key was destroyed.
+    /// What opens its leaf; `None` if its key was destroyed, or it was cleared.
     pub(crate) fn open_leaf(
         &self,
         scope: Scope,
         seq: u64,
         keyring: &Keyring,
     ) -> Result<Option<OpenedLeaf>, Error> {
+        if self.is_cleared() {
+            return Ok(None);
+        }
         let aad = aad(scope, self.time_ms);
         let plain = match keyring.open_sealed(self.slot, &aad, self.sealed) {
             Ok(plain) => Bytes::from(plain),
@@ -196,6 +221,43 @@ impl<'a> Stored<'a> {
         };
         Ok(opened.is_none_or(|opened| leaf(opened) == self.leaf))
     }
+}
+
+/// The space of keys under which an entry of these bytes lies.
+pub(crate) fn space(stored: &Stored<'_>) -> u8 {
+    match stored.is_cleared() {
+        true => keys::CLEARED,
+        false => keys::AUDIT,
+    }
+}
+
+/// What clears entries of a scope, and how many of them there are.
+pub(crate) fn clearing(
+    view: &View,
+    scope: Scope,
+    seqs: &[Seq],
+) -> Result<(Vec<Write>, u64), Error> {
+    let (mut writes, mut count) = (Vec::new(), 0);
+    let mut seqs = seqs.to_vec();
+    seqs.sort_unstable();
+    seqs.dedup();
+    for Seq(seq) in seqs {
+        let key = keys::audit(scope, seq);
+        let Some(bytes) = view.get(&key)? else {
+            continue;
+        };
+        let stored = Stored::read(&bytes)?;
+        let (_, about) = stored.parts(&bytes)?;
+        let left = stored.cleared(&bytes);
+        writes.push(set(keys::entry(keys::CLEARED, scope, seq), left));
+        writes.push((key, None));
+        for (kind, id) in about {
+            let key = keys::record_at(keys::ABOUT, scope, kind, &id, seq);
+            writes.push((key, None));
+        }
+        count += 1;
+    }
+    Ok((writes, count))
 }
 
 /// What an entry is about.

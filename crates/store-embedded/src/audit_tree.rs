@@ -1,14 +1,14 @@
 //! Reading the audit log of all scopes in the order of its tree.
 //!
-//! Entries lie by scope. A part of the tree is a span of seqs, of which every scope's entries are
+//! Entries lie by scope, what is left of cleared ones apart from the others. A part of the tree is a span of seqs, of which every scope's entries are
 //! read and put in order.
 
 use salus_crypto::merkle::Hash;
 use salus_store::{AuditTree, Error, Open, Reply, SUBTREE, Scope, Seq, TreeHead, TreeLeaf};
 
-use crate::audit::Stored;
+use crate::audit::{self, Stored};
 use crate::core::{Core, State};
-use crate::kv::View;
+use crate::kv::{View, When};
 use crate::reader::ready;
 use crate::{Embedded, keys, tree};
 
@@ -34,6 +34,27 @@ impl AuditTree for Embedded {
         let view = self.core.kv.view();
         ready(view.and_then(|view| tree::roots(&view, level, first, limit)))
     }
+
+    fn clear<'a>(&'a self, scope: Scope, entries: &'a [Seq]) -> Reply<'a, u64> {
+        Box::pin(clear(&self.core, scope, entries))
+    }
+
+    fn is_cleared(&self, scope: Scope, seq: Seq) -> Reply<'_, bool> {
+        let key = keys::entry(keys::CLEARED, scope, seq.0);
+        let found = self.core.kv.view().and_then(|view| view.get(&key));
+        ready(found.map(|found| found.is_some()))
+    }
+}
+
+/// Clears entries beside the committer: it writes none of their keys again.
+async fn clear(core: &Core, scope: Scope, entries: &[Seq]) -> Result<u64, Error> {
+    core.ready()?;
+    core.space.check()?;
+    let (writes, count) = audit::clearing(&core.kv.view()?, scope, entries)?;
+    if count > 0 {
+        core.kv.write(writes, When::Now).await?;
+    }
+    Ok(count)
 }
 
 /// An entry as it is kept.
@@ -46,8 +67,9 @@ pub(crate) struct Entry {
 /// The entries of all scopes in a span of seqs, in their order.
 pub(crate) fn entries(view: &View, first: u64, end: u64) -> Result<Vec<Entry>, Error> {
     let mut entries = Vec::new();
-    for scope in scopes(view)? {
-        let (start, end) = (keys::audit(scope, first), keys::audit(scope, end));
+    for (space, scope) in lanes(view)? {
+        let start = keys::entry(space, scope, first);
+        let end = keys::entry(space, scope, end);
         let mut cursor = view.forward(&start, &end)?;
         while let Some((key, bytes)) = cursor.next()? {
             entries.push(Entry {
@@ -61,10 +83,19 @@ pub(crate) fn entries(view: &View, first: u64, end: u64) -> Result<Vec<Entry>, E
     Ok(entries)
 }
 
-/// The scopes that have entries.
-fn scopes(view: &View) -> Result<Vec<Scope>, Error> {
-    let (mut scopes, mut from) = (Vec::new(), vec![keys::AUDIT]);
-    let mut cursor = view.forward(&from, &[keys::AUDIT + 1])?;
+/// The spaces of keys, and the scopes in each, that have entries.
+pub(crate) fn lanes(view: &View) -> Result<Vec<(u8, Scope)>, Error> {
+    let mut lanes = Vec::new();
+    for space in [keys::AUDIT, keys::CLEARED] {
+        let scopes = scopes(view, space)?.into_iter();
+        lanes.extend(scopes.map(|scope| (space, scope)));
+    }
+    Ok(lanes)
+}
+
+fn scopes(view: &View, space: u8) -> Result<Vec<Scope>, Error> {
+    let (mut scopes, mut from) = (Vec::new(), vec![space]);
+    let mut cursor = view.forward(&from, &[space + 1])?;
     loop {
         cursor.seek(&from)?;
         let Some(key) = cursor.next_key()? else {
@@ -75,7 +106,7 @@ fn scopes(view: &View) -> Result<Vec<Scope>, Error> {
             .and_then(|mut rest| keys::take_scope(&mut rest));
         let scope = scope.ok_or_else(|| Error::Damaged("an audit entry's key".into()))?;
         scopes.push(scope);
-        from = keys::after_prefix(&keys::scoped(keys::AUDIT, scope, 0));
+        from = keys::after_prefix(&keys::scoped(space, scope, 0));
     }
 }
 
@@ -110,5 +141,6 @@ fn leaf(core: &Core, entry: &Entry, open: &Open<'_>) -> Result<TreeLeaf, Error> 
             true => stored.open_leaf(entry.scope, entry.seq, &core.keyring)?,
             false => None,
         },
+        cleared: stored.is_cleared(),
     })
 }

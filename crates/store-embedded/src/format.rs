@@ -9,9 +9,10 @@
 //! - 5: the log can be read whole: an audit entry holds what it is about and its
 //!   place in its batch, and what a batch purged is kept under `q`. Subtrees of the audit log's
 //!   hash tree under `x`; leaves of new entries commit to scope and time, too.
+//! - 6: audit entries may be cleared: what is left of them under `y`.
 //!
 //! Audit entries of older stores get what they are about from the keys under `o`. Of what came
-//! with 3 and 4, an older store has nothing, and needs no change for it.
+//! with 3, 4 and 6, an older store has nothing, and needs no change for it.
 
 mod entries;
 
@@ -23,7 +24,7 @@ use crate::kv::{Kv, View, When};
 use crate::{keys, tree};
 
 /// Raised by a change that older code cannot read.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
 
 pub(crate) const META_FORMAT: &str = "format";
 
@@ -56,6 +57,7 @@ pub(crate) fn bring_up_to_date(kv: &Kv, dir: &Path) -> Result<(), Error> {
             entries::bring_up_to_date(kv)?;
             tree::build(kv)?;
         }
+        Some(5) => {}
         Some(newer) if newer > FORMAT => {
             return Err(Error::Unavailable(format!(
                 "{}: written by a later version (format {newer}; this one reads {FORMAT})",

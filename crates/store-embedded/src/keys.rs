@@ -1,4 +1,4 @@
-//! The keys: what is kept where. Part of the stored format (version 5).
+//! The keys: what is kept where. Part of the stored format (version 6).
 //!
 //! | key | value |
 //! |---|---|
@@ -21,6 +21,7 @@
 //! | `q` seq | what the batch that ends there purged; see `purge` |
 //! | `o` scope kind id seq | nothing: an audit entry is about this record |
 //! | `w` scope seq | an audit entry |
+//! | `y` scope seq | what is left of an audit entry that was cleared |
 //! | `x` level index | a subtree of the audit log's hash tree; see `tree` |
 //!
 //! Numbers are big-endian. A scope is one byte when it is small, an id ends
@@ -48,6 +49,7 @@ pub(crate) const PURGED: u8 = b'e';
 pub(crate) const PURGES: u8 = b'q';
 pub(crate) const AUDIT: u8 = b'w';
 pub(crate) const ABOUT: u8 = b'o';
+pub(crate) const CLEARED: u8 = b'y';
 pub(crate) const SUBTREE: u8 = b'x';
 
 /// The length of a seq at the end of a key.
@@ -97,9 +99,14 @@ pub(crate) fn of_kind_at(space: u8, scope: Scope, kind: Kind, seq: u64) -> Vec<u
     key
 }
 
-/// `a` scope seq.
+/// `w` scope seq.
 pub(crate) fn audit(scope: Scope, seq: u64) -> Vec<u8> {
-    let mut key = scoped(AUDIT, scope, SEQ_LEN);
+    entry(AUDIT, scope, seq)
+}
+
+/// `space` scope seq, of `w` or `y`.
+pub(crate) fn entry(space: u8, scope: Scope, seq: u64) -> Vec<u8> {
+    let mut key = scoped(space, scope, SEQ_LEN);
     ordered::put_u64(&mut key, seq);
     key
 }

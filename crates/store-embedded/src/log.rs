@@ -1,7 +1,7 @@
 //! The log as it leaves the store, whole batches in the order of their seqs.
 //!
 //! Versions lie in that order under `b`, audit entries scope by scope under
-//! `w`, what was purged under `q`: one walk forward merges them. Nothing is
+//! `w`, what is left of cleared ones under `y`, what was purged under `q`: one walk forward merges them. Nothing is
 //! opened. What tells where a batch ends is in its parts: the flag of its last
 //! version, the flags of its entries, and what it purged, which stands at its end.
 
@@ -13,7 +13,7 @@ use crate::chain::Link;
 use crate::core::{Core, META_FRONTIER, State};
 use crate::kv::{Cursor, View};
 use crate::purge::Logged;
-use crate::{audit, body, keys};
+use crate::{audit, audit_tree, body, keys};
 
 /// How far the log is, all of it durable.
 pub(crate) fn head(core: &Core) -> Result<LogHead, Error> {
@@ -156,17 +156,13 @@ impl<'v> Walk<'v> {
 /// Of each scope that has entries from a seq on, where they begin.
 fn audit_lanes(view: &View, from: u64, upto: u64) -> Result<Vec<(Scope, Lane<'_>)>, Error> {
     let mut lanes = Vec::new();
-    let mut scopes = view.forward(&[keys::AUDIT], &[keys::AUDIT + 1])?;
-    while let Some(key) = scopes.next_key()? {
-        let damaged = || Error::Damaged("an audit entry's key".into());
-        let mut rest = key.get(1..).ok_or_else(damaged)?;
-        let scope = keys::take_scope(&mut rest).ok_or_else(damaged)?;
-        let end = keys::audit(scope, upto.saturating_add(1));
-        let lane = Lane::new(view, &keys::audit(scope, from), &end)?;
+    for (space, scope) in audit_tree::lanes(view)? {
+        let start = keys::entry(space, scope, from);
+        let end = keys::entry(space, scope, upto.saturating_add(1));
+        let lane = Lane::new(view, &start, &end)?;
         if lane.next.is_some() {
             lanes.push((scope, lane));
         }
-        scopes.seek(&keys::after_prefix(&keys::scoped(keys::AUDIT, scope, 0)))?;
     }
     Ok(lanes)
 }

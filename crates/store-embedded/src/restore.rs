@@ -441,7 +441,8 @@ impl Restore {
         }
         let mut bytes = entry.to_vec();
         audit::put_about(&mut bytes, about);
-        self.piece.set(keys::audit(scope, seq), bytes);
+        let key = keys::entry(audit::space(&stored), scope, seq);
+        self.piece.set(key, bytes);
         Ok(())
     }
 

@@ -30,8 +30,10 @@ pub struct TreeLeaf {
     pub time_ms: i64,
     /// The leaf.
     pub leaf: Hash,
-    /// What opens it; `None` when the key of the entry was destroyed.
+    /// What opens it; `None` when the key of the entry was destroyed, or the entry cleared.
     pub opened: Option<OpenedLeaf>,
+    /// The entry was cleared: this is all that is left of it.
+    pub cleared: bool,
 }
 
 /// What a leaf commits to.
@@ -96,6 +98,15 @@ pub trait AuditTree: Send + Sync {
 
     /// The roots of full subtrees of `SUBTREE^level` leaves, from one on, at most `limit`.
     fn subtrees(&self, level: u32, first: u64, limit: usize) -> Reply<'_, Vec<Hash>>;
+
+    /// Removes what entries of a scope say, and what they are found by: durable when the reply
+    /// comes. Their leaves stay, and with them every proof; the log has them as leaves alone
+    /// from now on. What was cleared before, or never was, is passed over. Says how many
+    /// were cleared now. What was removed may lie, sealed, in the engine's files for a while.
+    fn clear<'a>(&'a self, scope: Scope, entries: &'a [Seq]) -> Reply<'a, u64>;
+
+    /// Whether this is an entry of the scope that was cleared.
+    fn is_cleared(&self, scope: Scope, seq: Seq) -> Reply<'_, bool>;
 }
 
 /// Of which scopes entries are opened.

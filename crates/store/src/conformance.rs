@@ -243,7 +243,9 @@ cases! { $
     trees:
         the_tree_has_the_entries_of_all_scopes_in_order
         subtrees_are_those_of_the_leaves
-        a_tree_lasts;
+        a_tree_lasts
+        what_is_cleared_leaves_its_leaf
+        only_entries_of_the_scope_are_cleared;
     sizes:
         bodies_of_every_size_read_back
         a_large_batch_is_one_commit

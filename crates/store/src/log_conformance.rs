@@ -87,6 +87,7 @@ log_cases! { $
     what_was_purged_before_it_was_read_stays_purged
     what_was_read_before_it_was_purged_is_purged_again
     what_is_missing_or_changed_is_told
+    what_was_cleared_is_a_leaf_in_the_log_and_in_what_is_made_of_it
 }
 
 const ONE: Scope = Scope(1);
@@ -574,4 +575,45 @@ fn what_is_missing_or_changed_is_told(subject: &Subject<'_>) {
         subject.is_whole(&*restored);
         subject.close(restored);
     }
+}
+
+fn what_was_cleared_is_a_leaf_in_the_log_and_in_what_is_made_of_it(subject: &Subject<'_>) {
+    let batches = vec![
+        batch(10, vec![put("a", 1)], 2),
+        batch(20, Vec::new(), 3),
+        batch(30, vec![put("a", 2)], 1),
+    ];
+    let store = subject.store(batches);
+    let (before, head) = (subject.log(&*store), subject.must(store.head()));
+    // The last of the first batch, and all of the second.
+    let seqs = [3, 4, 5, 6].map(Seq);
+    assert_eq!(subject.must(store.audit_tree().clear(ONE, &seqs)), 4);
+    let log = subject.log(&*store);
+    assert_eq!(subject.must(store.head()), head);
+    for (was, is) in before.iter().zip(&log) {
+        let ends = |batch: &LogBatch| (batch.first, batch.last, batch.chain, batch.parts.len());
+        assert_eq!(ends(was), ends(is));
+    }
+    let about = |part: &LogPart| match part {
+        LogPart::Audit { about, .. } => Some(about.len()),
+        LogPart::Version(_) | LogPart::Purged(_) => None,
+    };
+    let abouts: Vec<usize> = log
+        .iter()
+        .flat_map(|batch| &batch.parts)
+        .filter_map(about)
+        .collect();
+    assert_eq!(abouts, [2, 0, 0, 0, 0, 2]);
+    let leaves = |store: &dyn Logged| {
+        let all = subject.must(store.audit_tree().tree_leaves(0, 99, &|_| false));
+        let of = |leaf: &crate::TreeLeaf| (leaf.seq, leaf.leaf, leaf.cleared);
+        all.iter().map(of).collect::<Vec<_>>()
+    };
+    let (restored, made) = subject.restored(&*store, &log);
+    assert_eq!(made, head);
+    assert_eq!(leaves(&*restored), leaves(&*store));
+    assert_eq!(subject.log(&*restored), log);
+    subject.is_whole(&*restored);
+    subject.close(store);
+    subject.close(restored);
 }

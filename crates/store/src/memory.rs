@@ -66,7 +66,17 @@ struct LogEntry {
 struct AuditLine {
     scope: Scope,
     time_ms: i64,
+    /// Empty if it was cleared.
     entry: AuditEntry,
+    cleared: Option<Cleared>,
+}
+
+/// What is left of an entry.
+#[derive(Clone, Copy)]
+struct Cleared {
+    leaf: [u8; 32],
+    /// As the log has it.
+    digest: u64,
 }
 
 impl Memory {
@@ -213,6 +223,7 @@ impl State {
                 scope: batch.scope,
                 time_ms: batch.time_ms,
                 entry,
+                cleared: None,
             };
             let seq = self.next_seq();
             self.audit.insert(seq, line);
@@ -589,6 +600,7 @@ impl Snapshot for View {
     fn audit<'a>(&'a self, query: &'a AuditQuery) -> Reply<'a, Vec<AuditRecord>> {
         let wanted = |line: &AuditLine| {
             line.scope == self.scope
+                && line.cleared.is_none()
                 && query
                     .about
                     .as_ref()

@@ -203,6 +203,8 @@ pub(super) fn object(name: &str) -> Value {
                 "reason": said,
                 "patients": {"type": "array", "maxItems": 1000, "items": text},
                 "searches": {"type": "array", "maxItems": 50, "items": text},
+                "audit": {"type": "object", "properties": {"since": {"type": "string", "format": "date"}},
+                    "additionalProperties": false},
             }),
         ),
         "holds-lift" => of(&["reason"], json!({"reason": said})),

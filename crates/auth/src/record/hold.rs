@@ -19,6 +19,10 @@ pub struct Hold {
     pub patients: Vec<Box<str>>,
     /// Searches whose records it holds, as `Observation?code=http://loinc.org|4548-4`.
     pub searches: Vec<String>,
+    /// Which of the audit it holds, if any: entries that name its patients, or, if it has none,
+    /// all entries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<AuditHold>,
     /// The label of who placed it.
     pub by: Box<str>,
     /// Since when, in milliseconds since 1970 UTC.
@@ -28,6 +32,14 @@ pub struct Hold {
     pub lifted: Option<Lifted>,
 }
 salus_phi::guard!(Hold);
+
+/// What of the audit a hold is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditHold {
+    /// What happened since then, in milliseconds since 1970 UTC; without it, whenever it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_ms: Option<i64>,
+}
 
 /// How a hold ended.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,11 +4,11 @@
 use salus_store::{Kind, Record, Row};
 
 use super::{
-    Alert, AlertProgress, Alerting, Assertion, AuditLog, Authorization, Brands, BreakGlass, Care,
-    Client, Code, Cors, Device, Disposal, DynamicRegistration, Factors, Group, History, Hold,
-    Identity, Index, InitialToken, Launch, Letter, Link, MailText, Places, Policy, Project,
-    Provider, ProviderAccount, ProviderRequest, Pushed, Retention, Saved, Session, SetupLink,
-    Shred, SignIn, SigningKey, SystemRecord, Theme, User,
+    Alert, AlertProgress, Alerting, Assertion, AuditArchive, AuditLog, AuditSegment, Authorization,
+    Brands, BreakGlass, Care, Client, Code, Cors, Device, Disposal, DynamicRegistration, Factors,
+    Group, History, Hold, Identity, Index, InitialToken, Launch, Letter, Link, MailText, Places,
+    Policy, Project, Provider, ProviderAccount, ProviderRequest, Pushed, Retention, Saved, Session,
+    SetupLink, Shred, SignIn, SigningKey, SystemRecord, Theme, User,
 };
 use crate::Error;
 
@@ -52,7 +52,9 @@ pub const ROWS: &[RowsOf] = &[
     RowsOf::kind::<AlertProgress>(),
     RowsOf::kind::<Alerting>(),
     RowsOf::kind::<Assertion>(),
+    RowsOf::kind::<AuditArchive>(),
     RowsOf::kind::<AuditLog>(),
+    RowsOf::kind::<AuditSegment>(),
     RowsOf::kind::<Authorization>(),
     RowsOf::kind::<Brands>(),
     RowsOf::kind::<BreakGlass>(),

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde_json::Value;
 
-use super::{AboutArguments, Failure, chart, disclosures};
+use super::{AboutArguments, Failure, archive, chart, disclosures};
 use crate::control::Client;
 use crate::open::{self, Server};
 
@@ -19,10 +19,14 @@ pub(super) enum Question {
 
 /// Asks, and prints the answer.
 pub(super) fn run(arguments: &AboutArguments, question: &Question) -> Result<(), Failure> {
-    let (config, runtime) = open::existing(&arguments.place)?;
+    let (mut config, runtime) = open::existing(&arguments.place)?;
+    if let Some(archive) = &arguments.audit_archive {
+        config.audit.archive = Some(archive.clone());
+    }
     runtime.block_on(async {
         let server = Server::of_folder(&config).await?;
         let mut asking = Asking {
+            project: arguments.project.clone(),
             client: Client::connect(&config.data).await?,
             root: format!("/p/{}", arguments.project),
         };
@@ -39,11 +43,32 @@ pub(super) fn run(arguments: &AboutArguments, question: &Question) -> Result<(),
 
 /// A connection to a project.
 pub(super) struct Asking {
+    project: String,
     client: Client,
     root: String,
 }
 
 impl Asking {
+    /// AuditEvents about a patient that are in the audit archive alone.
+    pub(super) async fn archived(
+        &mut self,
+        arguments: &AboutArguments,
+    ) -> Result<Vec<Value>, Failure> {
+        let mut path = format!(
+            "/operator/audit-archive/patient?project={}&patient={}",
+            self.project, arguments.patient
+        );
+        for (name, day) in [("from", arguments.from), ("to", arguments.to)] {
+            if let Some(day) = day {
+                path.push_str(&format!("&{name}={day}"));
+            }
+        }
+        let sent = self.client.send(Method::GET, &path, None, Bytes::new());
+        let (status, body) = sent.await?;
+        let events = archive::told(status, &body)?;
+        Ok(events.as_array().cloned().unwrap_or_default())
+    }
+
     pub(super) async fn get(&mut self, path: &str) -> Result<Value, Failure> {
         let path = format!("{}{path}", self.root);
         let sent = self.client.send(Method::GET, &path, None, Bytes::new());

@@ -23,36 +23,82 @@ pub(super) async fn print(asking: &mut Asking, arguments: &AboutArguments) -> Re
             path.push_str(&format!("&date={prefix}{day}"));
         }
     }
-    let (mut rows, mut count) = (Vec::new(), 0);
+    let mut printing = Printing {
+        json: arguments.json,
+        ..Printing::default()
+    };
+    // Held entries are among the others in time: those of both places are put in order.
+    let mut archived = match arguments.archive {
+        true => asking.archived(arguments).await?,
+        false => Vec::new(),
+    };
+    archived.sort_by_key(place);
+    let mut archived = archived.into_iter().peekable();
+    let mut warning = None;
     loop {
         let page = asking.get(&path).await?;
         for entry in page["entry"].as_array().into_iter().flatten() {
             // An outcome of the search is no entry.
             let event = &entry["resource"];
             if event["resourceType"] != "AuditEvent" {
+                warning = event["issue"][0]["details"]["text"]
+                    .as_str()
+                    .map(str::to_owned);
                 continue;
             }
-            count += 1;
-            match arguments.json {
-                true => println!("{event}"),
-                false => rows.push(row(event)),
+            while let Some(older) = archived.next_if(|older| place(older) < place(event)) {
+                printing.event(&older);
             }
-        }
-        if rows.len() >= ROWS_AT_ONCE {
-            print!("{}", lined_up(&HEAD, &std::mem::take(&mut rows)));
+            printing.event(event);
         }
         match next(&page) {
             Some(next) => path = next,
             None => break,
         }
     }
-    if !rows.is_empty() {
-        print!("{}", lined_up(&HEAD, &rows));
-    }
-    if !arguments.json {
-        println!("{count} entries");
+    archived.for_each(|event| printing.event(&event));
+    printing.end();
+    if let Some(warning) = warning.filter(|_| !arguments.archive) {
+        // Not among the events, which may be read by a program.
+        eprintln!("warning: {warning}; --archive reads it, too");
     }
     Ok(())
+}
+
+/// Where an event stands in the log.
+fn place(event: &Value) -> u64 {
+    let id = event["id"].as_str().and_then(|id| id.parse().ok());
+    id.unwrap_or(u64::MAX)
+}
+
+/// Events as they are printed.
+#[derive(Default)]
+struct Printing {
+    json: bool,
+    rows: Vec<Vec<String>>,
+    count: u64,
+}
+
+impl Printing {
+    fn event(&mut self, event: &Value) {
+        self.count += 1;
+        match self.json {
+            true => println!("{event}"),
+            false => self.rows.push(row(event)),
+        }
+        if self.rows.len() >= ROWS_AT_ONCE {
+            print!("{}", lined_up(&HEAD, &std::mem::take(&mut self.rows)));
+        }
+    }
+
+    fn end(&self) {
+        if !self.rows.is_empty() {
+            print!("{}", lined_up(&HEAD, &self.rows));
+        }
+        if !self.json {
+            println!("{} entries", self.count);
+        }
+    }
 }
 
 /// The path of the next page, below that of the project.

@@ -2,10 +2,13 @@
 //! server on the folder by its own socket, or open the folder themselves; `verify` needs nothing
 //! but an export and a key.
 
+mod archive;
 mod asking;
 mod chart;
 mod disclosures;
 mod export;
+mod operator;
+pub(crate) mod shelf;
 mod table;
 mod verify;
 
@@ -15,7 +18,9 @@ use bytes::Bytes;
 use clap::{Args, Subcommand};
 use http::{Method, StatusCode};
 
+use self::archive::ArchiveArguments;
 use self::asking::Question;
+pub(crate) use self::operator::router;
 use crate::cli::Place;
 use crate::control::Client;
 use crate::open::{self, Server};
@@ -26,7 +31,9 @@ pub(crate) const EXAMPLES: &str = "\
 Examples:
   salus audit patient 01J9…                                who saw this chart: when, who, through what, what for
   salus audit patient 01J9… --from 2026-01-01 --json       one AuditEvent a line
+  salus audit patient 01J9… --archive                      with what is in the audit archive
   salus audit disclosures 01J9…                            the accounting of disclosures of six years (45 CFR 164.528)
+  salus audit archive list                                 what is archived; see salus audit archive --help
   salus audit key                                          what checkpoints are checked with; give it to auditors
   salus audit export --out audit.ndjson                    the whole log, with all checkpoints kept
   salus audit export --out trial.ndjson --project trial    entries of one project, of others hashes alone
@@ -58,6 +65,9 @@ pub(crate) enum AuditCommand {
     },
     /// Write the log into a file, for verify
     Export(ExportArguments),
+    /// What of the log is archived when its years are over
+    #[command(after_help = archive::EXAMPLES)]
+    Archive(ArchiveArguments),
     /// Check an export: whether anything in it was changed, and what
     Verify(VerifyArguments),
 }
@@ -82,6 +92,14 @@ pub(crate) struct AboutArguments {
     /// The last day
     #[arg(long, value_name = "YYYY-MM-DD")]
     to: Option<jiff::civil::Date>,
+
+    /// For `patient`: read the audit archive, too
+    #[arg(long)]
+    archive: bool,
+
+    /// Where the audit archive is, if no server runs on the folder
+    #[arg(long, env = "SALUS_AUDIT_ARCHIVE", value_name = "ARCHIVE")]
+    audit_archive: Option<String>,
 
     /// Print JSON: for `patient` one AuditEvent a line
     #[arg(long)]
@@ -127,9 +145,13 @@ pub(crate) struct VerifyArguments {
     #[arg(long = "key-file", value_name = "FILE", id = "key_files")]
     key_files: Vec<PathBuf>,
 
-    /// Checkpoints that were kept elsewhere: a file, or a folder of them; several may be given
-    #[arg(long = "checkpoint", value_name = "FILE_OR_FOLDER")]
+    /// Checkpoints that were kept elsewhere: a file, a folder of them, or s3://BUCKET/PREFIX?region=..; several may be given
+    #[arg(long = "checkpoint", value_name = "PLACE")]
     checkpoints: Vec<PathBuf>,
+
+    /// The export is of archived segments: leave out checkpoints that cover more of the log
+    #[arg(long)]
+    part: bool,
 
     /// The key of a witness that has to have cosigned the newest checkpoint; several may be given
     #[arg(long = "witness", value_name = "KEY")]
@@ -146,6 +168,7 @@ pub(crate) fn run(arguments: &AuditArguments) -> Result<(), Failure> {
         AuditCommand::Patient(arguments) => asking::run(arguments, &Question::Chart),
         AuditCommand::Disclosures(arguments) => asking::run(arguments, &Question::Disclosures),
         AuditCommand::Key { place, json } => key(place, *json),
+        AuditCommand::Archive(arguments) => archive::run(arguments),
         AuditCommand::Export(arguments) => export::run(arguments),
         AuditCommand::Verify(arguments) => verify::run(arguments),
     }

@@ -11,7 +11,8 @@ use salus_service::audit::verify::{Means, Report, verify};
 use serde_json::{Value, json};
 
 use super::{Failure, VerifyArguments};
-use crate::checkpoints::read_all;
+use crate::checkpoints::{read_all, read_place};
+use crate::{backup, config, open};
 
 const BUFFER: usize = 1 << 20;
 
@@ -54,6 +55,7 @@ fn means(arguments: &VerifyArguments) -> Result<(Means, u64), Failure> {
         keys: parsed(&keys)?,
         witnesses: parsed(&arguments.witnesses)?,
         elsewhere: Vec::new(),
+        part: arguments.part,
     };
     let mut unreadable = 0;
     for path in &arguments.checkpoints {
@@ -63,8 +65,15 @@ fn means(arguments: &VerifyArguments) -> Result<(Means, u64), Failure> {
 }
 
 fn add_checkpoints(path: &Path, means: &mut Means) -> Result<u64, Failure> {
-    let named = |error| format!("{}: {error}", path.display());
-    let (found, unreadable) = read_all(path).map_err(named)?;
+    let named = |error: String| format!("{}: {error}", path.display());
+    let text = path.to_str().filter(|text| text.starts_with("s3://"));
+    let (found, unreadable) = match text {
+        Some(text) => {
+            let place = backup::destination(text, &config::Archives::unlisted())?;
+            open::runtime()?.block_on(read_place(&*place))?
+        }
+        None => read_all(path).map_err(|error| named(error.to_string()))?,
+    };
     if found.is_empty() {
         return Err(format!("{} holds no checkpoint", path.display()).into());
     }
@@ -114,6 +123,7 @@ fn as_json(report: &Report, lacking: &[String], unreadable: u64) -> Value {
         "findings": findings,
         "further": report.further,
         "not_compared": report.not_compared,
+        "later": report.later,
     })
 }
 
@@ -140,6 +150,10 @@ fn as_text(report: &Report, lacking: &[String], unreadable: u64) -> String {
             report.not_compared
         );
         lines.push(("not compared", text));
+    }
+    if report.later > 0 {
+        let text = format!("{} checkpoints that cover more of the log", report.later);
+        lines.push(("left out", text));
     }
     let good = report.is_good() && lacking.is_empty();
     let result = if good {

@@ -86,12 +86,19 @@ pub(crate) fn open_one(
     settings: &config::Archives,
     keyring: &Keyring,
 ) -> Result<Archive, Error> {
-    let destination: Arc<dyn Destination> = match text.starts_with("s3://") {
+    let keys = Keys::of(keyring).map_err(salus_archive::Error::from)?;
+    Ok(Archive::open(destination(text, settings)?, keys))
+}
+
+/// A place of objects that an operator names: a folder, or a prefix in S3.
+pub(crate) fn destination(
+    text: &str,
+    settings: &config::Archives,
+) -> Result<Arc<dyn Destination>, Error> {
+    Ok(match text.starts_with("s3://") {
         true => Arc::new(bucket(text, settings)?),
         false => Arc::new(Folder::open(Path::new(text))),
-    };
-    let keys = Keys::of(keyring).map_err(salus_archive::Error::from)?;
-    Ok(Archive::open(destination, keys))
+    })
 }
 
 fn bucket(text: &str, settings: &config::Archives) -> Result<S3, Error> {

@@ -94,7 +94,7 @@ impl Publish for Folder {
 }
 
 /// The day of a checkpoint, in UTC.
-fn day(time_s: u64) -> String {
+pub(super) fn day(time_s: u64) -> String {
     let seconds = i64::try_from(time_s).unwrap_or(i64::MAX);
     let time = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX);
     time.strftime("%Y-%m-%d").to_string()

@@ -1,9 +1,10 @@
 //! Signs checkpoints of the audit log in time, and brings them where they are kept: beside the
-//! store always, and where the operator says, to folders and witnesses.
+//! store always, and where the operator says, to folders, S3 and witnesses.
 //!
 //! A place that fails is tried again, is logged and counted, and stops nothing: the log is proved
 //! by whatever was kept of it.
 
+mod bucket;
 mod folder;
 mod witness;
 
@@ -18,7 +19,9 @@ use salus_service::jobs::{Location, Origin};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::connect;
+use crate::backup;
+use crate::config;
+pub(crate) use bucket::{Bucket, read_place};
 pub(crate) use folder::{Folder, read_all};
 use witness::Witness;
 
@@ -36,6 +39,8 @@ const DAYS_KEPT: usize = 31;
 pub(crate) enum Place {
     /// A folder, on a disk of somebody else.
     Folder(PathBuf),
+    /// A prefix in S3, as archives are named.
+    Bucket(String),
     /// A witness (C2SP tlog-witness), by its submission prefix.
     Witness(Origin, String),
 }
@@ -43,8 +48,8 @@ pub(crate) enum Place {
 /// A place that cannot be one.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "checkpoints go to folder:PATH or to a witness as https://witness.example.org/prefix (http:// \
-     on this machine only), and {0:?} is neither"
+    "checkpoints go to folder:PATH, to s3://BUCKET/PREFIX?region=.. or to a witness as \
+     https://witness.example.org/prefix (http:// on this machine only), and {0:?} is none"
 )]
 pub(crate) struct NoPlace(String);
 
@@ -54,6 +59,10 @@ impl Place {
         let refused = || NoPlace(text.to_owned());
         if let Some(path) = text.strip_prefix("folder:").filter(|path| !path.is_empty()) {
             return Ok(Self::Folder(path.into()));
+        }
+        if text.starts_with("s3://") {
+            salus_archive::s3::Place::parse(text).map_err(|_| refused())?;
+            return Ok(Self::Bucket(text.to_owned()));
         }
         let Location { origin, target } = Location::parse(text).map_err(|_| refused())?;
         let trusted = origin.is_secure() || origin.is_loopback();
@@ -101,13 +110,18 @@ impl Checkpoints {
         data: &Path,
         places: &[Place],
         roots: Option<&Path>,
-    ) -> Result<Self, connect::Error> {
+        archives: &config::Archives,
+    ) -> Result<Self, backup::Error> {
         sign(service).await;
         let (mut witnesses, mut folders) = (Publishing::default(), Publishing::default());
         folders.add(service, Folder::keeping(beside(data), DAYS_KEPT));
         for place in places {
             match place {
                 Place::Folder(dir) => folders.add(service, Folder::new(dir.clone())),
+                Place::Bucket(text) => {
+                    let place = backup::destination(text, archives)?;
+                    folders.add(service, Bucket::new(place));
+                }
                 Place::Witness(origin, target) => {
                     witnesses.add(service, Witness::new(origin, target, roots)?);
                 }
@@ -217,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_folders_and_witnesses() {
+    fn places_are_folders_buckets_and_witnesses() {
         let parse = |text| Place::parse(text).ok();
         assert_eq!(parse("folder:/a/b"), Some(Place::Folder("/a/b".into())));
         let Some(Place::Witness(origin, target)) = parse("https://w.example/a") else {
@@ -227,6 +241,8 @@ mod tests {
             (&*origin.to_string(), &*target),
             ("https://w.example", "/a")
         );
+        let bucket = "s3://b/p?region=r&lock=governance&lock-days=30";
+        assert_eq!(parse(bucket), Some(Place::Bucket(bucket.into())));
         assert!(parse("http://127.0.0.1:81/").is_some());
         for bad in [
             "",
@@ -234,7 +250,8 @@ mod tests {
             "/a/b",
             "http://w.example/",
             "https://w.example/?a",
-            "s3://b",
+            "s3://",
+            "s3://b?what=1",
         ] {
             assert_eq!(parse(bad), None, "{bad}");
         }

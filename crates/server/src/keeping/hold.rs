@@ -10,6 +10,8 @@ Examples:
   salus hold list                                             holds in force
   salus hold place 'Case 2026/17' --patient p1 --reason 'a claim was filed'
   salus hold place 'Recall' --search 'Observation?code=4548-4' --reason 'inquiry of the regulator'
+  salus hold place 'Case 18' --patient p1 --audit --reason 'who saw the chart is in dispute'
+  salus hold place 'Audit' --audit --audit-since 2024-01-01 --reason 'inquiry of the regulator'
   salus hold lift ID --reason 'the claim was settled'
 
 What is under a hold is not purged, not disposed of and not shredded. Each hold is in the audit
@@ -45,6 +47,14 @@ enum HoldCommand {
         #[arg(long = "search", value_name = "SEARCH")]
         searches: Vec<String>,
 
+        /// Hold the audit, too: entries that name the patients, or all if there is none
+        #[arg(long)]
+        audit: bool,
+
+        /// Of the audit, what happened since this day
+        #[arg(long, value_name = "YYYY-MM-DD", requires = "audit")]
+        audit_since: Option<jiff::civil::Date>,
+
         /// Why, in 10 to 1000 characters
         #[arg(long, value_name = "TEXT")]
         reason: String,
@@ -78,11 +88,17 @@ async fn answer(asking: &mut Asking, command: &HoldCommand) -> Result<Answer, Fa
             name,
             patients,
             searches,
+            audit,
+            audit_since,
             reason,
         } => {
-            let body = json!({
+            let mut body = json!({
                 "name": name, "reason": reason, "patients": patients, "searches": searches,
             });
+            if *audit {
+                let since = audit_since.map(|since| since.to_string());
+                body["audit"] = since.map_or_else(|| json!({}), |since| json!({"since": since}));
+            }
             let placed = asking.post("/admin/holds", &body).await?;
             let text = format!("{} is in force: {name}\n", word(&placed, "id"));
             Ok((placed, text))
@@ -100,11 +116,14 @@ fn list(holds: &Value) -> String {
     let mut rows = vec![row(&["ID", "SINCE", "HOLDS", "STATE", "NAME"])];
     for hold in holds["holds"].as_array().into_iter().flatten() {
         let count = |member: &str| hold[member].as_array().map_or(0, Vec::len);
-        let holds = format!(
+        let mut holds = format!(
             "{} patients, {} searches",
             count("patients"),
             count("searches")
         );
+        if !hold["audit"].is_null() {
+            holds.push_str(", audit");
+        }
         let lifted = &hold["lifted"];
         let state = match lifted.is_null() {
             true => "in force".to_owned(),

@@ -10,6 +10,7 @@ mod alerts;
 mod archive;
 mod archive_s3;
 mod audit;
+mod audit_archived;
 mod audit_exact;
 mod audit_log;
 mod audit_seen;

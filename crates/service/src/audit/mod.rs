@@ -2,6 +2,7 @@
 
 pub mod accounting;
 mod agents;
+pub mod archive;
 pub mod day;
 pub mod disclosure;
 mod disclosures;

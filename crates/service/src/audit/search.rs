@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 use salus_auth::{Action, Grant, Target};
+use salus_fhir::issue::{Issue, IssueType};
 use salus_fhir::json::{Document, Limits};
 use salus_fhir::search::{Extractor, Total};
 use salus_store::{
@@ -68,7 +69,9 @@ impl Service {
             };
             let found = self.snapshot(cx).await?.audit(&query).await?;
             let record = found.into_iter().find(|record| record.seq == seq);
-            let record = record.ok_or_else(absent)?;
+            let Some(record) = record else {
+                return Err(self.archived(cx, &grant, seq).await?.unwrap_or_else(absent));
+            };
             let view = self.audit_view(cx, &grant).await?;
             let shown = view.shown(std::slice::from_ref(&record)).await?;
             let shown = shown.into_iter().flatten().next().ok_or_else(absent)?;
@@ -91,7 +94,7 @@ impl Service {
         &self,
         cx: &Context,
         grant: &Grant,
-        asked: Asked,
+        mut asked: Asked,
         place: Place,
     ) -> Result<Reply, Error> {
         let snapshot = self.store.snapshot(cx.scope, place.at).await?;
@@ -104,6 +107,7 @@ impl Service {
         let view = self.audit_view(cx, grant).await?;
         let all = [&filter, grant.filter()];
         let log = Way::driven(&*snapshot, &all, ascending, at).await?;
+        let from_ms = log.from_ms().unwrap_or(i64::MIN);
         let page = page((&*snapshot, &view), (&filter, limit), log.clone(), at).await?;
         let total = match (limit, at, page.next, asked.control.total) {
             (0, ..) | (.., Some(Total::Accurate | Total::Estimate)) => {
@@ -121,10 +125,34 @@ impl Service {
             last: None,
         };
         let links = self.links(cx, &asked, snapshot.seq(), &beside)?;
+        if self.removed_until(cx.scope).await? >= Some(from_ms) {
+            asked.notices.push(in_archive());
+        }
         Ok(Reply {
             body: Some(bundle(cx, &asked, total, &links, &page)),
             ..Reply::with(Status::Ok)
         })
+    }
+
+    /// Where an entry is that was removed from the store, for who may see the whole audit: of
+    /// others nobody can tell whether they might.
+    async fn archived(
+        &self,
+        cx: &Context,
+        grant: &Grant,
+        seq: Seq,
+    ) -> Result<Option<Error>, Error> {
+        let whole = grant.audits() && *grant.filter() == Filter::Everything;
+        if !whole || !self.tree().is_cleared(cx.scope, seq).await? {
+            return Ok(None);
+        }
+        let segment = self.segment_with(seq.0).await?;
+        let place = segment.map_or_else(String::new, |segment| {
+            let (from, to) = segment.places;
+            format!(": salus audit archive export --from {from} --to {to}")
+        });
+        let details = format!("this entry is in the audit archive{place}");
+        Ok(Some(Error::new(Kind::Gone, details)))
     }
 
     /// The log as the one asking sees it, by the policies and records that there are now.
@@ -175,6 +203,15 @@ fn bundle(
     }
     outcome(&mut bundle, asked, false);
     bundle.finish()
+}
+
+/// What a search says that reaches further back than the store.
+fn in_archive() -> Issue {
+    Issue::warning(
+        IssueType::Incomplete,
+        String::new(),
+        "older entries are in the audit archive: they are not among what was found".to_owned(),
+    )
 }
 
 /// Audit events refer to what they are about by their own means.

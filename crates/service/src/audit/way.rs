@@ -95,6 +95,11 @@ impl Way {
         self.query.ascending
     }
 
+    /// Since when, if it is narrowed so.
+    pub(super) fn from_ms(&self) -> Option<i64> {
+        self.query.from_ms
+    }
+
     /// The entry behind which it goes on.
     pub(super) fn after(&self) -> Option<Seq> {
         self.query.after

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use salus_auth::Action;
-use salus_auth::record::{Retention, RetentionClass, Saved};
+use salus_auth::record::{KeptFrom, Retention, RetentionClass, Saved, Then};
 
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
@@ -39,6 +39,7 @@ impl Service {
         let grant = self.allow(cx, what, Action::WriteRetention).await?;
         let work = async {
             check(&classes)?;
+            self.check_audit_class(&classes)?;
             self.needs_step_up(cx)?;
             let mut next = self.saved_retention(cx).await?;
             next.value.classes = classes;
@@ -52,10 +53,34 @@ impl Service {
         self.attempt(cx, &grant, what, "Retention", work).await
     }
 
+    /// How long the audit is kept: no shorter than the operator says, and from when things happened.
+    fn check_audit_class(&self, classes: &[RetentionClass]) -> Result<(), Error> {
+        let of_audit = |class: &&RetentionClass| is_of_audit(class);
+        let Some(class) = classes.iter().find(of_audit) else {
+            return Ok(());
+        };
+        let least = self.audit_years_min();
+        let plain = class.types.len() == 1
+            && class.from == KeptFrom::MainDate
+            && class.minors.is_none()
+            && class.then == Then::Report;
+        match plain && class.years >= least {
+            true => Ok(()),
+            false => Err(Error::invalid(format!(
+                "AuditEvent is in a class of its own, which says years and nothing else: {least} or more"
+            ))),
+        }
+    }
+
     pub(crate) async fn saved_retention(&self, cx: &Context) -> Result<Saved<Retention>, Error> {
         let saved = one::<Retention>(&*self.store, cx.scope, ID).await?;
         Ok(saved.unwrap_or_else(|| Saved::new(ID, Retention::default())))
     }
+}
+
+/// Whether a class says how long the audit is kept, which is no resource in the store.
+pub(in crate::retention) fn is_of_audit(class: &RetentionClass) -> bool {
+    class.types.iter().any(|ty| ty == ResourceType::AUDIT_EVENT)
 }
 
 fn check(classes: &[RetentionClass]) -> Result<(), Error> {
@@ -70,10 +95,8 @@ fn check(classes: &[RetentionClass]) -> Result<(), Error> {
             return Err(Error::invalid(details));
         }
         for ty in &class.types {
-            let known = ResourceType::named(ty).filter(|ty| ty.name != ResourceType::AUDIT_EVENT);
-            if known.is_none() || !types.insert(ty) {
-                let details = "types must be types of resource other than AuditEvent, each in \
-                               one class only";
+            if ResourceType::named(ty).is_none() || !types.insert(ty) {
+                let details = "types must be types of resource, each in one class only";
                 return Err(Error::invalid(details));
             }
         }

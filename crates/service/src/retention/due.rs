@@ -13,6 +13,7 @@ use salus_fhir::json::{Document, Limits};
 use salus_fhir::primitive::DateTime;
 use salus_store::{At, Content, Param, Query, Record, SealKey, Seq, Snapshot, Sort, ValueRef};
 
+use super::classes::is_of_audit;
 use crate::Service;
 use crate::audit::entry::What;
 use crate::context::Context;
@@ -109,7 +110,8 @@ impl Service {
             disposals: all(&*self.store, cx.scope, LISTED_MAX).await?,
         };
         let (mut patients, mut left) = (Patients::default(), RECORDS_MAX);
-        for class in &setting.classes {
+        let classes = setting.classes.iter();
+        for class in classes.filter(|class| !is_of_audit(class)) {
             let mut types = Vec::new();
             for ty in class.types.iter().filter_map(|ty| ResourceType::named(ty)) {
                 let counted = self.count_due(cx, (class, ty), &mut patients, &mut left);

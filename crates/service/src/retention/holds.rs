@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use salus_auth::Action;
 use salus_auth::policy::compartment;
-use salus_auth::record::{Hold, Lifted, Saved, SystemRecord};
+use salus_auth::record::{AuditHold, Hold, Lifted, Saved, SystemRecord};
 use salus_fhir::reference::is_id;
 use salus_store::{Filter, Kind as RecordKind, Query, SealKey, Snapshot};
 
@@ -39,6 +39,8 @@ pub struct NewHold {
     pub patients: Vec<String>,
     /// Searches, as `Observation?code=4548-4`.
     pub searches: Vec<String>,
+    /// Which of the audit it is on, too: entries that name its patients, or all.
+    pub audit: Option<AuditHold>,
 }
 salus_phi::guard!(NewHold);
 
@@ -142,8 +144,10 @@ impl Service {
             return Err(Error::invalid("name must have 1 to 200 characters"));
         }
         let too_many = new.patients.len() > PARTS_MAX || new.searches.len() > SEARCHES_MAX;
-        if too_many || new.patients.is_empty() && new.searches.is_empty() {
-            let details = "a hold names up to 1000 patients or 50 searches, and one at least";
+        let nothing = new.patients.is_empty() && new.searches.is_empty() && new.audit.is_none();
+        if too_many || nothing {
+            let details = "a hold names up to 1000 patients or 50 searches, and one at least, or \
+                           is on the audit";
             return Err(Error::invalid(details));
         }
         if !new.patients.iter().all(|id| is_id(id)) {
@@ -157,6 +161,7 @@ impl Service {
             reason: said(&new.reason, "reason")?,
             patients: new.patients.into_iter().map(Into::into).collect(),
             searches: new.searches,
+            audit: new.audit,
             by: cx.subject.label().into(),
             from_ms: cx.now_ms,
             lifted: None,

@@ -1,6 +1,6 @@
 //! The audit: every entry opens, and together they are the tree that was written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use salus_crypto::merkle::{Frontier, Hash};
 use salus_store::Error;
@@ -13,8 +13,34 @@ use crate::{audit, keys};
 /// What is wrong with the audit.
 pub(super) fn check(at: &Point<'_>) -> Result<Faults, Error> {
     let mut faults = Faults::default();
+    let mut leaves = entries(at, keys::AUDIT, &mut faults)?;
+    let found: HashSet<u64> = leaves.keys().copied().collect();
+    for (seq, leaf) in entries(at, keys::CLEARED, &mut faults)? {
+        if leaves.insert(seq, leaf).is_some() {
+            faults.add(format!("audit entry {seq}: cleared and still there"));
+        }
+    }
+    tree(at, &leaves, &mut faults)?;
+    at.scan(keys::ABOUT, |key, _| {
+        let seq = keys::last_number(key);
+        if !found.contains(&seq) {
+            faults.add(format!(
+                "a record names audit entry {seq}, which is missing"
+            ));
+        }
+        Ok(())
+    })?;
+    Ok(faults)
+}
+
+/// The entries of a space: whole ones, or what is left of cleared ones.
+fn entries(
+    at: &Point<'_>,
+    space: u8,
+    faults: &mut Faults,
+) -> Result<BTreeMap<u64, Hash>, Error> {
     let mut leaves = BTreeMap::new();
-    at.scan(keys::AUDIT, |key, bytes| {
+    at.scan(space, |key, bytes| {
         let seq = keys::last_number(key);
         let scope = key
             .get(1..)
@@ -28,24 +54,14 @@ pub(super) fn check(at: &Point<'_>) -> Result<Faults, Error> {
             }
         };
         match stored.verify(scope, seq, &at.core.keyring) {
-            Ok(true) => {}
-            Ok(false) => faults.add(format!("audit entry {seq}: not its leaf")),
+            Ok(true) if audit::space(&stored) == space => {}
+            Ok(_) => faults.add(format!("audit entry {seq}: not its leaf")),
             Err(error) => faults.add(format!("audit entry {seq}: {error}")),
         }
         leaves.insert(seq, stored.leaf);
         Ok(())
     })?;
-    tree(at, &leaves, &mut faults)?;
-    at.scan(keys::ABOUT, |key, _| {
-        let seq = keys::last_number(key);
-        if !leaves.contains_key(&seq) {
-            faults.add(format!(
-                "a record names audit entry {seq}, which is missing"
-            ));
-        }
-        Ok(())
-    })?;
-    Ok(faults)
+    Ok(leaves)
 }
 
 /// The leaves make the tree, and what is kept of its subtrees.

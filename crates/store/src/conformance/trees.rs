@@ -4,7 +4,7 @@ use salus_crypto::merkle::{self, Hash};
 
 use super::Subject;
 use super::data::*;
-use crate::{Batch, SUBTREE, Scope, TreeHead, TreeLeaf};
+use crate::{AuditQuery, Batch, SUBTREE, Scope, Seq, TreeHead, TreeLeaf};
 
 /// Entries of two scopes in turns, so many batches of so many.
 fn fill(subject: &Subject<'_>, batches: i64, entries: usize) {
@@ -109,4 +109,88 @@ pub(super) fn a_tree_lasts(subject: &Subject<'_>) {
     fill(subject, 90, 3);
     check(subject, 540);
     assert_eq!(subtrees(subject, 1, 0, 9).len(), 2);
+}
+
+fn clear(subject: &Subject<'_>, scope: Scope, seqs: &[Seq]) -> u64 {
+    let store = subject.store();
+    subject.wait(store.audit_tree().clear(scope, seqs)).unwrap()
+}
+
+fn is_cleared(subject: &Subject<'_>, scope: Scope, seq: Seq) -> bool {
+    let store = subject.store();
+    subject
+        .wait(store.audit_tree().is_cleared(scope, seq))
+        .unwrap()
+}
+
+/// What a query finds in the first scope.
+fn found(subject: &Subject<'_>, about: Option<&str>) -> Vec<String> {
+    let query = AuditQuery {
+        about: about.map(|id| (PATIENT, id.into())),
+        ascending: true,
+        limit: 1000,
+        ..AuditQuery::default()
+    };
+    let records = subject.now(ONE).audit(&query);
+    let body = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    records.iter().map(|record| body(&record.body)).collect()
+}
+
+pub(super) fn what_is_cleared_leaves_its_leaf(subject: &Subject<'_>) {
+    let about = |n: i64| if n % 2 == 0 { "a" } else { "b" };
+    let seqs: Vec<Seq> = (0..300)
+        .map(|n| {
+            let audit = vec![entry(&n.to_string(), &[(PATIENT, about(n))])];
+            let batch = Batch::of(ONE, n, Vec::new());
+            subject.must(Batch { audit, ..batch }).seq
+        })
+        .collect();
+    let before = leaves(subject, 0, 1000);
+    let (head_before, roots) = (head(subject), subtrees(subject, 1, 0, 9));
+    assert_eq!(clear(subject, ONE, &seqs[10..298]), 288);
+    assert_eq!(clear(subject, ONE, &seqs[..20]), 10, "each goes once");
+    let check = |subject: &Subject<'_>| {
+        assert_eq!(found(subject, None), ["298", "299"]);
+        assert_eq!(found(subject, Some("a")), ["298"]);
+        let after = leaves(subject, 0, 1000);
+        for (was, is) in before.iter().zip(&after) {
+            let gone = is.seq < seqs[298];
+            assert_eq!((is.cleared, is.opened.is_none()), (gone, gone));
+            let same = TreeLeaf {
+                opened: is.opened.clone(),
+                cleared: is.cleared,
+                ..was.clone()
+            };
+            assert_eq!(*is, same);
+            assert_eq!(is_cleared(subject, ONE, is.seq), gone);
+        }
+        assert_eq!(after.len(), before.len());
+        assert_eq!(head(subject), head_before);
+        assert_eq!(subtrees(subject, 1, 0, 9), roots);
+        let faults = subject.wait(subject.store().check()).expect("a check");
+        assert_eq!(faults, [""; 0]);
+    };
+    check(subject);
+    if !subject.reopen() {
+        return;
+    }
+    check(subject);
+    fill(subject, 3, 1);
+    assert_eq!(found(subject, None), ["298", "299", "1.0", "2.0"]);
+}
+
+pub(super) fn only_entries_of_the_scope_are_cleared(subject: &Subject<'_>) {
+    let seq = subject.must(batch(1, vec![patient("a", 1)])).seq;
+    fill(subject, 2, 1);
+    let all = leaves(subject, 0, 9);
+    let mut seqs: Vec<Seq> = all.iter().map(|leaf| leaf.seq).collect();
+    seqs.extend([seq, Seq(99), seqs[1]]);
+    assert_eq!(clear(subject, ONE, &seqs), 1);
+    let cleared = leaves(subject, 0, 9)
+        .iter()
+        .map(|leaf| leaf.cleared)
+        .collect::<Vec<_>>();
+    assert_eq!(cleared, [false, true]);
+    assert!(!is_cleared(subject, TWO, all[1].seq));
+    assert_eq!(body(&subject.now(ONE).get(PATIENT, "a").unwrap()), "a 1");
 }

@@ -1,10 +1,12 @@
 //! The tree at its plainest: hashed anew from all entries whenever somebody asks.
 
+use bytes::Bytes;
 use salus_crypto::merkle::{self, Hash};
 
-use super::{AuditLine, Memory, State, reply};
+use super::{AuditLine, Cleared, Memory, State, reply};
 use crate::{
-    AuditTree, LeafForm, Open, OpenedLeaf, Reply, SUBTREE, Scope, Seq, TreeHead, TreeLeaf,
+    AuditEntry, AuditTree, LeafForm, Open, OpenedLeaf, Reply, SUBTREE, Scope, Seq, TreeHead,
+    TreeLeaf,
 };
 
 /// Nothing here is kept from anybody, so one salt does.
@@ -44,6 +46,30 @@ impl AuditTree for Memory {
         let full = leaves.chunks_exact(size).skip(first).take(limit);
         reply(Ok(full.map(merkle::root).collect()))
     }
+
+    fn clear<'a>(&'a self, scope: Scope, entries: &'a [Seq]) -> Reply<'a, u64> {
+        reply(self.write(|state| {
+            state.open()?;
+            let mut count = 0;
+            for seq in entries {
+                if let Some(line) = state.audit.get_mut(seq)
+                    && line.scope == scope
+                    && line.cleared.is_none()
+                {
+                    line.clear();
+                    count += 1;
+                }
+            }
+            Ok(count)
+        }))
+    }
+
+    fn is_cleared(&self, scope: Scope, seq: Seq) -> Reply<'_, bool> {
+        reply(Ok(self.read(|state| {
+            let line = state.audit.get(&seq).filter(|line| line.scope == scope);
+            line.is_some_and(|line| line.cleared.is_some())
+        })))
+    }
 }
 
 impl State {
@@ -53,12 +79,26 @@ impl State {
 }
 
 impl AuditLine {
+    fn clear(&mut self) {
+        self.cleared = Some(Cleared {
+            leaf: self.leaf(),
+            digest: self.digest(),
+        });
+        self.entry = AuditEntry {
+            body: Bytes::new(),
+            about: Vec::new(),
+        };
+    }
+
     fn leaf(&self) -> Hash {
+        if let Some(cleared) = self.cleared {
+            return cleared.leaf;
+        }
         LeafForm::Placed.leaf(&SALT, self.scope, self.time_ms, &self.entry.body)
     }
 
     fn tree_leaf(&self, seq: Seq, open: &(dyn Fn(Scope) -> bool + Send + Sync + '_)) -> TreeLeaf {
-        let opened = open(self.scope).then(|| OpenedLeaf {
+        let opened = (open(self.scope) && self.cleared.is_none()).then(|| OpenedLeaf {
             form: LeafForm::Placed,
             salt: SALT,
             body: self.entry.body.clone(),
@@ -69,6 +109,7 @@ impl AuditLine {
             time_ms: self.time_ms,
             leaf: self.leaf(),
             opened,
+            cleared: self.cleared.is_some(),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::task::{Poll, Waker};
 
 use bytes::Bytes;
 
-use super::{AuditLine, LogEntry, Memory, State, Version, reply};
+use super::{AuditLine, Cleared, LogEntry, Memory, State, Version, reply};
 use crate::{
     AuditEntry, Bare, BareRecords, Content, Error, Kind, Log, LogBatch, LogHead, LogPart, NewRows,
     Purge, Record, Reindexed, Reply, Restored, Restoring, Scope, SealKey, Seq,
@@ -88,12 +88,11 @@ impl Log for Memory {
 impl State {
     fn log_head(&self) -> LogHead {
         let lines = self.audit.values();
-        let lines = lines.map(|line| (line.time_ms, &line.entry.body));
         LogHead {
             seq: self.newest,
             chain: wide(self.chain),
             audit_size: self.audit.len() as u64,
-            audit_root: wide(lines.fold(0, |before, line| hash(&(before, line)))),
+            audit_root: wide(lines.fold(0, |before, line| hash(&(before, line.digest())))),
             key_slots: 0,
         }
     }
@@ -104,14 +103,10 @@ impl State {
             let purged = entry.purged.then_some(entry.digest);
             LogPart::Version(encode(entry.scope, &entry.record, purged).into())
         });
-        let entries = self.audit.range(span).map(|(_, line)| {
-            let mut entry = line.time_ms.to_be_bytes().to_vec();
-            entry.extend_from_slice(&line.entry.body);
-            LogPart::Audit {
-                leaf: wide(hash(&entry)),
-                entry: entry.into(),
-                about: line.entry.about.clone(),
-            }
+        let entries = self.audit.range(span).map(|(_, line)| LogPart::Audit {
+            leaf: wide(line.digest()),
+            entry: line.encode().into(),
+            about: line.entry.about.clone(),
         });
         let purged = batch.purges.iter().cloned().map(LogPart::Purged);
         LogBatch {
@@ -217,13 +212,12 @@ impl State {
                     versions.push((record, purged.is_some()));
                 }
                 LogPart::Audit { leaf, entry, about } => {
-                    if *leaf != wide(hash(&entry.to_vec())) {
+                    let line = AuditLine::decode((batch.scope, batch.time_ms), entry, about);
+                    let line = line.ok_or_else(damaged)?;
+                    if *leaf != wide(line.digest()) {
                         return Err(damaged());
                     }
-                    let (_, body) = entry.split_first_chunk::<8>().ok_or_else(damaged)?;
-                    let body = Bytes::copy_from_slice(body);
-                    let about = about.clone();
-                    entries.push(AuditEntry { body, about });
+                    entries.push(line);
                 }
                 LogPart::Purged(purge) => purges.push(purge.clone()),
             }
@@ -247,12 +241,7 @@ impl State {
         for (index, ((record, purged), digest)) in versions.into_iter().zip(digests).enumerate() {
             self.refill_version(batch.scope, (record, purged, digest), index == last);
         }
-        for entry in entries {
-            let line = AuditLine {
-                scope: batch.scope,
-                time_ms: batch.time_ms,
-                entry,
-            };
+        for line in entries {
             let seq = self.next_seq();
             self.audit.insert(seq, line);
         }
@@ -302,6 +291,50 @@ impl State {
             purges,
         });
         self.waiting.drain(..).for_each(Waker::wake);
+    }
+}
+
+impl AuditLine {
+    /// Of what it says, for the log.
+    pub(super) fn digest(&self) -> u64 {
+        match self.cleared {
+            Some(cleared) => cleared.digest,
+            None => hash(&(self.time_ms, &*self.entry.body)),
+        }
+    }
+
+    /// 0 and what it says, or 1 and what is left of it.
+    fn encode(&self) -> Vec<u8> {
+        match self.cleared {
+            None => [&[0], &self.entry.body[..]].concat(),
+            Some(Cleared { leaf, digest }) => [&[1], &leaf[..], &digest.to_be_bytes()].concat(),
+        }
+    }
+
+    /// What [`Self::encode`] wrote.
+    fn decode(
+        (scope, time_ms): (Scope, i64),
+        mut rest: &[u8],
+        about: &[(Kind, Box<str>)],
+    ) -> Option<Self> {
+        let [form] = take(&mut rest)?;
+        let cleared = match form {
+            0 => None,
+            _ => Some(Cleared {
+                leaf: take(&mut rest)?,
+                digest: u64::from_be_bytes(take(&mut rest)?),
+            }),
+        };
+        let entry = AuditEntry {
+            body: Bytes::copy_from_slice(rest),
+            about: about.to_vec(),
+        };
+        Some(Self {
+            scope,
+            time_ms,
+            entry,
+            cleared,
+        })
     }
 }
 

@@ -68,7 +68,10 @@ impl Service {
         })
     }
 
-    fn exported_scopes(&self, projects: &[String]) -> Result<Vec<Scope>, Error> {
+    pub(in crate::audit) fn exported_scopes(
+        &self,
+        projects: &[String],
+    ) -> Result<Vec<Scope>, Error> {
         if projects.is_empty() {
             return Ok(self.scopes());
         }
@@ -78,7 +81,12 @@ impl Service {
     }
 
     /// Each project's own audit says that it was exported.
-    async fn note_export(&self, cx: &Context, scope: Scope, rule: &str) -> Result<(), Error> {
+    pub(in crate::audit) async fn note_export(
+        &self,
+        cx: &Context,
+        scope: Scope,
+        rule: &str,
+    ) -> Result<(), Error> {
         let mut entry = Entry::new(cx, What::Export, Outcome::Success, rule);
         entry.ty = ResourceType::AUDIT_EVENT.into();
         let cx = Context {

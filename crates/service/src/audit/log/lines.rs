@@ -10,9 +10,9 @@ use salus_store::{LeafForm, Scope, TreeLeaf};
 use serde::{Deserialize, Serialize};
 
 /// The first member of an export.
-pub(super) const WHAT: &str = "audit export";
+pub(in crate::audit) const WHAT: &str = "audit export";
 /// The version of the form.
-pub(super) const VERSION: u32 = 1;
+pub(in crate::audit) const VERSION: u32 = 1;
 /// What the line of a checkpoint begins with.
 pub const CHECKPOINT: &str = "{\"checkpoint\":";
 
@@ -179,7 +179,7 @@ fn hash(rest: &mut &[u8]) -> Option<Hash> {
 }
 
 /// Adds the line of a leaf.
-pub(super) fn put_leaf(text: &mut String, index: u64, leaf: &TreeLeaf) {
+pub(in crate::audit) fn put_leaf(text: &mut String, index: u64, leaf: &TreeLeaf) {
     use std::fmt::Write;
     let coded = Base64::encode_string(&leaf.leaf);
     // Writing to a String cannot fail.
@@ -215,6 +215,7 @@ mod tests {
                 salt: [8; 32],
                 body: Bytes::from_static(b"entry"),
             }),
+            cleared: false,
         }
     }
 

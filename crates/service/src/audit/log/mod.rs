@@ -6,15 +6,15 @@
 
 mod compare;
 mod export;
-mod lines;
-mod proof;
+pub(super) mod lines;
+pub(super) mod proof;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use salus_auth::record::{AuditLog, Saved};
 use salus_crypto::SecretKey;
-use salus_crypto::checkpoint::{Checkpoint, Malformed, Note, Signer};
+use salus_crypto::checkpoint::{Checkpoint, Malformed, Note, Signer, VerifierKey};
 use salus_crypto::merkle::{self, Hash};
 use salus_store::{AuditTree, Batch, Scope, Store, TreeHead};
 use tokio::sync::{Mutex, watch};
@@ -153,6 +153,22 @@ impl Service {
             Some(signed) if signed.checkpoint.size == head.size => Ok(signed),
             Some(_) | None => log.sign(head, self.now_ms()),
         }
+    }
+
+    /// A checkpoint over a part of the log from its beginning, which is published nowhere: it goes
+    /// with a segment of the audit archive.
+    pub(super) fn sign_part(&self, head: TreeHead) -> Result<Note, Error> {
+        let time_s = u64::try_from(self.now_ms() / 1000).unwrap_or(0);
+        let signer = &self.log()?.signer;
+        let origin = signer.public().name();
+        let text = Checkpoint::new(origin, head.size, head.root, time_s).text();
+        let signature = signer.sign(&text, time_s);
+        Ok(Note::new(text, signature))
+    }
+
+    /// What checkpoints of the log are checked with.
+    pub(super) fn log_verifier(&self) -> Result<VerifierKey, Error> {
+        Ok(self.log()?.signer.public().clone())
     }
 
     /// Adds lines of cosignatures to the newest checkpoint, if it is still that of this size.

@@ -23,7 +23,10 @@ pub(super) async fn roots(
 }
 
 /// The frontier over a part that is a subtree, or over all leaves up to a place.
-pub(super) async fn part(tree: &dyn AuditTree, part: Range<u64>) -> Result<Frontier, Error> {
+pub(in crate::audit) async fn part(
+    tree: &dyn AuditTree,
+    part: Range<u64>,
+) -> Result<Frontier, Error> {
     let damaged = || Error::Damaged("the hash tree of the audit log".into());
     let (mut frontier, mut at) = (Frontier::default(), part.start);
     while at < part.end {

@@ -39,6 +39,11 @@ impl<'a> Checkpoints<'a> {
 
     pub(super) fn add_elsewhere(&mut self, report: &mut Report) {
         for (place, note) in &self.means.elsewhere {
+            let beyond = |size: u64| self.means.part && size > report.size;
+            if note.checkpoint().is_ok_and(|one| beyond(one.size)) {
+                report.later += 1;
+                continue;
+            }
             let source = Source::Elsewhere(place.clone());
             self.add(source, note, report);
         }

@@ -35,6 +35,9 @@ pub struct Means {
     pub witnesses: Vec<VerifierKey>,
     /// Checkpoints from elsewhere, each with where it was.
     pub elsewhere: Vec<(String, Note)>,
+    /// The export is a part of the log, from an archive: checkpoints from elsewhere that cover
+    /// more are left out, and counted.
+    pub part: bool,
 }
 salus_phi::guard!(Means);
 

@@ -41,6 +41,8 @@ pub struct Report {
     pub further: u64,
     /// Checkpoints that could not be compared, since leaves before them are missing.
     pub not_compared: u64,
+    /// Checkpoints from elsewhere that were left out, since they cover more than a part of a log.
+    pub later: u64,
     /// The largest size that a checkpoint covers beyond the export.
     pub(super) beyond: Option<u64>,
 }
