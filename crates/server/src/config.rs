@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::backup::Credentials;
 use crate::cli::{Place, ServeArguments};
-use crate::{checkpoints, mail};
+use crate::{checkpoints, drill, mail};
 
 /// What a server needs to know.
 #[derive(Clone, Debug)]
@@ -40,6 +40,7 @@ pub(crate) struct Config {
     /// Where checkpoints of the audit log go, beside the data folder.
     pub(crate) checkpoints: Vec<checkpoints::Place>,
     pub(crate) checkpoint_roots: Option<PathBuf>,
+    pub(crate) drill: drill::Settings,
     /// Whether it is a demo, whose mails may be shown.
     pub(crate) demo: bool,
     pub(crate) development: bool,
@@ -96,6 +97,7 @@ struct File {
     audit: Audit,
     log: Log,
     archive: Archive,
+    drill: drill::File,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -227,6 +229,8 @@ pub(crate) enum Error {
     Mail(#[from] mail::Error),
     #[error(transparent)]
     Checkpoints(#[from] checkpoints::NoPlace),
+    #[error(transparent)]
+    Drill(#[from] drill::Error),
     #[error("the log format is text or json, not {0}")]
     LogFormat(String),
 }
@@ -241,6 +245,15 @@ impl Config {
             Some("json") => true,
             Some(other) => return Err(Error::LogFormat(other.to_owned())),
         };
+        let archive = Archives::of(
+            arguments.archive.clone(),
+            arguments.archive_days,
+            arguments.archive_roots.clone(),
+            file.archive,
+        );
+        let (every, named) = (&arguments.drill_every, &arguments.place.config);
+        let drill = drill::Settings::of(every.clone(), named.clone(), file.drill)?;
+        let drill = drill.with_archives(&archive.to)?;
         let config = Self {
             data: place(&arguments.place, file.data),
             keys: keys(&arguments.place, arguments.key_rotation_days, file.keys),
@@ -300,12 +313,7 @@ impl Config {
             )?,
             alert_roots: arguments.alert_roots.clone().or(file.alerts.roots),
             mail: mail(arguments, file.mail)?,
-            archive: Archives::of(
-                arguments.archive.clone(),
-                arguments.archive_days,
-                arguments.archive_roots.clone(),
-                file.archive,
-            ),
+            archive,
             checkpoints: places(arguments.checkpoints.clone().or(file.audit.checkpoints))?,
             checkpoint_roots: arguments.checkpoint_roots.clone().or(file.audit.roots),
             demo: arguments.demo.is_some(),
@@ -317,6 +325,7 @@ impl Config {
                 .or(file.log.level)
                 .unwrap_or_else(|| "info".to_owned()),
             log_json,
+            drill,
         };
         if config.tls.is_none() && !config.tls_elsewhere && !config.listen.ip().is_loopback() {
             return Err(Error::Plain(config.listen));
@@ -371,6 +380,7 @@ impl Config {
             archive: Archives::of(None, None, None, file.archive),
             checkpoints: Vec::new(),
             checkpoint_roots: None,
+            drill: drill::Settings::of(None, arguments.config.clone(), file.drill)?,
             demo: false,
             development: false,
             log: "warn".to_owned(),
