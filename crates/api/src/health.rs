@@ -25,8 +25,8 @@ pub(crate) async fn live(_call: &mut Call) -> Result<Response, Failure> {
     Ok(json(StatusCode::OK, &serde_json::json!({"status": "live"})))
 }
 
-/// `GET /health/ready`: the store takes writes. That an archive is behind is a warning: the store
-/// goes on without it.
+/// `GET /health/ready`: the store takes writes. That an archive is behind, or that it is long ago
+/// that one was restored for trial, is a warning: the store goes on without it.
 pub(crate) async fn ready(call: &mut Call) -> Result<Response, Failure> {
     let ready = call.service().ready().await;
     let (status, word) = match ready {
@@ -34,8 +34,11 @@ pub(crate) async fn ready(call: &mut Call) -> Result<Response, Failure> {
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
     };
     let mut answer = serde_json::json!({"status": word});
-    if call.service().is_archive_late().await {
-        answer["warnings"] = serde_json::json!(["archive"]);
+    let late = call.service().is_archive_late().await.then_some("archive");
+    let due = call.service().is_drill_due().then_some("drill");
+    let warnings: Vec<&str> = late.into_iter().chain(due).collect();
+    if !warnings.is_empty() {
+        answer["warnings"] = warnings.into();
     }
     Ok(json(status, &answer))
 }

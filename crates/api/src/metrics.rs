@@ -44,6 +44,8 @@ pub(crate) struct Metrics {
     index_pending: Gauge,
     indexed: Counter,
     archives: Archives,
+    drill_age: Gauge,
+    drill_last_ok: Gauge,
     audit_covered: Gauge,
     checkpoints: Counter,
     checkpoints_unpublished: Counter,
@@ -138,6 +140,18 @@ impl Metrics {
         );
         let archives = Archives::default();
         archives.register(&mut registry);
+        let (drill_age, drill_last_ok) = (Gauge::default(), Gauge::default());
+        registry.register_with_unit(
+            "drill_age",
+            "Time since the last drill, or since drills are to be run",
+            Unit::Seconds,
+            drill_age.clone(),
+        );
+        registry.register(
+            "drill_last_ok",
+            "Whether the last drill passed",
+            drill_last_ok.clone(),
+        );
         let audit_covered = Gauge::default();
         let (checkpoints, checkpoints_unpublished) = (Counter::default(), Counter::default());
         registry.register(
@@ -157,6 +171,8 @@ impl Metrics {
         );
         Self {
             archives,
+            drill_age,
+            drill_last_ok,
             registry,
             requests,
             seconds,
@@ -195,6 +211,9 @@ impl Metrics {
             counter.inc_by(count.saturating_sub(counter.get()));
         }
         self.archives.set(numbers);
+        let drills = numbers.drills.unwrap_or_default();
+        self.drill_age.set(number(drills.age_seconds));
+        self.drill_last_ok.set(i64::from(drills.last_ok));
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = encode(&mut text, &self.registry);

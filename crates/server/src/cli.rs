@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::backup;
+use crate::drill;
 use crate::keeping;
 use crate::restore::{self, RestoreArguments};
 
@@ -56,6 +57,9 @@ pub(crate) enum Command {
     /// Show, read back, merge and prune the archives of a data folder
     #[command(after_help = backup::EXAMPLES)]
     Backup(backup::BackupArguments),
+    /// Restore an archive for trial, check all of it, and sign a report
+    #[command(after_help = drill::EXAMPLES)]
+    Drill(Box<drill::DrillArguments>),
     /// Make a data folder of an archive, as it was at any instant
     #[command(after_help = restore::EXAMPLES)]
     Restore(RestoreArguments),
@@ -73,7 +77,8 @@ Every option can also be given in salus.toml (see --config) or as a variable:
   SALUS_IMPORT_ORIGINS, SALUS_IMPORT_ROOTS, SALUS_IMPORT_BYTES_MAX, SALUS_PROVIDER_ORIGINS,
   SALUS_PROVIDER_ROOTS, SALUS_ALERT_ORIGINS, SALUS_ALERT_ROOTS, SALUS_MAIL, SALUS_MAIL_FROM,
   SALUS_MAIL_USER, SALUS_MAIL_PASSWORD_FILE, SALUS_MAIL_ROOTS, SALUS_ARCHIVE,
-  SALUS_ARCHIVE_DAYS, SALUS_ARCHIVE_ROOTS, SALUS_CHECKPOINTS, SALUS_CHECKPOINT_ROOTS,
+  SALUS_ARCHIVE_DAYS, SALUS_ARCHIVE_ROOTS, SALUS_DRILL_EVERY, SALUS_CHECKPOINTS,
+  SALUS_CHECKPOINT_ROOTS,
   SALUS_LOG, SALUS_LOG_FORMAT";
 
 const IMPORT_EXAMPLES: &str = "\
@@ -268,6 +273,10 @@ pub(crate) struct ServeArguments {
     /// Certificates of the authorities that servers of S3 may be trusted by, PEM
     #[arg(long, env = "SALUS_ARCHIVE_ROOTS", value_name = "FILE")]
     pub(crate) archive_roots: Option<PathBuf>,
+
+    /// How often a drill is run, as 30d; never by itself without it
+    #[arg(long, env = "SALUS_DRILL_EVERY", value_name = "TIME")]
+    pub(crate) drill_every: Option<String>,
 
     /// Where checkpoints of the audit log go: `folder:PATH`, `s3://BUCKET/PREFIX?region=..`, or a witness as `https://witness.example.org`, with commas between them
     #[arg(

@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use crate::backup::Credentials;
 use crate::cli::{Place, ServeArguments};
-use crate::{checkpoints, mail};
+use crate::{checkpoints, drill, mail};
 
 /// What a server needs to know.
 #[derive(Clone, Debug)]
@@ -42,6 +42,7 @@ pub(crate) struct Config {
     /// Where checkpoints of the audit log go, beside the data folder.
     pub(crate) checkpoints: Vec<checkpoints::Place>,
     pub(crate) checkpoint_roots: Option<PathBuf>,
+    pub(crate) drill: drill::Settings,
     /// Whether it is a demo, whose mails may be shown.
     pub(crate) demo: bool,
     pub(crate) development: bool,
@@ -106,6 +107,7 @@ struct File {
     audit: Audit,
     log: Log,
     archive: Archive,
+    drill: drill::File,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -244,6 +246,8 @@ pub(crate) enum Error {
          only in development (--dev) may it be"
     )]
     AuditYears(u32),
+    #[error(transparent)]
+    Drill(#[from] drill::Error),
     #[error("the log format is text or json, not {0}")]
     LogFormat(String),
 }
@@ -258,6 +262,15 @@ impl Config {
             Some("json") => true,
             Some(other) => return Err(Error::LogFormat(other.to_owned())),
         };
+        let archive = Archives::of(
+            arguments.archive.clone(),
+            arguments.archive_days,
+            arguments.archive_roots.clone(),
+            file.archive,
+        );
+        let (every, named) = (&arguments.drill_every, &arguments.place.config);
+        let drill = drill::Settings::of(every.clone(), named.clone(), file.drill)?;
+        let drill = drill.with_archives(&archive.to)?;
         let config = Self {
             data: place(&arguments.place, file.data),
             keys: keys(&arguments.place, arguments.key_rotation_days, file.keys),
@@ -317,12 +330,7 @@ impl Config {
             )?,
             alert_roots: arguments.alert_roots.clone().or(file.alerts.roots),
             mail: mail(arguments, file.mail)?,
-            archive: Archives::of(
-                arguments.archive.clone(),
-                arguments.archive_days,
-                arguments.archive_roots.clone(),
-                file.archive,
-            ),
+            archive,
             audit: AuditKeeping::of(
                 arguments.audit_years.or(file.audit.years),
                 arguments.audit_archive.clone().or(file.audit.archive),
@@ -339,6 +347,7 @@ impl Config {
                 .or(file.log.level)
                 .unwrap_or_else(|| "info".to_owned()),
             log_json,
+            drill,
         };
         if config.tls.is_none() && !config.tls_elsewhere && !config.listen.ip().is_loopback() {
             return Err(Error::Plain(config.listen));
@@ -394,6 +403,7 @@ impl Config {
             audit: AuditKeeping::of(file.audit.years, file.audit.archive, false)?,
             checkpoints: Vec::new(),
             checkpoint_roots: None,
+            drill: drill::Settings::of(None, arguments.config.clone(), file.drill)?,
             demo: false,
             development: false,
             log: "warn".to_owned(),

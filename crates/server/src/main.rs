@@ -11,6 +11,7 @@ mod connect;
 mod control;
 mod crash;
 mod demo;
+mod drill;
 mod fetch;
 mod generate;
 mod import;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         cli::Command::Reindex(arguments) => reindex::run(&arguments),
         cli::Command::Policy(arguments) => policy::run(&arguments),
         cli::Command::Backup(arguments) => backup::run(&arguments),
+        cli::Command::Drill(arguments) => drill::run(&arguments),
         cli::Command::Restore(arguments) => restore::run(&arguments),
         cli::Command::Retention(arguments) => keeping::retention::run(&arguments),
         cli::Command::Hold(arguments) => keeping::hold::run(&arguments),
@@ -62,7 +64,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("salus: {}", whole(&*error));
-            match error.is::<restore::Partial>() {
+            match error.is::<restore::Partial>() || error.is::<drill::Failed>() {
                 true => ExitCode::from(3),
                 false => ExitCode::FAILURE,
             }

@@ -23,7 +23,7 @@ use crate::checkpoints::Checkpoints;
 use crate::cli::Place;
 use crate::config::Config;
 use crate::roots::{self, Named};
-use crate::{connect, control, fetch, listen, mail, providers, tls, webhooks};
+use crate::{connect, control, drill, fetch, listen, mail, providers, tls, webhooks};
 
 /// Trained on synthetic resources by `cargo xtask dictionary`.
 pub(crate) static DICTIONARY: &[u8] = include_bytes!("../dictionaries/resource-1.zdict");
@@ -146,6 +146,7 @@ pub(crate) struct Server {
     mailing: Option<JoinHandle<()>>,
     archives: Option<Arc<Archives>>,
     checkpoints: Checkpoints,
+    drills: Option<drill::Schedule>,
     socket: PathBuf,
 }
 
@@ -176,6 +177,10 @@ impl Server {
             Some(_) => Archives::open(&config.archive, &keyring, &engine)?,
             None => None,
         };
+        let every = config.drill.every.filter(|_| listen.is_some());
+        let drills = drill::Record::open(&config.data, every, &keyring);
+        let drills = drills.map_err(|error| Error::Keys(config.keys_folder(), error))?;
+        let drills = Arc::new(drills);
         let address = network
             .as_ref()
             .and_then(|listener| listener.local_addr().ok());
@@ -186,7 +191,7 @@ impl Server {
             Arc::clone(&engine),
             base,
             (asked, hooks),
-            archives.as_ref(),
+            (archives.as_ref(), &drills),
         );
         let service = serving.await?;
         // A disk that takes nothing is told of each request, too.
@@ -217,6 +222,12 @@ impl Server {
                     Some(archives) => router.merge(backup::router(Arc::clone(archives))),
                     None => router,
                 };
+                let router = router.merge(drill::router(drill::Operator {
+                    service: Arc::clone(&service),
+                    engine: Arc::clone(&engine),
+                    archives: archives.clone(),
+                    record: Arc::clone(&drills),
+                }));
                 let work = listen::operator(listener, router, stopped.clone());
                 listeners.push(tokio::spawn(work));
             }
@@ -252,6 +263,7 @@ impl Server {
             let service = Arc::clone(&service);
             async move { service.keep_keys().await }
         });
+        let drills = drill::Schedule::start(&service, &drills, config);
         let watching = tokio::spawn(Arc::clone(&service).run_alerts());
         let mailing = post.map(|post| tokio::spawn(Arc::clone(&service).run_mail(post)));
         if let Some(listener) = network {
@@ -272,6 +284,7 @@ impl Server {
             mailing,
             archives,
             checkpoints,
+            drills,
             socket,
         })
     }
@@ -286,6 +299,9 @@ impl Server {
 
     /// Lets requests under way finish, then closes the store.
     pub(crate) async fn stop(self) -> Result<(), salus_store::Error> {
+        if let Some(drills) = self.drills {
+            drills.stop().await;
+        }
         self.stop.send_replace(true);
         for listener in self.listeners {
             // A listener that failed has nothing left to finish.
@@ -330,7 +346,7 @@ async fn service(
     engine: Arc<Embedded>,
     base: String,
     (asked, hooks): (providers::Providers, webhooks::Webhooks),
-    archives: Option<&Arc<Archives>>,
+    (archives, drills): (Option<&Arc<Archives>>, &Arc<drill::Record>),
 ) -> Result<Arc<Service>, Error> {
     let failed = |reason: String| Error::Service(config.data.clone(), reason);
     let cursor_key = keyring
@@ -370,6 +386,10 @@ async fn service(
             Box::pin(async move { archives.numbers().await })
         }))
     });
+    settings.drills = Some(salus_service::drill::AskDrills(Arc::new({
+        let drills = Arc::clone(drills);
+        move || drills.numbers()
+    })));
     // Before anybody is answered: a keyring from before loses what the ledger names.
     let keys = config.keys_folder();
     let shreds = Shreds::open(&keys, keyring).map_err(|error| Error::Keys(keys, error))?;

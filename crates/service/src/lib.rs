@@ -12,6 +12,7 @@ mod choice;
 pub mod context;
 mod cors;
 mod cursor;
+pub mod drill;
 pub mod eras;
 pub mod error;
 pub mod federation;
@@ -33,6 +34,7 @@ pub mod restored;
 pub mod retention;
 pub mod sessions;
 pub mod shredding;
+pub mod statement;
 mod time;
 
 use std::sync::Arc;
@@ -87,6 +89,8 @@ pub struct Settings {
     pub audit: audit::archive::Settings,
     /// Who says how far the archives are, if there are any.
     pub archives: Option<AskArchives>,
+    /// Who says how the last drill ended, if drills are to be run.
+    pub drills: Option<drill::AskDrills>,
 }
 
 /// Says how far the archives of the store are.
@@ -130,6 +134,8 @@ pub struct Numbers {
     pub indexed: u64,
     /// The archives, in the order in which they are given.
     pub archives: Vec<ArchiveNumbers>,
+    /// About drills, if any is to be run or was.
+    pub drills: Option<drill::Numbers>,
     /// About checkpoints of the audit log.
     pub log: audit::log::LogNumbers,
 }
@@ -287,6 +293,7 @@ impl Service {
             index_pending: pending,
             indexed,
             archives: self.archives().await,
+            drills: self.drills(),
             log: self.log_numbers(),
         })
     }

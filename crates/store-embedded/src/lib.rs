@@ -55,6 +55,7 @@ mod search;
 mod shred;
 mod space;
 mod superseded;
+mod tally;
 mod text;
 mod trace;
 mod tree;
@@ -84,6 +85,7 @@ pub use crate::blobs::Refill;
 pub use crate::chain::follows;
 pub use crate::collect::Retention;
 pub use crate::kv::Memory;
+pub use crate::tally::{Counts, Tally};
 
 use crate::collect::Stop;
 use crate::commit::{Committer, Job, QUEUE_MAX};

@@ -52,7 +52,7 @@ pub(crate) fn batches(core: &Core, after: Seq, bytes: usize) -> Result<Vec<LogBa
 }
 
 /// The end of the chain of changes at a point.
-fn chain_until(view: &View, seq: u64) -> Result<[u8; 32], Error> {
+pub(crate) fn chain_until(view: &View, seq: u64) -> Result<[u8; 32], Error> {
     let end = keys::at(keys::CHAIN, seq.saturating_add(1));
     let mut links = view.backward(&[keys::CHAIN], &end)?;
     match links.next()? {

@@ -15,5 +15,6 @@ mod purges;
 pub(crate) mod room;
 mod shreds;
 mod suite;
+mod tallies;
 mod texts;
 mod torn;

@@ -50,6 +50,10 @@ pub enum AlertRule {
     Change,
     /// Something stored is not what it was.
     Integrity,
+    /// What is archived could not be restored as it should.
+    DrillFailed,
+    /// Nobody has tried for too long whether it can be.
+    DrillOverdue,
 }
 
 /// A number that a rule has.
@@ -73,7 +77,7 @@ const fn limit(name: &'static str, usual: i32, within: (i32, i32)) -> AlertLimit
 
 impl AlertRule {
     /// Every rule.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::SignInBurst,
         Self::UseAfterTermination,
         Self::UnusualVolume,
@@ -89,6 +93,8 @@ impl AlertRule {
         Self::ExportSize,
         Self::Change,
         Self::Integrity,
+        Self::DrillFailed,
+        Self::DrillOverdue,
     ];
 
     /// Its name.
@@ -110,6 +116,8 @@ impl AlertRule {
             Self::ExportSize => "export-size",
             Self::Change => "change",
             Self::Integrity => "integrity",
+            Self::DrillFailed => "drill-failed",
+            Self::DrillOverdue => "drill-overdue",
         }
     }
 
@@ -154,7 +162,9 @@ impl AlertRule {
             | Self::Vip
             | Self::BreakGlass
             | Self::Change
-            | Self::Integrity => &[],
+            | Self::Integrity
+            | Self::DrillFailed
+            | Self::DrillOverdue => &[],
         }
     }
 

@@ -208,6 +208,22 @@ impl Archives {
             .collect()
     }
 
+    /// How far each is that is shipped to: its name, the last seq that it holds, since when it
+    /// is behind, and whether that is for good.
+    pub(crate) fn shipped(&self) -> Vec<(String, u64, Option<i64>, bool)> {
+        let statuses = self.archives.iter().filter_map(One::status);
+        let shipped = statuses.map(|status| {
+            let stopped = matches!(status.phase, Phase::Stopped(_));
+            (
+                status.label,
+                status.shipped.0,
+                status.behind_since_ms,
+                stopped,
+            )
+        });
+        shipped.collect()
+    }
+
     pub(crate) fn progress(&self) -> Progress {
         self.progress.clone()
     }

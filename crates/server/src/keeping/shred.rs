@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use salus_service::shredding::certificate;
+use salus_service::statement;
 use serde_json::{Value, json};
 
 use super::{Answer, Asked, Asking, Failure, ask, row, table, word};
@@ -70,7 +71,7 @@ enum ShredCommand {
         file: PathBuf,
 
         /// The public key: a file, or the key itself
-        #[arg(long, value_name = "KEY")]
+        #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
         key: String,
     },
 }
@@ -153,9 +154,8 @@ fn verify(file: &PathBuf, key: &str, as_json: bool) -> Result<(), Failure> {
     let read = std::fs::read(file);
     let text = read.map_err(|error| format!("cannot read {}: {error}", file.display()))?;
     let key = std::fs::read_to_string(key).unwrap_or_else(|_| key.to_owned());
-    let key =
-        certificate::read_key(&key).ok_or("--key is no file with a public key, and no key")?;
-    let proved = certificate::verify(&text, &key)?;
+    let key = statement::read_key(&key).ok_or("--key is no file with a public key, and no key")?;
+    let proved = statement::verify(&text, certificate::FORM, &key)?;
     match as_json {
         true => println!("{proved}"),
         false => print!("the signature holds\n{}", certified(&proved)),

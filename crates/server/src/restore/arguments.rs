@@ -11,6 +11,7 @@ Examples:
   salus restore --from /backup/salus --keys /safe/keys --to /var/lib/salus     all that was archived
   salus restore --from /backup/salus --keys /safe/keys --to trial --at 2026-11-23T09:59:59Z
   salus restore --from /backup/salus --keys /safe/keys --to trial --at-seq 120000 --json
+  salus restore --from /backup/salus --keys /safe/keys --to trial --root-key 'vault:https://vault.example.org/transit/salus?token=/run/token'
 
 The folder that is restored into must be empty, but for the keys if --keys is not
 given. Exit status 1 says that nothing was restored, 3 that something is missing:
@@ -43,6 +44,10 @@ pub(crate) struct RestoreArguments {
     #[arg(long, value_name = "DIR")]
     pub(crate) keys: Option<PathBuf>,
 
+    /// Who keeps the root key, as `salus serve` is told [default: root.key beside the keyring]
+    #[arg(long, env = "SALUS_ROOT_KEY", value_name = "SOURCE")]
+    pub(crate) root_key: Option<String>,
+
     /// The address that clients used: references below it are to the store's own records
     #[arg(long, env = "SALUS_BASE_URL", value_name = "URL")]
     pub(crate) base_url: Option<String>,
@@ -55,15 +60,19 @@ pub(crate) struct RestoreArguments {
 impl RestoreArguments {
     /// How far the log is read.
     pub(crate) fn until(&self) -> Result<Until, String> {
-        if let Some(seq) = self.at_seq {
-            return Ok(Until::Seq(Seq(seq)));
-        }
-        if self.at == "latest" {
-            return Ok(Until::End);
-        }
-        let at: Result<jiff::Timestamp, _> = self.at.parse();
-        let at =
-            at.map_err(|_| "--at is latest or a time with its zone, as 2026-11-23T09:59:59Z")?;
-        Ok(Until::TimeMs(at.as_millisecond()))
+        until(&self.at, self.at_seq)
     }
+}
+
+/// How far a log is read that `--at` and `--at-seq` name.
+pub(crate) fn until(at: &str, at_seq: Option<u64>) -> Result<Until, String> {
+    if let Some(seq) = at_seq {
+        return Ok(Until::Seq(Seq(seq)));
+    }
+    if at == "latest" {
+        return Ok(Until::End);
+    }
+    let at: Result<jiff::Timestamp, _> = at.parse();
+    let at = at.map_err(|_| "--at is latest or a time with its zone, as 2026-11-23T09:59:59Z")?;
+    Ok(Until::TimeMs(at.as_millisecond()))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use salus_archive::Archive;
@@ -31,14 +31,20 @@ pub(super) async fn finish(
 ) -> Result<(), Failure> {
     let upto = report.head.map_or(Seq(0), |head| head.seq);
     let options = options.clone();
+    let begun = Instant::now();
     let engine = tokio::task::spawn_blocking(move || Embedded::open(options)).await??;
     let given = rows(&engine, upto, base_url).await?;
+    report.step("records", begun);
+    let begun = Instant::now();
     blobs(archive, &engine, &given, report).await?;
+    report.step("blobs", begun);
+    let begun = Instant::now();
     note(&*engine, Machine.now_ms(), upto).await?;
     engine.restored()?;
-    report.findings.extend(engine.check().await?);
+    report.unfit = engine.check().await?;
     report.given = given;
     engine.close().await?;
+    report.step("check", begun);
     Ok(())
 }
 

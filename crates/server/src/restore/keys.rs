@@ -1,6 +1,7 @@
 //! The keys of a restored store: a copy of those that it had. What was destroyed in
 //! them stays so, whatever the archive holds.
 
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -8,9 +9,11 @@ use std::path::Path;
 
 /// The only thing that may be in the folder before.
 const KEYS: &str = "keys";
+/// The root key, if a file beside the keyring keeps it.
+const ROOT: &str = "root.key";
 
 /// Refuses a folder that has anything but keys in it.
-pub(super) fn is_empty_but_for_keys(to: &Path) -> Result<(), String> {
+pub(crate) fn is_empty_but_for_keys(to: &Path) -> Result<(), String> {
     let told = |error: io::Error| format!("{}: {error}", to.display());
     let inside = match fs::read_dir(to) {
         Ok(inside) => inside,
@@ -45,11 +48,18 @@ pub(super) fn bring(from: Option<&Path>, place: &Path) -> Result<(), String> {
             place.display()
         ));
     }
-    copy(from, place).map_err(|error| format!("cannot copy {}: {error}", from.display()))
+    copy(from, place, |_| true).map_err(|error| format!("cannot copy {}: {error}", from.display()))
 }
 
-fn copy(from: &Path, place: &Path) -> io::Result<()> {
-    let files: Vec<_> = fs::read_dir(from)?.collect::<Result<_, _>>()?;
+/// Copies a keyring to where it is opened with the root key of the original.
+pub(crate) fn copy_without_root(from: &Path, place: &Path) -> Result<(), String> {
+    let copied = copy(from, place, |name| name != ROOT);
+    copied.map_err(|error| format!("cannot copy {}: {error}", from.display()))
+}
+
+fn copy(from: &Path, place: &Path, takes: impl Fn(&OsStr) -> bool) -> io::Result<()> {
+    let mut files: Vec<_> = fs::read_dir(from)?.collect::<Result<_, _>>()?;
+    files.retain(|file| takes(&file.file_name()));
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)

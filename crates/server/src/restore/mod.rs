@@ -16,17 +16,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use salus_archive::Archive;
+use salus_archive::{Archive, Until};
 use salus_crypto::{Founding, Keyring};
-use salus_store_embedded::Options;
+use salus_store_embedded::{Embedded, Options};
 
-pub(crate) use arguments::{EXAMPLES, RestoreArguments};
-pub(crate) use report::Partial;
-use report::Report;
+pub(crate) use arguments::{EXAMPLES, RestoreArguments, until};
+pub(crate) use keys::{copy_without_root, is_empty_but_for_keys};
+pub(crate) use report::{Partial, Report, hex};
 
-use crate::backup;
 use crate::config::Archives;
 use crate::open::{self, Machine};
+use crate::{backup, roots};
 use salus_service::context::World;
 
 type Failure = Box<dyn std::error::Error>;
@@ -40,17 +40,19 @@ pub(crate) fn run(arguments: &RestoreArguments) -> Result<(), Failure> {
     let runtime = open::runtime()?;
     let report = runtime.block_on(async {
         let begun = Instant::now();
-        let keyring = Keyring::open(&to.join("keys"), Founding::Existing, Machine.now_ms())?;
-        let archive = archive(&arguments.from, &keyring)?;
-        let options = options(to, &keyring);
-        let mut report = replay::replay(&archive, until, &options).await?;
-        finish::finish(
-            &archive,
-            &options,
-            arguments.base_url.as_deref(),
-            &mut report,
-        )
-        .await?;
+        let keys = to.join("keys");
+        let root = match &arguments.root_key {
+            Some(name) => roots::named(name)?,
+            None => roots::usual(&keys),
+        };
+        // Who keeps it may have to be asked over the network.
+        let opening = tokio::task::spawn_blocking(move || {
+            Keyring::open_from(&keys, &root, Founding::Existing, Machine.now_ms())
+        });
+        let keyring = opening.await??;
+        let archive = backup::open_one(&arguments.from, &Archives::unlisted(), &keyring)?;
+        let base_url = arguments.base_url.as_deref();
+        let mut report = restore((&archive, until), (to, &keyring), base_url).await?;
         report.seconds = begun.elapsed().as_secs_f64();
         Ok::<Report, Failure>(report)
     })?;
@@ -61,8 +63,28 @@ pub(crate) fn run(arguments: &RestoreArguments) -> Result<(), Failure> {
     report.judge()
 }
 
-fn archive(from: &str, keyring: &Keyring) -> Result<Archive, Failure> {
-    Ok(backup::open_one(from, &Archives::unlisted(), keyring)?)
+/// Makes a store in a folder, of an archive up to an instant, and checks it. Nothing of it serves
+/// anybody.
+pub(crate) async fn restore(
+    (archive, until): (&Archive, Until),
+    (to, keyring): (&Path, &Arc<Keyring>),
+    base_url: Option<&str>,
+) -> Result<Report, Failure> {
+    let options = options(to, keyring);
+    let begun = Instant::now();
+    let mut report = replay::replay(archive, until, &options).await?;
+    report.step("log", begun);
+    finish::finish(archive, &options, base_url, &mut report).await?;
+    Ok(report)
+}
+
+/// Opens a store that was restored into a folder, as a server would.
+pub(crate) async fn open(to: &Path, keyring: &Arc<Keyring>) -> Result<Arc<Embedded>, Failure> {
+    let options = Options {
+        restoring: false,
+        ..options(to, keyring)
+    };
+    Ok(tokio::task::spawn_blocking(move || Embedded::open(options)).await??)
 }
 
 fn options(to: &Path, keyring: &Arc<Keyring>) -> Options {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use salus_service::instant;
 use salus_service::restored::Given;
@@ -12,19 +13,23 @@ use super::Failure;
 
 /// What was restored.
 #[derive(Debug, Default)]
-pub(super) struct Report {
+pub(crate) struct Report {
     /// How far the log is.
-    pub(super) head: Option<LogHead>,
+    pub(crate) head: Option<LogHead>,
     /// When the last batch was committed.
-    pub(super) time_ms: Option<i64>,
-    pub(super) given: Given,
+    pub(crate) time_ms: Option<i64>,
+    pub(crate) given: Given,
     /// Blobs that came back.
-    pub(super) blobs: u64,
+    pub(crate) blobs: u64,
     /// What the archive lacks, or has otherwise than it was written.
-    pub(super) damaged: Vec<String>,
-    /// What does not fit together in the store that was made.
-    pub(super) findings: Vec<String>,
-    pub(super) seconds: f64,
+    pub(crate) damaged: Vec<String>,
+    /// What the store that was made is not as the archive says.
+    pub(crate) findings: Vec<String>,
+    /// What does not fit together in it.
+    pub(crate) unfit: Vec<String>,
+    /// How long each step took.
+    pub(crate) steps: Vec<(&'static str, Duration)>,
+    pub(crate) seconds: f64,
 }
 
 /// Something could not be restored, and the rest was.
@@ -33,9 +38,18 @@ pub(super) struct Report {
 pub(crate) struct Partial(usize);
 
 impl Report {
+    /// Keeps how long a step took.
+    pub(crate) fn step(&mut self, name: &'static str, begun: Instant) {
+        self.steps.push((name, begun.elapsed()));
+    }
+
+    fn findings(&self) -> impl Iterator<Item = &String> {
+        self.findings.iter().chain(&self.unfit)
+    }
+
     /// Whether all of it is there.
     pub(super) fn judge(&self) -> Result<(), Failure> {
-        match self.damaged.len() + self.findings.len() {
+        match self.damaged.len() + self.findings().count() {
             0 => Ok(()),
             faults => Err(Partial(faults).into()),
         }
@@ -53,7 +67,7 @@ impl Report {
             "failed": self.given.failed,
             "blobs": self.blobs,
             "damaged": self.damaged,
-            "findings": self.findings,
+            "findings": self.findings().collect::<Vec<_>>(),
             "seconds": self.seconds,
         })
         .to_string()
@@ -95,17 +109,17 @@ impl Report {
         for damaged in &self.damaged {
             line("in the archive", damaged.clone());
         }
-        for finding in &self.findings {
+        for finding in self.findings() {
             line("in the store", finding.clone());
         }
-        if self.damaged.is_empty() && self.findings.is_empty() {
+        if self.damaged.is_empty() && self.findings().next().is_none() {
             line("checked", "everything fits together".to_owned());
         }
         text
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -25,7 +25,14 @@ const INTERACTIONS: [(&str, &str, &str, bool); 13] = [
 const OTHERS: [(&str, &[&str]); 5] = [
     (
         "110100",
-        &["admin-read", "admin-write", "110120", "110121", "restore"],
+        &[
+            "admin-read",
+            "admin-write",
+            "110120",
+            "110121",
+            "restore",
+            "drill",
+        ],
     ),
     ("110106", &["disclose", "extract"]),
     (

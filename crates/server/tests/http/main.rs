@@ -29,6 +29,7 @@ mod conditions;
 mod cors;
 mod definitions;
 mod disclosures;
+mod drill;
 mod ended;
 mod everything;
 mod examples;

@@ -37,7 +37,7 @@ impl SealedBlobs for NoBlobs {
 }
 
 /// A store whose patient was called by several names, one after the other, in an archive.
-struct Archived {
+pub(crate) struct Archived {
     folder: TempDir,
     slug: String,
     token: String,
@@ -48,7 +48,7 @@ struct Archived {
 const NAMES: [&str; 4] = ["Zwingli", "Calvin", "Erasmus", "Luther"];
 
 impl Archived {
-    fn new(slug: &str) -> Self {
+    pub(crate) fn new(slug: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let server = Arc::new(Server::start_on(&data, &["--demo=0"]));
@@ -70,7 +70,7 @@ impl Archived {
         archived
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -101,7 +101,7 @@ impl Archived {
         assert_eq!(self.seqs.len(), NAMES.len());
     }
 
-    fn segments(&self) -> Vec<PathBuf> {
+    pub(crate) fn segments(&self) -> Vec<PathBuf> {
         let mut segments = files(&self.path("archive").join("segments"));
         segments.sort();
         assert!(segments.len() > 2, "{segments:?}");
@@ -243,4 +243,24 @@ fn foreign_keys_and_killed_restores_leave_no_store_that_opens() {
             assert!(said.contains("restore again"), "{said}");
         }
     }
+}
+
+#[test]
+fn a_root_key_that_a_passphrase_wraps_opens_the_copy() {
+    use std::os::unix::fs::OpenOptionsExt;
+    let archived = Archived::new("restore-root");
+    let secret = archived.path("secret");
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.write(true).create_new(true).mode(0o600);
+    std::io::Write::write_all(&mut file.open(&secret).unwrap(), b"a quiet green bicycle\n")
+        .unwrap();
+    let source = format!("passphrase:file:{}", secret.display());
+    let mut rotate = salus(&["keys", "rotate", "root", "--to", &source, "--data"]);
+    let rotated = rotate.arg(archived.path("data")).output().unwrap();
+    assert!(rotated.status.success(), "{rotated:?}");
+    let without = archived.restore("without", &[]);
+    assert_eq!(without.status.code(), Some(1), "{without:?}");
+    let with = archived.restore("with", &["--root-key", &source]);
+    assert!(with.status.success(), "{with:?}");
+    assert_eq!(report(&with)["findings"], json!([]));
 }

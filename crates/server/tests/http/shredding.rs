@@ -13,7 +13,7 @@ const MARKER: &str = "Xylophonia";
 const REASON: &str = "the patient asked for erasure";
 
 /// Two patients with records of many kinds, and some that both are in.
-fn lived(project: &Project) {
+pub(crate) fn lived(project: &Project) {
     for (id, family) in [("gone", MARKER), ("kept", "Ordinary")] {
         let patient = json!({"resourceType": "Patient", "id": id, "birthDate": "1931-07-23",
             "identifier": [{"system": "urn:mrn", "value": format!("mrn-{family}")}],
@@ -50,7 +50,7 @@ fn lived(project: &Project) {
     }
 }
 
-fn ask(project: &Project, patient: &str, dry_run: bool) -> Answer {
+pub(crate) fn ask(project: &Project, patient: &str, dry_run: bool) -> Answer {
     let body = json!({"patient": patient, "reason": REASON, "dryRun": dry_run});
     project.admin("POST", "/admin/shreds", &body)
 }

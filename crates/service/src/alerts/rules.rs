@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use salus_auth::record::{AlertRule, Alerting};
 
 use crate::audit::entry::{Entry, Outcome, What};
+use crate::drill::OVERDUE;
 use crate::sessions::TERMINATED;
 
 /// Agents and places that are remembered at once, of each sort; beyond, all is forgotten.
@@ -156,6 +157,8 @@ impl Memory {
                     AlertRule::ExportSize => self.exports(setting, event),
                     AlertRule::Change => is_change(event),
                     AlertRule::Integrity => is_integrity(event),
+                    AlertRule::DrillFailed => is_drill(event) && &*event.entry.rule != OVERDUE,
+                    AlertRule::DrillOverdue => is_drill(event) && &*event.entry.rule == OVERDUE,
                 }
         });
         met.collect()
@@ -326,6 +329,11 @@ fn is_change(event: Event<'_>) -> bool {
 /// A check that found something says that it failed.
 fn is_integrity(event: Event<'_>) -> bool {
     event.entry.what == What::SystemCheck && event.entry.outcome != Outcome::Success
+}
+
+/// A drill that did not pass, or was not run.
+fn is_drill(event: Event<'_>) -> bool {
+    event.entry.what == What::SystemDrill && event.entry.outcome != Outcome::Success
 }
 
 #[cfg(test)]

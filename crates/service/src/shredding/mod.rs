@@ -24,6 +24,7 @@ use crate::error::{Error, Kind};
 use crate::policy::relations::PATIENT;
 use crate::records::{all, one};
 use crate::retention::said;
+use crate::statement;
 
 pub use plan::Plan;
 pub(crate) use shut::Shut;
@@ -142,7 +143,7 @@ impl Service {
     pub async fn read_shred_key(&self, cx: &Context) -> Result<serde_json::Value, Error> {
         let action = Action::ReadRetention;
         let grant = self.allow(cx, What::AdminRead, action).await?;
-        let key = certificate::jwk(&self.keys_to_destroy()?.signer().public());
+        let key = statement::jwk(&self.keys_to_destroy()?.signer().public());
         self.noted(cx, &grant, What::AdminRead).await?;
         Ok(key)
     }

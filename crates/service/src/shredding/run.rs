@@ -5,7 +5,7 @@ use salus_auth::record::{Saved, Shred as ShredRecord};
 use salus_store::{Content, Error as StoreError, Put, Scope, SealKey, Shred};
 use tokio::sync::RwLockReadGuard;
 
-use super::certificate::{self, Facts};
+use super::certificate::{FORM, Facts};
 use super::plan::{Targets, counted};
 use super::{about, entry};
 use crate::Service;
@@ -13,6 +13,7 @@ use crate::audit::entry::What;
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::pipeline::{Ended, Write};
+use crate::statement;
 
 /// Records of one commit.
 const STEP: usize = 200;
@@ -68,7 +69,7 @@ impl Service {
             jobs,
             done_ms,
         };
-        let signed = certificate::sign(shreds.signer(), &facts.view());
+        let signed = statement::sign(shreds.signer(), FORM, &facts.view());
         saved.value.done_ms.get_or_insert(done_ms);
         // What was certified first stays what people have.
         saved.value.certificate.get_or_insert(signed);

@@ -272,4 +272,15 @@ fn what_administrators_are_told_in_any_case() {
         ["integrity"]
     );
     assert!(last("{}", &none(), &[check(Outcome::Success)]).is_empty());
+    let drill = |outcome, rule: &str| Entry {
+        outcome,
+        rule: rule.into(),
+        ..entry(What::SystemDrill, "Operator", &[])
+    };
+    let failed = drill(Outcome::Failed, "operator");
+    assert_eq!(last("{}", &none(), &[failed]), ["drill-failed"]);
+    let overdue = drill(Outcome::Failed, "drill-overdue");
+    assert_eq!(last("{}", &none(), &[overdue]), ["drill-overdue"]);
+    let passed = drill(Outcome::Success, "operator");
+    assert!(last("{}", &none(), &[passed]).is_empty());
 }

@@ -28,6 +28,14 @@ pub use compare::compare;
 pub use export::Export;
 pub use lines::{CHECKPOINT, Head, Leaf, LeafEntry, Line, checkpoint_line};
 
+/// The root of the tree over the first entries of a log, as far as this size.
+///
+/// # Errors
+/// When the log cannot be read, or is not so long.
+pub async fn root_at(tree: &dyn AuditTree, size: u64) -> Result<Hash, salus_store::Error> {
+    Ok(proof::part(tree, 0..size).await?.root())
+}
+
 /// What the signing key is derived for. It never means anything else.
 pub const KEY_PURPOSE: &str = "salus audit checkpoint 1";
 
