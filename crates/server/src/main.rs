@@ -24,6 +24,7 @@ mod reindex;
 mod restore;
 mod roots;
 mod serve;
+mod table;
 mod telemetry;
 mod tls;
 mod webhooks;

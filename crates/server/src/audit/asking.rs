@@ -1,12 +1,8 @@
 //! Questions about a patient, to the server over the data folder's own socket; without one, the
 //! folder is opened for them.
 
-use bytes::Bytes;
-use http::{Method, StatusCode};
-use serde_json::Value;
-
 use super::{AboutArguments, Failure, chart, disclosures};
-use crate::control::Client;
+use crate::control::Asking;
 use crate::open::{self, Server};
 
 /// What is asked.
@@ -22,10 +18,7 @@ pub(super) fn run(arguments: &AboutArguments, question: &Question) -> Result<(),
     let (config, runtime) = open::existing(&arguments.place)?;
     runtime.block_on(async {
         let server = Server::of_folder(&config).await?;
-        let mut asking = Asking {
-            client: Client::connect(&config.data).await?,
-            root: format!("/p/{}", arguments.project),
-        };
+        let mut asking = Asking::of_project(&config.data, &arguments.project).await?;
         let done = match question {
             Question::Chart => chart::print(&mut asking, arguments).await,
             Question::Disclosures => disclosures::print(&mut asking, arguments).await,
@@ -35,30 +28,6 @@ pub(super) fn run(arguments: &AboutArguments, question: &Question) -> Result<(),
         }
         done
     })
-}
-
-/// A connection to a project.
-pub(super) struct Asking {
-    client: Client,
-    root: String,
-}
-
-impl Asking {
-    pub(super) async fn get(&mut self, path: &str) -> Result<Value, Failure> {
-        let path = format!("{}{path}", self.root);
-        let sent = self.client.send(Method::GET, &path, None, Bytes::new());
-        let (status, body) = sent.await?;
-        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-        match status {
-            StatusCode::OK => Ok(body),
-            StatusCode::FORBIDDEN => Err("there is no such project".into()),
-            status => {
-                let why = body["issue"][0]["details"]["text"].as_str();
-                let why = why.unwrap_or("the server gave no reason");
-                Err(format!("the server answered {status}: {why}").into())
-            }
-        }
-    }
 }
 
 /// That an id can stand in a path.

@@ -3,9 +3,10 @@
 
 use serde_json::Value;
 
-use super::asking::{Asking, check_id};
-use super::table::{lined_up, plain};
+use super::asking::check_id;
 use super::{AboutArguments, Failure};
+use crate::control::Asking;
+use crate::table::{lined_up, plain};
 
 const HEAD: [&str; 7] = ["WHEN", "WHO", "ROLE", "THROUGH", "WHAT", "WHY", "OUTCOME"];
 /// Rows whose columns are lined up together.

@@ -6,7 +6,6 @@ mod asking;
 mod chart;
 mod disclosures;
 mod export;
-mod table;
 mod verify;
 
 use std::path::PathBuf;
