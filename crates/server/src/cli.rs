@@ -38,6 +38,9 @@ pub(crate) enum Command {
     /// Say how long records are kept, report what is due, and dispose of it
     #[command(after_help = keeping::retention::EXAMPLES)]
     Retention(keeping::retention::RetentionArguments),
+    /// Move seldom needed records to cold storage, verify them there, bring them back
+    #[command(after_help = keeping::cold::EXAMPLES)]
+    Cold(keeping::cold::ColdArguments),
     /// Put records under legal hold, and lift it
     #[command(after_help = keeping::hold::EXAMPLES)]
     Hold(keeping::hold::HoldArguments),
@@ -73,7 +76,7 @@ Every option can also be given in salus.toml (see --config) or as a variable:
   SALUS_IMPORT_ORIGINS, SALUS_IMPORT_ROOTS, SALUS_IMPORT_BYTES_MAX, SALUS_PROVIDER_ORIGINS,
   SALUS_PROVIDER_ROOTS, SALUS_ALERT_ORIGINS, SALUS_ALERT_ROOTS, SALUS_MAIL, SALUS_MAIL_FROM,
   SALUS_MAIL_USER, SALUS_MAIL_PASSWORD_FILE, SALUS_MAIL_ROOTS, SALUS_ARCHIVE,
-  SALUS_ARCHIVE_DAYS, SALUS_ARCHIVE_ROOTS, SALUS_CHECKPOINTS, SALUS_CHECKPOINT_ROOTS,
+  SALUS_ARCHIVE_DAYS, SALUS_ARCHIVE_ROOTS, SALUS_COLD, SALUS_CHECKPOINTS, SALUS_CHECKPOINT_ROOTS,
   SALUS_LOG, SALUS_LOG_FORMAT";
 
 const IMPORT_EXAMPLES: &str = "\
@@ -268,6 +271,10 @@ pub(crate) struct ServeArguments {
     /// Certificates of the authorities that servers of S3 may be trusted by, PEM
     #[arg(long, env = "SALUS_ARCHIVE_ROOTS", value_name = "FILE")]
     pub(crate) archive_roots: Option<PathBuf>,
+
+    /// Where cold storage is: a folder, or s3://BUCKET/PREFIX?region=..; S3 is asked as for archives
+    #[arg(long, env = "SALUS_COLD", value_name = "WHERE")]
+    pub(crate) cold: Option<String>,
 
     /// Where checkpoints of the audit log go: `folder:PATH`, or a witness as `https://witness.example.org`, with commas between them
     #[arg(

@@ -37,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) alert_roots: Option<PathBuf>,
     pub(crate) mail: Option<mail::Config>,
     pub(crate) archive: Archives,
+    /// Where cold storage is.
+    pub(crate) cold: Option<String>,
     /// Where checkpoints of the audit log go, beside the data folder.
     pub(crate) checkpoints: Vec<checkpoints::Place>,
     pub(crate) checkpoint_roots: Option<PathBuf>,
@@ -96,6 +98,7 @@ struct File {
     audit: Audit,
     log: Log,
     archive: Archive,
+    cold: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -306,6 +309,7 @@ impl Config {
                 arguments.archive_roots.clone(),
                 file.archive,
             ),
+            cold: arguments.cold.clone().or(file.cold),
             checkpoints: places(arguments.checkpoints.clone().or(file.audit.checkpoints))?,
             checkpoint_roots: arguments.checkpoint_roots.clone().or(file.audit.roots),
             demo: arguments.demo.is_some(),
@@ -369,6 +373,8 @@ impl Config {
             alert_roots: file.alerts.roots,
             mail: None,
             archive: Archives::of(None, None, None, file.archive),
+            // A command that opens the folder itself needs it, too.
+            cold: variable("SALUS_COLD").or(file.cold),
             checkpoints: Vec::new(),
             checkpoint_roots: None,
             demo: false,
@@ -386,7 +392,6 @@ impl Archives {
         roots: Option<PathBuf>,
         file: Archive,
     ) -> Self {
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         Self {
             to: to.unwrap_or(file.to),
             days: days.or(file.days).unwrap_or(ARCHIVE_DAYS_DEFAULT),
@@ -400,6 +405,10 @@ impl Archives {
     pub(crate) fn unlisted() -> Self {
         Self::of(None, None, None, Archive::default())
     }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// Credentials for S3: variables come before the file.

@@ -5,10 +5,10 @@ use salus_store::{Kind, Record, Row};
 
 use super::{
     Alert, AlertProgress, Alerting, Assertion, AuditLog, Authorization, Brands, BreakGlass, Care,
-    Client, Code, Cors, Device, Disposal, DynamicRegistration, Factors, Group, History, Hold,
-    Identity, Index, InitialToken, Launch, Letter, Link, MailText, Places, Policy, Project,
-    Provider, ProviderAccount, ProviderRequest, Pushed, Retention, Saved, Session, SetupLink,
-    Shred, SignIn, SigningKey, SystemRecord, Theme, User,
+    Client, Code, Cold, ColdMove, Cors, Device, Disposal, DynamicRegistration, Factors, Group,
+    History, Hold, Identity, Index, InitialToken, Launch, Letter, Link, MailText, Places, Policy,
+    Project, Provider, ProviderAccount, ProviderRequest, Pushed, Retention, Saved, Session,
+    SetupLink, Shred, SignIn, SigningKey, SystemRecord, Theme, User,
 };
 use crate::Error;
 
@@ -59,6 +59,8 @@ pub const ROWS: &[RowsOf] = &[
     RowsOf::kind::<Care>(),
     RowsOf::kind::<Client>(),
     RowsOf::kind::<Code>(),
+    RowsOf::kind::<Cold>(),
+    RowsOf::kind::<ColdMove>(),
     RowsOf::kind::<Cors>(),
     RowsOf::kind::<Device>(),
     RowsOf::kind::<Disposal>(),

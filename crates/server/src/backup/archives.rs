@@ -86,12 +86,20 @@ pub(crate) fn open_one(
     settings: &config::Archives,
     keyring: &Keyring,
 ) -> Result<Archive, Error> {
-    let destination: Arc<dyn Destination> = match text.starts_with("s3://") {
-        true => Arc::new(bucket(text, settings)?),
-        false => Arc::new(Folder::open(Path::new(text))),
-    };
+    let destination = destination(text, settings)?;
     let keys = Keys::of(keyring).map_err(salus_archive::Error::from)?;
     Ok(Archive::open(destination, keys))
+}
+
+/// A folder, or a place in S3, that holds objects.
+pub(crate) fn destination(
+    text: &str,
+    settings: &config::Archives,
+) -> Result<Arc<dyn Destination>, Error> {
+    Ok(match text.starts_with("s3://") {
+        true => Arc::new(bucket(text, settings)?),
+        false => Arc::new(Folder::open(Path::new(text))),
+    })
 }
 
 fn bucket(text: &str, settings: &config::Archives) -> Result<S3, Error> {

@@ -23,7 +23,7 @@ use crate::cli::Place;
 use crate::control::Client;
 use crate::open;
 
-pub(crate) use archives::{Archives, Error, open_one};
+pub(crate) use archives::{Archives, Error, destination, open_one};
 pub(crate) use credentials::Credentials;
 pub(crate) use operator::router;
 

@@ -1,7 +1,8 @@
-//! `salus retention`, `salus hold` and `salus shred`: how long records are kept, what holds
-//! them, and how they end, by requests over the data folder's own socket. Without a server
+//! `salus retention`, `salus hold`, `salus cold` and `salus shred`: how long records are kept and
+//! where, what holds them, and how they end, by requests over the data folder's own socket. Without a server
 //! they open the folder themselves.
 
+pub(crate) mod cold;
 pub(crate) mod hold;
 pub(crate) mod retention;
 pub(crate) mod shred;
@@ -59,6 +60,16 @@ fn ask(
 
 fn row(cells: &[&str]) -> Vec<String> {
     cells.iter().map(|cell| (*cell).to_owned()).collect()
+}
+
+/// `3 Observation, 1 Encounter`
+fn by_type(counts: &Value) -> String {
+    let counts = counts.as_object().into_iter().flatten();
+    let counts: Vec<String> = counts.map(|(ty, count)| format!("{count} {ty}")).collect();
+    match counts.is_empty() {
+        true => "nothing".to_owned(),
+        false => counts.join(", "),
+    }
 }
 
 /// A member as text.

@@ -64,7 +64,7 @@ enum ShredCommand {
     },
     /// Print the public key by which certificates are checked
     Key,
-    /// Check a certificate, without a server
+    /// Check a certificate, or a signed report of disposals, without a server
     Verify {
         /// The certificate
         file: PathBuf,
@@ -158,6 +158,13 @@ fn verify(file: &PathBuf, key: &str, as_json: bool) -> Result<(), Failure> {
     let proved = certificate::verify(&text, &key)?;
     match as_json {
         true => println!("{proved}"),
+        false if proved["report"] == "disposals" => {
+            let told = super::retention::disposals(&proved);
+            print!(
+                "the signature holds\nmade {}\n{told}",
+                word(&proved, "made")
+            );
+        }
         false => print!("the signature holds\n{}", certified(&proved)),
     }
     Ok(())

@@ -17,8 +17,8 @@ use salus_crypto::sha256;
 use crate::archive::{put, wait_shipped};
 use crate::host::salus;
 
-const KEY: &str = "EXAMPLEKEY";
-const SECRET: &str = "example/secret";
+pub(crate) const KEY: &str = "EXAMPLEKEY";
+pub(crate) const SECRET: &str = "example/secret";
 
 /// What the stand-in does with a put.
 #[derive(Clone, Copy, Debug)]
@@ -36,18 +36,18 @@ enum Fault {
 }
 
 #[derive(Default)]
-struct Bucket {
-    objects: BTreeMap<String, Bytes>,
+pub(crate) struct Bucket {
+    pub(crate) objects: BTreeMap<String, Bytes>,
     faults: VecDeque<Fault>,
     /// What was wrong with requests.
-    wrong: Vec<String>,
-    locks: Vec<String>,
+    pub(crate) wrong: Vec<String>,
+    pub(crate) locks: Vec<String>,
 }
 
-type Shared = Arc<Mutex<Bucket>>;
+pub(crate) type Shared = Arc<Mutex<Bucket>>;
 
 /// Starts the stand-in on a free port.
-fn start(bucket: Shared) -> SocketAddr {
+pub(crate) fn start(bucket: Shared) -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();

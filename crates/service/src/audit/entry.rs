@@ -113,13 +113,17 @@ pub enum What {
     SignOut = 37,
     /// An agency is left out of accountings of disclosures for a time.
     DisclosuresSuspended = 38,
+    /// Records were moved to cold storage.
+    ColdMoved = 45,
+    /// A record was brought back from cold storage.
+    ColdRetrieved = 46,
 }
 
 /// In front of the rule that allowed what was done while the glass was broken.
 pub(super) const EMERGENCY: &str = "break-glass: ";
 
 impl What {
-    const ALL: [Self; 38] = [
+    const ALL: [Self; 40] = [
         Self::Read,
         Self::Vread,
         Self::HistoryInstance,
@@ -158,6 +162,8 @@ impl What {
         Self::Shred,
         Self::SignOut,
         Self::DisclosuresSuspended,
+        Self::ColdMoved,
+        Self::ColdRetrieved,
     ];
 
     fn from_number(number: u8) -> Option<Self> {

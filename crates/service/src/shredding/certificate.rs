@@ -17,6 +17,8 @@ use crate::time::instant;
 /// Bytes of a certificate, at most.
 pub const BYTES_MAX: usize = 1 << 20;
 const TYPE: &str = "salus-shred-certificate+jws";
+/// That of a report of disposals, which the same key signs.
+const DISPOSALS: &str = "salus-disposal-report+jws";
 /// By when copies of the keyring from before have to be destroyed.
 const COPIES_MS: i64 = 30 * 86_400_000;
 
@@ -43,6 +45,8 @@ pub(super) struct Facts<'a> {
     pub(super) keys: u32,
     pub(super) blobs: usize,
     pub(super) jobs: usize,
+    /// Objects in cold storage with records of the patient, and how many could not be removed.
+    pub(super) cold: (usize, usize),
     pub(super) done_ms: i64,
 }
 
@@ -92,6 +96,10 @@ impl Facts<'_> {
                 {"copy": "store", "unreadable": done},
                 {"copy": "archive, and copies of the store", "unreadable": begun,
                  "since": "what they hold is sealed with keys that are destroyed"},
+                {"copy": "cold storage", "unreadable": begun, "objects": self.cold.0, "objectsLeft": self.cold.1,
+                 "since": "what it holds is sealed with keys that are destroyed; objects that were left are locked there, or could not be asked for"},
+                {"copy": "copies of the data folder made before", "destroyBy": instant(self.done_ms.saturating_add(COPIES_MS)),
+                 "by": "the operator", "until": "then values of the index in the engine's files, sealed with the key of the whole store, can be read by who has them and the keyring"},
                 {"copy": "copies of the keyring made before", "destroyBy": instant(self.done_ms.saturating_add(COPIES_MS)),
                  "by": "the operator", "until": "then what they unlock can be read by who has them"},
                 {"copy": "files exported, printed or sent before", "by": "whoever received them"},
@@ -102,8 +110,17 @@ impl Facts<'_> {
 
 /// The certificate that says it.
 pub(super) fn sign(key: &Ed25519Key, payload: &Value) -> Value {
+    signed(key, TYPE, payload)
+}
+
+/// A report of disposals, signed as certificates are.
+pub(crate) fn sign_disposals(key: &Ed25519Key, payload: &Value) -> Value {
+    signed(key, DISPOSALS, payload)
+}
+
+fn signed(key: &Ed25519Key, ty: &str, payload: &Value) -> Value {
     let public = key.public();
-    let header = json!({"alg": "EdDSA", "kid": key_id(&public), "typ": TYPE});
+    let header = json!({"alg": "EdDSA", "kid": key_id(&public), "typ": ty});
     let protected = base64url(header.to_string().as_bytes());
     let signed = base64url(payload.to_string().as_bytes());
     let signature = key.sign(format!("{protected}.{signed}").as_bytes());
@@ -129,7 +146,8 @@ pub fn verify(text: &[u8], public: &[u8; PUBLIC_BYTES]) -> Result<Value, Fault> 
     let header: Value = serde_json::from_slice(&bytes("protected")?).map_err(|_| Fault::Form)?;
     let is = |name: &str, value: &str| header.get(name).and_then(Value::as_str) == Some(value);
     // What we do not know of must not be passed over (RFC 7515, 4.1.11).
-    if !is("alg", "EdDSA") || !is("typ", TYPE) || header.get("crit").is_some() {
+    let known = is("typ", TYPE) || is("typ", DISPOSALS);
+    if !is("alg", "EdDSA") || !known || header.get("crit").is_some() {
         return Err(Fault::Form);
     }
     let message = format!("{}.{}", member("protected")?, member("payload")?);
@@ -218,6 +236,22 @@ mod tests {
         let jws = json!({"protected": header, "payload": "e30", "signature": ""});
         let checked = verify(jws.to_string().as_bytes(), &key(1).public());
         assert_eq!(checked, Err(Fault::Form));
+    }
+
+    #[test]
+    fn a_report_is_proved_as_a_certificate_is_and_is_none() {
+        let payload = json!({"report": "disposals", "disposals": []});
+        let report = sign_disposals(&key(1), &payload);
+        let text = report.to_string();
+        assert_eq!(
+            verify(text.as_bytes(), &key(1).public()),
+            Ok(payload.clone())
+        );
+        // What it is is signed, too.
+        let mut changed = report;
+        changed["protected"] = sign(&key(1), &payload)["protected"].clone();
+        let checked = verify(changed.to_string().as_bytes(), &key(1).public());
+        assert_eq!(checked, Err(Fault::Signature));
     }
 
     #[test]
