@@ -13,6 +13,7 @@ mod break_glass;
 mod call;
 mod caller;
 mod coding;
+mod cold;
 mod cors;
 mod disclosures;
 mod entry;

@@ -75,6 +75,12 @@ pub(crate) async fn report(call: &mut Call) -> Result<Response, Failure> {
     Ok(answer(StatusCode::OK, &view_report(&report)))
 }
 
+/// `GET /admin/retention/disposals`: what was disposed of, signed.
+pub(crate) async fn disposals(call: &mut Call) -> Result<Response, Failure> {
+    let signed = call.service().sign_disposals(&call.cx).await?;
+    Ok(answer(StatusCode::OK, &signed))
+}
+
 /// `POST /admin/retention/dispose` with `{"reason", "dryRun"?}`
 pub(crate) async fn dispose(call: &mut Call) -> Result<Response, Failure> {
     let DisposeBody { reason, dry_run } = body(call).await?;
@@ -190,6 +196,7 @@ fn view_report(report: &RetentionReport) -> Value {
     let ty = |ty: &TypeReport| {
         json!({
             "type": ty.ty, "kept": ty.kept, "unknown": ty.unknown, "due": ty.due, "held": ty.held,
+            "cold": ty.cold, "coldDue": ty.cold_due,
         })
     };
     let class = |class: &ClassReport| {
@@ -209,6 +216,9 @@ fn view_disposal(saved: &Saved<Disposal>) -> Value {
         "by": disposal.by,
         "reason": disposal.reason,
         "disposed": disposal.counts,
+        "classes": disposal.classes,
+        "cold": disposal.cold,
+        "objectsLeft": disposal.objects,
         "held": disposal.held,
     })
 }

@@ -118,8 +118,8 @@ macro_rules! routes {
 /// Every route.
 pub static ROUTES: &[Route] = {
     use crate::{
-        accounts, admin, alerts, audit_log, auth, break_glass, disclosures, entry, factors, fhir,
-        health, keyring, mail, oauth, openapi, policies, providers, retention,
+        accounts, admin, alerts, audit_log, auth, break_glass, cold, disclosures, entry, factors,
+        fhir, health, keyring, mail, oauth, openapi, policies, providers, retention,
     };
     routes! {
         GET    Root    "/"                              "home"              Public                  health::home;
@@ -295,6 +295,14 @@ pub static ROUTES: &[Route] = {
         PUT    Project "/admin/retention"               "retention-write"   Token(SettingChange)    retention::write;
         GET    Project "/admin/retention/report"        "retention-report"  Token(AdminRead)        retention::report;
         POST   Project "/admin/retention/dispose"       "retention-dispose" Token(Disposal)         retention::dispose;
+        GET    Project "/admin/retention/disposals"     "retention-disposals" Token(AdminRead)      retention::disposals;
+        GET    Project "/admin/cold"                    "cold-status"       Token(AdminRead)        cold::status;
+        GET    Project "/admin/cold/records"            "cold-list"         Token(AdminRead)        cold::list;
+        GET    Project "/admin/cold/records/{type}/{id}" "cold-read"        Token(AdminRead)        cold::read;
+        GET    Project "/admin/cold/records/{type}/{id}/history" "cold-history" Token(HistoryInstance) cold::history;
+        POST   Project "/admin/cold/move"               "cold-move"         Token(ColdMoved)        cold::move_due;
+        POST   Project "/admin/cold/retrieve"           "cold-retrieve"     Token(ColdRetrieved)    cold::retrieve;
+        POST   Project "/admin/cold/verify"             "cold-verify"       Token(SystemCheck)      cold::verify;
         GET    Project "/admin/holds"                   "holds-list"        Token(AdminRead)        retention::holds;
         POST   Project "/admin/holds"                   "holds-place"       Token(HoldPlaced)       retention::place;
         GET    Project "/admin/holds/{id}"              "holds-read"        Token(AdminRead)        retention::hold;

@@ -39,6 +39,9 @@ pub(crate) enum Command {
     /// Say how long records are kept, report what is due, and dispose of it
     #[command(after_help = keeping::retention::EXAMPLES)]
     Retention(keeping::retention::RetentionArguments),
+    /// Move seldom needed records to cold storage, verify them there, bring them back
+    #[command(after_help = keeping::cold::EXAMPLES)]
+    Cold(keeping::cold::ColdArguments),
     /// Put records under legal hold, and lift it
     #[command(after_help = keeping::hold::EXAMPLES)]
     Hold(keeping::hold::HoldArguments),
@@ -77,8 +80,8 @@ Every option can also be given in salus.toml (see --config) or as a variable:
   SALUS_IMPORT_ORIGINS, SALUS_IMPORT_ROOTS, SALUS_IMPORT_BYTES_MAX, SALUS_PROVIDER_ORIGINS,
   SALUS_PROVIDER_ROOTS, SALUS_ALERT_ORIGINS, SALUS_ALERT_ROOTS, SALUS_MAIL, SALUS_MAIL_FROM,
   SALUS_MAIL_USER, SALUS_MAIL_PASSWORD_FILE, SALUS_MAIL_ROOTS, SALUS_ARCHIVE,
-  SALUS_ARCHIVE_DAYS, SALUS_ARCHIVE_ROOTS, SALUS_DRILL_EVERY, SALUS_CHECKPOINTS,
-  SALUS_CHECKPOINT_ROOTS,
+  SALUS_ARCHIVE_DAYS, SALUS_ARCHIVE_ROOTS, SALUS_COLD, SALUS_DRILL_EVERY, SALUS_CHECKPOINTS,
+  SALUS_CHECKPOINT_ROOTS, SALUS_AUDIT_YEARS, SALUS_AUDIT_ARCHIVE,
   SALUS_LOG, SALUS_LOG_FORMAT";
 
 const IMPORT_EXAMPLES: &str = "\
@@ -277,6 +280,10 @@ pub(crate) struct ServeArguments {
     /// How often a drill is run, as 30d; never by itself without it
     #[arg(long, env = "SALUS_DRILL_EVERY", value_name = "TIME")]
     pub(crate) drill_every: Option<String>,
+
+    /// Where cold storage is: a folder, or s3://BUCKET/PREFIX?region=..; S3 is asked as for archives
+    #[arg(long, env = "SALUS_COLD", value_name = "WHERE")]
+    pub(crate) cold: Option<String>,
 
     /// Where checkpoints of the audit log go: `folder:PATH`, `s3://BUCKET/PREFIX?region=..`, or a witness as `https://witness.example.org`, with commas between them
     #[arg(

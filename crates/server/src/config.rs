@@ -39,6 +39,8 @@ pub(crate) struct Config {
     pub(crate) mail: Option<mail::Config>,
     pub(crate) archive: Archives,
     pub(crate) audit: AuditKeeping,
+    /// Where cold storage is.
+    pub(crate) cold: Option<String>,
     /// Where checkpoints of the audit log go, beside the data folder.
     pub(crate) checkpoints: Vec<checkpoints::Place>,
     pub(crate) checkpoint_roots: Option<PathBuf>,
@@ -108,6 +110,7 @@ struct File {
     log: Log,
     archive: Archive,
     drill: drill::File,
+    cold: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -336,6 +339,7 @@ impl Config {
                 arguments.audit_archive.clone().or(file.audit.archive),
                 arguments.dev || arguments.demo.is_some(),
             )?,
+            cold: arguments.cold.clone().or(file.cold),
             checkpoints: places(arguments.checkpoints.clone().or(file.audit.checkpoints))?,
             checkpoint_roots: arguments.checkpoint_roots.clone().or(file.audit.roots),
             demo: arguments.demo.is_some(),
@@ -401,6 +405,8 @@ impl Config {
             mail: None,
             archive: Archives::of(None, None, None, file.archive),
             audit: AuditKeeping::of(file.audit.years, file.audit.archive, false)?,
+            // A command that opens the folder itself needs it, too.
+            cold: variable("SALUS_COLD").or(file.cold),
             checkpoints: Vec::new(),
             checkpoint_roots: None,
             drill: drill::Settings::of(None, arguments.config.clone(), file.drill)?,
@@ -429,7 +435,6 @@ impl Archives {
         roots: Option<PathBuf>,
         file: Archive,
     ) -> Self {
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         Self {
             to: to.unwrap_or(file.to),
             days: days.or(file.days).unwrap_or(ARCHIVE_DAYS_DEFAULT),
@@ -443,6 +448,10 @@ impl Archives {
     pub(crate) fn unlisted() -> Self {
         Self::of(None, None, None, Archive::default())
     }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// Credentials for S3: variables come before the file.

@@ -12,6 +12,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
+use serde_json::Value;
 use tokio::net::{UnixListener, UnixStream};
 
 const NAME: &str = "control.sock";
@@ -95,5 +96,68 @@ impl Client {
         let request = request.body(Full::new(Bytes::new()))?;
         let response = self.sender.send_request(request).await?;
         Ok((response.status(), response.into_body()))
+    }
+}
+
+/// Questions to a folder's server, below a path and in JSON.
+pub(crate) struct Asking {
+    client: Client,
+    root: String,
+}
+
+impl Asking {
+    /// About a project.
+    pub(crate) async fn of_project(data: &Path, project: &str) -> Result<Self, Error> {
+        Self::below(data, format!("/p/{project}")).await
+    }
+
+    /// Below a path.
+    pub(crate) async fn below(data: &Path, root: String) -> Result<Self, Error> {
+        let client = Client::connect(data).await?;
+        Ok(Self { client, root })
+    }
+
+    pub(crate) async fn get(&mut self, path: &str) -> Result<Value, Failure> {
+        self.send(Method::GET, path, None).await
+    }
+
+    pub(crate) async fn post(&mut self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.send(Method::POST, path, Some(body)).await
+    }
+
+    /// The answer, or why there is none.
+    pub(crate) async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Failure> {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let path = format!("{}{path}", self.root);
+        let (status, body) = self.client.send(method, &path, None, body.into()).await?;
+        match status.is_success() {
+            true => Ok(serde_json::from_slice(&body)?),
+            // The operator may do everything, in every project that there is.
+            false if status == StatusCode::FORBIDDEN => Err("there is no such project".into()),
+            false => Err(refusal(status, &body).into()),
+        }
+    }
+}
+
+type Failure = Box<dyn std::error::Error>;
+
+/// What the server said against it.
+fn refusal(status: StatusCode, body: &[u8]) -> String {
+    let outcome: Value = serde_json::from_slice(body).unwrap_or_default();
+    let issues = outcome["issue"].as_array().into_iter().flatten();
+    let said = issues.filter_map(|issue| {
+        let details = issue["details"]["text"].as_str();
+        details.or(issue["diagnostics"].as_str())
+    });
+    let said: Vec<&str> = said.collect();
+    match (status, said.is_empty()) {
+        (StatusCode::NOT_FOUND, true) => "there is no such project".to_owned(),
+        (status, true) => format!("the server answered {status}"),
+        (_, false) => said.join("; "),
     }
 }

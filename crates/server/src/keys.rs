@@ -5,14 +5,12 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use clap::{Args, Subcommand};
-use http::{Method, StatusCode};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use crate::cli::Place;
-use crate::control::Client;
+use crate::control::Asking;
 use crate::open::{self, Server};
 
 type Failure = Box<dyn std::error::Error>;
@@ -101,8 +99,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (config, runtime) = open::existing(&arguments.place)?;
     runtime.block_on(async {
         let server = Server::of_folder(&config).await?;
-        let mut client = Client::connect(&config.data).await?;
-        let answered = answer(&mut client, &arguments.command).await;
+        let root = "/admin/keyring".to_owned();
+        let mut asking = Asking::below(&config.data, root).await?;
+        let answered = answer(&mut asking, &arguments.command).await;
         if let Some(server) = server {
             server.stop().await?;
         }
@@ -121,16 +120,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 /// In JSON, and as text for people.
 type Answer = (Value, String);
 
-async fn answer(client: &mut Client, command: &Command) -> Result<Answer, Failure> {
+async fn answer(asking: &mut Asking, command: &Command) -> Result<Answer, Failure> {
     let what = match command {
         Command::Status => {
-            let keys = send(client, Method::GET, "", None).await?;
+            let keys = asking.get("").await?;
             let now = open::Machine.now();
             let text = status(&keys, now);
             return Ok((keys, text));
         }
         Command::Check => {
-            let checked = send(client, Method::POST, "/check", Some(json!({}))).await?;
+            let checked = asking.post("/check", &json!({})).await?;
             let text = checked_text(&checked);
             return Ok((checked, text));
         }
@@ -146,48 +145,25 @@ async fn answer(client: &mut Client, command: &Command) -> Result<Answer, Failur
         }
         Rotate::All { wait } => (json!({"what": "all"}), *wait),
     };
-    let mut keys = send(client, Method::POST, "/rotate", Some(body)).await?;
+    let mut keys = asking.post("/rotate", &body).await?;
     if waits {
-        keys = wait(client, keys).await?;
+        keys = wait(asking, keys).await?;
     }
     let text = rotated(what, &keys);
     Ok((keys, text))
 }
 
 /// Waits until no rotation is under way.
-async fn wait(client: &mut Client, mut keys: Value) -> Result<Value, Failure> {
+async fn wait(asking: &mut Asking, mut keys: Value) -> Result<Value, Failure> {
     let bar = ProgressBar::new(0);
     while !keys["rotation"].is_null() {
         bar.set_length(keys["rotation"]["total"].as_u64().unwrap_or(0));
         bar.set_position(keys["rotation"]["done"].as_u64().unwrap_or(0));
         tokio::time::sleep(LOOK).await;
-        keys = send(client, Method::GET, "", None).await?;
+        keys = asking.get("").await?;
     }
     bar.finish_and_clear();
     Ok(keys)
-}
-
-async fn send(
-    client: &mut Client,
-    method: Method,
-    path: &str,
-    body: Option<Value>,
-) -> Result<Value, Failure> {
-    let path = format!("/admin/keyring{path}");
-    let body = body.map(|body| Bytes::from(body.to_string()));
-    let (status, body) = client
-        .send(method, &path, None, body.unwrap_or_default())
-        .await?;
-    let said: Value = serde_json::from_slice(&body).unwrap_or_default();
-    if status == StatusCode::OK {
-        return Ok(said);
-    }
-    let reason = said["issue"][0]["diagnostics"].as_str();
-    let reason = reason.or(said["issue"][0]["details"]["text"].as_str());
-    match reason {
-        Some(reason) => Err(reason.to_owned().into()),
-        None => Err(format!("the server answered {status}").into()),
-    }
 }
 
 /// The keys for people: a line for each.

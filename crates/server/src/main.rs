@@ -6,6 +6,7 @@ mod backup;
 mod check;
 mod checkpoints;
 mod cli;
+mod cold;
 mod config;
 mod connect;
 mod control;
@@ -26,6 +27,7 @@ mod reindex;
 mod restore;
 mod roots;
 mod serve;
+mod table;
 mod telemetry;
 mod tls;
 mod webhooks;
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         cli::Command::Drill(arguments) => drill::run(&arguments),
         cli::Command::Restore(arguments) => restore::run(&arguments),
         cli::Command::Retention(arguments) => keeping::retention::run(&arguments),
+        cli::Command::Cold(arguments) => keeping::cold::run(&arguments),
         cli::Command::Hold(arguments) => keeping::hold::run(&arguments),
         cli::Command::Shred(arguments) => keeping::shred::run(&arguments),
     };

@@ -23,7 +23,7 @@ use crate::checkpoints::Checkpoints;
 use crate::cli::Place;
 use crate::config::Config;
 use crate::roots::{self, Named};
-use crate::{connect, control, drill, fetch, listen, mail, providers, tls, webhooks};
+use crate::{cold, connect, control, drill, fetch, listen, mail, providers, tls, webhooks};
 
 /// Trained on synthetic resources by `cargo xtask dictionary`.
 pub(crate) static DICTIONARY: &[u8] = include_bytes!("../dictionaries/resource-1.zdict");
@@ -365,6 +365,7 @@ async fn service(
     settings.hashes_at_once = cores.ok().map(usize::from);
     settings.jobs.import_origins = config.import_origins.clone();
     settings.jobs.import_bytes_max = config.import_bytes_max;
+    settings.cold = cold::settings(config)?;
     settings.federation.origins = config.provider_origins.clone();
     settings.federation.ask = Some(Arc::new(asked));
     settings.keys = service_keys::Settings {

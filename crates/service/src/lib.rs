@@ -9,6 +9,7 @@ pub mod alerts;
 pub mod audit;
 #[cfg(test)]
 mod choice;
+pub mod cold;
 pub mod context;
 mod cors;
 mod cursor;
@@ -48,10 +49,7 @@ pub use salus_auth::Secret;
 pub use salus_auth::Subject;
 pub use salus_auth::jwk::Jwks;
 pub use salus_auth::record::{
-    AuditHold, AuthMethod, BreakGlass, Care, Cors, Create, Disposal, DynamicRegistration, Email,
-    GrantType, GroupMapping, History, Hold, Identity, KeptFrom, LaunchContext, LaunchedWith,
-    Lifted, LockOut, MailText, Minors, Policy, Purged, Reason, RegistrationMode, Retention,
-    RetentionClass, ReviewOutcome, Saved, SecondFactor, Shred, SignUp, Status, Theme, Then,
+    AuditHold, AuthMethod, BreakGlass, Care, Cold, ColdMove, ColdState, Cors, Create, Disposal, DynamicRegistration, Email, GrantType, GroupMapping, History, Hold, Identity, KeptFrom, LaunchContext, LaunchedWith, Lifted, LockOut, MailText, Minors, Policy, Purged, Reason, RegistrationMode, Retention, RetentionClass, ReviewOutcome, Saved, SecondFactor, Shred, SignUp, Status, Theme, Then,
 };
 pub use salus_auth::{Exception, PurposeOfUse, Recipient};
 use salus_crypto::SecretKey;
@@ -79,6 +77,8 @@ pub struct Settings {
     pub federation: federation::Settings,
     /// The ledger of shreddings, over the keys of the store; without it nothing is shredded.
     pub shreds: Option<Arc<salus_crypto::Shreds>>,
+    /// About cold storage.
+    pub cold: cold::Settings,
     /// About the keys that seal records.
     pub keys: keyring::Settings,
     /// About mail; without, none is sent.
@@ -170,6 +170,8 @@ pub struct Service {
     pub(crate) fresh_blobs: fhir::binary::FreshBlobs,
     /// Taken to read by what ends records for good, and to write by what forbids it.
     pub(crate) ending: tokio::sync::RwLock<()>,
+    /// One move to cold storage at a time.
+    pub(crate) cold_moves: tokio::sync::Mutex<()>,
     /// One shredding at a time.
     pub(crate) shredding: tokio::sync::Mutex<()>,
     pub(crate) shut: shredding::Shut,
@@ -246,6 +248,7 @@ impl Service {
             jobs: jobs::Jobs::new(),
             fresh_blobs: fhir::binary::FreshBlobs::default(),
             ending: tokio::sync::RwLock::default(),
+            cold_moves: tokio::sync::Mutex::default(),
             shredding: tokio::sync::Mutex::default(),
             shut: shredding::Shut::default(),
             log,
@@ -256,6 +259,7 @@ impl Service {
         };
         service.ensure_default_project().await?;
         service.finish_disposals().await?;
+        service.purge_cold_moves().await?;
         service.replay_shreds().await?;
         Ok(service)
     }

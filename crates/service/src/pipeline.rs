@@ -15,12 +15,13 @@ use salus_auth::policy::Deed;
 use salus_auth::{Action, Denied, Grant, Operation, Target};
 use salus_fhir::reference::is_id;
 use salus_store::{
-    At, AuditEntry, Batch, Content, Held, Kind, Param, Precondition, Purge, Put, Scope, SealKey,
-    Shred, SupersededVersion, Value,
+    At, AuditEntry, Batch, Content, Held, Kind, Param, Precondition, Purge, Put, Record, Scope,
+    SealKey, Shred, SupersededVersion, Value,
 };
 
 use crate::Service;
 use crate::audit::entry::{Entity, Entry, Outcome, What};
+use crate::cold;
 use crate::context::Context;
 use crate::error::{self, Error};
 use crate::fhir::binary::Placed;
@@ -562,11 +563,35 @@ impl Service {
                 }
                 replaced => replaced?,
             };
-            if let Some(Content::Body(body)) = replaced.map(|record| record.content) {
-                let container = Container { ty, id, version };
-                let to = (&mut puts, &mut *preconditions);
-                container.remove(&**snapshot, &body, to).await?;
+            match replaced.map(|record| record.content) {
+                Some(Content::Body(body)) => {
+                    let container = Container { ty, id, version };
+                    let to = (&mut puts, &mut *preconditions);
+                    container.remove(&**snapshot, &body, to).await?;
+                }
+                // Nothing comes over what is in cold storage: who writes is told why.
+                Some(Content::Deleted) if cold::is_cold(&**snapshot, ty.name, id).await? => {
+                    return Err(salus_store::Error::Conflict { precondition: None });
+                }
+                Some(Content::Deleted) | None => {}
             }
+        }
+        Ok(puts)
+    }
+
+    /// The deletions of what is kept of what a record contains.
+    pub(crate) async fn contained_deletions(
+        &self,
+        cx: &Context,
+        record: &Record,
+    ) -> Result<Vec<Put>, salus_store::Error> {
+        let (mut puts, mut preconditions) = (Vec::new(), Vec::new());
+        if let (Content::Body(body), Some(ty)) = (&record.content, ResourceType::of(record.kind)) {
+            let snapshot = self.store.snapshot(cx.scope, At::Now).await?;
+            let (id, version) = (&*record.id, record.version);
+            let container = Container { ty, id, version };
+            let to = (&mut puts, &mut preconditions);
+            container.remove(&*snapshot, body, to).await?;
         }
         Ok(puts)
     }

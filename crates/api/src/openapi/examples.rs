@@ -88,6 +88,10 @@ pub(super) fn body(route: &Route) -> Option<Value> {
         "retention-write" => Some(json!({"classes": [{"name": "records",
             "types": ["Observation"], "years": 10, "from": "last-encounter"}]})),
         "retention-dispose" => Some(json!({"reason": "yearly disposal", "dryRun": true})),
+        "cold-move" => Some(json!({"reason": "yearly move", "dryRun": true})),
+        "cold-retrieve" => Some(json!({"type": "Observation", "id": "example",
+            "reason": "needed for a second opinion"})),
+        "cold-verify" => Some(json!({})),
         "holds-place" => Some(
             json!({"name": "Case 2026/17", "reason": "a claim was filed",
             "patients": ["example"]}),

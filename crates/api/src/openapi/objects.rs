@@ -196,6 +196,18 @@ pub(super) fn object(name: &str) -> Value {
             &["reason"],
             json!({"reason": said, "dryRun": {"type": "boolean"}}),
         ),
+        "cold-move" => of(
+            &["reason"],
+            json!({"reason": said, "dryRun": {"type": "boolean"}}),
+        ),
+        "cold-retrieve" => of(
+            &["type", "id", "reason"],
+            json!({"type": text, "id": text, "reason": said}),
+        ),
+        "cold-verify" => of(
+            &[],
+            json!({"before": {"type": ["integer", "null"], "minimum": 0}}),
+        ),
         "holds-place" => of(
             &["name", "reason"],
             json!({
@@ -467,6 +479,7 @@ fn retention_class() -> Value {
                 "additionalProperties": false,
             },
             "then": {"enum": ["report", "dispose"]},
+            "cold_after_years": {"type": ["integer", "null"], "minimum": 0, "maximum": 200},
         },
         "additionalProperties": false,
     })

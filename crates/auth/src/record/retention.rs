@@ -33,6 +33,9 @@ pub struct RetentionClass {
     /// What happens when that is over.
     #[serde(default)]
     pub then: Then,
+    /// After how many years, from the same date, they may be moved to cold storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cold_after_years: Option<u32>,
 }
 salus_phi::guard!(RetentionClass);
 
@@ -101,6 +104,15 @@ pub struct Disposal {
     pub reason: String,
     /// How many records of each type.
     pub counts: BTreeMap<String, u64>,
+    /// The same by class.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub classes: BTreeMap<String, BTreeMap<String, u64>>,
+    /// How many of them were in cold storage.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cold: u64,
+    /// Objects in cold storage that are to be removed when no other record lies in them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub objects: Vec<String>,
     /// How many were due and are under legal hold.
     pub held: u64,
     /// Type and id of those that are deleted and whose versions are to be purged yet.
@@ -108,6 +120,10 @@ pub struct Disposal {
     pub pending: Vec<(String, Box<str>)>,
 }
 salus_phi::guard!(Disposal);
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
 
 impl SystemRecord for Disposal {
     const NAME: &'static str = "salus:Disposal";

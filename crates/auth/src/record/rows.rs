@@ -3,13 +3,7 @@
 
 use salus_store::{Kind, Record, Row};
 
-use super::{
-    Alert, AlertProgress, Alerting, Assertion, AuditArchive, AuditLog, AuditSegment, Authorization,
-    Brands, BreakGlass, Care, Client, Code, Cors, Device, Disposal, DynamicRegistration, Factors,
-    Group, History, Hold, Identity, Index, InitialToken, Launch, Letter, Link, MailText, Places,
-    Policy, Project, Provider, ProviderAccount, ProviderRequest, Pushed, Retention, Saved, Session,
-    SetupLink, Shred, SignIn, SigningKey, SystemRecord, Theme, User,
-};
+use super::{Alert, AlertProgress, Alerting, Assertion, AuditArchive, AuditLog, AuditSegment, Authorization, Brands, BreakGlass, Care, Client, Code, Cold, ColdMove, Cors, Device, Disposal, DynamicRegistration, Factors, Group, History, Hold, Identity, Index, InitialToken, Launch, Letter, Link, MailText, Places, Policy, Project, Provider, ProviderAccount, ProviderRequest, Pushed, Retention, Saved, Session, SetupLink, Shred, SignIn, SigningKey, SystemRecord, Theme, User};
 use crate::Error;
 
 /// A kind of record, and how its rows are made.
@@ -61,6 +55,8 @@ pub const ROWS: &[RowsOf] = &[
     RowsOf::kind::<Care>(),
     RowsOf::kind::<Client>(),
     RowsOf::kind::<Code>(),
+    RowsOf::kind::<Cold>(),
+    RowsOf::kind::<ColdMove>(),
     RowsOf::kind::<Cors>(),
     RowsOf::kind::<Device>(),
     RowsOf::kind::<Disposal>(),

@@ -21,6 +21,9 @@ pub struct Shred {
     pub done_ms: Option<i64>,
     /// What it was decided on, in JSON: counts by type, and what stays.
     pub plan: serde_json::Value,
+    /// Objects of cold storage that hold records of the patient.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cold: Vec<String>,
     /// The signed certificate, in JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<serde_json::Value>,

@@ -14,7 +14,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use super::Failure;
-use super::table::lined_up;
+use crate::table::lined_up;
 use crate::cli::Place;
 use crate::control::Client;
 use crate::open::{self, Server};

@@ -1,12 +1,12 @@
 //! Questions about a patient, to the server over the data folder's own socket; without one, the
 //! folder is opened for them.
 
-use bytes::Bytes;
-use http::{Method, StatusCode};
+use std::path::Path;
+
 use serde_json::Value;
 
-use super::{AboutArguments, Failure, archive, chart, disclosures};
-use crate::control::Client;
+use super::{AboutArguments, Failure, chart, disclosures};
+use crate::control::Asking;
 use crate::open::{self, Server};
 
 /// What is asked.
@@ -25,13 +25,12 @@ pub(super) fn run(arguments: &AboutArguments, question: &Question) -> Result<(),
     }
     runtime.block_on(async {
         let server = Server::of_folder(&config).await?;
-        let mut asking = Asking {
-            project: arguments.project.clone(),
-            client: Client::connect(&config.data).await?,
-            root: format!("/p/{}", arguments.project),
-        };
+        let mut asking = Asking::of_project(&config.data, &arguments.project).await?;
         let done = match question {
-            Question::Chart => chart::print(&mut asking, arguments).await,
+            Question::Chart => {
+                let archived = archived(&config.data, arguments).await?;
+                chart::print(&mut asking, arguments, archived).await
+            }
             Question::Disclosures => disclosures::print(&mut asking, arguments).await,
         };
         if let Some(server) = server {
@@ -41,49 +40,23 @@ pub(super) fn run(arguments: &AboutArguments, question: &Question) -> Result<(),
     })
 }
 
-/// A connection to a project.
-pub(super) struct Asking {
-    project: String,
-    client: Client,
-    root: String,
-}
-
-impl Asking {
-    /// AuditEvents about a patient that are in the audit archive alone.
-    pub(super) async fn archived(
-        &mut self,
-        arguments: &AboutArguments,
-    ) -> Result<Vec<Value>, Failure> {
-        let mut path = format!(
-            "/operator/audit-archive/patient?project={}&patient={}",
-            self.project, arguments.patient
-        );
-        for (name, day) in [("from", arguments.from), ("to", arguments.to)] {
-            if let Some(day) = day {
-                path.push_str(&format!("&{name}={day}"));
-            }
-        }
-        let sent = self.client.send(Method::GET, &path, None, Bytes::new());
-        let (status, body) = sent.await?;
-        let events = archive::told(status, &body)?;
-        Ok(events.as_array().cloned().unwrap_or_default())
+/// AuditEvents about a patient that are in the audit archive alone, if they are wanted.
+async fn archived(data: &Path, arguments: &AboutArguments) -> Result<Vec<Value>, Failure> {
+    if !arguments.archive {
+        return Ok(Vec::new());
     }
-
-    pub(super) async fn get(&mut self, path: &str) -> Result<Value, Failure> {
-        let path = format!("{}{path}", self.root);
-        let sent = self.client.send(Method::GET, &path, None, Bytes::new());
-        let (status, body) = sent.await?;
-        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-        match status {
-            StatusCode::OK => Ok(body),
-            StatusCode::FORBIDDEN => Err("there is no such project".into()),
-            status => {
-                let why = body["issue"][0]["details"]["text"].as_str();
-                let why = why.unwrap_or("the server gave no reason");
-                Err(format!("the server answered {status}: {why}").into())
-            }
+    let mut path = format!(
+        "/patient?project={}&patient={}",
+        arguments.project, arguments.patient
+    );
+    for (name, day) in [("from", arguments.from), ("to", arguments.to)] {
+        if let Some(day) = day {
+            path.push_str(&format!("&{name}={day}"));
         }
     }
+    let mut asking = Asking::below(data, "/operator/audit-archive".to_owned()).await?;
+    let events = asking.get(&path).await?;
+    Ok(events.as_array().cloned().unwrap_or_default())
 }
 
 /// That an id can stand in a path.

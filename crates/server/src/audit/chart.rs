@@ -3,16 +3,21 @@
 
 use serde_json::Value;
 
-use super::asking::{Asking, check_id};
-use super::table::{lined_up, plain};
+use super::asking::check_id;
 use super::{AboutArguments, Failure};
+use crate::control::Asking;
+use crate::table::{lined_up, plain};
 
 const HEAD: [&str; 7] = ["WHEN", "WHO", "ROLE", "THROUGH", "WHAT", "WHY", "OUTCOME"];
 /// Rows whose columns are lined up together.
 const ROWS_AT_ONCE: usize = 1000;
 
 /// Prints the oldest entry first.
-pub(super) async fn print(asking: &mut Asking, arguments: &AboutArguments) -> Result<(), Failure> {
+pub(super) async fn print(
+    asking: &mut Asking,
+    arguments: &AboutArguments,
+    mut archived: Vec<Value>,
+) -> Result<(), Failure> {
     check_id(&arguments.patient)?;
     let mut path = format!(
         "/fhir/AuditEvent?patient={}&_sort=date&_count=200",
@@ -28,10 +33,6 @@ pub(super) async fn print(asking: &mut Asking, arguments: &AboutArguments) -> Re
         ..Printing::default()
     };
     // Held entries are among the others in time: those of both places are put in order.
-    let mut archived = match arguments.archive {
-        true => asking.archived(arguments).await?,
-        false => Vec::new(),
-    };
     archived.sort_by_key(place);
     let mut archived = archived.into_iter().peekable();
     let mut warning = None;

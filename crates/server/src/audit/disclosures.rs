@@ -3,9 +3,10 @@
 
 use serde_json::Value;
 
-use super::asking::{Asking, check_id};
-use super::table::{lined_up, plain};
+use super::asking::check_id;
 use super::{AboutArguments, Failure};
+use crate::control::Asking;
+use crate::table::{lined_up, plain};
 
 /// Prints the accounting; what a suspension holds back is told apart.
 pub(super) async fn print(asking: &mut Asking, arguments: &AboutArguments) -> Result<(), Failure> {

@@ -9,7 +9,6 @@ mod disclosures;
 mod export;
 mod operator;
 pub(crate) mod shelf;
-mod table;
 mod verify;
 
 use std::path::PathBuf;

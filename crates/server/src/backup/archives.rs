@@ -86,11 +86,12 @@ pub(crate) fn open_one(
     settings: &config::Archives,
     keyring: &Keyring,
 ) -> Result<Archive, Error> {
+    let destination = destination(text, settings)?;
     let keys = Keys::of(keyring).map_err(salus_archive::Error::from)?;
-    Ok(Archive::open(destination(text, settings)?, keys))
+    Ok(Archive::open(destination, keys))
 }
 
-/// A place of objects that an operator names: a folder, or a prefix in S3.
+/// A folder, or a place in S3, that holds objects.
 pub(crate) fn destination(
     text: &str,
     settings: &config::Archives,

@@ -13,6 +13,7 @@ Examples:
   salus retention show                                how long records are kept
   salus retention set classes.json                    docs/retention.md tells the form
   salus retention report                              what is kept, due, held, and was disposed of
+  salus retention report --signed --out disposed.json   what was disposed of, signed
   salus retention dispose --reason 'yearly' --dry-run  how many would go
   salus retention dispose --reason 'yearly disposal, approved by the privacy officer'
 
@@ -38,7 +39,15 @@ enum RetentionCommand {
         file: PathBuf,
     },
     /// Count what is kept and due, and list what was disposed of
-    Report,
+    Report {
+        /// Only what was disposed of, signed: `salus shred verify` checks it
+        #[arg(long)]
+        signed: bool,
+
+        /// Write what is signed to a file
+        #[arg(long, value_name = "FILE", requires = "signed")]
+        out: Option<PathBuf>,
+    },
     /// Dispose of what is due
     Dispose {
         /// Why, in 10 to 1000 characters
@@ -75,7 +84,23 @@ async fn answer(asking: &mut Asking, command: &RetentionCommand) -> Result<Answe
             let text = classes(&setting);
             Ok((setting, text))
         }
-        RetentionCommand::Report => {
+        RetentionCommand::Report { signed: true, out } => {
+            let signed = asking.get("/admin/retention/disposals").await?;
+            let text = match out {
+                Some(out) => {
+                    let written = std::fs::write(out, format!("{signed}\n"));
+                    written.map_err(|error| format!("cannot write {}: {error}", out.display()))?;
+                    format!(
+                        "{}report: {}\n",
+                        disposals(&signed["certificate"]),
+                        out.display()
+                    )
+                }
+                None => format!("{signed}\n"),
+            };
+            Ok((signed, text))
+        }
+        RetentionCommand::Report { .. } => {
             let report = asking.get("/admin/retention/report").await?;
             let text = reported(&report);
             Ok((report, text))
@@ -90,7 +115,9 @@ async fn answer(asking: &mut Asking, command: &RetentionCommand) -> Result<Answe
 }
 
 fn classes(setting: &Value) -> String {
-    let mut rows = vec![row(&["CLASS", "YEARS", "FROM", "MINORS", "THEN", "TYPES"])];
+    let mut rows = vec![row(&[
+        "CLASS", "YEARS", "FROM", "MINORS", "THEN", "COLD", "TYPES",
+    ])];
     for class in setting["classes"].as_array().into_iter().flatten() {
         let minors = &class["minors"];
         let minors = match minors.is_null() {
@@ -103,6 +130,10 @@ fn classes(setting: &Value) -> String {
             word(class, "from"),
             minors,
             word(class, "then"),
+            match class["cold_after_years"].is_null() {
+                true => "-".to_owned(),
+                false => word(class, "cold_after_years"),
+            },
             types(class).join(" "),
         ]);
     }
@@ -119,7 +150,7 @@ fn types(class: &Value) -> Vec<&str> {
 
 fn reported(report: &Value) -> String {
     let mut rows = vec![row(&[
-        "CLASS", "TYPE", "KEPT", "UNKNOWN", "DUE", "HELD", "THEN",
+        "CLASS", "TYPE", "KEPT", "UNKNOWN", "DUE", "HELD", "THEN", "COLD", "COLD DUE",
     ])];
     for class in report["classes"].as_array().into_iter().flatten() {
         for ty in class["types"].as_array().into_iter().flatten() {
@@ -131,6 +162,8 @@ fn reported(report: &Value) -> String {
                 word(ty, "due"),
                 word(ty, "held"),
                 word(class, "then"),
+                word(ty, "cold"),
+                word(ty, "coldDue"),
             ]);
         }
     }
@@ -141,6 +174,16 @@ fn reported(report: &Value) -> String {
     if report["complete"] == false {
         text.push_str("not all records were looked at: there are too many for one report\n");
     }
+    let disposals = disposals(report);
+    if !disposals.is_empty() {
+        text.push('\n');
+        text.push_str(&disposals);
+    }
+    text
+}
+
+/// A line for each disposal; nothing if there is none.
+pub(super) fn disposals(report: &Value) -> String {
     let mut rows = vec![row(&["DISPOSED AT", "BY", "RECORDS", "HELD", "REASON"])];
     for disposal in report["disposals"].as_array().into_iter().flatten() {
         rows.push(vec![
@@ -151,21 +194,14 @@ fn reported(report: &Value) -> String {
             word(disposal, "reason"),
         ]);
     }
-    if rows.len() > 1 {
-        text.push('\n');
-        text.push_str(&table(&rows));
+    match rows.len() {
+        1 => String::new(),
+        _ => table(&rows),
     }
-    text
 }
 
-/// `3 Observation, 1 Encounter`
 fn counts(disposal: &Value) -> String {
-    let counts = disposal["disposed"].as_object().into_iter().flatten();
-    let counts: Vec<String> = counts.map(|(ty, count)| format!("{count} {ty}")).collect();
-    match counts.is_empty() {
-        true => "nothing".to_owned(),
-        false => counts.join(", "),
-    }
+    super::by_type(&disposal["disposed"])
 }
 
 fn disposed_of(disposed: &Value) -> String {
@@ -191,11 +227,12 @@ mod tests {
     fn reports_are_tables() {
         let report = json!({"complete": true, "classes": [
             {"name": "notes", "then": "dispose", "types": [
-                {"type": "Observation", "kept": 3, "unknown": 0, "due": 2, "held": 1}]}],
+                {"type": "Observation", "kept": 3, "unknown": 0, "due": 2, "held": 1,
+                    "cold": 7, "coldDue": 0}]}],
             "disposals": [{"at": "2026-01-01T00:00:00.000Z", "by": "Operator", "held": 0,
                 "disposed": {"Observation": 4}, "reason": "yearly disposal"}]});
-        let lines = "CLASS  TYPE         KEPT  UNKNOWN  DUE  HELD  THEN\n\
-            notes  Observation  3     0        2    1     dispose\n\n\
+        let lines = "CLASS  TYPE         KEPT  UNKNOWN  DUE  HELD  THEN     COLD  COLD DUE\n\
+            notes  Observation  3     0        2    1     dispose  7     0\n\n\
             DISPOSED AT               BY        RECORDS        HELD  REASON\n\
             2026-01-01T00:00:00.000Z  Operator  4 Observation  0     yearly disposal\n";
         assert_eq!(reported(&report), lines);

@@ -65,7 +65,7 @@ enum ShredCommand {
     },
     /// Print the public key by which certificates are checked
     Key,
-    /// Check a certificate, without a server
+    /// Check a certificate, or a signed report of disposals, without a server
     Verify {
         /// The certificate
         file: PathBuf,
@@ -155,9 +155,17 @@ fn verify(file: &PathBuf, key: &str, as_json: bool) -> Result<(), Failure> {
     let text = read.map_err(|error| format!("cannot read {}: {error}", file.display()))?;
     let key = std::fs::read_to_string(key).unwrap_or_else(|_| key.to_owned());
     let key = statement::read_key(&key).ok_or("--key is no file with a public key, and no key")?;
-    let proved = statement::verify(&text, certificate::FORM, &key)?;
+    let forms = [certificate::FORM, certificate::DISPOSALS];
+    let proved = statement::verify_one(&text, &forms, &key)?;
     match as_json {
         true => println!("{proved}"),
+        false if proved["report"] == "disposals" => {
+            let told = super::retention::disposals(&proved);
+            print!(
+                "the signature holds\nmade {}\n{told}",
+                word(&proved, "made")
+            );
+        }
         false => print!("the signature holds\n{}", certified(&proved)),
     }
     Ok(())

@@ -10,15 +10,14 @@ mod trial;
 
 use std::path::Path;
 
-use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::Method;
 use indicatif::ProgressBar;
 use salus_auth::Operation;
 use serde_json::{Value, json};
 
 use self::expectations::{Expectations, differences};
 use crate::cli::{DiffArguments, ExplainArguments, PolicyArguments, PolicyCommand};
-use crate::control::Client;
+use crate::control;
 use crate::open::{self, Server};
 
 type Failure = Box<dyn std::error::Error>;
@@ -67,11 +66,8 @@ pub(crate) fn run(arguments: &PolicyArguments) -> Result<(), Failure> {
     let (config, runtime) = open::existing(&arguments.place)?;
     runtime.block_on(async {
         let server = Server::of_folder(&config).await?;
-        let client = Client::connect(&config.data).await?;
-        let mut asking = Asking {
-            client,
-            root: format!("/p/{}", arguments.project),
-        };
+        let project = control::Asking::of_project(&config.data, &arguments.project);
+        let mut asking = Asking(project.await?);
         let done = match &file {
             Some(file) => asking.test(file).await,
             None => asking.answer(&arguments.command).await,
@@ -117,10 +113,7 @@ fn compared(file: &Expectations, answers: &[Value]) -> Answer {
 /// In JSON, and as text for people.
 type Answer = (Value, String);
 
-struct Asking {
-    client: Client,
-    root: String,
-}
+struct Asking(control::Asking);
 
 impl Asking {
     /// The answer to a command, in JSON and as text.
@@ -387,13 +380,7 @@ impl Asking {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value, Failure> {
-        let path = format!("{}{path}", self.root);
-        let body = body.map_or_else(Bytes::new, |body| body.to_string().into());
-        let (status, body) = self.client.send(method, &path, None, body).await?;
-        match status {
-            StatusCode::OK | StatusCode::CREATED => Ok(serde_json::from_slice(&body)?),
-            status => Err(show::refusal(status, &body).into()),
-        }
+        self.0.send(method, path, body).await
     }
 }
 

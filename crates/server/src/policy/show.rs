@@ -1,6 +1,5 @@
 //! Answers about policies for people: aligned tables.
 
-use http::StatusCode;
 use serde_json::Value;
 
 fn word(value: &Value) -> &str {
@@ -292,23 +291,6 @@ pub(super) fn operations(rows: &[Value]) -> String {
     match rows.is_empty() {
         true => String::new(),
         false => format!("\n{}", table(&["ROLE", "ON", "OPERATION", ""], &rows)),
-    }
-}
-
-/// What the server said against it.
-pub(super) fn refusal(status: StatusCode, body: &[u8]) -> String {
-    let outcome: Value = serde_json::from_slice(body).unwrap_or_default();
-    let said: Vec<&str> = items(&outcome["issue"])
-        .map(|issue| {
-            issue["details"]["text"]
-                .as_str()
-                .unwrap_or(word(&issue["diagnostics"]))
-        })
-        .filter(|text| !text.is_empty())
-        .collect();
-    match said.is_empty() {
-        true => format!("the server answered {status}"),
-        false => said.join("; "),
     }
 }
 

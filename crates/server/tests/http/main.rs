@@ -24,6 +24,7 @@ mod bulk_jobs;
 mod bulk_killed;
 mod clients;
 mod codings;
+mod cold;
 mod conditional_writes;
 mod conditions;
 mod cors;

@@ -171,3 +171,32 @@ fn questions_know_operations() {
     ask("$nothing", None).expect(400);
     ask("read", None).expect(400);
 }
+
+#[test]
+fn who_sees_the_audit_whole_and_accounts_for_disclosures_can_be_asked() {
+    let ward = Ward::new("named-audit");
+    let all = |role: &str| rule(&format!("all-{role}"), "allow", role, &["*"], &["*"]);
+    let open = |id: &str, role: &str, action: &str| rule(id, "allow", role, &[action], &["*"]);
+    ward.policy(json!([
+        all("clerk"),
+        all("officer"),
+        open("sees", "officer", "$audit"),
+        open("accounts", "officer", "$disclosures"),
+    ]));
+    let questions = |role: &str| {
+        let one = |action: &str| json!({"as": {"roles": [role]}, "action": action});
+        let body = json!({"questions": [one("$audit"), one("$disclosures")]});
+        let answer = ward.admin("POST", "/admin/policy-questions", body);
+        answer.expect(200).json()["answers"].clone()
+    };
+    let officer = questions("officer");
+    for (at, rule) in ["sees", "accounts"].into_iter().enumerate() {
+        assert_eq!(officer[at]["allowed"], true, "{officer}");
+        let named = officer[at]["rules"].to_string();
+        assert!(named.contains(rule), "{officer}");
+    }
+    let clerk = questions("clerk");
+    for at in 0..2 {
+        assert_eq!(clerk[at]["allowed"], false, "{clerk}");
+    }
+}

@@ -152,6 +152,14 @@ pub(crate) fn request(project: &Project, route: &Route) -> Request {
             let hold = json!({"name": "Made", "reason": "made for a test", "patients": ["victim"]});
             request.body(hold.to_string())
         }
+        "cold-move" => {
+            request.body(json!({"reason": "made for a test", "dryRun": true}).to_string())
+        }
+        "cold-retrieve" => {
+            let retrieval = json!({"type": "Patient", "id": "none", "reason": "made for a test"});
+            request.body(retrieval.to_string())
+        }
+        "cold-verify" => request.body(json!({}).to_string()),
         "holds-lift" => request.body(json!({"reason": "made for a test"}).to_string()),
         "shreds-create" => {
             let shred = json!({"patient": "target", "reason": "made for a test", "dryRun": true});

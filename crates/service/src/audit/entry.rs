@@ -113,6 +113,10 @@ pub enum What {
     SignOut = 37,
     /// An agency is left out of accountings of disclosures for a time.
     DisclosuresSuspended = 38,
+    /// Records were moved to cold storage.
+    ColdMoved = 45,
+    /// A record was brought back from cold storage.
+    ColdRetrieved = 46,
     /// An archive was restored for trial, or should have been.
     SystemDrill = 50,
 }
@@ -121,7 +125,7 @@ pub enum What {
 pub(super) const EMERGENCY: &str = "break-glass: ";
 
 impl What {
-    const ALL: [Self; 39] = [
+    const ALL: [Self; 41] = [
         Self::Read,
         Self::Vread,
         Self::HistoryInstance,
@@ -160,6 +164,8 @@ impl What {
         Self::Shred,
         Self::SignOut,
         Self::DisclosuresSuspended,
+        Self::ColdMoved,
+        Self::ColdRetrieved,
         Self::SystemDrill,
     ];
 

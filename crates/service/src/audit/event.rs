@@ -161,6 +161,8 @@ fn codes(what: What) -> [(&'static str, &'static str); 2] {
         What::HoldPlaced => lived(PATIENT_RECORD, "hold"),
         What::HoldLifted => lived(PATIENT_RECORD, "unhold"),
         What::Disposal => lived(PATIENT_RECORD, "destroy"),
+        What::ColdMoved => lived(PATIENT_RECORD, "archive"),
+        What::ColdRetrieved => lived(PATIENT_RECORD, "reactivate"),
         What::Shred => own(PATIENT_RECORD, "shred"),
     }
 }
@@ -185,6 +187,8 @@ fn action(what: What) -> &'static str {
         | What::PolicyChange
         | What::SettingChange
         | What::HoldLifted
+        | What::ColdMoved
+        | What::ColdRetrieved
         | What::DisclosuresSuspended
         | What::ConsentWithdrawn => "U",
         What::Delete | What::KeyDestroyed | What::Disposal | What::Shred => "D",

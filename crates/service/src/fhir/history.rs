@@ -77,7 +77,7 @@ impl Service {
             check_id(id)?;
             check_kept(ty)?;
             let snapshot = self.snapshot(cx).await?;
-            self.check_visible(&*snapshot, &grant, ty, id).await?;
+            self.check_seen(cx, &*snapshot, &grant, ty, id).await?;
             let of = HistoryOf::Record(ty.kind, id.into());
             let path = format!("{}/{id}", ty.name);
             let entry = Entry::new(cx, what, Outcome::Success, grant.rule());

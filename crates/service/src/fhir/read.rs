@@ -91,7 +91,7 @@ impl Service {
             check_id(id)?;
             let subset = search::part(ty, &conditions.parameters)?;
             let snapshot = self.snapshot(cx).await?;
-            self.check_visible(&*snapshot, &grant, ty, id).await?;
+            self.check_seen(cx, &*snapshot, &grant, ty, id).await?;
             let known = match conditions.are_none() {
                 true => None,
                 false => snapshot.head(ty.kind, id).await?,
@@ -136,8 +136,13 @@ impl Service {
             let subset = search::part(ty, parameters)?;
             let version: u64 = version.parse().map_err(|_| absent())?;
             let snapshot = self.snapshot(cx).await?;
-            self.check_visible(&*snapshot, &grant, ty, id).await?;
-            let record = snapshot.version(ty.kind, id, version).await?;
+            self.check_seen(cx, &*snapshot, &grant, ty, id).await?;
+            let record = match snapshot.version(ty.kind, id, version).await {
+                Err(error @ salus_store::Error::Purged) => {
+                    return Err(self.cold_or(cx, &grant, (ty, id), error.into()).await);
+                }
+                record => record?,
+            };
             let conditions = ReadConditions::default();
             let whole = self.show(cx, &grant, What::Vread, record, &conditions);
             let whole = whole.await?;
@@ -165,6 +170,21 @@ impl Service {
         match self.is_visible(snapshot, grant.filter(), ty, id).await? {
             true => Ok(()),
             false => Err(absent()),
+        }
+    }
+
+    /// The same; who might read a record that is in cold storage is told so.
+    pub(super) async fn check_seen(
+        &self,
+        cx: &Context,
+        snapshot: &dyn Snapshot,
+        grant: &Grant,
+        ty: ResourceType,
+        id: &str,
+    ) -> Result<(), Error> {
+        match self.check_visible(snapshot, grant, ty, id).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.cold_or(cx, grant, (ty, id), error).await),
         }
     }
 
@@ -214,7 +234,11 @@ impl Service {
     ) -> Result<Reply, Error> {
         let record = record.ok_or_else(absent)?;
         if record.content == Content::Deleted {
-            return Err(Error::new(Kind::Gone, "this resource has been deleted"));
+            let gone = Error::new(Kind::Gone, "this resource has been deleted");
+            return Err(match ResourceType::of(record.kind) {
+                Some(ty) => self.cold_or(cx, grant, (ty, &record.id), gone).await,
+                None => gone,
+            });
         }
         let mut entry = Entry::new(cx, what, Outcome::Success, grant.rule());
         entry.shows([&record]);

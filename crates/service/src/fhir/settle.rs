@@ -45,7 +45,7 @@ impl Service {
         T: Answer,
         F: Future<Output = Result<Decision<T>, Error>>,
     {
-        for _ in 0..ATTEMPTS_MAX {
+        for attempt in 0..ATTEMPTS_MAX {
             if let Some(named) = named
                 && let Some(answer) = self.repeated(cx, (what, grant), named, shown).await?
             {
@@ -72,6 +72,9 @@ impl Service {
             self.check_writes(cx, &writes, &mut preconditions).await?;
             if writes.iter().any(Write::is_over_hidden) {
                 return Err(absent());
+            }
+            if attempt > 0 {
+                self.refuse_over_cold(cx, &writes).await?;
             }
             writes.extend(named.map(|named| named.receipt(grant, &answer)));
             let committed = self.commit(cx, entry, preconditions, writes).await;

@@ -5,9 +5,12 @@ use salus_auth::{Action, Secret, Target, Token, credentials};
 
 use super::{Proof, SignInStep};
 use crate::accounts::stage::Stage;
+use crate::cold::{NewMove, NewRetrieval};
 use crate::context::Context;
 use crate::error::{Error, Kind};
+use crate::retention::NewDisposal;
 use crate::sessions::Credential;
+use crate::shredding::NewShred;
 
 const PASSWORD: &str = "a-good-long-password";
 
@@ -359,4 +362,54 @@ async fn signing_everybody_out_takes_a_fresh_proof() {
     let ended = stage.service.end_all_sessions(&operator.0, operator.1);
     assert_eq!(ended.await.unwrap(), 2);
     assert!(stage.who(&other).await.is_err() && stage.who(&token).await.is_err());
+}
+
+#[tokio::test]
+async fn ending_records_takes_a_fresh_proof() {
+    let stage = stage("a").await;
+    let scope = stage.scope();
+    stage.user("a", |user| user.administers(scope)).await;
+    let token = enrol(sign_in(&stage, "a").await.unwrap());
+    let (codes, _) = set_up(&stage, &token).await;
+    stage.advance_minutes(11);
+    let reason = || "the patient asked for it".to_owned();
+    let refused = async || {
+        let mine = cx(&stage, &token).await;
+        let shred = NewShred {
+            patient: "p".to_owned(),
+            reason: reason(),
+            dry_run: false,
+        };
+        let dispose = NewDisposal {
+            reason: reason(),
+            dry_run: false,
+        };
+        let cold = NewMove {
+            reason: reason(),
+            dry_run: false,
+        };
+        let back = NewRetrieval {
+            ty: "Patient".to_owned(),
+            id: "p".to_owned(),
+            reason: reason(),
+        };
+        let service = &stage.service;
+        [
+            service.shred(&mine, shred).await.err(),
+            service.dispose(&mine, dispose).await.err(),
+            service.move_cold(&mine, cold).await.err(),
+            service.retrieve_cold(&mine, back).await.err(),
+            service.cold_history(&mine, "Patient", "p").await.err(),
+            service.lift_hold(&mine, "h", &reason()).await.err(),
+            service.write_retention(&mine, Vec::new()).await.err(),
+        ]
+        .map(|error| error.map(|error| error.kind()))
+    };
+    assert_eq!(refused().await, [Some(Kind::StepUp); 7]);
+    let mine = cx(&stage, &token).await;
+    let credential = Credential::Token(token.expose());
+    let code = Some(Proof::Recovery(codes[0].clone()));
+    let proved = stage.service.step_up(&mine, credential, None, code);
+    proved.await.unwrap();
+    assert!(!refused().await.contains(&Some(Kind::StepUp)));
 }

@@ -18,6 +18,8 @@ const ID: &str = "retention";
 const CLASSES_MAX: usize = 100;
 /// Longer than any law asks for.
 const YEARS_MAX: u32 = 200;
+/// What is decided by these is decided by the live ones.
+const STAYS: [&str; 3] = ["Patient", "Consent", "SearchParameter"];
 
 impl Service {
     /// How long a project keeps records, for its administrators.
@@ -103,6 +105,16 @@ fn check(classes: &[RetentionClass]) -> Result<(), Error> {
         let minors = class
             .minors
             .map_or(0, |minors| minors.until_age.saturating_add(minors.years));
+        let cold = class.cold_after_years.unwrap_or(0);
+        if cold > YEARS_MAX {
+            return Err(Error::invalid("cold_after_years is 200 at most"));
+        }
+        let stays = class.types.iter().any(|ty| STAYS.contains(&&**ty));
+        if class.cold_after_years.is_some() && stays {
+            let details = "Patient, Consent and SearchParameter decide about other records and \
+                           are never in cold storage: put them in a class without cold_after_years";
+            return Err(Error::invalid(details));
+        }
         if class.types.is_empty() || class.years > YEARS_MAX || minors > YEARS_MAX {
             let details = "a class names types, and keeps them for 200 years at most";
             return Err(Error::invalid(details));

@@ -3,7 +3,7 @@
 //! A step deletes some records and writes down which, in one commit; the next takes out what
 //! their versions hold. What a crash leaves between the two is finished at the next start.
 
-use salus_auth::record::{Disposal, RetentionClass, Saved, SystemRecord, Then};
+use salus_auth::record::{Cold, Disposal, RetentionClass, Saved, SystemRecord, Then};
 use salus_auth::{Action, Grant};
 use salus_store::{At, Kind as RecordKind, Purge, Record, SealKey, Seq};
 
@@ -66,6 +66,9 @@ impl Service {
                 by: cx.subject.label().into(),
                 reason: said(&new.reason, "reason")?,
                 counts: Default::default(),
+                classes: Default::default(),
+                cold: 0,
+                objects: Vec::new(),
                 held: 0,
                 pending: Vec::new(),
             };
@@ -78,13 +81,19 @@ impl Service {
                 count: 0,
                 end_ms: self.now_ms().saturating_add(TIME_MAX_MS),
             };
+            if !new.dry_run {
+                self.remove_disposed_objects(cx, &grant, None).await?;
+            }
             self.dispose_all(cx, &grant, &mut progress).await?;
             Ok(progress)
         };
-        let progress = self.attempt(cx, &grant, what, "Disposal", work).await?;
+        let mut progress = self.attempt(cx, &grant, what, "Disposal", work).await?;
         if progress.count > 0 && !progress.dry_run {
             self.store.forget().await?;
             self.fresh_blobs.sweep_soon();
+            let saved = &mut progress.disposed.disposal;
+            self.remove_disposed_objects(cx, &grant, Some(saved))
+                .await?;
         } else {
             self.noted(cx, &grant, what).await?;
         }
@@ -102,9 +111,43 @@ impl Service {
         for class in classes.filter(|class| class.then == Then::Dispose) {
             for ty in class.types.iter().filter_map(|ty| ResourceType::named(ty)) {
                 self.dispose_type(cx, grant, (class, ty), progress).await?;
+                self.dispose_cold(cx, grant, (class, ty), progress).await?;
             }
         }
         Ok(())
+    }
+
+    /// Disposes of what is due in cold storage.
+    async fn dispose_cold(
+        &self,
+        cx: &Context,
+        grant: &Grant,
+        (class, ty): (&RetentionClass, ResourceType),
+        progress: &mut Progress,
+    ) -> Result<(), Error> {
+        let (mut before, mut patients) = (Seq(u64::MAX), Patients::default());
+        loop {
+            if progress.is_over(self.now_ms()) {
+                return Ok(());
+            }
+            let _turn = self.ending.read().await;
+            let over = self.cold_over(cx, (class, ty), before, &mut patients);
+            let over = over.await?;
+            progress.disposed.disposal.value.held += over.held;
+            if !over.due.is_empty() {
+                let due = Due {
+                    cold: over.due,
+                    ..Due::default()
+                };
+                self.dispose_of(cx, grant, (class, ty, due), progress)
+                    .await?;
+            }
+            match over.next {
+                Some(next) => before = next,
+                None => return Ok(()),
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     async fn dispose_type(
@@ -116,8 +159,7 @@ impl Service {
     ) -> Result<(), Error> {
         let (mut before, mut patients) = (Seq(u64::MAX), Patients::default());
         loop {
-            if progress.count >= DISPOSED_MAX || self.now_ms() >= progress.end_ms {
-                progress.disposed.complete = false;
+            if progress.is_over(self.now_ms()) {
                 return Ok(());
             }
             // No hold comes between the look at them and the commit.
@@ -141,7 +183,12 @@ impl Service {
             progress.disposed.disposal.value.held += held.len() as u64;
             due.retain(|record| !held.contains(&record.id));
             if !due.is_empty() {
-                self.dispose_of(cx, grant, (ty, due), progress).await?;
+                let due = Due {
+                    live: due,
+                    ..Due::default()
+                };
+                self.dispose_of(cx, grant, (class, ty, due), progress)
+                    .await?;
             }
             tokio::task::yield_now().await;
         }
@@ -152,33 +199,43 @@ impl Service {
         &self,
         cx: &Context,
         grant: &Grant,
-        (ty, due): (ResourceType, Vec<Record>),
+        (class, ty, mut due): (&RetentionClass, ResourceType, Due),
         progress: &mut Progress,
     ) -> Result<(), Error> {
-        let saved = &mut progress.disposed.disposal;
-        progress.count += due.len() as u64;
-        *saved.value.counts.entry(ty.name.to_owned()).or_default() += due.len() as u64;
+        progress.add(class, ty, &due);
         if progress.dry_run {
             return Ok(());
         }
-        let ids = due
-            .iter()
-            .map(|record| (ty.name.to_owned(), record.id.clone()));
-        saved.value.pending = ids.collect();
+        let saved = &mut progress.disposed.disposal;
         let mut entry = entry(cx, grant, saved);
-        for record in &due {
-            let entity = Entity {
-                ty: ty.name.into(),
-                id: record.id.clone(),
-                version: record.version + 1,
-            };
-            entry.concerns(entity, record.kind, &record.seal);
+        let mut deleted = Vec::new();
+        for record in &due.live {
+            let version = record.version + 1;
+            entry.concerns(entity(ty, &record.id, version), ty.kind, &record.seal);
+            deleted.push(salus_auth::record::deletion(record));
+            deleted.extend(self.contained_deletions(cx, record).await?);
+            // Earlier versions may be in cold storage.
+            due.beside
+                .extend(self.cold_beside(cx, ty, &record.id).await?);
         }
-        let beside = vec![saved.put()?];
-        let deleted = due.iter().map(salus_auth::record::deletion).collect();
+        for cold in &due.cold {
+            let about = entity(ty, &cold.value.id, 0);
+            entry.concerns(about, ty.kind, &cold.value.seal());
+        }
+        for left in due.cold.iter().chain(&due.beside) {
+            deleted.push(left.delete());
+            let objects = left.value.objects.iter();
+            saved
+                .value
+                .objects
+                .extend(objects.map(|object| object.name.clone()));
+        }
+        saved.value.objects.sort_unstable();
+        saved.value.objects.dedup();
+        saved.value.pending = due.pending(ty);
         let ended = Ended {
             deleted,
-            beside,
+            beside: vec![saved.put()?],
             ..Ended::default()
         };
         self.end_records(cx, grant, entry, ended).await?;
@@ -210,6 +267,46 @@ impl Service {
         Ok(())
     }
 
+    /// Removes the objects of cold storage that nothing lies in any more, of this disposal and of
+    /// earlier ones.
+    async fn remove_disposed_objects(
+        &self,
+        cx: &Context,
+        grant: &Grant,
+        now: Option<&mut Saved<Disposal>>,
+    ) -> Result<(), Error> {
+        if let Some(saved) = now {
+            self.remove_objects_of(cx, grant, saved).await?;
+            return Ok(());
+        }
+        for mut saved in all::<Disposal>(&*self.store, cx.scope, KEPT_MAX).await? {
+            self.remove_objects_of(cx, grant, &mut saved).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove_objects_of(
+        &self,
+        cx: &Context,
+        grant: &Grant,
+        saved: &mut Saved<Disposal>,
+    ) -> Result<(), Error> {
+        let before = saved.value.objects.len();
+        let objects = std::mem::take(&mut saved.value.objects);
+        saved.value.objects = self.remove_cold_objects(cx, objects).await?;
+        if saved.value.objects.len() == before {
+            return Ok(());
+        }
+        let ended = Ended {
+            beside: vec![saved.put()?],
+            ..Ended::default()
+        };
+        let entry = entry(cx, grant, saved);
+        self.end_records(cx, grant, entry, ended).await?;
+        saved.version += 1;
+        Ok(())
+    }
+
     /// Finishes what an earlier run of this server has begun.
     pub(crate) async fn finish_disposals(&self) -> Result<(), Error> {
         for scope in self.projects.scopes() {
@@ -225,6 +322,55 @@ impl Service {
             }
         }
         Ok(())
+    }
+}
+
+/// What is due in a step.
+#[derive(Default)]
+struct Due {
+    live: Vec<Record>,
+    /// What is left here of records that are in cold storage.
+    cold: Vec<Saved<Cold>>,
+    /// What is left here of earlier versions of live ones.
+    beside: Vec<Saved<Cold>>,
+}
+
+impl Due {
+    /// What is to be purged when all of it is deleted.
+    fn pending(&self, ty: ResourceType) -> Vec<(String, Box<str>)> {
+        let live = self.live.iter();
+        let live = live.map(|record| (ty.name.to_owned(), record.id.clone()));
+        let left = self.cold.iter().chain(&self.beside);
+        let left = left.map(|left| (Cold::NAME.to_owned(), left.id.clone()));
+        live.chain(left).collect()
+    }
+}
+
+impl Progress {
+    /// Whether a call has done enough.
+    fn is_over(&mut self, now_ms: i64) -> bool {
+        let over = self.count >= DISPOSED_MAX || now_ms >= self.end_ms;
+        self.disposed.complete &= !over;
+        over
+    }
+
+    fn add(&mut self, class: &RetentionClass, ty: ResourceType, due: &Due) {
+        let count = (due.live.len() + due.cold.len()) as u64;
+        self.count += count;
+        let disposal = &mut self.disposed.disposal.value;
+        disposal.cold += due.cold.len() as u64;
+        let by_class = disposal.classes.entry(class.name.clone()).or_default();
+        for counts in [&mut disposal.counts, by_class] {
+            *counts.entry(ty.name.to_owned()).or_default() += count;
+        }
+    }
+}
+
+fn entity(ty: ResourceType, id: &str, version: u64) -> Entity {
+    Entity {
+        ty: ty.name.into(),
+        id: id.into(),
+        version,
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use salus_auth::Action;
 use salus_auth::policy::compartment;
-use salus_auth::record::{Disposal, KeptFrom, RetentionClass, Saved, Then};
+use salus_auth::record::{Cold, Disposal, KeptFrom, RetentionClass, Saved, Then};
 use salus_fhir::compartment::patients;
 use salus_fhir::json::{Document, Limits};
 use salus_fhir::primitive::DateTime;
@@ -16,6 +16,7 @@ use salus_store::{At, Content, Param, Query, Record, SealKey, Seq, Snapshot, Sor
 use super::classes::is_of_audit;
 use crate::Service;
 use crate::audit::entry::What;
+use crate::cold;
 use crate::context::Context;
 use crate::error::Error;
 use crate::fhir::types::ResourceType;
@@ -67,6 +68,10 @@ pub struct TypeReport {
     pub due: u64,
     /// Due, and under legal hold.
     pub held: u64,
+    /// In cold storage, whether due or not.
+    pub cold: u64,
+    /// Here, and may be moved to cold storage.
+    pub cold_due: u64,
 }
 
 /// Until when something is kept.
@@ -144,10 +149,13 @@ impl Service {
             unknown: 0,
             due: 0,
             held: 0,
+            cold: 0,
+            cold_due: 0,
         };
         let end_ms = self.now_ms().saturating_add(TIME_MAX_MS);
         let held = self.held(cx).await?;
         let snapshot = self.store.snapshot(cx.scope, At::Now).await?;
+        report.cold = snapshot.count(&Cold::of_type(ty.name)).await?;
         let mut before = Seq(u64::MAX);
         while *left > 0 {
             let hits = snapshot.walk(ty.kind, before, STEP, &[]).await?;
@@ -159,8 +167,15 @@ impl Service {
             };
             let mut due = Vec::new();
             for hit in &hits {
-                let until = kept_until(cx, &*snapshot, (class, ty), &hit.record, patients).await?;
-                match until {
+                let Some(counted) = Counted::of(cx, ty, &hit.record) else {
+                    report.unknown += 1;
+                    continue;
+                };
+                if class.cold_after_years.is_some() {
+                    let from = counted.cold_from(&*snapshot, class, patients).await?;
+                    report.cold_due += u64::from(from.is_over(cx.now_ms));
+                }
+                match counted.kept_until(&*snapshot, class, patients).await? {
                     Until::Unknown => report.unknown += 1,
                     until if until.is_over(cx.now_ms) => due.push(&hit.record),
                     Until::Ms(_) => report.kept += 1,
@@ -184,45 +199,99 @@ pub(crate) async fn kept_until(
     record: &Record,
     known: &mut Patients,
 ) -> Result<Until, Error> {
-    let Content::Body(body) = &record.content else {
+    if record.content == Content::Deleted {
         return Ok(Until::Ms(i64::MIN));
-    };
-    let limits = Limits {
-        bytes_max: usize::MAX,
-        ..Limits::default()
-    };
-    let (Ok(document), Some(extractor)) = (
-        Document::parse(body.clone().into(), &limits),
-        cx.parameters.extractor(ty.name),
-    ) else {
-        return Ok(Until::Unknown);
-    };
-    let Ok(entries) = extractor.extract(document.root(), &[&*cx.base]) else {
-        return Ok(Until::Unknown);
-    };
-    let main_ms = extractor.main_date(&entries).map(|span| span.to_ms);
-    let mut of: Vec<&str> = patients(ty.name, &record.id, &entries);
-    if let SealKey::Patient(patient) = &record.seal
-        && !of.contains(&&**patient)
-    {
-        of.push(patient);
     }
-    let dates = Dates {
-        main_ms: main_ms.unwrap_or(record.time_ms),
-        updated_ms: record.time_ms,
-    };
-    if of.is_empty() {
-        return Ok(dates.until(class, Facts::default()));
+    match Counted::of(cx, ty, record) {
+        Some(counted) => counted.kept_until(snapshot, class, known).await,
+        None => Ok(Until::Unknown),
     }
-    let mut latest = Until::Ms(i64::MIN);
-    for patient in of {
-        let facts = known.facts(snapshot, patient).await?;
-        latest = match (latest, dates.until(class, facts)) {
-            (Until::Ms(one), Until::Ms(other)) => Until::Ms(one.max(other)),
-            (Until::Unknown, _) | (_, Until::Unknown) => Until::Unknown,
+}
+
+/// What the time of a record is counted by.
+#[derive(Clone, Debug)]
+pub(crate) struct Counted {
+    /// The end of the date of what it is about, if it says one.
+    pub(crate) main_ms: Option<i64>,
+    /// Its last update.
+    pub(crate) updated_ms: i64,
+    /// Whose compartments it is in.
+    pub(crate) patients: Vec<Box<str>>,
+}
+
+impl Counted {
+    /// That of a resource; `None` if it cannot be read.
+    pub(crate) fn of(cx: &Context, ty: ResourceType, record: &Record) -> Option<Self> {
+        let Content::Body(body) = &record.content else {
+            return None;
         };
+        let limits = Limits {
+            bytes_max: usize::MAX,
+            ..Limits::default()
+        };
+        let document = Document::parse(body.clone().into(), &limits).ok()?;
+        let extractor = cx.parameters.extractor(ty.name)?;
+        let entries = extractor.extract(document.root(), &[&*cx.base]).ok()?;
+        let of: Vec<&str> = patients(ty.name, &record.id, &entries);
+        let mut patients: Vec<Box<str>> = of.into_iter().map(Into::into).collect();
+        if let SealKey::Patient(patient) = &record.seal
+            && !patients.contains(patient)
+        {
+            patients.push(patient.clone());
+        }
+        Some(Self {
+            main_ms: extractor.main_date(&entries).map(|span| span.to_ms),
+            updated_ms: record.time_ms,
+            patients,
+        })
     }
-    Ok(latest)
+
+    /// Until when it is kept.
+    pub(crate) async fn kept_until(
+        &self,
+        snapshot: &dyn Snapshot,
+        class: &RetentionClass,
+        known: &mut Patients,
+    ) -> Result<Until, Error> {
+        let until = |dates: &Dates, facts| dates.until(class, facts);
+        self.latest(snapshot, known, until).await
+    }
+
+    /// From when on it may be in cold storage.
+    pub(crate) async fn cold_from(
+        &self,
+        snapshot: &dyn Snapshot,
+        class: &RetentionClass,
+        known: &mut Patients,
+    ) -> Result<Until, Error> {
+        let from = |dates: &Dates, facts| dates.cold_from(class, facts);
+        self.latest(snapshot, known, from).await
+    }
+
+    /// The latest of all its patients'.
+    async fn latest(
+        &self,
+        snapshot: &dyn Snapshot,
+        known: &mut Patients,
+        until: impl Fn(&Dates, Facts) -> Until,
+    ) -> Result<Until, Error> {
+        let dates = Dates {
+            main_ms: self.main_ms.unwrap_or(self.updated_ms),
+            updated_ms: self.updated_ms,
+        };
+        if self.patients.is_empty() {
+            return Ok(until(&dates, Facts::default()));
+        }
+        let mut latest = Until::Ms(i64::MIN);
+        for patient in &self.patients {
+            let facts = known.facts(snapshot, patient).await?;
+            latest = match (latest, until(&dates, facts)) {
+                (Until::Ms(one), Until::Ms(other)) => Until::Ms(one.max(other)),
+                (Until::Unknown, _) | (_, Until::Unknown) => Until::Unknown,
+            };
+        }
+        Ok(latest)
+    }
 }
 
 /// The dates of a record itself.
@@ -232,13 +301,17 @@ struct Dates {
 }
 
 impl Dates {
-    fn until(&self, class: &RetentionClass, facts: Facts) -> Until {
-        let from = match class.from {
+    fn from(&self, class: &RetentionClass, facts: Facts) -> Option<i64> {
+        match class.from {
             KeptFrom::MainDate => Some(self.main_ms),
             KeptFrom::LastUpdate => Some(self.updated_ms),
             KeptFrom::Death => facts.death_ms,
             KeptFrom::LastEncounter => Some(facts.encounter_ms.unwrap_or(self.updated_ms)),
-        };
+        }
+    }
+
+    fn until(&self, class: &RetentionClass, facts: Facts) -> Until {
+        let from = self.from(class, facts);
         let until = from.and_then(|from| years_after(from, class.years));
         let minor = class.minors.map(|minors| {
             let years = minors.until_age.saturating_add(minors.years);
@@ -249,6 +322,13 @@ impl Dates {
             (Some(until), None) => Until::Ms(until),
             (Some(until), Some(Some(minor))) => Until::Ms(until.max(minor)),
         }
+    }
+
+    /// That of minors is kept longer, and as far away as that of others.
+    fn cold_from(&self, class: &RetentionClass, facts: Facts) -> Until {
+        let from = self.from(class, facts);
+        let from = from.and_then(|from| years_after(from, class.cold_after_years?));
+        from.map_or(Until::Unknown, Until::Ms)
     }
 }
 
@@ -303,14 +383,15 @@ async fn last_encounter(snapshot: &dyn Snapshot, id: &str) -> Result<Option<i64>
     };
     let found = snapshot.find(&query).await?;
     let rows = found.hits.iter().flat_map(|hit| &hit.rows);
-    Ok(rows
+    let live = rows
         .filter_map(|row| {
             let ValueRef::Date { to_ms, .. } = row.value.borrow() else {
                 return None;
             };
             Some(to_ms)
         })
-        .max())
+        .max();
+    Ok(live.max(cold::last_encounter(snapshot, id).await?))
 }
 
 /// So many years later, on the same day; `None` beyond all calendars.
@@ -342,6 +423,7 @@ mod tests {
             from,
             minors,
             then: Then::Report,
+            cold_after_years: None,
         }
     }
 

@@ -170,6 +170,11 @@ impl Service {
 }
 
 impl Held {
+    /// Each of them.
+    pub(crate) fn each(&self) -> impl Iterator<Item = &Hold> {
+        self.0.iter().map(|saved| &saved.value)
+    }
+
     /// Whether nothing is.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -236,7 +241,7 @@ async fn found(
 }
 
 /// A search as a filter: criteria only.
-fn understood(cx: &Context, search: &str) -> Result<(ResourceType, Filter), Error> {
+pub(crate) fn understood(cx: &Context, search: &str) -> Result<(ResourceType, Filter), Error> {
     let (name, query) = search.split_once('?').unwrap_or((search, ""));
     let ty = resource_type(name)
         .map_err(|_| Error::invalid("searches must be as `Observation?code=4548-4`"))?;

@@ -8,11 +8,13 @@ mod classes;
 mod dispose;
 mod due;
 mod holds;
+mod signed;
 
 pub use dispose::{Disposed, NewDisposal};
 pub use due::{ClassReport, RetentionReport, TypeReport};
-pub(crate) use due::{Patients, Until, kept_until};
+pub(crate) use due::{Counted, Patients, Until, kept_until};
 pub use holds::NewHold;
+pub(crate) use holds::{Held, understood};
 
 use crate::error::Error;
 

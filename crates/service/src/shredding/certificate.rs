@@ -14,6 +14,11 @@ pub const FORM: Form = Form {
     ty: "salus-shred-certificate+jws",
     shown: "certificate",
 };
+/// That of a report of disposals, which the same key signs.
+pub const DISPOSALS: Form = Form {
+    ty: "salus-disposal-report+jws",
+    shown: "certificate",
+};
 /// By when copies of the keyring from before have to be destroyed.
 const COPIES_MS: i64 = 30 * 86_400_000;
 
@@ -26,6 +31,8 @@ pub(super) struct Facts<'a> {
     pub(super) keys: u32,
     pub(super) blobs: usize,
     pub(super) jobs: usize,
+    /// Objects in cold storage with records of the patient, and how many could not be removed.
+    pub(super) cold: (usize, usize),
     pub(super) done_ms: i64,
 }
 
@@ -75,6 +82,10 @@ impl Facts<'_> {
                 {"copy": "store", "unreadable": done},
                 {"copy": "archive, and copies of the store", "unreadable": begun,
                  "since": "what they hold is sealed with keys that are destroyed"},
+                {"copy": "cold storage", "unreadable": begun, "objects": self.cold.0, "objectsLeft": self.cold.1,
+                 "since": "what it holds is sealed with keys that are destroyed; objects that were left are locked there, or could not be asked for"},
+                {"copy": "copies of the data folder made before", "destroyBy": instant(self.done_ms.saturating_add(COPIES_MS)),
+                 "by": "the operator", "until": "then values of the index in the engine's files, sealed with the key of the whole store, can be read by who has them and the keyring"},
                 {"copy": "copies of the keyring made before", "destroyBy": instant(self.done_ms.saturating_add(COPIES_MS)),
                  "by": "the operator", "until": "then what they unlock can be read by who has them"},
                 {"copy": "files exported, printed or sent before", "by": "whoever received them"},

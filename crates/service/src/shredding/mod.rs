@@ -105,6 +105,7 @@ impl Service {
             begun_ms: cx.now_ms,
             done_ms: None,
             plan: plan.view(),
+            cold: plan.cold.objects.clone(),
             certificate: None,
         };
         let saved = Saved::new(new.patient, shred);
@@ -148,7 +149,7 @@ impl Service {
         Ok(key)
     }
 
-    fn keys_to_destroy(&self) -> Result<&salus_crypto::Shreds, Error> {
+    pub(crate) fn keys_to_destroy(&self) -> Result<&salus_crypto::Shreds, Error> {
         let shreds = self.settings.shreds.as_deref();
         shreds.ok_or_else(|| Error::new(Kind::Unprocessable, "this server keeps no keys"))
     }

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use salus_auth::policy::compartment;
-use salus_auth::record::{Profile, User};
+use salus_auth::record::{Cold, Profile, SystemRecord, User};
 use salus_store::{At, Filter, Kind as RecordKind, Query, Scope, SealKey, Seq, Snapshot};
 use serde_json::{Value, json};
 
 use crate::Service;
+use crate::cold::ColdOfPatient;
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::fhir::types::ResourceType;
@@ -58,6 +59,8 @@ pub struct Plan {
     held: u64,
     /// How many of each type have to be kept yet, and until when; without a time if nobody knows.
     kept: BTreeMap<String, (u64, Option<i64>)>,
+    /// What cold storage has of the patient.
+    pub(super) cold: ColdOfPatient,
 }
 salus_phi::guard!(Plan);
 
@@ -92,6 +95,22 @@ impl Plan {
         ))
     }
 
+    /// What is in cold storage is shared, held and kept as what is here.
+    fn add_cold(&mut self) {
+        for (ty, id) in &self.cold.shared {
+            *self.shared.entry(ty.clone()).or_default() += 1;
+            if self.shared_ids.len() < NAMED_MAX {
+                self.shared_ids.push(format!("{ty}/{id}"));
+            }
+        }
+        self.held += self.cold.held;
+        for (ty, (count, until_ms)) in &self.cold.kept {
+            let kept = self.kept.entry(ty.clone()).or_insert((0, Some(i64::MIN)));
+            kept.0 += count;
+            kept.1 = kept.1.zip(*until_ms).map(|(one, other)| one.max(other));
+        }
+    }
+
     /// As JSON.
     #[must_use]
     pub fn view(&self) -> Value {
@@ -111,6 +130,7 @@ impl Plan {
             "patient": self.patient,
             "erased": erased.collect::<serde_json::Map<_, _>>(),
             "jobs": self.jobs,
+            "cold": {"records": self.cold.records, "objects": self.cold.objects.len()},
             "stays": {
                 "shared": self.shared,
                 "sharedRecords": self.shared_ids,
@@ -165,6 +185,8 @@ impl Service {
         self.find_shared(&*snapshot, patient, &mut plan).await?;
         self.find_refusals(cx, &*snapshot, (patient, targets), &mut plan)
             .await?;
+        plan.cold = self.cold_of_patient(cx, &*snapshot, patient).await?;
+        plan.add_cold();
         Ok(plan)
     }
 
@@ -235,6 +257,10 @@ impl Service {
             let mut ids: Vec<&str> = of.map(|((_, id), _)| &**id).collect();
             if kind == PATIENT && ids.is_empty() {
                 ids.push(patient);
+            }
+            if kind == Cold::KIND {
+                // Asked about by itself.
+                continue;
             }
             for some in ids.chunks(PAGE) {
                 let named: Vec<_> = some.iter().map(|id| (*id, &seal)).collect();

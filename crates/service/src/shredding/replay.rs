@@ -76,6 +76,7 @@ impl Service {
                 begun_ms: known.begun_ms,
                 done_ms: None,
                 plan: Value::Null,
+                cold: Vec::new(),
                 certificate: None,
             };
             Saved::new(known.label.clone(), shred)

@@ -51,6 +51,10 @@ impl Service {
         self.shred_sealed(cx, grant, &patient).await?;
         let blobs = self.remove_closed_blobs(cx.scope).await?;
         let jobs = self.remove_all_jobs(cx.scope).await?;
+        let cold = std::mem::take(&mut saved.value.cold);
+        let (cold_objects, cold) = (cold.len(), self.remove_cold_objects(cx, cold).await?);
+        // Those that are there yet are closed for good; who looks after the place finds them here.
+        saved.value.cold = cold;
         self.store.forget().await?;
         let left = self.sealed_for(cx.scope, &patient).await?;
         if !left.is_empty() || !shreds.is_destroyed(scope, &patient) {
@@ -67,6 +71,7 @@ impl Service {
             keys,
             blobs,
             jobs,
+            cold: (cold_objects, saved.value.cold.len()),
             done_ms,
         };
         let signed = statement::sign(shreds.signer(), FORM, &facts.view());

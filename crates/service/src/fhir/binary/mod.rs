@@ -159,16 +159,38 @@ impl Service {
         snapshot: &dyn Snapshot,
         (id, version): (&str, u64),
     ) -> Result<Option<Content>, Error> {
-        let link = Link::of(snapshot, id, version).await?;
         // No content is no data: there is no empty text in FHIR.
+        let found = self.linked_content(cx, snapshot, (id, version)).await?;
+        Ok(found.map(|(_, content)| content))
+    }
+
+    /// The same, with the id of the blob.
+    pub(crate) async fn linked_content(
+        &self,
+        cx: &Context,
+        snapshot: &dyn Snapshot,
+        (id, version): (&str, u64),
+    ) -> Result<Option<(Box<str>, Content)>, Error> {
+        let link = Link::of(snapshot, id, version).await?;
         let Some(link) = link.filter(|link| link.bytes > 0) else {
             return Ok(None);
         };
         let blob = self.blobs.open(cx.scope, &link.blob).await?;
         let blob = blob.filter(|blob| blob.bytes() == link.bytes);
         let blob = blob.ok_or_else(missing)?;
-        Ok(Some(Content(blob.into())))
+        Ok(Some((link.blob, Content(blob.into()))))
     }
+}
+
+/// The record beside a version of a Binary that says which blob it has.
+pub(crate) fn link_of(id: &str, version: u64, placed: &Placed) -> Put {
+    let link = Link {
+        binary: id.into(),
+        version,
+        blob: placed.blob.clone(),
+        bytes: placed.bytes,
+    };
+    link.put(&placed.seal)
 }
 
 fn missing() -> Error {

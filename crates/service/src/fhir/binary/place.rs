@@ -11,7 +11,7 @@ use salus_store::{BlobWriter, Content as Body, NewBlob, Put, SealKey, Snapshot};
 
 use super::context::{Belongs, reference};
 use super::mark::{shortened, unmarked};
-use super::{BLOB_PREFIX, Content, Fresh, INLINE_BYTES_MAX, Link, is_binary, missing};
+use super::{BLOB_PREFIX, Content, Fresh, INLINE_BYTES_MAX, Link, is_binary, link_of, missing};
 use crate::Service;
 use crate::context::Context;
 use crate::error::{Error, Kind};
@@ -51,13 +51,8 @@ impl Service {
             let placed = self.place_binary(cx, &*snapshot, write, body).await?;
             if let Some(placed) = placed {
                 let Put { id, version, .. } = write.put();
-                let link = Link {
-                    binary: id.clone(),
-                    version: *version,
-                    blob: placed.blob.clone(),
-                    bytes: placed.bytes,
-                };
-                write.beside(link.put(&placed.seal));
+                let link = link_of(id, *version, &placed);
+                write.beside(link);
                 all.push(placed);
             }
         }
@@ -174,7 +169,7 @@ impl Service {
         self.end_content(writer, fresh, &seal).await
     }
 
-    pub(super) async fn begin_content(
+    pub(crate) async fn begin_content(
         &self,
         cx: &Context,
         seal: &SealKey,
@@ -190,7 +185,7 @@ impl Service {
         Ok((self.blobs.create(new).await?, fresh))
     }
 
-    pub(super) async fn end_content(
+    pub(crate) async fn end_content(
         &self,
         writer: Box<dyn BlobWriter>,
         fresh: Arc<Fresh>,

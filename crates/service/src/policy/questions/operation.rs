@@ -1,7 +1,7 @@
 //! Questions about operations: whether one may be called, and by which rules.
 
 use salus_auth::record::Effect;
-use salus_auth::{Operation, Target};
+use salus_auth::{Action, Grant, Operation, Target};
 use serde_json::{Value, json};
 
 use super::{Judged, Question};
@@ -9,6 +9,8 @@ use crate::context::Context;
 use crate::fhir::check_id;
 use crate::fhir::operations::action_of;
 use crate::fhir::types::ResourceType;
+
+const AUDIT_EVENT: &str = ResourceType::AUDIT_EVENT;
 
 /// Whether an operation may be called; which records it may touch is for other questions.
 pub(super) fn answer(
@@ -25,15 +27,28 @@ pub(super) fn answer(
     let ty = about.map(|(ty, _)| ty);
     let target = ty.map_or(Target::System, |ty| Target::Type(ty.name));
     let of_one = about.is_some_and(|(_, id)| id.is_some());
-    let Some(action) = action_of(operation, ty, of_one) else {
+    // These two are no operations that are called: rules name them to say who sees the audit whole
+    // and who keeps account of disclosures.
+    let (target, action) = match operation {
+        Operation::AUDIT => (Target::Type(AUDIT_EVENT), Some(Action::Search)),
+        Operation::DISCLOSURES => (Target::Type("Patient"), Some(Action::WriteSettings)),
+        _ => (target, action_of(operation, ty, of_one)),
+    };
+    let Some(action) = action else {
         return Ok(json!({"allowed": false, "records": "none",
             "rule": "the operation is not called there", "named": false, "rules": []}));
     };
     let called = (operation, action);
     let decided = salus_auth::authorize_operation(&asked.subject, cx.scope, called, target);
+    let is_audit = operation == Operation::AUDIT;
+    // Entries of the audit are read by all who may search it, and seen whole by auditors.
+    let is_whole = |grant: &Grant| !is_audit || grant.audits();
+    let is_allowed = decided.as_ref().is_ok_and(is_whole);
     let plain = salus_auth::authorize(&asked.subject, cx.scope, action, target);
+    let plain = plain.is_ok() && !is_audit;
     let (records, rule) = match &decided {
-        Ok(grant) => ("all", grant.rule()),
+        Ok(grant) if is_allowed => ("all", grant.rule()),
+        Ok(_) => ("none", "what an entry says of records and people is masked"),
         Err(denied) => ("none", denied.rule()),
     };
     let rules = asked.operations.about(operation, target).map(|one| {
@@ -44,8 +59,8 @@ pub(super) fn answer(
         json!({"rule": &*one.rule, "effect": effect, "matches": true})
     });
     Ok(
-        json!({"allowed": decided.is_ok(), "records": records, "rule": rule,
-        "named": decided.is_ok() != plain.is_ok(), "rules": rules.collect::<Vec<_>>()}),
+        json!({"allowed": is_allowed, "records": records, "rule": rule,
+        "named": is_allowed != plain, "rules": rules.collect::<Vec<_>>()}),
     )
 }
 
