@@ -210,7 +210,10 @@ impl Server {
         match control::bind(&config.data) {
             Ok(listener) => {
                 let router = match &archives {
-                    Some(archives) => router.clone().merge(backup::router(Arc::clone(archives))),
+                    Some(archives) => {
+                        let own = backup::router(Arc::clone(archives), Arc::clone(&service));
+                        router.clone().merge(own)
+                    }
                     None => router.clone(),
                 };
                 let work = listen::operator(listener, router, stopped.clone());

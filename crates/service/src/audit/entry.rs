@@ -113,13 +113,15 @@ pub enum What {
     SignOut = 37,
     /// An agency is left out of accountings of disclosures for a time.
     DisclosuresSuspended = 38,
+    /// The operator had an archive merged or pruned, or a base of it taken; which is in the query.
+    ArchiveKept = 44,
 }
 
 /// In front of the rule that allowed what was done while the glass was broken.
 pub(super) const EMERGENCY: &str = "break-glass: ";
 
 impl What {
-    const ALL: [Self; 38] = [
+    const ALL: [Self; 39] = [
         Self::Read,
         Self::Vread,
         Self::HistoryInstance,
@@ -158,6 +160,7 @@ impl What {
         Self::Shred,
         Self::SignOut,
         Self::DisclosuresSuspended,
+        Self::ArchiveKept,
     ];
 
     fn from_number(number: u8) -> Option<Self> {

@@ -149,6 +149,7 @@ fn codes(what: What) -> [(&'static str, &'static str); 2] {
         What::SystemStop => dicom(APPLICATION_ACTIVITY, "110121"),
         What::SystemRestore => lived(APPLICATION_ACTIVITY, "restore"),
         What::SystemCheck => lived(SECURITY_ALERT, "verify"),
+        What::ArchiveKept => lived(APPLICATION_ACTIVITY, "archive"),
         What::Disclosure => lived(EXPORT, "disclose"),
         // Security Configuration, Software Configuration.
         What::PolicyChange => dicom(SECURITY_ALERT, "110129"),
@@ -198,6 +199,7 @@ fn action(what: What) -> &'static str {
         | What::SystemStop
         | What::SystemRestore
         | What::SystemCheck
+        | What::ArchiveKept
         | What::Operation => "E",
     }
 }
