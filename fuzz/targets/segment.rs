@@ -1,4 +1,4 @@
-//! A segment of an archive, damaged in any way: reading it back never panics, takes no more room
+//! A segment of a base of an archive, damaged in any way: reading it back never panics, takes no more room
 //! than it has, and gives nothing that was not sealed in its place.
 #![no_main]
 
@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use salus_archive::{
-    Contents, Footer, Form, Header, Keys, Segment, SegmentName, Start, read_whole,
+    BaseName, Contents, Footer, Form, Header, Keys, Segment, SegmentName, Start, Whole, read_whole,
 };
 use salus_crypto::SecretKey;
 use salus_store::{LogBatch, LogPart, Scope, Seq};
@@ -24,7 +24,13 @@ fuzz_target!(|input: &[u8]| {
     if let Ok(header) = Header::read(input) {
         assert_eq!(header.to_bytes(), input[..header.to_bytes().len()]);
     }
+    if let Some(whole) = Whole::read(input) {
+        assert_eq!(whole.to_bytes(), input);
+    }
     if let Ok(text) = std::str::from_utf8(input) {
+        if let Some((name, part)) = BaseName::parse(text) {
+            assert_eq!(name.object(part), text);
+        }
         if let Some(name) = SegmentName::parse(text) {
             assert_eq!(name.to_string(), text);
         }
@@ -50,7 +56,7 @@ fn sealed() -> (Keys, Segment, Vec<LogBatch>) {
     };
     let batches: Vec<_> = (1..=2).map(batch).collect();
     let start = Start {
-        form: Form::Shipped,
+        form: Form::Base([6; 32]),
         numbers: (1, 1),
         before: [0; 32],
         frontier: Default::default(),

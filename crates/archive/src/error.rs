@@ -23,6 +23,9 @@ pub enum Error {
     /// A store does not go on where the archive ends.
     #[error("{0}")]
     Elsewhere(&'static str),
+    /// What is asked for was pruned.
+    #[error("the archive does not go back so far: its log up to seq {} was pruned by its window, and begins with a base now", .0.0)]
+    Pruned(Seq),
     /// A batch is longer than the format can say.
     #[error("the batch at {0:?} is too long for a segment")]
     TooLong(Seq),

@@ -5,10 +5,10 @@
 //! |---|---|
 //! | 0..8 | `salusarc` |
 //! | 8 | format, 1 |
-//! | 9 | form: 1 as it was shipped, 2 merged from several |
+//! | 9 | form: 1 as it was shipped, 2 merged from several, 3 of a base |
 //! | 10..16 | zero |
 //! | 16..32 | id of the store |
-//! | 32..40 | number, from 1; of a merged one, that of the first that is in it |
+//! | 32..40 | number, from 1, in its base if it is of one; of a merged one, that of the first that is in it |
 //! | 40..48 | number of the last that is in it |
 //! | 48..56 | first seq |
 //! | 56..64 | last seq |
@@ -16,7 +16,7 @@
 //! | 72..80 | latest time of a batch |
 //! | 80..88 | when it was made |
 //! | 88..120 | hash of the segment before: zero for number 1 |
-//! | 120..152 | of a merged one, hash of the last that is in it; else zero |
+//! | 120..152 | of a merged one, hash of the last that is in it; of one of a base, that of the segment at whose end the base ends; else zero |
 //! | 152..156 | frames behind the head |
 //! | 156..160 | zero |
 //! | 160..176 | salt, new for each |
@@ -36,6 +36,8 @@ pub enum Form {
     Shipped,
     /// Merged from several; the hash of the last of them, which the next segment names.
     Merged([u8; 32]),
+    /// Read anew from the store, for a base; the hash of the segment at whose end that ends.
+    Base([u8; 32]),
 }
 
 /// The head of a segment.
@@ -68,6 +70,7 @@ impl Header {
         let (form, closes) = match self.form {
             Form::Shipped => (1, [0; 32]),
             Form::Merged(closes) => (2, closes),
+            Form::Base(ends) => (3, ends),
         };
         let mut bytes = [0; LEN];
         bytes[..8].copy_from_slice(MAGIC);
@@ -105,6 +108,7 @@ impl Header {
             form: match (bytes[9], closes == [0; 32]) {
                 (1, true) => Form::Shipped,
                 (2, _) => Form::Merged(closes),
+                (3, _) => Form::Base(closes),
                 _ => return Err("its head says what cannot be"),
             },
             store: part(bytes, 16),
@@ -124,7 +128,7 @@ impl Header {
 
     fn is_possible(&self) -> bool {
         let (first, last) = self.numbers;
-        let alone = self.form == Form::Shipped;
+        let alone = !matches!(self.form, Form::Merged(_));
         first >= 1
             && (if alone { first == last } else { first < last })
             && self.seqs.0.0 >= 1
@@ -170,7 +174,11 @@ mod tests {
             numbers: (3, 5),
             ..header()
         };
-        for header in [header(), merged] {
+        let of_base = Header {
+            form: Form::Base([9; 32]),
+            ..header()
+        };
+        for header in [header(), merged, of_base] {
             let mut bytes = header.to_bytes().to_vec();
             bytes.extend_from_slice(b"frames");
             assert_eq!(Header::read(&bytes), Ok(header));

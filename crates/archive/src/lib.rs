@@ -6,6 +6,7 @@
 //! `docs/archive-format.md`, the reasons in `docs/adr/0047-archive.md`. This crate knows the log
 //! of a store and nothing of what is in it: no FHIR, no HTTP, no engine.
 
+mod base;
 mod batch;
 mod destination;
 mod error;
@@ -23,13 +24,14 @@ mod shipper;
 mod summary;
 mod verify;
 
+pub use base::{Base, Pace, Taken, Whole};
 pub use destination::{Answer, Destination, Object, Put, Trouble};
 pub use error::{Error, Fault, What};
 pub use folder::Folder;
 pub use header::{Form, Header};
 pub use keys::Keys;
 pub use merge::Sizes;
-pub use name::{BlobPart, SegmentName};
+pub use name::{BaseName, BasePart, BlobPart, SegmentName};
 pub use plan::Contents;
 pub use prune::{Pruned, Window};
 pub use reading::{Archive, Reached, Reading, Until};

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use salus_crypto::{Sha256, random};
 use salus_store::LogBatch;
 
+use crate::plan::Piece;
 use crate::segment::{Footer, Opening, Segment};
 use crate::{Archive, Error, Fault, Form, Header, Put, SegmentName, What, batch, name};
 
@@ -46,8 +47,8 @@ impl Archive {
 
     /// Neighbours that are to become one.
     async fn runs(&self, sizes: Sizes) -> Result<Vec<Vec<SegmentName>>, Error> {
+        let contents = self.contents().await?;
         let objects = self.destination.list(name::SEGMENTS).await?;
-        let contents = crate::Contents::of(objects.iter().map(|object| &*object.name));
         let lengths: std::collections::HashMap<_, _> = objects
             .iter()
             .map(|object| (&*object.name, object.bytes))
@@ -58,13 +59,19 @@ impl Archive {
             .segments
             .split_last()
             .map_or(&[][..], |(_, all)| all);
-        for name in segments {
+        let pruned = contents.pruned_to();
+        for name in segments.iter().filter(|name| name.last_number() > pruned) {
             let bytes = lengths.get(&*name.to_string()).copied().unwrap_or(0);
             let follows = run
                 .last()
                 .is_none_or(|last: &SegmentName| last.last_number() + 1 == name.first.0);
-            if !follows || bytes >= sizes.bytes / 2 {
-                // Nothing is merged across a gap, and what is large already stays.
+            // The line has to go on behind each base, also one that is being taken.
+            let at_base = contents
+                .bases
+                .iter()
+                .any(|base| base.name.number + 1 == name.first.0);
+            if !follows || at_base || bytes >= sizes.bytes / 2 {
+                // Nothing is merged across a gap either, and what is large already stays.
                 finish(&mut runs, &mut run, sizes.count);
                 length = 0;
             }
@@ -138,12 +145,12 @@ impl Archive {
         content: &mut Content,
     ) -> Result<Opening, Error> {
         let fault = |what| Error::Fault(Fault::new(name, what));
-        let bytes = self.get(&name.to_string()).await?;
+        let piece = Piece {
+            name: name.clone(),
+            base: None,
+        };
         let frontier = before.map(|before| before.footer().frontier.clone());
-        let mut opening = Opening::new(&self.keys, &bytes, frontier).map_err(fault)?;
-        if opening.header().name() != *name {
-            return Err(fault(What::Misplaced(opening.header().name())));
-        }
+        let mut opening = self.open_piece(&piece, frontier).await?;
         if before.is_some_and(|before| before.closes() != opening.header().before) {
             return Err(fault(What::Unchained("its predecessor had another hash")));
         }

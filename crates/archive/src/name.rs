@@ -4,6 +4,9 @@
 //! |---|---|
 //! | `segments/NUMBER-SEQ` | a segment, by its number and its first seq |
 //! | `segments/NUMBER-SEQ-to-NUMBER-SEQ` | several of them merged, from the first to the last |
+//! | `bases/NUMBER-SEQ/NUMBER-SEQ` | a segment of a base up to the end of a segment, by that one's number and last seq |
+//! | `bases/NUMBER-SEQ/whole` | the base is whole |
+//! | `pruned/NUMBER-SEQ` | segments up to this one, and bases before it, were removed on purpose |
 //! | `dictionaries/NUMBER` | what bodies are compressed with |
 //! | `blobs/SCOPE/ID/PART` | a part of a blob |
 //! | `gone/SCOPE/ID` | the blob was not in the store any more when this was written |
@@ -17,6 +20,8 @@ use std::fmt;
 use salus_store::{Blob, Scope, SealedBlob, Seq};
 
 pub(crate) const SEGMENTS: &str = "segments/";
+pub(crate) const BASES: &str = "bases/";
+pub(crate) const PRUNED: &str = "pruned/";
 pub(crate) const DICTIONARIES: &str = "dictionaries/";
 pub(crate) const BLOBS: &str = "blobs/";
 pub(crate) const GONE: &str = "gone/";
@@ -66,6 +71,66 @@ impl fmt::Display for SegmentName {
             write!(f, "-to-{number:012}-{seq:020}")?;
         }
         Ok(())
+    }
+}
+
+/// Which base an object is of: the one that ends where the segment of this number does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BaseName {
+    /// The number of the segment.
+    pub number: u64,
+    /// The last seq.
+    pub seq: Seq,
+}
+
+/// An object of a base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum BasePart {
+    /// A segment, by its number in the base and its first seq.
+    Segment(u64, Seq),
+    /// What says that it is whole.
+    Whole,
+}
+
+impl BaseName {
+    /// Reads the name of an object.
+    #[must_use]
+    pub fn parse(object: &str) -> Option<(Self, BasePart)> {
+        let (base, part) = object.strip_prefix(BASES)?.split_once('/')?;
+        let (number, seq) = pair(base)?;
+        let name = Self { number, seq };
+        let part = match part {
+            "whole" => BasePart::Whole,
+            _ => pair(part).map(|(number, seq)| BasePart::Segment(number, seq))?,
+        };
+        (name.object(part) == object).then_some((name, part))
+    }
+
+    /// The name of an object of it.
+    #[must_use]
+    pub fn object(&self, part: BasePart) -> String {
+        match part {
+            BasePart::Segment(number, Seq(seq)) => format!("{self}/{number:012}-{seq:020}"),
+            BasePart::Whole => format!("{self}/whole"),
+        }
+    }
+
+    /// The name of the mark that all before it was pruned.
+    pub(crate) fn mark(&self) -> String {
+        format!("{PRUNED}{:012}-{:020}", self.number, self.seq.0)
+    }
+
+    /// The base of such a mark.
+    pub(crate) fn parse_mark(object: &str) -> Option<Self> {
+        let (number, seq) = pair(object.strip_prefix(PRUNED)?)?;
+        let name = Self { number, seq };
+        (name.mark() == object).then_some(name)
+    }
+}
+
+impl fmt::Display for BaseName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{BASES}{:012}-{:020}", self.number, self.seq.0)
     }
 }
 
@@ -163,6 +228,28 @@ mod tests {
         assert_eq!(parse_dictionary(&dictionary(3)), Some(3));
         let blob = BlobPart::parse(part).unwrap().blob;
         assert_eq!(parse_gone(&gone(&blob)), Some(blob));
+    }
+
+    #[test]
+    fn names_of_bases_read_back() {
+        let base = BaseName {
+            number: 9,
+            seq: Seq(200),
+        };
+        for (part, text) in [
+            (BasePart::Whole, "whole"),
+            (
+                BasePart::Segment(2, Seq(7)),
+                "000000000002-00000000000000000007",
+            ),
+        ] {
+            let text = format!("bases/000000000009-00000000000000000200/{text}");
+            assert_eq!(base.object(part), text);
+            assert_eq!(BaseName::parse(&text), Some((base, part)));
+            assert_eq!(BaseName::parse(&format!("{text}x")), None);
+        }
+        assert_eq!(BaseName::parse_mark(&base.mark()), Some(base));
+        assert_eq!(BaseName::parse_mark("pruned/9-200"), None);
     }
 
     #[test]

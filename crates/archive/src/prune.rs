@@ -1,25 +1,33 @@
 //! Pruning: what no instant in the window needs any more goes.
 //!
-//! The log itself is never pruned: each instant needs all of it. What goes are segments that a
-//! merged one has in it, some time after that was made, so that who reads them is done; and blobs
-//! that have been gone from the store for longer than the window. When a blob is missed first, a
-//! mark says so: no state stands elsewhere.
+//! What goes are segments that a merged one has in it, some time after that was made, so that who
+//! reads them is done; blobs that have been gone from the store for longer than their window; and,
+//! if the log has a window, what lies before the base that its beginning is restored from
+//! (`prune/log.rs`). When a blob is missed first, a mark says so: no state stands elsewhere.
+
+mod log;
 
 use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use salus_store::{SealedBlob, SealedBlobs};
 
-use crate::{Archive, Error, Header, Object, SegmentName, name};
+use crate::{Archive, BaseName, Error, Follows, Header, Object, SegmentName, name};
 
 /// Who reads an archive has so long for it after it has listed it.
-const READ_MS: i64 = 60 * 60 * 1000;
+pub(crate) const READ_MS: i64 = 60 * 60 * 1000;
 
 /// What went, or would go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
     /// Segments that a merged one has in it.
     pub segments: Vec<String>,
+    /// Segments and parts of bases that no instant of the window needs.
+    pub log: Vec<String>,
+    /// The base before which the log went.
+    pub base: Option<BaseName>,
+    /// What was wrong with bases: nothing went by them.
+    pub faults: Vec<String>,
     /// Blobs that are gone from the store.
     pub blobs: Vec<SealedBlob>,
     /// Blobs that are gone from the store, and stay until the window has passed them.
@@ -35,6 +43,10 @@ pub struct Pruned {
 pub struct Window {
     /// Any instant so long ago can be restored with its blobs, in milliseconds.
     pub ms: i64,
+    /// Any instant so long ago can be restored; any at all if there is no such window.
+    pub log_ms: Option<i64>,
+    /// A base is being taken: what is not whole is not cut off.
+    pub taking: bool,
     /// Now, in milliseconds since 1970 UTC.
     pub now_ms: i64,
     /// Only say what would go.
@@ -47,8 +59,14 @@ impl Archive {
     ///
     /// # Errors
     /// When destination or store cannot be reached.
-    pub async fn prune(&self, blobs: &dyn SealedBlobs, window: Window) -> Result<Pruned, Error> {
+    pub async fn prune(
+        &self,
+        blobs: &dyn SealedBlobs,
+        window: Window,
+        follows: &Follows<'_>,
+    ) -> Result<Pruned, Error> {
         let mut pruned = Pruned::default();
+        self.prune_log(window, follows, &mut pruned).await?;
         self.prune_segments(window, &mut pruned).await?;
         self.prune_blobs(blobs, window, &mut pruned).await?;
         Ok(pruned)
@@ -67,8 +85,8 @@ impl Archive {
                 None => self.is_settled(over, window).await?,
             };
             settled.insert(over, ready);
-            if ready {
-                let object = spare.to_string();
+            let object = spare.to_string();
+            if ready && !pruned.log.contains(&object) {
                 let bytes = lengths.get(&*object).copied().unwrap_or(0);
                 if self.take(&object, bytes, window, pruned).await {
                     pruned.segments.push(object);

@@ -1,4 +1,8 @@
 //! An archive, read: its log from the beginning to an instant.
+//!
+//! It begins with the newest base that is of use for that instant, if there is one. Where a base
+//! turns out to be damaged, an older one or the log itself is read in its stead, from the place
+//! where it broke off: the batches are the same ones.
 
 use std::sync::Arc;
 
@@ -7,8 +11,11 @@ use salus_crypto::merkle::Frontier;
 use salus_store::{LogBatch, SealedBlob, Seq};
 
 use crate::name::{self, BlobPart};
-use crate::segment::Opening;
-use crate::{Contents, Destination, Error, Fault, Keys, SegmentName, What};
+use crate::{Base, BaseName, Contents, Destination, Error, Fault, Keys, What, Whole};
+
+mod line;
+
+pub(crate) use self::line::Line;
 
 /// The archive of a store in a destination.
 #[derive(Clone)]
@@ -62,22 +69,104 @@ impl Archive {
         self.destination.label()
     }
 
-    /// Which segments are there, as their names tell.
+    /// Which segments and bases are there, as their names tell.
     ///
     /// # Errors
     /// When the destination cannot be reached.
     pub async fn contents(&self) -> Result<Contents, Error> {
-        let objects = self.destination.list(name::SEGMENTS).await?;
+        let mut objects = self.destination.list(name::SEGMENTS).await?;
+        for prefix in [name::BASES, name::PRUNED] {
+            objects.extend(self.destination.list(prefix).await?);
+        }
         Ok(Contents::of(objects.iter().map(|object| &*object.name)))
     }
 
     /// The log from its beginning.
     ///
     /// # Errors
-    /// When the destination cannot be reached.
+    /// [`Error::Pruned`] for an instant before those that can be restored; others when the
+    /// destination cannot be reached.
     pub async fn read(&self, until: Until) -> Result<Reading, Error> {
         let contents = self.contents().await?;
-        Ok(Reading::new(self.clone(), contents, until))
+        let (wholes, damaged) = self.wholes(&contents).await?;
+        // Without its beginning the line alone is of no use, but tells what is missing.
+        let whole_line = contents
+            .segments
+            .first()
+            .is_none_or(|name| name.first.0 == 1);
+        let known = wholes.into_iter().rev();
+        let ways =
+            known.filter(|(base, whole)| contents.ends_at(base.name) && whole.reaches(until));
+        let mut ways: Vec<_> = ways.map(Some).collect();
+        if let (true, Some(pruned)) = (
+            ways.is_empty() && damaged.is_empty(),
+            contents.pruned.last(),
+        ) && !whole_line
+        {
+            return Err(Error::Pruned(pruned.seq));
+        }
+        if whole_line || ways.is_empty() {
+            ways.insert(0, None);
+        }
+        let line = self.next_way(&contents, &mut ways).await?;
+        Ok(Reading {
+            archive: self.clone(),
+            contents,
+            until,
+            ways,
+            line,
+            given: Reached::default(),
+            damaged,
+            broken: false,
+            ended: false,
+        })
+    }
+
+    /// The best way that is left. A base is of use if the line is whole behind it, up to where it
+    /// says that it is: there stands what was purged while it was taken.
+    async fn next_way(
+        &self,
+        contents: &Contents,
+        ways: &mut Vec<Option<(Base, Whole)>>,
+    ) -> Result<Line, Error> {
+        while let Some(Some((base, whole))) = ways.last() {
+            let behind = self.check_behind(contents, base.name, whole, &unasked);
+            let found = match behind.await {
+                Ok(_) => Some((base.clone(), whole.clone())),
+                Err(Error::Fault(_)) => None,
+                Err(error) => return Err(error),
+            };
+            ways.pop();
+            if found.is_some() {
+                return Ok(Line::new(contents, found));
+            }
+        }
+        ways.pop();
+        Ok(Line::new(contents, None))
+    }
+
+    /// The log behind what was read before, as [`Reading::reached`] told: for who goes on with
+    /// what is shipped. Of what was read only seq, chain and tree are needed; with the number and
+    /// hash of its last segment less is read again.
+    ///
+    /// # Errors
+    /// [`Error::Pruned`] if the line does not go back so far; others when the destination cannot
+    /// be reached.
+    pub async fn read_behind(&self, reached: Reached, until: Until) -> Result<Reading, Error> {
+        let contents = self.contents().await?;
+        let seq = contents.pruned.last().map_or(Seq(0), |base| base.seq);
+        let line = Line::behind(&contents, reached).ok_or(Error::Pruned(seq))?;
+        Ok(Reading {
+            archive: self.clone(),
+            given: line.reached.clone(),
+            contents,
+            until,
+            ways: Vec::new(),
+            line,
+            damaged: Vec::new(),
+            broken: false,
+            ended: false,
+        })
     }
 
     /// What bodies were compressed with, by number.
@@ -145,25 +234,18 @@ pub struct Reading {
     archive: Archive,
     contents: Contents,
     until: Until,
-    next: usize,
-    opening: Option<(SegmentName, Opening)>,
-    reached: Reached,
+    /// Where else it can be read, the best of them last.
+    ways: Vec<Option<(Base, Whole)>>,
+    line: Line,
+    /// What was given, which may be more than the line has come to again.
+    given: Reached,
+    damaged: Vec<Fault>,
+    /// The base is damaged, and another way has to be found.
+    broken: bool,
     ended: bool,
 }
 
 impl Reading {
-    pub(crate) fn new(archive: Archive, contents: Contents, until: Until) -> Self {
-        Self {
-            archive,
-            contents,
-            until,
-            next: 0,
-            opening: None,
-            reached: Reached::default(),
-            ended: false,
-        }
-    }
-
     /// The next batches, at least one; `None` at the end.
     ///
     /// # Errors
@@ -175,10 +257,24 @@ impl Reading {
             if self.ended {
                 return Ok(None);
             }
-            match self.step().await {
-                Ok(Some(batches)) if batches.is_empty() => {}
-                Ok(Some(batches)) => return Ok(Some(batches)),
+            if self.broken {
+                let way = self.archive.next_way(&self.contents, &mut self.ways);
+                self.line = way.await?;
+                self.broken = false;
+            }
+            let in_base = self.line.is_in_base();
+            match self.line.step(&self.archive).await {
+                Ok(Some(batches)) => {
+                    let batches = self.wanted(batches);
+                    if !batches.is_empty() {
+                        return Ok(Some(batches));
+                    }
+                }
                 Ok(None) => self.ended = true,
+                Err(Error::Fault(fault)) if in_base && !self.ways.is_empty() => {
+                    self.damaged.push(fault);
+                    self.broken = true;
+                }
                 Err(error) => {
                     self.ended = matches!(error, Error::Fault(_));
                     return Err(error);
@@ -190,91 +286,72 @@ impl Reading {
     /// How far it is with what was given so far.
     #[must_use]
     pub fn reached(&self) -> &Reached {
-        &self.reached
+        &self.given
+    }
+
+    /// The base that it began with, or that stands in for a damaged one.
+    #[must_use]
+    pub fn base(&self) -> Option<(BaseName, &Whole)> {
+        let base = self.line.base.as_ref();
+        base.map(|(base, whole)| (base.name, whole))
+    }
+
+    /// What is wrong with bases that were passed over: nothing is missing for it.
+    #[must_use]
+    pub fn damaged(&self) -> &[Fault] {
+        &self.damaged
     }
 
     /// How many segments there are, and how many of them were read.
     #[must_use]
     pub fn progress(&self) -> (usize, usize) {
-        (self.next, self.contents.segments.len())
+        self.line.progress()
     }
 
-    async fn step(&mut self) -> Result<Option<Vec<LogBatch>>, Error> {
-        let Some((name, mut opening)) = self.opening.take() else {
-            return self.begin().await;
-        };
-        let fault = |what| Error::Fault(Fault::new(&name, what));
-        match opening.next(&self.archive.keys).map_err(fault)? {
-            Some(mut batches) => {
-                let passed = self.wanted(&mut batches);
-                self.opening = Some((name, opening));
-                self.ended = passed;
-                Ok(Some(batches))
-            }
-            None => {
-                self.reached.key_slots = opening.footer().key_slots;
-                self.reached.segments += 1;
-                self.reached.number = opening.header().numbers.1;
-                self.reached.hash = opening.closes();
-                Ok(Some(Vec::new()))
-            }
+    /// Of the batches that the line came to, those that are wanted and were not given yet. At a
+    /// segment's end, where none come, what it says of itself is known.
+    fn wanted(&mut self, mut batches: Vec<LogBatch>) -> Vec<LogBatch> {
+        if batches.is_empty() && self.line.reached.seq == self.given.seq {
+            self.given = self.line.reached.clone();
         }
-    }
-
-    /// Opens the next segment; `None` if there is none.
-    async fn begin(&mut self) -> Result<Option<Vec<LogBatch>>, Error> {
-        let Some(name) = self.contents.segments.get(self.next).cloned() else {
-            return Ok(None);
-        };
-        let expected = self.reached.number + 1;
-        if name.first.0 != expected {
-            let object = format!("segment {expected}, from seq {}", self.reached.seq.0 + 1);
-            let until = (name.first.0 > expected + 1).then_some(name.first.0);
-            return Err(Fault::new(object, What::Missing { until }).into());
-        }
-        let bytes = self.archive.get(&name.to_string()).await?;
-        let before = Some(self.reached.frontier.clone());
-        let opening = Opening::new(&self.archive.keys, &bytes, before);
-        let opening = opening.map_err(|what| Fault::new(&name, what))?;
-        self.check(&name, &opening)
-            .map_err(|what| Fault::new(&name, what))?;
-        self.next += 1;
-        self.opening = Some((name, opening));
-        Ok(Some(Vec::new()))
-    }
-
-    fn check(&self, name: &SegmentName, opening: &Opening) -> Result<(), What> {
-        let header = opening.header();
-        if header.name() != *name {
-            return Err(What::Misplaced(header.name()));
-        }
-        if header.before != self.reached.hash {
-            return Err(What::Unchained("its predecessor had another hash"));
-        }
-        if header.seqs.0.0 != self.reached.seq.0 + 1 {
-            return Err(What::Unchained("a seq is missing between them"));
-        }
-        Ok(())
-    }
-
-    /// Leaves those that are wanted, and says whether that was the end.
-    fn wanted(&mut self, batches: &mut Vec<LogBatch>) -> bool {
+        let given = self.given.seq;
+        batches.retain(|batch| batch.last > given);
         let until = self.until;
         let wanted = |batch: &LogBatch| match until {
             Until::End => true,
             Until::Seq(seq) => batch.last <= seq,
             Until::TimeMs(time_ms) => batch.time_ms <= time_ms,
         };
-        let count = batches.iter().position(|batch| !wanted(batch));
-        batches.truncate(count.unwrap_or(batches.len()));
-        for batch in &*batches {
-            self.reached.follow(batch);
+        if let Some(count) = batches.iter().position(|batch| !wanted(batch)) {
+            batches.truncate(count);
+            self.ended = true;
         }
-        count.is_some()
+        batches.iter().for_each(|batch| self.given.follow(batch));
+        batches
+    }
+}
+
+/// The engine is not asked whether a batch follows: it will be when it takes it.
+fn unasked(_: [u8; 32], _: &LogBatch) -> bool {
+    true
+}
+
+impl Whole {
+    /// Whether the base is of use for an instant.
+    fn reaches(&self, until: Until) -> bool {
+        match until {
+            Until::End => true,
+            Until::Seq(seq) => seq >= self.valid.0,
+            Until::TimeMs(time_ms) => time_ms >= self.valid.1,
+        }
     }
 }
 
 impl Reached {
+    fn next(&self) -> Seq {
+        Seq(self.seq.0 + 1)
+    }
+
     fn follow(&mut self, batch: &LogBatch) {
         self.seq = batch.last;
         self.time_ms = batch.time_ms;

@@ -23,6 +23,7 @@ use salus_crypto::merkle::Frontier;
 
 pub(crate) use self::open::Opening;
 pub use self::open::read_whole;
+pub(crate) use self::seal::room;
 pub use self::seal::{Segment, Start};
 use crate::Header;
 

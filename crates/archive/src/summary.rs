@@ -1,9 +1,10 @@
-//! What an archive holds, as far as lists and the heads of two segments tell.
+//! What an archive holds, as far as lists, the heads of two segments, and what bases say of
+//! themselves tell.
 
 use salus_store::{Log, Seq};
 
 use crate::shipper::End;
-use crate::{Archive, Error, Fault, Header, SegmentName, What, name};
+use crate::{Archive, BaseName, Contents, Error, Fault, Header, SegmentName, What, Whole, name};
 
 /// What an archive holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,6 +13,13 @@ pub struct Summary {
     pub segments: u64,
     /// How many of them were merged.
     pub merged: u64,
+    /// Bases that say that they are whole, the oldest first.
+    pub bases: Vec<(BaseName, Whole)>,
+    /// Bases that were cut off, or are being taken.
+    pub cut_off: u64,
+    /// Since when any instant can be restored, in milliseconds since 1970 UTC; `None` if the
+    /// archive is empty, or nothing of it can be.
+    pub since_ms: Option<i64>,
     /// Bytes of all objects.
     pub bytes: u64,
     /// Blobs.
@@ -30,8 +38,10 @@ impl Archive {
     /// # Errors
     /// When the destination cannot be reached.
     pub async fn summary(&self) -> Result<Summary, Error> {
-        let objects = self.destination.list(name::SEGMENTS).await?;
-        let contents = crate::Contents::of(objects.iter().map(|object| &*object.name));
+        let contents = self.contents().await?;
+        let mut objects = self.destination.list(name::SEGMENTS).await?;
+        objects.extend(self.destination.list(name::BASES).await?);
+        let (wholes, damaged) = self.wholes(&contents).await?;
         let blobs = self.blobs().await?;
         let bytes = objects.iter().map(|object| object.bytes);
         let merged = contents.segments.iter().filter(|name| name.last.is_some());
@@ -40,7 +50,8 @@ impl Archive {
             merged: merged.count() as u64,
             bytes: bytes.chain(blobs.iter().map(|(_, bytes)| *bytes)).sum(),
             blobs: blobs.len() as u64,
-            faults: contents.faults,
+            cut_off: contents.bases.iter().filter(|base| !base.whole).count() as u64,
+            faults: contents.faults.iter().cloned().chain(damaged).collect(),
             ..Summary::default()
         };
         if let (Some(first), Some(last)) = (contents.segments.first(), contents.segments.last()) {
@@ -55,7 +66,23 @@ impl Archive {
                 (Err(error), _) | (_, Err(error)) => return Err(error),
             }
         }
+        let pruned = contents.pruned_to();
+        let begin = wholes.iter().rfind(|(base, _)| base.name.number >= pruned);
+        summary.since_ms = match pruned {
+            0 => summary.times_ms.map(|(first, _)| first),
+            _ => begin.map(|(_, whole)| whole.valid.1),
+        };
+        let named = wholes.into_iter().rev();
+        summary.bases = named.map(|(base, whole)| (base.name, whole)).collect();
         Ok(summary)
+    }
+
+    /// The last seq that the archive holds.
+    pub(crate) async fn last_seq(&self, contents: &Contents) -> Result<Seq, Error> {
+        match contents.segments.last() {
+            Some(last) => Ok(self.header(last).await?.seqs.1),
+            None => Ok(Seq(0)),
+        }
     }
 
     async fn header(&self, name: &SegmentName) -> Result<Header, Error> {

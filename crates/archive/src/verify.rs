@@ -6,8 +6,13 @@ use salus_crypto::merkle::Frontier;
 use salus_crypto::{Error as CryptoError, Keyring};
 use salus_store::{LogBatch, SealedBlob, Seq};
 
+use crate::plan::Piece;
 use crate::segment::Opening;
 use crate::{Archive, Error, Fault, SegmentName, What};
+
+mod bases;
+
+use self::bases::Way;
 
 /// Tells whether a batch follows the chain of changes before it, as its engine says.
 pub type Follows<'a> = dyn Fn([u8; 32], &LogBatch) -> bool + Send + Sync + 'a;
@@ -17,6 +22,8 @@ pub type Progress<'a> = dyn Fn(u64, u64) + Send + Sync + 'a;
 /// What was read back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verified {
+    /// Bases that are what was written.
+    pub bases: u64,
     /// Segments that are what was written.
     pub segments: u64,
     /// Commits in them.
@@ -42,6 +49,7 @@ pub struct Verified {
 }
 
 /// The end of what came before; it is not known behind a fault.
+#[derive(Clone)]
 struct Before {
     number: u64,
     seq: Seq,
@@ -65,7 +73,9 @@ impl Archive {
         let more = blobs.len() as u64;
         let of_all = |done, all| progress(done, all + more);
         let mut verified = self.verify_log(follows, &of_all).await?;
-        let before = self.contents().await?.segments.len() as u64;
+        let contents = self.contents().await?;
+        let of_bases: usize = contents.bases.iter().map(|base| base.segments.len()).sum();
+        let before = (contents.segments.len() + of_bases) as u64;
         for (index, (blob, bytes)) in blobs.iter().enumerate() {
             match self.verify_blob(blob, *bytes, keyring).await {
                 Ok(true) => verified.blobs += 1,
@@ -89,32 +99,35 @@ impl Archive {
         progress: &Progress<'_>,
     ) -> Result<Verified, Error> {
         let contents = self.contents().await?;
-        let all = contents.segments.len() as u64;
+        let pruned = contents.pruned_to();
+        let line = contents.segments.iter();
+        let line: Vec<_> = line.filter(|name| name.last_number() > pruned).collect();
+        let of_bases: usize = contents.bases.iter().map(|base| base.segments.len()).sum();
+        let all = (line.len() + of_bases) as u64;
         let mut verified = Verified::default();
         verified
             .faults
             .extend(contents.faults.iter().map(Fault::to_string));
-        let mut before = Some(Before::beginning());
-        // What lies behind a fault cannot be restored, however good it is.
-        let mut whole = true;
-        for (index, name) in contents.segments.iter().enumerate() {
+        let told = |read| progress(read, all);
+        let bases = self
+            .verify_bases(&contents, follows, &told, &mut verified)
+            .await?;
+        let mut way = Way::new(&bases, pruned, &mut verified);
+        for (index, name) in line.into_iter().enumerate() {
+            way.join(&bases, name, &mut verified);
+            let before = way.before.take();
             let read = self
                 .verify_segment(name, before, follows, &mut verified)
                 .await;
-            before = match read {
-                Ok(after) => Some(after),
+            match read {
+                Ok(after) => way.reach(after, &bases, &mut verified),
                 Err(Error::Fault(fault)) => {
                     verified.add(&fault);
-                    whole = false;
-                    None
+                    way.whole_from = None;
                 }
                 Err(error) => return Err(error),
-            };
-            if let Some(after) = before.as_ref().filter(|_| whole) {
-                verified.seq = after.seq;
-                verified.frontier = after.frontier.clone();
             }
-            progress(index as u64 + 1, all);
+            progress((of_bases + index) as u64 + 1, all);
         }
         if let Err(Error::Fault(fault)) = self.dictionaries().await {
             verified.add(&fault);
@@ -130,13 +143,13 @@ impl Archive {
         verified: &mut Verified,
     ) -> Result<Before, Error> {
         let fault = |what| Error::Fault(Fault::new(name, what));
-        let bytes = self.get(&name.to_string()).await?;
-        verified.bytes += bytes.len() as u64;
+        let piece = Piece {
+            name: name.clone(),
+            base: None,
+        };
         let frontier = before.as_ref().map(|before| before.frontier.clone());
-        let mut opening = Opening::new(&self.keys, &bytes, frontier).map_err(fault)?;
-        if opening.header().name() != *name {
-            return Err(fault(What::Misplaced(opening.header().name())));
-        }
+        let mut opening = self.open_piece(&piece, frontier).await?;
+        verified.bytes += opening.bytes();
         if let Some(before) = &before {
             before.check(&opening).map_err(fault)?;
         }
@@ -155,7 +168,7 @@ impl Archive {
         verified.versions += footer.versions;
         verified.audit += footer.audit;
         let (first, last) = verified.times_ms.unwrap_or(header.times_ms);
-        verified.times_ms = Some((first.min(header.times_ms.0), last.max(header.times_ms.1)));
+        verified.times_ms = Some((first, last.max(header.times_ms.1)));
         Ok(Before {
             number: header.numbers.1,
             seq: header.seqs.1,

@@ -273,6 +273,14 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "SALUS_ARCHIVE_DAYS", value_name = "DAYS")]
     pub(crate) archive_days: Option<u32>,
 
+    /// How far back any instant can be restored from the archive, as 35d; what is older goes when a base has it. All of it if forever, as without this
+    #[arg(long, env = "SALUS_ARCHIVE_WINDOW", value_name = "TIME")]
+    pub(crate) archive_window: Option<String>,
+
+    /// How often a base of the archive is taken, as 7d, or never; each week with --archive-window, never without
+    #[arg(long, env = "SALUS_ARCHIVE_BASE_EVERY", value_name = "TIME")]
+    pub(crate) archive_base_every: Option<String>,
+
     /// Certificates of the authorities that servers of S3 may be trusted by, PEM
     #[arg(long, env = "SALUS_ARCHIVE_ROOTS", value_name = "FILE")]
     pub(crate) archive_roots: Option<PathBuf>,

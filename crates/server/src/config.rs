@@ -11,7 +11,7 @@ use salus_service::audit::archive::YEARS_MIN;
 use salus_service::jobs::Origin;
 use serde::Deserialize;
 
-use crate::backup::Credentials;
+use crate::backup::{Credentials, span};
 use crate::cli::{Place, ServeArguments};
 use crate::{checkpoints, drill, mail};
 
@@ -59,6 +59,10 @@ pub(crate) struct Archives {
     pub(crate) to: Vec<String>,
     /// Any instant so many days ago can be restored with its blobs.
     pub(crate) days: u32,
+    /// Any instant so long ago can be restored; any at all without it.
+    pub(crate) window_ms: Option<i64>,
+    /// How long after a base the next one is taken; none is without it.
+    pub(crate) base_every_ms: Option<i64>,
     pub(crate) roots: Option<PathBuf>,
     pub(crate) region: Option<String>,
     pub(crate) credentials: Option<Credentials>,
@@ -118,6 +122,8 @@ struct File {
 struct Archive {
     to: Vec<String>,
     days: Option<u32>,
+    window: Option<String>,
+    base_every: Option<String>,
     roots: Option<PathBuf>,
 }
 
@@ -202,6 +208,10 @@ const BINARY_BYTES_MAX_DEFAULT: u64 = 1 << 30;
 const SEARCH_SECONDS_MAX_DEFAULT: u32 = 10;
 const JOB_HOURS_DEFAULT: u32 = 24;
 const ARCHIVE_DAYS_DEFAULT: u32 = 30;
+const BASE_EVERY_MS_DEFAULT: i64 = 7 * 24 * 60 * 60 * 1000;
+/// The words for no window, and for no bases.
+const FOREVER: &str = "forever";
+const NEVER: &str = "never";
 const IMPORT_BYTES_MAX_DEFAULT: u64 = 64 << 30;
 
 /// A configuration that cannot be used.
@@ -228,6 +238,8 @@ pub(crate) enum Error {
     EveryProxy(String),
     #[error("the proxy header is x-forwarded-for or forwarded, not {0:?}")]
     ProxyHeader(String),
+    #[error("the window of the archive and the time between bases: {0}")]
+    Span(String),
     #[error("imports fetch from origins as https://files.example.org, and {0:?} is none")]
     ImportOrigin(String),
     #[error(
@@ -265,12 +277,16 @@ impl Config {
             Some("json") => true,
             Some(other) => return Err(Error::LogFormat(other.to_owned())),
         };
-        let archive = Archives::of(
-            arguments.archive.clone(),
-            arguments.archive_days,
-            arguments.archive_roots.clone(),
-            file.archive,
-        );
+        let archive = Archives::of(Archive {
+            to: arguments.archive.clone().unwrap_or(file.archive.to),
+            days: arguments.archive_days.or(file.archive.days),
+            window: arguments.archive_window.clone().or(file.archive.window),
+            base_every: arguments
+                .archive_base_every
+                .clone()
+                .or(file.archive.base_every),
+            roots: arguments.archive_roots.clone().or(file.archive.roots),
+        })?;
         let (every, named) = (&arguments.drill_every, &arguments.place.config);
         let drill = drill::Settings::of(every.clone(), named.clone(), file.drill)?;
         let drill = drill.with_archives(&archive.to)?;
@@ -403,7 +419,7 @@ impl Config {
             alert_origins: alert_origins(file.alerts.origins.unwrap_or_default())?,
             alert_roots: file.alerts.roots,
             mail: None,
-            archive: Archives::of(None, None, None, file.archive),
+            archive: Archives::of(file.archive)?,
             audit: AuditKeeping::of(file.audit.years, file.audit.archive, false)?,
             // A command that opens the folder itself needs it, too.
             cold: variable("SALUS_COLD").or(file.cold),
@@ -429,16 +445,32 @@ impl AuditKeeping {
 }
 
 impl Archives {
-    fn of(
-        to: Option<Vec<String>>,
-        days: Option<u32>,
-        roots: Option<PathBuf>,
-        file: Archive,
-    ) -> Self {
+    fn of(given: Archive) -> Result<Self, Error> {
+        let span = |text: Option<String>, endless| {
+            let parsed = text.as_deref().map(|text| span::parse(text, endless));
+            parsed.transpose().map_err(Error::Span)
+        };
+        let window_ms = span(given.window, FOREVER)?.flatten();
+        // Without a window nothing goes by a base, and each is as large as the log.
+        let base_every_ms = match span(given.base_every, NEVER)? {
+            Some(every_ms) => every_ms,
+            None => window_ms.map(|_| BASE_EVERY_MS_DEFAULT),
+        };
+        Ok(Self {
+            window_ms,
+            base_every_ms,
+            ..Self::at(given.to, given.days, given.roots)
+        })
+    }
+
+    fn at(to: Vec<String>, days: Option<u32>, roots: Option<PathBuf>) -> Self {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         Self {
-            to: to.unwrap_or(file.to),
-            days: days.or(file.days).unwrap_or(ARCHIVE_DAYS_DEFAULT),
-            roots: roots.or(file.roots),
+            to,
+            days: days.unwrap_or(ARCHIVE_DAYS_DEFAULT),
+            window_ms: None,
+            base_every_ms: None,
+            roots,
             region: variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION")),
             credentials: credentials(variable),
         }
@@ -446,7 +478,7 @@ impl Archives {
 
     /// Those of a command that is told where the archive is.
     pub(crate) fn unlisted() -> Self {
-        Self::of(None, None, None, Archive::default())
+        Self::at(Vec::new(), None, None)
     }
 }
 

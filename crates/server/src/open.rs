@@ -219,7 +219,10 @@ impl Server {
             Ok(listener) => {
                 let router = router.clone().merge(audit::router(Arc::clone(&service)));
                 let router = match &archives {
-                    Some(archives) => router.merge(backup::router(Arc::clone(archives))),
+                    Some(archives) => {
+                        let own = backup::router(Arc::clone(archives), Arc::clone(&service));
+                        router.merge(own)
+                    }
                     None => router,
                 };
                 let router = router.merge(drill::router(drill::Operator {

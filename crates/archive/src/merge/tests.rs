@@ -33,6 +33,8 @@ async fn names(objects: &Objects) -> usize {
 fn window(now_ms: i64, dry_run: bool) -> Window {
     Window {
         ms: HOUR_MS,
+        log_ms: None,
+        taking: false,
         now_ms,
         dry_run,
     }
@@ -52,7 +54,7 @@ async fn merged_segments_say_the_same_and_shipping_goes_on() {
     }
     // Without what was merged it says the same.
     let pruned = archive
-        .prune(&*written, window(10 + HOUR_MS, false))
+        .prune(&*written, window(10 + HOUR_MS, false), &|_, _| true)
         .await
         .unwrap();
     assert_eq!(
@@ -61,11 +63,11 @@ async fn merged_segments_say_the_same_and_shipping_goes_on() {
         "somebody may be reading"
     );
     let late = window(11 + HOUR_MS, true);
-    let pruned = archive.prune(&*written, late).await.unwrap();
+    let pruned = archive.prune(&*written, late, &|_, _| true).await.unwrap();
     assert_eq!(pruned.segments.len(), 29);
     assert_eq!(names(&objects).await, 30 + to as usize);
     let late = window(11 + HOUR_MS, false);
-    archive.prune(&*written, late).await.unwrap();
+    archive.prune(&*written, late, &|_, _| true).await.unwrap();
     assert_eq!(names(&objects).await, 1 + to as usize);
     for n in 0..5 {
         written.commit(&format!("more {n}"));
@@ -129,7 +131,7 @@ async fn blobs_go_when_the_window_has_passed_them() {
     let blobs = async || archive.blobs().await.unwrap().len();
     let prune = async |now_ms| {
         archive
-            .prune(&*written, window(now_ms, false))
+            .prune(&*written, window(now_ms, false), &|_, _| true)
             .await
             .unwrap()
     };

@@ -18,6 +18,7 @@ pub(crate) struct Opening {
     /// What was not read yet, the hash behind it included.
     rest: Bytes,
     hash: [u8; 32],
+    bytes: u64,
     whole: bool,
     /// The frame to be read next.
     number: u32,
@@ -46,6 +47,7 @@ impl Opening {
             whole: bytes[end..] == hash,
             rest: bytes.slice(LEN..end),
             hash,
+            bytes: bytes.len() as u64,
             number: 0,
             begun: BytesMut::new(),
             frontier_known: before.is_some(),
@@ -58,6 +60,11 @@ impl Opening {
         })
     }
 
+    /// How long it is.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     pub(crate) fn header(&self) -> &Header {
         &self.header
     }
@@ -65,7 +72,7 @@ impl Opening {
     /// What the next segment says of the one before it.
     pub(crate) fn closes(&self) -> [u8; 32] {
         match self.header.form {
-            Form::Shipped => self.hash,
+            Form::Shipped | Form::Base(_) => self.hash,
             Form::Merged(closes) => closes,
         }
     }

@@ -103,7 +103,7 @@ impl Header {
         SegmentName {
             first: (self.numbers.0, self.seqs.0),
             last: match self.form {
-                Form::Shipped => None,
+                Form::Shipped | Form::Base(_) => None,
                 Form::Merged(_) => Some((self.numbers.1, self.seqs.1)),
             },
         }
@@ -111,7 +111,7 @@ impl Header {
 }
 
 /// About how long a batch is.
-fn room(batch: &LogBatch) -> usize {
+pub(crate) fn room(batch: &LogBatch) -> usize {
     let part = |part: &LogPart| match part {
         LogPart::Version(bytes) => 5 + bytes.len(),
         LogPart::Audit { entry, about, .. } => 41 + entry.len() + 41 * about.len(),

@@ -3,8 +3,8 @@
 use salus_crypto::merkle::Frontier;
 use salus_store::{Log, LogBatch, LogPart, Seq};
 
-use crate::segment::Opening;
-use crate::{Archive, Error, Fault, Segment, What};
+use crate::plan::Piece;
+use crate::{Archive, Error, Fault, Segment};
 
 /// Where the next segment goes on.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +17,8 @@ pub(crate) struct End {
     pub(crate) hash: [u8; 32],
     /// The hash tree over all audit entries.
     pub(crate) frontier: Frontier,
+    /// The chain of changes.
+    pub(crate) chain: [u8; 32],
     /// The last batch; `None` if the archive is empty.
     last: Option<LogBatch>,
 }
@@ -31,25 +33,29 @@ impl End {
         let Some(name) = contents.segments.last() else {
             return Ok(Self::default());
         };
-        let bytes = archive.get(&name.to_string()).await?;
-        let read = || {
-            let mut opening = Opening::new(&archive.keys, &bytes, None)?;
-            if opening.header().name() != *name {
-                return Err(What::Misplaced(opening.header().name()));
-            }
-            let mut last = None;
-            while let Some(batches) = opening.next(&archive.keys)? {
-                last = batches.into_iter().last().or(last);
-            }
-            Ok(Self {
-                number: opening.header().numbers.1,
-                seq: opening.header().seqs.1,
-                hash: opening.closes(),
-                frontier: opening.footer().frontier.clone(),
-                last,
-            })
+        let piece = Piece {
+            name: name.clone(),
+            base: None,
         };
-        Ok(read().map_err(|what| Fault::new(name, what))?)
+        Self::of_piece(archive, &piece).await
+    }
+
+    /// Reads a segment, as if it were the last.
+    pub(crate) async fn of_piece(archive: &Archive, piece: &Piece) -> Result<Self, Error> {
+        let mut opening = archive.open_piece(piece, None).await?;
+        let mut last = None;
+        let fault = |what| Fault::new(piece, what);
+        while let Some(batches) = opening.next(&archive.keys).map_err(fault)? {
+            last = batches.into_iter().last().or(last);
+        }
+        Ok(Self {
+            number: opening.header().numbers.1,
+            seq: opening.header().seqs.1,
+            hash: opening.closes(),
+            frontier: opening.footer().frontier.clone(),
+            chain: opening.footer().chain,
+            last,
+        })
     }
 
     /// The end of an archive whose last segment is this one.
@@ -59,6 +65,7 @@ impl End {
             seq: segment.header.seqs.1,
             hash: segment.hash,
             frontier: segment.footer.frontier.clone(),
+            chain: segment.footer.chain,
             last: None,
         }
     }

@@ -168,6 +168,32 @@ pub(crate) struct Objects {
     unsaid: AtomicU64,
 }
 
+impl Objects {
+    /// Another place with the same objects.
+    pub(crate) fn copy(&self) -> Arc<Self> {
+        Arc::new(Self {
+            objects: Mutex::new(self.objects.lock().clone()),
+            ..Self::default()
+        })
+    }
+
+    /// The names of those that are there.
+    pub(crate) fn names(&self, prefix: &str) -> Vec<String> {
+        let objects = self.objects.lock();
+        let names = objects.keys().filter(|name| name.starts_with(prefix));
+        names.cloned().collect()
+    }
+
+    /// Changes an object, or takes it away.
+    pub(crate) fn change(&self, name: &str, change: impl Fn(&mut Vec<u8>) -> bool) {
+        let mut objects = self.objects.lock();
+        let mut bytes = objects.remove(name).unwrap().to_vec();
+        if change(&mut bytes) {
+            objects.insert(name.to_owned(), bytes.into());
+        }
+    }
+}
+
 fn spend(count: &AtomicU64) -> bool {
     let less = |count: u64| count.checked_sub(1);
     count
@@ -175,7 +201,7 @@ fn spend(count: &AtomicU64) -> bool {
         .is_ok()
 }
 
-fn broken() -> Trouble {
+pub(crate) fn broken() -> Trouble {
     Trouble {
         label: "memory".into(),
         reason: "it broke off".into(),

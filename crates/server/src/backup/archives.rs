@@ -8,8 +8,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use salus_archive::s3::{self, S3};
 use salus_archive::{
-    Archive, Destination, Folder, Keys, Phase, Settings, Shipping, Sizes, Source, Status, Trouble,
-    Window,
+    Archive, Destination, Folder, Keys, Phase, Pruned, Settings, Shipping, Sizes, Source, Status,
+    Trouble, Window,
 };
 use salus_crypto::Keyring;
 use salus_service::context::World;
@@ -57,7 +57,7 @@ impl Progress {
         )
     }
 
-    fn set(&self, done: u64, all: u64) {
+    pub(super) fn set(&self, done: u64, all: u64) {
         self.0.0.store(done, Ordering::Relaxed);
         self.0.1.store(all, Ordering::Relaxed);
     }
@@ -65,18 +65,22 @@ impl Progress {
 
 /// The archives of a folder.
 pub(crate) struct Archives {
-    archives: Vec<One>,
+    pub(super) archives: Vec<One>,
     keyring: Arc<Keyring>,
-    engine: Arc<Embedded>,
+    pub(super) engine: Arc<Embedded>,
     window_ms: i64,
+    log_window_ms: Option<i64>,
+    pub(super) base_every_ms: Option<i64>,
     progress: Progress,
     /// What is done is done once at a time.
     working: tokio::sync::Mutex<()>,
-    keeping: Mutex<Option<JoinHandle<()>>>,
+    /// But bases are taken beside it, as that takes its time.
+    pub(super) taking: tokio::sync::Mutex<()>,
+    keeping: Mutex<Vec<JoinHandle<()>>>,
 }
 
-struct One {
-    archive: Archive,
+pub(super) struct One {
+    pub(super) archive: Archive,
     shipping: Mutex<Option<Shipping>>,
 }
 
@@ -144,9 +148,12 @@ impl Archives {
                 keyring: Arc::clone(keyring),
                 engine: Arc::clone(engine),
                 window_ms: i64::from(settings.days) * DAY_MS,
+                log_window_ms: settings.window_ms,
+                base_every_ms: settings.base_every_ms,
                 progress: Progress::default(),
                 working: tokio::sync::Mutex::default(),
-                keeping: Mutex::new(None),
+                taking: tokio::sync::Mutex::default(),
+                keeping: Mutex::default(),
             })
         }))
     }
@@ -173,13 +180,14 @@ impl Archives {
                 archives.keep().await;
             }
         });
-        *self.keeping.lock() = Some(keeping);
+        let taking = tokio::spawn(Self::take_when_due(Arc::downgrade(self)));
+        *self.keeping.lock() = vec![keeping, taking];
     }
 
     /// Ships what is left, and ends.
     pub(crate) async fn stop(&self) {
-        let keeping = self.keeping.lock().take();
-        if let Some(keeping) = keeping {
+        let keeping = std::mem::take(&mut *self.keeping.lock());
+        for keeping in keeping {
             keeping.abort();
             let _ = keeping.await;
         }
@@ -246,6 +254,12 @@ impl Archives {
                     shown["behindSeqs"] = head.saturating_sub(summary.last_seq.0).into();
                     shown["earliest"] = time(summary.times_ms.map(|(first, _)| first));
                     shown["latest"] = time(summary.times_ms.map(|(_, last)| last));
+                    let bases = summary.bases.iter();
+                    let bases = bases.map(|(name, whole)| super::bases::of(name, whole));
+                    shown["bases"] = bases.collect::<Vec<_>>().into();
+                    shown["basesCutOff"] = summary.cut_off.into();
+                    shown["restorableFrom"] = time(summary.since_ms);
+                    shown["restorableTo"] = shown["latest"].clone();
                     let faults = summary.faults.iter().map(ToString::to_string);
                     shown["faults"] = faults.collect::<Vec<_>>().into();
                 }
@@ -270,6 +284,7 @@ impl Archives {
             let verified = one.archive.verify(&self.keyring, &follows, &tell).await?;
             all.push(json!({
                 "archive": one.archive.label(),
+                "bases": verified.bases,
                 "segments": verified.segments,
                 "commits": verified.batches,
                 "versions": verified.versions,
@@ -293,16 +308,14 @@ impl Archives {
         let mut all = Vec::new();
         for one in &self.archives {
             one.archive.must_belong(&*self.engine).await?;
-            let window = Window {
-                ms: self.window_ms,
-                now_ms: Machine.now_ms(),
-                dry_run,
-            };
-            let pruned = one.archive.prune(&*self.engine, window).await?;
+            let pruned = self.prune_one(one, dry_run).await?;
             all.push(json!({
                 "archive": one.archive.label(),
                 "dryRun": dry_run,
                 "segments": pruned.segments.len(),
+                "log": pruned.log.len(),
+                "prunedTo": pruned.base.map(|base| base.seq.0),
+                "faults": pruned.faults,
                 "blobs": pruned.blobs.len(),
                 "bytes": pruned.bytes,
                 "blobsWaiting": pruned.waiting,
@@ -338,25 +351,36 @@ impl Archives {
             if !well {
                 continue;
             }
-            let now_ms = Machine.now_ms();
-            let window = Window {
-                ms: self.window_ms,
-                now_ms,
-                dry_run: false,
-            };
             let kept = async {
-                one.archive.merge(Sizes::USUAL, now_ms).await?;
-                one.archive.prune(&*self.engine, window).await
+                one.archive.merge(Sizes::USUAL, Machine.now_ms()).await?;
+                self.prune_one(one, false).await
             };
-            if let Err(error) = kept.await {
-                tracing::warn!(archive = one.archive.label(), %error, "could not be merged and pruned");
+            match kept.await {
+                Ok(pruned) => pruned.faults.iter().for_each(|fault| {
+                    tracing::warn!(archive = one.archive.label(), %fault, "the log is not pruned by this base");
+                }),
+                Err(error) => {
+                    tracing::warn!(archive = one.archive.label(), %error, "could not be merged and pruned");
+                }
             }
         }
+    }
+
+    async fn prune_one(&self, one: &One, dry_run: bool) -> Result<Pruned, salus_archive::Error> {
+        let window = Window {
+            ms: self.window_ms,
+            log_ms: self.log_window_ms,
+            taking: self.taking.try_lock().is_err(),
+            now_ms: Machine.now_ms(),
+            dry_run,
+        };
+        let follows = salus_store_embedded::follows;
+        one.archive.prune(&*self.engine, window, &follows).await
     }
 }
 
 impl One {
-    fn status(&self) -> Option<Status> {
+    pub(super) fn status(&self) -> Option<Status> {
         self.shipping.lock().as_ref().map(Shipping::status)
     }
 }
@@ -383,7 +407,7 @@ fn is_late(status: &Status, now_ms: i64) -> bool {
     status.late || lag_seconds(status, now_ms) > 30
 }
 
-fn time(ms: Option<i64>) -> Value {
+pub(super) fn time(ms: Option<i64>) -> Value {
     let time = ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     time.map_or(Value::Null, |time| time.to_string().into())
 }

@@ -5,10 +5,12 @@
 #![allow(clippy::print_stdout, reason = "the report goes to standard output")]
 
 mod archives;
+mod bases;
 mod credentials;
 mod http;
 mod operator;
 mod report;
+pub(crate) mod span;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -36,6 +38,7 @@ Examples:
   salus backup verify --archive /backup/salus --json
   salus backup prune --dry-run                         what no instant of the window needs any more
   salus backup merge                                   make small segments large now, not in an hour
+  salus backup base                                    take a base now: the log anew, without what was purged
 
 Archives are those of --archive, SALUS_ARCHIVE or salus.toml. A running server on the same
 data folder is asked about its own; without one, this command opens the folder itself.";
@@ -80,6 +83,8 @@ enum BackupCommand {
     },
     /// Merge small segments into large ones
     Merge,
+    /// Take a base: the log anew, without what was purged since it was shipped
+    Base,
 }
 
 impl BackupCommand {
@@ -91,6 +96,7 @@ impl BackupCommand {
             Self::Prune { dry_run: true } => (Method::POST, "/operator/backup/prune?dry-run"),
             Self::Prune { dry_run: false } => (Method::POST, "/operator/backup/prune"),
             Self::Merge => (Method::POST, "/operator/backup/merge"),
+            Self::Base => (Method::POST, "/operator/backup/base"),
         }
     }
 }
@@ -173,6 +179,13 @@ async fn here(config: &crate::config::Config, command: &BackupCommand) -> Result
         BackupCommand::Verify => archives.verify().await,
         BackupCommand::Prune { dry_run } => archives.prune(*dry_run).await,
         BackupCommand::Merge => archives.merge().await,
+        BackupCommand::Base => {
+            // What is committed and not shipped is shipped first.
+            archives.start();
+            let taken = archives.base().await;
+            archives.stop().await;
+            taken
+        }
     };
     looking.abort();
     bar.finish_and_clear();

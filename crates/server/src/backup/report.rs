@@ -27,9 +27,15 @@ pub(super) fn text(answer: &Value) -> String {
 }
 
 fn plain(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Object(members) => {
+            let members = members.iter().filter(|(_, value)| !value.is_null());
+            let members = members.map(|(name, value)| format!("{name} {}", plain(value)));
+            members.collect::<Vec<_>>().join(", ")
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => value.to_string(),
+    }
 }
 
 /// An error if an archive is not as it should be.
@@ -56,6 +62,8 @@ mod tests {
         let whole = json!({"archives": [{"archive": "/a", "segments": 3, "faults": []}]});
         assert_eq!(text(&whole), "/a\n  segments         3\n");
         assert!(judge(&whole).is_ok());
+        let based = json!({"archives": [{"archive": "/a", "bases": [{"seq": 3, "taken": "now"}]}]});
+        assert_eq!(text(&based), "/a\n  bases            seq 3, taken now\n");
         let broken = json!({"archives": [{"archive": "/a", "faults": ["one", "two"]}]});
         assert_eq!(text(&broken).lines().count(), 3);
         assert!(judge(&broken).is_err());

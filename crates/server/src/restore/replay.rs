@@ -1,13 +1,13 @@
 //! The log of an archive, read ahead by one task and put into a new store by another.
 
 use indicatif::{ProgressBar, ProgressStyle};
-use salus_archive::{Archive, Error, Reached, Until};
+use salus_archive::{Archive, Error, Reached, Reading, Until};
 use salus_store::{LogBatch, LogHead, Restoring};
 use salus_store_embedded::{Embedded, Options};
 use tokio::sync::mpsc;
 
 use super::Failure;
-use super::report::Report;
+use super::report::{Based, Report};
 
 /// Reads of the archive that wait to be put in.
 const AHEAD: usize = 4;
@@ -18,6 +18,10 @@ enum Read {
     /// Something is not what was written; all before it was told.
     Fault(String),
     End(Box<Reached>),
+    /// It is read from a base that is of use from this seq and time on.
+    Base(Based),
+    /// A base was passed over: nothing is missing for it.
+    PassedOver(String),
     Trouble(Error),
 }
 
@@ -33,7 +37,7 @@ pub(super) async fn replay(
     let reader = tokio::spawn(read(archive.clone(), until, tell));
     let bar = bar();
     let mut report = Report::default();
-    let mut reached = None;
+    let (mut reached, mut passed_over) = (None, Vec::new());
     while let Some(read) = told.recv().await {
         match read {
             Read::Batches(batches, (segment, segments)) => {
@@ -48,6 +52,8 @@ pub(super) async fn replay(
             }
             Read::Fault(fault) => report.damaged.push(fault),
             Read::End(end) => reached = Some(end),
+            Read::Base(base) => report.base = Some(base),
+            Read::PassedOver(fault) => passed_over.push(fault),
             Read::Trouble(error) => return Err(error.into()),
         }
     }
@@ -58,6 +64,7 @@ pub(super) async fn replay(
     if let Some(reached) = reached.filter(|_| report.damaged.is_empty()) {
         report.findings.extend(differences(&head, &reached));
     }
+    report.damaged.append(&mut passed_over);
     Ok(report)
 }
 
@@ -93,7 +100,25 @@ async fn read(archive: Archive, until: Until, tell: mpsc::Sender<Read>) {
         };
         let goes_on = matches!(read, Read::Batches(..));
         // Nobody listens when it was given up.
-        if tell.send(read).await.is_err() || !goes_on {
+        if tell.send(read).await.is_err() {
+            return;
+        }
+        if !goes_on {
+            return tell_of_bases(&reading, &tell).await;
+        }
+    }
+}
+
+/// Tells at the end what it was read from.
+async fn tell_of_bases(reading: &Reading, tell: &mpsc::Sender<Read>) {
+    let base = reading.base().map(|(name, whole)| Based {
+        seq: name.seq,
+        time_ms: whole.valid.1,
+    });
+    let passed_over = reading.damaged().iter().map(ToString::to_string);
+    let told = base.map(Read::Base).into_iter();
+    for read in told.chain(passed_over.map(Read::PassedOver)) {
+        if tell.send(read).await.is_err() {
             return;
         }
     }

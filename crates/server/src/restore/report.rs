@@ -6,10 +6,19 @@ use std::time::{Duration, Instant};
 
 use salus_service::instant;
 use salus_service::restored::Given;
-use salus_store::LogHead;
+use salus_store::{LogHead, Seq};
 use serde_json::json;
 
 use super::Failure;
+
+/// The base that a store was restored from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Based {
+    /// Where it ends.
+    pub(super) seq: Seq,
+    /// Since when it is of use.
+    pub(super) time_ms: i64,
+}
 
 /// What was restored.
 #[derive(Debug, Default)]
@@ -18,6 +27,8 @@ pub(crate) struct Report {
     pub(crate) head: Option<LogHead>,
     /// When the last batch was committed.
     pub(crate) time_ms: Option<i64>,
+    /// The base that it began with; without one it was read from the beginning of the log.
+    pub(crate) base: Option<Based>,
     pub(crate) given: Given,
     /// Blobs that came back.
     pub(crate) blobs: u64,
@@ -60,6 +71,9 @@ impl Report {
         json!({
             "seq": head.map(|head| head.seq.0),
             "time": self.time_ms.map(instant),
+            "base": self.base.map(|base| {
+                json!({"seq": base.seq.0, "usableFrom": instant(base.time_ms)})
+            }),
             "auditSize": head.map(|head| head.audit_size),
             "auditRoot": head.map(|head| hex(&head.audit_root)),
             "records": self.given.records,
@@ -83,6 +97,17 @@ impl Report {
         if let Some(head) = &self.head {
             let time = self.time_ms.map_or_else(|| "nothing".to_owned(), instant);
             line("up to", format!("{time}, seq {}", head.seq.0));
+            let from = self.base.map_or_else(
+                || "the beginning of the log".to_owned(),
+                |base| {
+                    format!(
+                        "the base up to seq {}, {}",
+                        base.seq.0,
+                        instant(base.time_ms)
+                    )
+                },
+            );
+            line("from", from);
             let root = hex(&head.audit_root);
             line(
                 "audit log",

@@ -296,6 +296,12 @@ fn a_store_is_shipped_to_s3_whatever_it_does() {
         put(&server, id);
         wait_shipped(&data, &archive);
     }
+    let mut base = salus(&["backup", "base", "--json", "--data"]);
+    base.arg(&data)
+        .args(["--archive", &archive])
+        .envs(variables);
+    let output = base.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
     assert!(server.stop().success());
     let mut command = salus(&["backup", "verify", "--json", "--data"]);
     command
@@ -304,6 +310,8 @@ fn a_store_is_shipped_to_s3_whatever_it_does() {
         .envs(variables);
     let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");
+    let verified: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(verified["archives"][0]["bases"], 1, "{verified}");
     let bucket = bucket.lock().unwrap();
     assert_eq!(bucket.wrong, Vec::<String>::new());
     assert_eq!(bucket.faults.len(), 0, "all of them have happened");

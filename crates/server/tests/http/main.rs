@@ -17,6 +17,7 @@ mod audit_seen;
 mod bad_bodies;
 mod bad_input;
 mod balp;
+mod bases;
 mod binary;
 mod binary_large;
 mod bulk;

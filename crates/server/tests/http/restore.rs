@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::host::{Project, Server, salus};
 
 /// A store without blobs.
-struct NoBlobs;
+pub(crate) struct NoBlobs;
 
 impl SealedBlobs for NoBlobs {
     fn all(&self) -> Reply<'_, Vec<SealedBlob>> {
@@ -135,7 +135,7 @@ impl Archived {
     }
 }
 
-fn files(dir: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).unwrap();
     let paths = entries.map(|entry| entry.unwrap().path());
     let (dirs, mut all): (Vec<_>, Vec<_>) = paths.partition(|path| path.is_dir());
@@ -143,7 +143,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     all
 }
 
-fn report(output: &Output) -> Value {
+pub(crate) fn report(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
 }
 

@@ -113,6 +113,8 @@ pub enum What {
     SignOut = 37,
     /// An agency is left out of accountings of disclosures for a time.
     DisclosuresSuspended = 38,
+    /// The operator had an archive merged or pruned, or a base of it taken; which is in the query.
+    ArchiveKept = 44,
     /// Records were moved to cold storage.
     ColdMoved = 45,
     /// A record was brought back from cold storage.
@@ -125,7 +127,7 @@ pub enum What {
 pub(super) const EMERGENCY: &str = "break-glass: ";
 
 impl What {
-    const ALL: [Self; 41] = [
+    const ALL: [Self; 42] = [
         Self::Read,
         Self::Vread,
         Self::HistoryInstance,
@@ -164,6 +166,7 @@ impl What {
         Self::Shred,
         Self::SignOut,
         Self::DisclosuresSuspended,
+        Self::ArchiveKept,
         Self::ColdMoved,
         Self::ColdRetrieved,
         Self::SystemDrill,

@@ -150,6 +150,7 @@ fn codes(what: What) -> [(&'static str, &'static str); 2] {
         What::SystemRestore => lived(APPLICATION_ACTIVITY, "restore"),
         What::SystemCheck => lived(SECURITY_ALERT, "verify"),
         What::SystemDrill => own(APPLICATION_ACTIVITY, "drill"),
+        What::ArchiveKept => lived(APPLICATION_ACTIVITY, "archive"),
         What::Disclosure => lived(EXPORT, "disclose"),
         // Security Configuration, Software Configuration.
         What::PolicyChange => dicom(SECURITY_ALERT, "110129"),
@@ -204,6 +205,7 @@ fn action(what: What) -> &'static str {
         | What::SystemRestore
         | What::SystemCheck
         | What::SystemDrill
+        | What::ArchiveKept
         | What::Operation => "E",
     }
 }

@@ -11,6 +11,6 @@ mod event;
 pub mod log;
 mod masked;
 mod search;
-mod system;
+pub mod system;
 pub mod verify;
 mod way;
