@@ -9,6 +9,7 @@
 mod batch;
 mod destination;
 mod error;
+mod fence;
 mod folder;
 mod header;
 mod keys;
@@ -21,10 +22,12 @@ pub mod s3;
 mod segment;
 mod shipper;
 mod summary;
+mod tail;
 mod verify;
 
 pub use destination::{Answer, Destination, Object, Put, Trouble};
 pub use error::{Error, Fault, What};
+pub use fence::Fence;
 pub use folder::Folder;
 pub use header::{Form, Header};
 pub use keys::Keys;
@@ -36,4 +39,5 @@ pub use reading::{Archive, Reached, Reading, Until};
 pub use segment::{Footer, Segment, Start, read_whole};
 pub use shipper::{Phase, Settings, Shipping, Source, Status, Watch};
 pub use summary::Summary;
+pub use tail::{End, Tail};
 pub use verify::{Follows, Progress, Verified};

@@ -15,6 +15,8 @@ use crate::{Contents, Destination, Error, Fault, Keys, SegmentName, What};
 pub struct Archive {
     pub(crate) destination: Arc<dyn Destination>,
     pub(crate) keys: Keys,
+    /// See [`Self::of_generation`].
+    pub(crate) generation: u64,
 }
 
 /// How far a log is read: whole batches only.
@@ -53,7 +55,11 @@ impl Archive {
     /// The archive in a destination. Nothing is read yet.
     #[must_use]
     pub fn open(destination: Arc<dyn Destination>, keys: Keys) -> Self {
-        Self { destination, keys }
+        Self {
+            destination,
+            keys,
+            generation: 0,
+        }
     }
 
     /// What it is called in messages.

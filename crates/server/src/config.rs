@@ -4,6 +4,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use salus_api::{Proxies, ProxyHeader};
 use salus_service::Network;
@@ -54,6 +55,8 @@ pub(crate) struct Archives {
     pub(crate) to: Vec<String>,
     /// Any instant so many days ago can be restored with its blobs.
     pub(crate) days: u32,
+    /// Requests are answered only while the archives were looked at within this time.
+    pub(crate) lease: Option<Duration>,
     pub(crate) roots: Option<PathBuf>,
     pub(crate) region: Option<String>,
     pub(crate) credentials: Option<Credentials>,
@@ -103,6 +106,7 @@ struct File {
 struct Archive {
     to: Vec<String>,
     days: Option<u32>,
+    lease: Option<String>,
     roots: Option<PathBuf>,
 }
 
@@ -194,6 +198,8 @@ pub(crate) enum Error {
     Unreadable(PathBuf, std::io::Error),
     #[error("{0} is not a valid configuration: {1}")]
     Invalid(PathBuf, Box<toml::de::Error>),
+    #[error("archive.lease: {0}")]
+    Lease(String),
     #[error("--tls-certificate and --tls-key go together")]
     HalfTls,
     #[error(
@@ -235,6 +241,8 @@ impl Config {
     /// All of a server's configuration.
     pub(crate) fn of(arguments: &ServeArguments) -> Result<Self, Error> {
         let file = read(&arguments.place)?;
+        let archive_lease = file.archive.lease.as_deref().map(lease);
+        let archive_lease = archive_lease.transpose().map_err(Error::Lease)?;
         let log_format = arguments.log_format.clone().or(file.log.format);
         let log_json = match log_format.as_deref() {
             None | Some("text") => false,
@@ -305,7 +313,8 @@ impl Config {
                 arguments.archive_days,
                 arguments.archive_roots.clone(),
                 file.archive,
-            ),
+            )
+            .with_lease(arguments.archive_lease.or(archive_lease)),
             checkpoints: places(arguments.checkpoints.clone().or(file.audit.checkpoints))?,
             checkpoint_roots: arguments.checkpoint_roots.clone().or(file.audit.roots),
             demo: arguments.demo.is_some(),
@@ -390,16 +399,29 @@ impl Archives {
         Self {
             to: to.unwrap_or(file.to),
             days: days.or(file.days).unwrap_or(ARCHIVE_DAYS_DEFAULT),
+            lease: None,
             roots: roots.or(file.roots),
             region: variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION")),
             credentials: credentials(variable),
         }
     }
 
+    fn with_lease(self, lease: Option<Duration>) -> Self {
+        Self { lease, ..self }
+    }
+
     /// Those of a command that is told where the archive is.
     pub(crate) fn unlisted() -> Self {
         Self::of(None, None, None, Archive::default())
     }
+}
+
+/// The time of a lease: whole seconds, as `10` or `10s`.
+pub(crate) fn lease(text: &str) -> Result<Duration, String> {
+    let seconds = text.trim_end_matches('s').parse();
+    let seconds = seconds.ok().filter(|seconds| (2..=3600).contains(seconds));
+    let seconds = seconds.ok_or("a lease is 2 to 3600 seconds, as 10s")?;
+    Ok(Duration::from_secs(seconds))
 }
 
 /// Credentials for S3: variables come before the file.

@@ -10,7 +10,9 @@ mod config;
 mod connect;
 mod control;
 mod demo;
+mod fencing;
 mod fetch;
+mod follow;
 mod generate;
 mod import;
 mod keeping;
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         cli::Command::Reindex(arguments) => reindex::run(&arguments),
         cli::Command::Policy(arguments) => policy::run(&arguments),
         cli::Command::Backup(arguments) => backup::run(&arguments),
+        cli::Command::Follow(arguments) => follow::run(&arguments),
         cli::Command::Restore(arguments) => restore::run(&arguments),
         cli::Command::Retention(arguments) => keeping::retention::run(&arguments),
         cli::Command::Hold(arguments) => keeping::hold::run(&arguments),

@@ -20,6 +20,7 @@ pub(crate) fn router(archives: Arc<Archives>) -> Router {
         .route("/operator/backup/verify", post(verify))
         .route("/operator/backup/prune", post(prune))
         .route("/operator/backup/merge", post(merge))
+        .route("/operator/follow/difference", get(difference))
         .with_state(archives)
 }
 
@@ -42,6 +43,10 @@ async fn prune(State(archives): State<Arc<Archives>>, RawQuery(query): RawQuery)
 
 async fn merge(State(archives): State<Arc<Archives>>) -> Response {
     answer(archives.merge().await)
+}
+
+async fn difference(State(archives): State<Arc<Archives>>) -> Response {
+    answer(archives.difference().await)
 }
 
 fn answer(done: Result<Value, Error>) -> Response {

@@ -29,17 +29,28 @@ pub(super) async fn finish(
     base_url: Option<&str>,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let upto = report.head.map_or(Seq(0), |head| head.seq);
-    let options = options.clone();
-    let engine = tokio::task::spawn_blocking(move || Embedded::open(options)).await??;
-    let given = rows(&engine, upto, base_url).await?;
-    blobs(archive, &engine, &given, report).await?;
+    let (engine, given, upto) = whole(archive, options, base_url, report).await?;
     note(&*engine, Machine.now_ms(), upto).await?;
     engine.restored()?;
     report.findings.extend(engine.check().await?);
     report.given = given;
     engine.close().await?;
     Ok(())
+}
+
+/// Opens a store whose log is there, gives its records their rows and brings the blobs.
+pub(super) async fn whole(
+    archive: &Archive,
+    options: &Options,
+    base_url: Option<&str>,
+    report: &mut Report,
+) -> Result<(Arc<Embedded>, Given, Seq), Failure> {
+    let upto = report.head.map_or(Seq(0), |head| head.seq);
+    let options = options.clone();
+    let engine = tokio::task::spawn_blocking(move || Embedded::open(options)).await??;
+    let given = rows(&engine, upto, base_url).await?;
+    blobs(archive, &engine, &given, report).await?;
+    Ok((engine, given, upto))
 }
 
 async fn rows(engine: &Arc<Embedded>, upto: Seq, base_url: Option<&str>) -> Result<Given, Failure> {

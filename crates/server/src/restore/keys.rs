@@ -2,7 +2,7 @@
 //! them stays so, whatever the archive holds.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -48,7 +48,8 @@ pub(super) fn bring(from: Option<&Path>, place: &Path) -> Result<(), String> {
     copy(from, place).map_err(|error| format!("cannot copy {}: {error}", from.display()))
 }
 
-fn copy(from: &Path, place: &Path) -> io::Result<()> {
+/// Copies the files of a folder of keys into a new one.
+pub(crate) fn copy(from: &Path, place: &Path) -> io::Result<()> {
     let files: Vec<_> = fs::read_dir(from)?.collect::<Result<_, _>>()?;
     DirBuilder::new()
         .recursive(true)
@@ -63,4 +64,13 @@ fn copy(from: &Path, place: &Path) -> io::Result<()> {
         copy.sync_all()?;
     }
     File::open(place)?.sync_all()
+}
+
+/// Writes a file that only its owner may read, whole and durable.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let options = options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }

@@ -11,6 +11,7 @@ mod finish;
 mod keys;
 mod replay;
 mod report;
+mod standby;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,8 +22,10 @@ use salus_crypto::{Founding, Keyring};
 use salus_store_embedded::Options;
 
 pub(crate) use arguments::{EXAMPLES, RestoreArguments};
+pub(crate) use keys::{copy as copy_keys, write_private};
 pub(crate) use report::Partial;
 use report::Report;
+pub(crate) use standby::{bring, is_torn, standby};
 
 use crate::backup;
 use crate::config::Archives;
