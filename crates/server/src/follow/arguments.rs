@@ -20,7 +20,6 @@ not served before it is promoted: docs/standby.md. Exit status 1 says what went 
 the archive is of another history; damage in it is named and tried again.";
 
 #[derive(Args)]
-#[command(args_conflicts_with_subcommands = false)]
 pub(crate) struct FollowArguments {
     #[command(subcommand)]
     pub(crate) command: Option<FollowCommand>,
@@ -30,7 +29,13 @@ pub(crate) struct FollowArguments {
     pub(crate) from: Option<String>,
 
     /// The folder of the standby; of `difference`, that of the fenced store
-    #[arg(long, global = true, env = "SALUS_DATA", value_name = "DIR")]
+    #[arg(
+        long,
+        global = true,
+        env = "SALUS_DATA",
+        value_name = "DIR",
+        default_value = "salus-data"
+    )]
     pub(crate) data: PathBuf,
 
     /// A copy of the primary's keys, which you renew: it is read again as new keys are needed
