@@ -10,6 +10,7 @@
 //! | `dictionaries/NUMBER` | what bodies are compressed with |
 //! | `blobs/SCOPE/ID/PART` | a part of a blob |
 //! | `gone/SCOPE/ID` | the blob was not in the store any more when this was written |
+//! | `fence/NUMBER` | who may ship from here on |
 //!
 //! Numbers have 12 decimal digits, seqs 20, scopes 8 hexadecimal ones, parts 6 decimal. Number and
 //! first seq follow from the segment before, so two that continue the same one have one name, and
@@ -25,6 +26,7 @@ pub(crate) const PRUNED: &str = "pruned/";
 pub(crate) const DICTIONARIES: &str = "dictionaries/";
 pub(crate) const BLOBS: &str = "blobs/";
 pub(crate) const GONE: &str = "gone/";
+pub(crate) const FENCES: &str = "fence/";
 
 /// Which segment an object is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -203,6 +205,17 @@ pub(crate) fn dictionary(number: usize) -> String {
 pub(crate) fn parse_dictionary(object: &str) -> Option<usize> {
     let number = object.strip_prefix(DICTIONARIES)?.parse().ok()?;
     (dictionary(number) == object).then_some(number)
+}
+
+/// The name of a fence.
+pub(crate) fn fence(number: u64) -> String {
+    format!("{FENCES}{number:012}")
+}
+
+/// The number of such a name.
+pub(crate) fn parse_fence(object: &str) -> Option<u64> {
+    let number = object.strip_prefix(FENCES)?.parse().ok()?;
+    (fence(number) == object).then_some(number)
 }
 
 #[cfg(test)]

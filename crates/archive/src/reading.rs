@@ -22,6 +22,8 @@ pub(crate) use self::line::Line;
 pub struct Archive {
     pub(crate) destination: Arc<dyn Destination>,
     pub(crate) keys: Keys,
+    /// See [`Self::of_generation`].
+    pub(crate) generation: u64,
 }
 
 /// How far a log is read: whole batches only.
@@ -60,7 +62,11 @@ impl Archive {
     /// The archive in a destination. Nothing is read yet.
     #[must_use]
     pub fn open(destination: Arc<dyn Destination>, keys: Keys) -> Self {
-        Self { destination, keys }
+        Self {
+            destination,
+            keys,
+            generation: 0,
+        }
     }
 
     /// What it is called in messages.

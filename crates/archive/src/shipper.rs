@@ -19,7 +19,7 @@ use salus_store::{Log, SealedBlobs, Seq};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-pub(crate) use self::end::End;
+pub(crate) use self::end::{End, alike};
 use self::run::Run;
 use crate::Archive;
 

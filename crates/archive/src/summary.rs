@@ -85,7 +85,7 @@ impl Archive {
         }
     }
 
-    async fn header(&self, name: &SegmentName) -> Result<Header, Error> {
+    pub(crate) async fn header(&self, name: &SegmentName) -> Result<Header, Error> {
         let object = name.to_string();
         let fault = |what| Error::Fault(Fault::new(&object, what));
         let head = self.destination.head(&object, 512).await?;

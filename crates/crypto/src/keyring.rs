@@ -9,6 +9,7 @@
 //! single purposes are derived from it, not from the root key, so that a new
 //! root key only has to wrap the keys below it anew.
 
+mod adopt;
 mod cache;
 mod destroy;
 mod file;
@@ -44,6 +45,7 @@ use self::root::{Root, io};
 pub use self::shreds::{Ledger, Shredding, Shreds};
 use crate::{Error, SecretKey, random};
 
+pub use self::adopt::Adopted;
 pub use self::passphrase::Passphrase;
 pub use self::rotate::{Due, Progress};
 pub use self::source::{RootFault, RootSource, WrapsRoot};

@@ -21,8 +21,8 @@ pub mod signing;
 pub use ed25519::Ed25519Key;
 pub use error::Error;
 pub use keyring::{
-    CheckedKeys, Due, Founding, Keyring, Ledger, Passphrase, PatientKeys, Progress, ProjectKeys,
-    RootFault, RootSource, RootStatus, Shredding, Shreds, Slot, Status, WrapsRoot,
+    Adopted, CheckedKeys, Due, Founding, Keyring, Ledger, Passphrase, PatientKeys, Progress,
+    ProjectKeys, RootFault, RootSource, RootStatus, Shredding, Shreds, Slot, Status, WrapsRoot,
 };
 pub use passkey::PasskeyKey;
 pub use sealing::OVERHEAD;

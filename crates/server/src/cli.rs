@@ -66,6 +66,9 @@ pub(crate) enum Command {
     /// Make a data folder of an archive, as it was at any instant
     #[command(after_help = restore::EXAMPLES)]
     Restore(RestoreArguments),
+    /// Keep a warm standby from an archive, promote it, and see what a fenced server has alone
+    #[command(after_help = crate::follow::EXAMPLES)]
+    Follow(Box<crate::follow::FollowArguments>),
 }
 
 const SERVE_EXAMPLES: &str = "\
@@ -80,8 +83,9 @@ Every option can also be given in salus.toml (see --config) or as a variable:
   SALUS_IMPORT_ORIGINS, SALUS_IMPORT_ROOTS, SALUS_IMPORT_BYTES_MAX, SALUS_PROVIDER_ORIGINS,
   SALUS_PROVIDER_ROOTS, SALUS_ALERT_ORIGINS, SALUS_ALERT_ROOTS, SALUS_MAIL, SALUS_MAIL_FROM,
   SALUS_MAIL_USER, SALUS_MAIL_PASSWORD_FILE, SALUS_MAIL_ROOTS, SALUS_ARCHIVE,
-  SALUS_ARCHIVE_DAYS, SALUS_ARCHIVE_ROOTS, SALUS_COLD, SALUS_DRILL_EVERY, SALUS_CHECKPOINTS,
-  SALUS_CHECKPOINT_ROOTS, SALUS_AUDIT_YEARS, SALUS_AUDIT_ARCHIVE,
+  SALUS_ARCHIVE_DAYS, SALUS_ARCHIVE_WINDOW, SALUS_ARCHIVE_BASE_EVERY, SALUS_ARCHIVE_LEASE,
+  SALUS_ARCHIVE_ROOTS, SALUS_COLD, SALUS_DRILL_EVERY, SALUS_CHECKPOINTS, SALUS_CHECKPOINT_ROOTS,
+  SALUS_AUDIT_YEARS, SALUS_AUDIT_ARCHIVE,
   SALUS_LOG, SALUS_LOG_FORMAT";
 
 const IMPORT_EXAMPLES: &str = "\
@@ -280,6 +284,10 @@ pub(crate) struct ServeArguments {
     /// How often a base of the archive is taken, as 7d, or never; each week with --archive-window, never without
     #[arg(long, env = "SALUS_ARCHIVE_BASE_EVERY", value_name = "TIME")]
     pub(crate) archive_base_every: Option<String>,
+
+    /// Answer only while the archives were looked at within so many seconds: a promoted standby is the only one that acknowledges (docs/standby.md)
+    #[arg(long, env = "SALUS_ARCHIVE_LEASE", value_name = "SECONDS", value_parser = crate::config::lease)]
+    pub(crate) archive_lease: Option<std::time::Duration>,
 
     /// Certificates of the authorities that servers of S3 may be trusted by, PEM
     #[arg(long, env = "SALUS_ARCHIVE_ROOTS", value_name = "FILE")]

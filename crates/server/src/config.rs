@@ -4,6 +4,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use salus_api::{Proxies, ProxyHeader};
 use salus_service::Network;
@@ -63,6 +64,8 @@ pub(crate) struct Archives {
     pub(crate) window_ms: Option<i64>,
     /// How long after a base the next one is taken; none is without it.
     pub(crate) base_every_ms: Option<i64>,
+    /// Requests are answered only while the archives were looked at within this time.
+    pub(crate) lease: Option<Duration>,
     pub(crate) roots: Option<PathBuf>,
     pub(crate) region: Option<String>,
     pub(crate) credentials: Option<Credentials>,
@@ -124,6 +127,7 @@ struct Archive {
     days: Option<u32>,
     window: Option<String>,
     base_every: Option<String>,
+    lease: Option<String>,
     roots: Option<PathBuf>,
 }
 
@@ -221,6 +225,8 @@ pub(crate) enum Error {
     Unreadable(PathBuf, std::io::Error),
     #[error("{0} is not a valid configuration: {1}")]
     Invalid(PathBuf, Box<toml::de::Error>),
+    #[error("archive.lease: {0}")]
+    Lease(String),
     #[error("--tls-certificate and --tls-key go together")]
     HalfTls,
     #[error(
@@ -271,6 +277,8 @@ impl Config {
     /// All of a server's configuration.
     pub(crate) fn of(arguments: &ServeArguments) -> Result<Self, Error> {
         let file = read(&arguments.place)?;
+        let archive_lease = file.archive.lease.as_deref().map(lease);
+        let archive_lease = archive_lease.transpose().map_err(Error::Lease)?;
         let log_format = arguments.log_format.clone().or(file.log.format);
         let log_json = match log_format.as_deref() {
             None | Some("text") => false,
@@ -285,6 +293,7 @@ impl Config {
                 .archive_base_every
                 .clone()
                 .or(file.archive.base_every),
+            lease: None,
             roots: arguments.archive_roots.clone().or(file.archive.roots),
         })?;
         let (every, named) = (&arguments.drill_every, &arguments.place.config);
@@ -349,7 +358,7 @@ impl Config {
             )?,
             alert_roots: arguments.alert_roots.clone().or(file.alerts.roots),
             mail: mail(arguments, file.mail)?,
-            archive,
+            archive: archive.with_lease(arguments.archive_lease.or(archive_lease)),
             audit: AuditKeeping::of(
                 arguments.audit_years.or(file.audit.years),
                 arguments.audit_archive.clone().or(file.audit.archive),
@@ -470,10 +479,15 @@ impl Archives {
             days: days.unwrap_or(ARCHIVE_DAYS_DEFAULT),
             window_ms: None,
             base_every_ms: None,
+            lease: None,
             roots,
             region: variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION")),
             credentials: credentials(variable),
         }
+    }
+
+    fn with_lease(self, lease: Option<Duration>) -> Self {
+        Self { lease, ..self }
     }
 
     /// Those of a command that is told where the archive is.
@@ -484,6 +498,14 @@ impl Archives {
 
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The time of a lease: whole seconds, as `10` or `10s`.
+pub(crate) fn lease(text: &str) -> Result<Duration, String> {
+    let seconds = text.trim_end_matches('s').parse();
+    let seconds = seconds.ok().filter(|seconds| (2..=3600).contains(seconds));
+    let seconds = seconds.ok_or("a lease is 2 to 3600 seconds, as 10s")?;
+    Ok(Duration::from_secs(seconds))
 }
 
 /// Credentials for S3: variables come before the file.

@@ -13,7 +13,9 @@ mod control;
 mod crash;
 mod demo;
 mod drill;
+mod fencing;
 mod fetch;
+mod follow;
 mod generate;
 mod import;
 mod keeping;
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         cli::Command::Policy(arguments) => policy::run(&arguments),
         cli::Command::Backup(arguments) => backup::run(&arguments),
         cli::Command::Drill(arguments) => drill::run(&arguments),
+        cli::Command::Follow(arguments) => follow::run(&arguments),
         cli::Command::Restore(arguments) => restore::run(&arguments),
         cli::Command::Retention(arguments) => keeping::retention::run(&arguments),
         cli::Command::Cold(arguments) => keeping::cold::run(&arguments),

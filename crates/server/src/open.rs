@@ -23,7 +23,7 @@ use crate::checkpoints::Checkpoints;
 use crate::cli::Place;
 use crate::config::Config;
 use crate::roots::{self, Named};
-use crate::{cold, connect, control, drill, fetch, listen, mail, providers, tls, webhooks};
+use crate::{cold, connect, control, drill, fencing, fetch, listen, mail, providers, tls, webhooks};
 
 /// Trained on synthetic resources by `cargo xtask dictionary`.
 pub(crate) static DICTIONARY: &[u8] = include_bytes!("../dictionaries/resource-1.zdict");
@@ -51,6 +51,8 @@ pub(crate) enum Error {
     Mail(#[from] mail::Error),
     #[error(transparent)]
     Archive(#[from] backup::Error),
+    #[error(transparent)]
+    Fenced(#[from] fencing::Error),
 }
 
 /// Time and randomness of this machine.
@@ -104,6 +106,7 @@ pub(crate) async fn store(config: &Config) -> Result<(Arc<Keyring>, Arc<Embedded
 
 fn open(config: &Config) -> Result<(Arc<Keyring>, Arc<Embedded>), Error> {
     let data = &config.data;
+    fencing::must_be_no_standby(data)?;
     let mut folder = std::fs::DirBuilder::new();
     folder.recursive(true).mode(0o700);
     folder
@@ -145,6 +148,7 @@ pub(crate) struct Server {
     watching: JoinHandle<()>,
     mailing: Option<JoinHandle<()>>,
     archives: Option<Arc<Archives>>,
+    _guard: Option<Arc<fencing::Guard>>,
     checkpoints: Checkpoints,
     drills: Option<drill::Schedule>,
     socket: PathBuf,
@@ -156,6 +160,7 @@ impl Server {
         config: &Config,
         listen: Option<std::net::SocketAddr>,
     ) -> Result<Self, Error> {
+        fencing::must_be_served(&config.data)?;
         let acceptor = config.tls.as_ref().map(tls::acceptor).transpose()?;
         let post = config.mail.as_ref();
         let post = post.map(|mail| mail::post(mail, config.demo)).transpose()?;
@@ -174,7 +179,11 @@ impl Server {
         let (keyring, engine) = store(config).await?;
         // A command that opens the folder for a while leaves shipping to the server.
         let archives = match listen {
-            Some(_) => Archives::open(&config.archive, &keyring, &engine)?,
+            Some(_) => Archives::open(config, &keyring, &engine)?,
+            None => None,
+        };
+        let guard = match &archives {
+            Some(archives) => Some(archives.guard(config, &engine).await?),
             None => None,
         };
         let every = config.drill.every.filter(|_| listen.is_some());
@@ -212,12 +221,17 @@ impl Server {
             proxies: config.proxies.clone(),
         };
         let router = salus_api::router(Arc::clone(&service), settings);
+        // Jobs go on by themselves; who is outside is answered while this server may.
+        let answering = match &guard {
+            Some(guard) => guard.over(router.clone()),
+            None => router.clone(),
+        };
         let (stop, stopped) = watch::channel(false);
         let mut listeners = Vec::new();
         let socket = control::path(&config.data);
         match control::bind(&config.data) {
             Ok(listener) => {
-                let router = router.clone().merge(audit::router(Arc::clone(&service)));
+                let router = answering.clone().merge(audit::router(Arc::clone(&service)));
                 let router = match &archives {
                     Some(archives) => {
                         let own = backup::router(Arc::clone(archives), Arc::clone(&service));
@@ -240,6 +254,9 @@ impl Server {
         }
         if let Some(archives) = &archives {
             archives.start();
+        }
+        if let Some(guard) = &guard {
+            guard.start();
         }
         let indexing = tokio::spawn({
             let service = Arc::clone(&service);
@@ -270,7 +287,7 @@ impl Server {
         let watching = tokio::spawn(Arc::clone(&service).run_alerts());
         let mailing = post.map(|post| tokio::spawn(Arc::clone(&service).run_mail(post)));
         if let Some(listener) = network {
-            let work = listen::network(listener, acceptor, router, stopped);
+            let work = listen::network(listener, acceptor, answering, stopped);
             listeners.push(tokio::spawn(work));
         }
         Ok(Self {
@@ -286,6 +303,7 @@ impl Server {
             watching,
             mailing,
             archives,
+            _guard: guard,
             checkpoints,
             drills,
             socket,

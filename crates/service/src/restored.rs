@@ -5,6 +5,7 @@
 //! of the others depend on; then all records in the order of the log, a span of it
 //! on each core. What cannot be opened stays without rows, and nothing finds it.
 
+pub mod following;
 mod rows;
 
 use std::collections::HashMap;

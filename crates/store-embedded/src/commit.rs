@@ -189,6 +189,7 @@ impl Committer {
         group: &Group,
         batch: &mut Prepared,
     ) -> Result<Vec<Option<Newest>>, Error> {
+        self.is_next(batch)?;
         for (index, precondition) in batch.preconditions.iter().enumerate() {
             let holds = match precondition {
                 Precondition::VersionIs { kind, id, version } => {
@@ -224,6 +225,29 @@ impl Committer {
             batch.reindexed.push(new);
         }
         Ok(before)
+    }
+
+    /// Refuses a batch of another's log that does not belong here.
+    fn is_next(&self, batch: &Prepared) -> Result<(), Error> {
+        let Some(expected) = batch.expected else {
+            return Ok(());
+        };
+        let first = self.state.seq + 1;
+        let seqs = (batch.puts.len() + batch.audit.len()).max(1) as u64;
+        if (expected.first, expected.last) != (first, self.state.seq + seqs) {
+            return Err(Error::Damaged(format!("the log has no batch at {first}")));
+        }
+        let digests = batch.puts.iter().map(|put| put.digest);
+        let chain = match batch.puts.is_empty() {
+            true => self.state.chain,
+            false => chain::Link::new(self.state.chain, first, digests).hash,
+        };
+        match chain == expected.chain {
+            true => Ok(()),
+            false => Err(Error::Damaged(format!(
+                "the batch at {first} is not the one that was written"
+            ))),
+        }
     }
 
     fn load_count(&mut self, view: &View, scope: Scope, kind: Kind) -> Result<(), Error> {
@@ -281,11 +305,13 @@ impl Committer {
         for (put, before) in batch.puts.into_iter().zip(before) {
             self.apply_put(group, scope, put, before);
         }
-        let entries = batch.audit.len();
+        let (entries, is_own) = (batch.audit.len(), batch.expected.is_none());
         for (place, mut entry) in batch.audit.into_iter().enumerate() {
             let seq = self.next_seq();
-            let first = without_versions && place == 0;
-            entry.entry.set_place(first, place + 1 == entries);
+            if is_own {
+                let first = without_versions && place == 0;
+                entry.entry.set_place(first, place + 1 == entries);
+            }
             entry.entry.set_latest(self.state.latest_ms);
             self.tree.append(seq, entry.entry.leaf, &mut group.writes);
             for (kind, id) in &entry.about {

@@ -26,6 +26,7 @@ mod core;
 mod count;
 mod counted;
 mod estimate;
+mod following;
 mod format;
 mod gather;
 mod hash;
@@ -187,6 +188,12 @@ impl Embedded {
     pub fn forget_before(&self, seq: Seq) -> Result<(), Error> {
         let floor = seq.0.min(self.core.visible());
         collect::collect(&self.core, floor, &self.stop)
+    }
+
+    /// Commits nothing any more until it is opened again, and says why: another store was
+    /// promoted in its place.
+    pub fn end_commits(&self, why: &str) {
+        self.core.fail(&Error::Unavailable(why.to_owned()));
     }
 
     async fn commit_prepared(&self, batch: Batch) -> Result<Committed, Error> {

@@ -27,10 +27,20 @@ pub(crate) struct Prepared {
     pub(crate) reindexed: Vec<PreparedRows>,
     pub(crate) purged: Vec<PreparedPurge>,
     pub(crate) audit: Vec<PreparedAudit>,
+    /// What the log says that it came from.
+    pub(crate) expected: Option<Expected>,
     /// Given back when it is decided.
     pub(crate) turn: Option<Turn>,
     /// Given back when every new view shows it.
     pub(crate) held: Option<Held>,
+}
+
+/// Where a batch of another's log belongs: it is committed there or not at all.
+#[derive(Clone, Copy)]
+pub(crate) struct Expected {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    pub(crate) chain: [u8; 32],
 }
 
 /// A version, ready to be written.
@@ -112,6 +122,7 @@ impl Prepared {
             reindexed: prepare_rows(core, scope, reindexed)?,
             purged: prepare_purges(core, scope, (purged, shredded))?,
             audit: audit.collect::<Result<_, _>>()?,
+            expected: None,
             turn: None,
             held,
         })

@@ -127,6 +127,29 @@ impl PreparedPurge {
         })
     }
 
+    /// Purges what another store has purged: also the keys of versions that came without
+    /// their content, since the log was read when that was gone already.
+    pub(crate) fn followed(view: &View, scope: Scope, purge: Purge) -> Result<Self, Error> {
+        let Purge { kind, id, below } = purge;
+        let from = mark(view, (scope, kind, &id))?;
+        let start = keys::record_at(keys::VERSION, scope, kind, &id, from);
+        let end = keys::record_at(keys::VERSION, scope, kind, &id, below);
+        let mut older = view.forward(&start, &end)?;
+        let mut versions = Vec::new();
+        while let Some((key, value)) = older.next()? {
+            let (version, seq) = (keys::last_number(key), keys::last_number(&value));
+            let left = Left::of_any(view, version, seq)?;
+            versions.extend(left.map(|(left, _)| left));
+        }
+        Ok(Self {
+            kind,
+            id,
+            below,
+            versions,
+            single: false,
+        })
+    }
+
     /// Shreds single versions.
     pub(crate) fn shred(view: &View, scope: Scope, shred: Shred) -> Result<Self, Error> {
         let Shred { kind, id, versions } = shred;
@@ -168,16 +191,28 @@ impl PreparedPurge {
 impl Left {
     /// Nothing of a deletion, nor of what was purged.
     fn of(view: &View, version: u64, seq: u64) -> Result<Option<Self>, Error> {
+        let left = Self::of_any(view, version, seq)?;
+        Ok(left.and_then(|(left, purged)| (!purged).then_some(left)))
+    }
+
+    /// Nothing of a deletion; else whether it was purged before.
+    fn of_any(view: &View, version: u64, seq: u64) -> Result<Option<(Self, bool)>, Error> {
         let bytes = view.get(&keys::at(keys::BODY, seq))?;
         let missing = || Error::Damaged(format!("version {seq} is missing"));
         let bytes = bytes.ok_or_else(missing)?;
         let stored = body::Stored::read(&bytes)?;
-        let is_there = !stored.is_deleted() && stored.purged().is_none();
-        Ok(is_there.then(|| Self {
+        let purged = stored.purged().is_some();
+        let is_deleted = stored.is_deleted();
+        let left = match purged {
+            true => bytes.to_vec(),
+            false => stored.left_of(&bytes),
+        };
+        let left = Self {
             version,
             seq,
-            bytes: stored.left_of(&bytes),
-        }))
+            bytes: left,
+        };
+        Ok((!is_deleted).then_some((left, purged)))
     }
 }
 

@@ -21,6 +21,7 @@ mod audit_tree;
 mod batch;
 mod blobs;
 mod error;
+mod following;
 mod log;
 mod matcher;
 mod name;
@@ -47,6 +48,7 @@ pub use batch::{
 };
 pub use blobs::{Blob, BlobReader, BlobWriter, Blobs, NewBlob, SealedBlob, SealedBlobs};
 pub use error::Error;
+pub use following::{Followed, Following, Opened};
 pub use log::{Bare, BareRecords, Log, LogBatch, LogHead, LogPart, NewRows, Restored, Restoring};
 pub use matcher::{Candidate, Others};
 pub use name::{Kind, Param, Scope, Seq};

@@ -12,24 +12,30 @@
     reason = "the suite is test code that other crates run"
 )]
 
+mod following;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use following::{
+    a_draft_is_followed_as_it_was_made, a_restored_store_follows_on,
+    a_store_follows_another_commit_by_commit, what_does_not_follow_is_refused,
+    what_was_purged_before_it_was_followed_stays_purged,
+};
+
 use crate::conformance::{self, Place, committed_batches, number_from};
 use crate::memory::Memory;
 use crate::{
-    At, AuditEntry, AuditQuery, AuditRecord, Batch, Content, Error, Filter, History, HistoryOf,
-    Hit, Kind, Log, LogBatch, LogHead, LogPart, NewRows, Purge, Put, Query, Record, Reply,
-    Restored, Restoring, Scope, SealKey, Seq, Snapshot, Store, SupersededVersion,
+    At, AuditEntry, AuditQuery, AuditRecord, Batch, Content, Error, Filter, Followed, Following, History, HistoryOf, Hit, Kind, Log, LogBatch, LogHead, LogPart, NewRows, Purge, Put, Query, Record, Reply, Restored, Restoring, Scope, SealKey, Seq, Snapshot, Store, SupersededVersion,
 };
 
-/// A store whose log can be read.
-pub trait Logged: Store + Log + Restored {}
+/// A store whose log can be read, and that can follow another's.
+pub trait Logged: Store + Log + Restored + Following {}
 
-impl<T: Store + Log + Restored> Logged for T {}
+impl<T: Store + Log + Restored + Following> Logged for T {}
 
 /// How the suite gets stores of the engine under test. Those of one engine have the same keys.
 pub trait Engine: Send + Sync {
@@ -88,6 +94,11 @@ log_cases! { $
     what_was_read_before_it_was_purged_is_purged_again
     what_is_missing_or_changed_is_told
     what_was_cleared_is_a_leaf_in_the_log_and_in_what_is_made_of_it
+    a_store_follows_another_commit_by_commit
+    a_restored_store_follows_on
+    what_was_purged_before_it_was_followed_stays_purged
+    what_does_not_follow_is_refused
+    a_draft_is_followed_as_it_was_made
 }
 
 const ONE: Scope = Scope(1);

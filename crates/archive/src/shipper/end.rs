@@ -94,7 +94,7 @@ impl End {
 
 /// Whether two batches are the same commit. Versions may have been purged since, which the chain
 /// does not show.
-fn alike(one: &LogBatch, other: &LogBatch) -> bool {
+pub(crate) fn alike(one: &LogBatch, other: &LogBatch) -> bool {
     (one.first, one.last, one.time_ms, one.scope, one.chain)
         == (
             other.first,

@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use super::blobs;
 use super::end::End;
 use super::{Phase, Settings, Source, Status};
-use crate::{Archive, Error, Fault, Form, Put, Segment, Start, What, name};
+use crate::{Archive, Error, Fault, Fence, Form, Put, Segment, Start, What, name};
 
 /// Complaints about being late are so far apart.
 const COMPLAIN_MS: i64 = 5 * 60 * 1000;
@@ -70,6 +70,7 @@ impl Run {
     }
 
     async fn work(&mut self) -> Result<std::convert::Infallible, Ended> {
+        self.not_replaced(false).await?;
         let mut end = self.find_end().await?;
         loop {
             let Some(batches) = self.next(&end).await? else {
@@ -88,6 +89,7 @@ impl Run {
                 let foreign = end.foreign(&*self.source.log).await?;
                 if foreign.is_none() {
                     self.put_dictionaries().await?;
+                    self.archive.found((self.settings.now_ms)()).await?;
                 }
                 Ok::<_, Error>((end, foreign))
             };
@@ -190,6 +192,7 @@ impl Run {
             }
         };
         drop(batches);
+        self.not_replaced(true).await?;
         loop {
             match self.put(&segment).await {
                 Ok(true) => break,
@@ -199,6 +202,24 @@ impl Run {
         }
         self.shipped(&segment, oldest_ms).await;
         Ok(End::behind(&segment))
+    }
+
+    /// Ends when another store was promoted in the place of this one. Behind the beginning, the
+    /// archive has to be there for that to be known: nothing is shipped to a disk that is not mounted.
+    async fn not_replaced(&mut self, begun: bool) -> Result<(), Ended> {
+        let mut wait = self.settings.retry_min;
+        loop {
+            let found = match begun {
+                true => self.archive.replaced().await,
+                false => self.archive.next_fence().await,
+            };
+            match found {
+                Ok(None) => return Ok(()),
+                Ok(Some(fence)) => return Err(Ended::Stopped(replaced(&fence))),
+                Err(Error::Fault(fault)) => return Err(Ended::Stopped(fault.to_string())),
+                Err(error) => self.failed(&error, &mut wait).await?,
+            }
+        }
     }
 
     async fn ship_blobs(&mut self) -> Result<(), Error> {
@@ -293,6 +314,13 @@ impl Run {
         *wait = wait.saturating_mul(2).min(self.settings.retry_max);
         Ok(())
     }
+}
+
+fn replaced(fence: &Fence) -> String {
+    format!(
+        "fence {} says that another store was promoted in the place of this one, from seq {} on",
+        fence.number, fence.seq.0
+    )
 }
 
 fn taken(segment: &Segment) -> String {

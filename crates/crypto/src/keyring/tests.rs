@@ -1,5 +1,6 @@
 //! The keyring through its one door: open, use, damage, open again.
 
+mod adopt;
 mod nonces;
 mod rotation;
 mod sources;

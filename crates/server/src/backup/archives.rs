@@ -1,6 +1,6 @@
 //! The archives of a data folder: shipped to while a server runs, kept small, and asked about.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -21,6 +21,8 @@ use tokio::task::JoinHandle;
 use super::http::Connector;
 use crate::config;
 use crate::connect;
+use crate::fencing::{self, Generation, Guard};
+use crate::follow;
 use crate::open::Machine;
 
 /// How often archives are merged and pruned.
@@ -42,6 +44,10 @@ pub(crate) enum Error {
     Store(#[from] salus_store::Error),
     #[error(transparent)]
     Connect(#[from] connect::Error),
+    #[error(transparent)]
+    Fencing(#[from] fencing::Error),
+    #[error("the store cannot be compared: {0}")]
+    Difference(String),
 }
 
 /// How far the work is that somebody waits for.
@@ -66,6 +72,7 @@ impl Progress {
 /// The archives of a folder.
 pub(crate) struct Archives {
     pub(super) archives: Vec<One>,
+    data: PathBuf,
     keyring: Arc<Keyring>,
     pub(super) engine: Arc<Embedded>,
     window_ms: i64,
@@ -130,13 +137,15 @@ fn bucket(text: &str, settings: &config::Archives) -> Result<S3, Error> {
 impl Archives {
     /// Opens all of them; `None` if there are none. Nothing is shipped yet.
     pub(crate) fn open(
-        settings: &config::Archives,
+        config: &config::Config,
         keyring: &Arc<Keyring>,
         engine: &Arc<Embedded>,
     ) -> Result<Option<Arc<Self>>, Error> {
+        let settings = &config.archive;
+        let generation = Generation::read(&config.data)?.number;
         let one = |text: &String| {
             Ok(One {
-                archive: open_one(text, settings, keyring)?,
+                archive: open_one(text, settings, keyring)?.of_generation(generation),
                 shipping: Mutex::new(None),
             })
         };
@@ -145,6 +154,7 @@ impl Archives {
         Ok((!archives.is_empty()).then(|| {
             Arc::new(Self {
                 archives,
+                data: config.data.clone(),
                 keyring: Arc::clone(keyring),
                 engine: Arc::clone(engine),
                 window_ms: i64::from(settings.days) * DAY_MS,
@@ -156,6 +166,27 @@ impl Archives {
                 keeping: Mutex::default(),
             })
         }))
+    }
+
+    /// What looks whether another was promoted in the place of this store.
+    pub(crate) async fn guard(
+        &self,
+        config: &config::Config,
+        engine: &Arc<Embedded>,
+    ) -> Result<Arc<Guard>, fencing::Error> {
+        let archives = self.archives.iter().map(|one| one.archive.clone());
+        let (data, lease) = (config.data.clone(), config.archive.lease);
+        Guard::open(data, engine, archives.collect(), lease).await
+    }
+
+    /// What this store has alone, if another was promoted.
+    pub(crate) async fn difference(&self) -> Result<Value, Error> {
+        let mut all = Vec::new();
+        for one in &self.archives {
+            let found = follow::difference(&self.data, &*self.engine, &one.archive).await;
+            all.push(found.map_err(|error| Error::Difference(error.to_string()))?);
+        }
+        Ok(json!({"archives": all}))
     }
 
     /// Starts shipping to each, and keeping them small.

@@ -160,7 +160,7 @@ async fn look(data: PathBuf) {
 /// Opens the folder and does it here.
 async fn here(config: &crate::config::Config, command: &BackupCommand) -> Result<Value, Failure> {
     let (keyring, engine) = open::store(config).await?;
-    let opened = Archives::open(&config.archive, &keyring, &engine)?;
+    let opened = Archives::open(config, &keyring, &engine)?;
     let archives = opened.ok_or("no archive is given: --archive DIR or s3://BUCKET/PREFIX")?;
     let bar = ProgressBar::new(0);
     let looking = tokio::spawn({

@@ -30,6 +30,7 @@ pub(crate) fn router(archives: Arc<Archives>, service: Arc<Service>) -> Router {
         .route("/operator/backup/prune", post(prune))
         .route("/operator/backup/merge", post(merge))
         .route("/operator/backup/base", post(base))
+        .route("/operator/follow/difference", get(difference))
         .with_state(Asked { archives, service })
 }
 
@@ -79,6 +80,10 @@ impl Asked {
         }
         answer(done)
     }
+}
+
+async fn difference(State(asked): State<Asked>) -> Response {
+    answer(asked.archives.difference().await)
 }
 
 fn answer(done: Result<Value, Error>) -> Response {

@@ -29,6 +29,24 @@ pub(super) async fn finish(
     base_url: Option<&str>,
     report: &mut Report,
 ) -> Result<(), Failure> {
+    let (engine, given, upto) = whole(archive, options, base_url, report).await?;
+    let begun = Instant::now();
+    note(&*engine, Machine.now_ms(), upto).await?;
+    engine.restored()?;
+    report.unfit = engine.check().await?;
+    report.given = given;
+    engine.close().await?;
+    report.step("check", begun);
+    Ok(())
+}
+
+/// Opens a store whose log is there, gives its records their rows and brings the blobs.
+pub(super) async fn whole(
+    archive: &Archive,
+    options: &Options,
+    base_url: Option<&str>,
+    report: &mut Report,
+) -> Result<(Arc<Embedded>, Given, Seq), Failure> {
     let upto = report.head.map_or(Seq(0), |head| head.seq);
     let options = options.clone();
     let begun = Instant::now();
@@ -38,14 +56,7 @@ pub(super) async fn finish(
     let begun = Instant::now();
     blobs(archive, &engine, &given, report).await?;
     report.step("blobs", begun);
-    let begun = Instant::now();
-    note(&*engine, Machine.now_ms(), upto).await?;
-    engine.restored()?;
-    report.unfit = engine.check().await?;
-    report.given = given;
-    engine.close().await?;
-    report.step("check", begun);
-    Ok(())
+    Ok((engine, given, upto))
 }
 
 async fn rows(engine: &Arc<Embedded>, upto: Seq, base_url: Option<&str>) -> Result<Given, Failure> {

@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -57,6 +57,11 @@ pub(crate) fn copy_without_root(from: &Path, place: &Path) -> Result<(), String>
     copied.map_err(|error| format!("cannot copy {}: {error}", from.display()))
 }
 
+/// Copies a keyring into a new folder.
+pub(crate) fn copy_all(from: &Path, place: &Path) -> io::Result<()> {
+    copy(from, place, |_| true)
+}
+
 fn copy(from: &Path, place: &Path, takes: impl Fn(&OsStr) -> bool) -> io::Result<()> {
     let mut files: Vec<_> = fs::read_dir(from)?.collect::<Result<_, _>>()?;
     files.retain(|file| takes(&file.file_name()));
@@ -73,4 +78,13 @@ fn copy(from: &Path, place: &Path, takes: impl Fn(&OsStr) -> bool) -> io::Result
         copy.sync_all()?;
     }
     File::open(place)?.sync_all()
+}
+
+/// Writes a file that only its owner may read, whole and durable.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let options = options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }

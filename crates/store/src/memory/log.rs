@@ -14,6 +14,8 @@ use crate::{
     Purge, Record, Reindexed, Reply, Restored, Restoring, Scope, SealKey, Seq,
 };
 
+mod following;
+
 /// What is kept of a batch beside its parts.
 pub(super) struct Logged {
     pub(super) first: Seq,

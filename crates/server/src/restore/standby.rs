@@ -1,0 +1,64 @@
+//! A store that goes on with the log that it was made of: the beginning of a standby. Nothing of
+//! its own is in it, not even a note that it was restored.
+
+use std::path::Path;
+
+use salus_archive::{Archive, Until};
+use salus_store::{SealedBlob, Seq, Store as _};
+use salus_store_embedded::{Embedded, Options};
+
+use super::{finish, replay};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Makes a store of an archive up to a seq, and says what the archive lacks; all before that is
+/// in the store.
+pub(crate) async fn standby(
+    archive: &Archive,
+    upto: Seq,
+    options: &Options,
+    base_url: Option<&str>,
+) -> Result<Vec<String>, Failure> {
+    let options = Options {
+        restoring: true,
+        ..options.clone()
+    };
+    let made = async {
+        let mut report = replay::replay(archive, Until::Seq(upto), &options).await?;
+        let (engine, _, _) = finish::whole(archive, &options, base_url, &mut report).await?;
+        engine.restored()?;
+        report.findings.extend(engine.check().await?);
+        engine.close().await?;
+        Ok::<_, super::Failure>(report)
+    };
+    let report = made.await.map_err(|error| error.to_string())?;
+    match report.findings.first() {
+        None => Ok(report.damaged),
+        Some(finding) => Err(format!("the restored store does not fit together: {finding}").into()),
+    }
+}
+
+/// Whether a restore into the folder of a store was cut off, or never begun.
+pub(crate) fn is_torn(store: &Path) -> bool {
+    store.join("restoring").exists() || !store.exists()
+}
+
+/// Brings a blob of the archive; false if it is not there.
+pub(crate) async fn bring(
+    archive: &Archive,
+    engine: &Embedded,
+    blob: &SealedBlob,
+) -> Result<bool, Failure> {
+    let Some(first) = archive.blob_part(blob, 0).await? else {
+        return Ok(false);
+    };
+    let mut refill = engine.refill(blob)?;
+    refill.append(&first)?;
+    let mut part = 1;
+    while let Some(bytes) = archive.blob_part(blob, part).await? {
+        refill.append(&bytes)?;
+        part += 1;
+    }
+    refill.finish()?;
+    Ok(true)
+}
