@@ -23,7 +23,9 @@ use crate::checkpoints::Checkpoints;
 use crate::cli::Place;
 use crate::config::Config;
 use crate::roots::{self, Named};
-use crate::{cold, connect, control, drill, fencing, fetch, listen, mail, providers, tls, webhooks};
+use crate::{
+    cold, connect, control, drill, fencing, fetch, listen, mail, providers, tls, webhooks,
+};
 
 /// Trained on synthetic resources by `cargo xtask dictionary`.
 pub(crate) static DICTIONARY: &[u8] = include_bytes!("../dictionaries/resource-1.zdict");

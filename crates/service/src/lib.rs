@@ -49,7 +49,11 @@ pub use salus_auth::Secret;
 pub use salus_auth::Subject;
 pub use salus_auth::jwk::Jwks;
 pub use salus_auth::record::{
-    AuditHold, AuthMethod, BreakGlass, Care, Cold, ColdMove, ColdState, Cors, Create, Disposal, DynamicRegistration, Email, GrantType, GroupMapping, History, Hold, Identity, KeptFrom, LaunchContext, LaunchedWith, Lifted, LockOut, MailText, Minors, Policy, Purged, Reason, RegistrationMode, Retention, RetentionClass, ReviewOutcome, Saved, SecondFactor, Shred, SignUp, Status, Theme, Then,
+    AuditHold, AuthMethod, BreakGlass, Care, Cold, ColdMove, ColdState, Cors, Create, Disposal,
+    DynamicRegistration, Email, GrantType, GroupMapping, History, Hold, Identity, KeptFrom,
+    LaunchContext, LaunchedWith, Lifted, LockOut, MailText, Minors, Policy, Purged, Reason,
+    RegistrationMode, Retention, RetentionClass, ReviewOutcome, Saved, SecondFactor, Shred, SignUp,
+    Status, Theme, Then,
 };
 pub use salus_auth::{Exception, PurposeOfUse, Recipient};
 use salus_crypto::SecretKey;

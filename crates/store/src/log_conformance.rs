@@ -29,7 +29,9 @@ use following::{
 use crate::conformance::{self, Place, committed_batches, number_from};
 use crate::memory::Memory;
 use crate::{
-    At, AuditEntry, AuditQuery, AuditRecord, Batch, Content, Error, Filter, Followed, Following, History, HistoryOf, Hit, Kind, Log, LogBatch, LogHead, LogPart, NewRows, Purge, Put, Query, Record, Reply, Restored, Restoring, Scope, SealKey, Seq, Snapshot, Store, SupersededVersion,
+    At, AuditEntry, AuditQuery, AuditRecord, Batch, Content, Error, Filter, Followed, Following,
+    History, HistoryOf, Hit, Kind, Log, LogBatch, LogHead, LogPart, NewRows, Purge, Put, Query,
+    Record, Reply, Restored, Restoring, Scope, SealKey, Seq, Snapshot, Store, SupersededVersion,
 };
 
 /// A store whose log can be read, and that can follow another's.

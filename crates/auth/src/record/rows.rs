@@ -3,7 +3,14 @@
 
 use salus_store::{Kind, Record, Row};
 
-use super::{Alert, AlertProgress, Alerting, Assertion, AuditArchive, AuditLog, AuditSegment, Authorization, Brands, BreakGlass, Care, Client, Code, Cold, ColdMove, Cors, Device, Disposal, DynamicRegistration, Factors, Group, History, Hold, Identity, Index, InitialToken, Launch, Letter, Link, MailText, Places, Policy, Project, Provider, ProviderAccount, ProviderRequest, Pushed, Retention, Saved, Session, SetupLink, Shred, SignIn, SigningKey, SystemRecord, Theme, User};
+use super::{
+    Alert, AlertProgress, Alerting, Assertion, AuditArchive, AuditLog, AuditSegment, Authorization,
+    Brands, BreakGlass, Care, Client, Code, Cold, ColdMove, Cors, Device, Disposal,
+    DynamicRegistration, Factors, Group, History, Hold, Identity, Index, InitialToken, Launch,
+    Letter, Link, MailText, Places, Policy, Project, Provider, ProviderAccount, ProviderRequest,
+    Pushed, Retention, Saved, Session, SetupLink, Shred, SignIn, SigningKey, SystemRecord, Theme,
+    User,
+};
 use crate::Error;
 
 /// A kind of record, and how its rows are made.

@@ -14,10 +14,10 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use super::Failure;
-use crate::table::lined_up;
 use crate::cli::Place;
 use crate::control::Client;
 use crate::open::{self, Server};
+use crate::table::lined_up;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:

@@ -22,7 +22,9 @@ use salus_crypto::{Founding, Keyring};
 use salus_store_embedded::{Embedded, Options};
 
 pub(crate) use arguments::{EXAMPLES, RestoreArguments, until};
-pub(crate) use keys::{copy_all as copy_keys, copy_without_root, is_empty_but_for_keys, write_private};
+pub(crate) use keys::{
+    copy_all as copy_keys, copy_without_root, is_empty_but_for_keys, write_private,
+};
 pub(crate) use report::{Partial, Report, hex};
 pub(crate) use standby::{bring, is_torn, standby};
 

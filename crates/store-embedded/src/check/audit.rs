@@ -34,11 +34,7 @@ pub(super) fn check(at: &Point<'_>) -> Result<Faults, Error> {
 }
 
 /// The entries of a space: whole ones, or what is left of cleared ones.
-fn entries(
-    at: &Point<'_>,
-    space: u8,
-    faults: &mut Faults,
-) -> Result<BTreeMap<u64, Hash>, Error> {
+fn entries(at: &Point<'_>, space: u8, faults: &mut Faults) -> Result<BTreeMap<u64, Hash>, Error> {
     let mut leaves = BTreeMap::new();
     at.scan(space, |key, bytes| {
         let seq = keys::last_number(key);
