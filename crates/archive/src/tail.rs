@@ -197,6 +197,11 @@ impl Tail {
                     reason: "it is empty, or not what it was".into(),
                     lasting: false,
                 })),
+                // Whoever is behind what was pruned has to begin anew, with a base.
+                (Some(_), _) if !contents.pruned.is_empty() => {
+                    let seq = contents.pruned.last().map_or(Seq(0), |base| base.seq);
+                    Err(Error::Pruned(seq))
+                }
                 (Some(first), _) => Err(missing(1, first.first.0)),
             };
         };

@@ -213,7 +213,9 @@ async fn wait_for(asked: &mpsc::Receiver<Promote>) {
 fn is_passing(error: &(dyn std::error::Error + 'static)) -> bool {
     if let Some(error) = error.downcast_ref::<salus_archive::Error>() {
         return match error {
-            salus_archive::Error::Elsewhere(_) | salus_archive::Error::TooLong(_) => false,
+            salus_archive::Error::Elsewhere(_)
+            | salus_archive::Error::Pruned(_)
+            | salus_archive::Error::TooLong(_) => false,
             salus_archive::Error::Fault(fault) => fault.what != salus_archive::What::Foreign,
             salus_archive::Error::Destination(_)
             | salus_archive::Error::Keys(_)

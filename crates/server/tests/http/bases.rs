@@ -121,7 +121,7 @@ fn stores_are_restored_from_bases_before_and_after_pruning() {
         assert_eq!(after[name], whole[name], "{name}");
     }
     // Who ships goes on.
-    let server = Server::start_on(&data, &["--dev", "--archive", archive]);
+    let server = Server::start_on(&data, &["--demo=0", "--archive", archive]);
     put(&server, "three");
     wait_shipped(&data, archive);
     assert!(server.stop().success());

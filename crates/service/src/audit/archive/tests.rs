@@ -250,6 +250,7 @@ async fn a_project_may_keep_its_audit_longer_and_not_shorter() {
         name: "audit".into(),
         types: vec!["AuditEvent".into()],
         years,
+        cold_after_years: None,
         from: Default::default(),
         minors: None,
         then: Default::default(),
