@@ -240,7 +240,7 @@ mod tests {
         let (all, one_and_two) = (merged((1, 1), (3, 30)), merged((1, 1), (2, 19)));
         let names = [merged((2, 10), (3, 30)), one_and_two, all.clone()];
         let found = contents(&names);
-        assert_eq!(found.segments, [all.clone()]);
+        assert_eq!(found.segments, std::slice::from_ref(&all));
         assert_eq!((found.spare.len(), found.faults), (2, Vec::new()));
         for other in [merged((2, 10), (3, 31)), one(1, 2), merged((1, 2), (2, 19))] {
             assert_eq!(contents(&[all.clone(), other]).faults.len(), 1);
