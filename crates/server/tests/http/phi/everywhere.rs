@@ -245,8 +245,8 @@ fn marked(
     match value {
         Value::Object(members) => {
             let members = members.iter().map(|(name, value)| {
-                let value = match value {
-                    Value::String(text) if is_free(name, text) => {
+                let value = match value.as_str() {
+                    Some(text) if is_free(name, text) => {
                         let mark = of(&format!("member {name}"));
                         let end = if text.contains('@') {
                             "@example.org"
@@ -255,14 +255,14 @@ fn marked(
                         };
                         Value::String(format!("{mark}{end}"))
                     }
-                    value => marked(value, is_free, of),
+                    Some(_) | None => marked(value, is_free, of),
                 };
                 (name.clone(), value)
             });
             Value::Object(members.collect())
         }
         Value::Array(items) => items.iter().map(|item| marked(item, is_free, of)).collect(),
-        other => other.clone(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
     }
 }
 
