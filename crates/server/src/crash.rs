@@ -67,7 +67,7 @@ mod tests {
             |mark| assert!(mark.get(..9).is_none() && mark[..9].is_empty()),
             |mark| panic!("nobody is called {mark}"),
             |mark| assert_eq!(mark, "somebody else"),
-            |mark| _ = mark.parse::<u8>().map_err(|_| mark.to_owned()).unwrap(),
+            |mark| assert_eq!(mark.parse::<u8>().map_err(|_| mark.to_owned()).unwrap(), 0),
         ];
         for fault in faults {
             std::panic::catch_unwind(|| fault(std::hint::black_box(MARK))).unwrap_err();
