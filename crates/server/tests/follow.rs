@@ -18,7 +18,7 @@ use support::server::{Server, check};
 use tempfile::TempDir;
 
 /// Nothing that is waited for takes this long.
-const LONG: Duration = Duration::from_secs(120);
+const LONG: Duration = Duration::from_secs(60);
 const WRITERS: usize = 3;
 
 /// A primary, its archive, and standbys.

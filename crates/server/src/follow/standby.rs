@@ -79,6 +79,8 @@ impl Standby {
                 return Err(super::Reopen.into());
             }
             state.write(data)?;
+            // One process has the keyring, once.
+            drop((keys, options, archive));
             return Box::pin(Self::open(data, state, progress)).await;
         }
         let opened = tokio::task::spawn_blocking(move || Embedded::open(options));

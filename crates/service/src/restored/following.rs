@@ -5,7 +5,7 @@
 //! what is there already are made again ([`Rows::lay_again`]): on the store that is followed a
 //! walk does that, of which its log says nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use salus_auth::record::{Index, Project, SystemRecord as _};
@@ -116,21 +116,24 @@ impl Rows {
             done += rows.len() as u64;
             let mut rows = rows.into_iter().peekable();
             while let Some(scope) = rows.peek().map(|new| new.scope) {
-                let mut reindexed = Vec::new();
+                // Versions that were replaced lately are among them: the last one counts.
+                let mut reindexed = BTreeMap::new();
                 while reindexed.len() < AGAIN
                     && let Some(new) = rows.next_if(|new| new.scope == scope)
                 {
-                    reindexed.push(Reindexed {
+                    let of = (new.kind, new.id.clone());
+                    let again = Reindexed {
                         kind: new.kind,
                         id: new.id,
                         version: new.version,
                         rows: new.rows,
                         main_date_ms: new.main_date_ms,
-                    });
+                    };
+                    reindexed.insert(of, again);
                 }
                 // It takes no seq: the log stays that of the other.
                 let batch = Batch {
-                    reindexed,
+                    reindexed: reindexed.into_values().collect(),
                     ..Batch::of(scope, 0, Vec::new())
                 };
                 self.work.store.store.commit(batch).await?;
