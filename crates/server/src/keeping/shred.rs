@@ -71,6 +71,7 @@ enum ShredCommand {
         file: PathBuf,
 
         /// The public key: a file, or the key itself
+        // A key may begin with a hyphen.
         #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
         key: String,
     },

@@ -44,6 +44,8 @@ const OTHERS: [(&str, &[&str]); 5] = [
             "unhold",
             "destroy",
             "shred",
+            "archive",
+            "reactivate",
             "disclosures-suspended",
         ],
     ),

@@ -180,6 +180,20 @@ fn who_sees_the_audit_whole_and_accounts_for_disclosures_can_be_asked() {
     ward.policy(json!([
         all("clerk"),
         all("officer"),
+        rule(
+            "reads",
+            "allow",
+            "officer",
+            &["read", "search"],
+            &["AuditEvent"]
+        ),
+        rule(
+            "looks",
+            "allow",
+            "clerk",
+            &["read", "search"],
+            &["AuditEvent"]
+        ),
         open("sees", "officer", "$audit"),
         open("accounts", "officer", "$disclosures"),
     ]));

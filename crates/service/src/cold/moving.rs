@@ -51,7 +51,6 @@ pub struct Moved {
 
 struct Progress {
     moved: Moved,
-    dry_run: bool,
     count: u64,
     end_ms: i64,
 }
@@ -66,9 +65,15 @@ impl Service {
             if !new.dry_run {
                 self.needs_step_up(cx)?;
             }
-            let storage = self.cold_storage()?;
             let _one = self.cold_moves.lock().await;
-            self.finish_cold_moves(cx, &grant, &storage).await?;
+            // Counting needs no place.
+            let storage = match new.dry_run {
+                true => None,
+                false => Some(self.cold_storage()?),
+            };
+            if let Some(storage) = &storage {
+                self.finish_cold_moves(cx, &grant, storage).await?;
+            }
             let moved = ColdMove {
                 at_ms: cx.now_ms,
                 by: cx.subject.label().into(),
@@ -84,15 +89,15 @@ impl Service {
                     moved: Saved::new(self.new_id(cx), moved),
                     complete: true,
                 },
-                dry_run: new.dry_run,
                 count: 0,
                 end_ms: self.now_ms().saturating_add(TIME_MAX_MS),
             };
-            self.move_all(cx, &grant, &storage, &mut progress).await?;
+            let storage = storage.as_ref();
+            self.move_all(cx, &grant, storage, &mut progress).await?;
             Ok(progress)
         };
         let progress = self.attempt(cx, &grant, what, "ColdMove", work).await?;
-        if progress.count > 0 && !progress.dry_run {
+        if progress.count > 0 && !new.dry_run {
             self.store.forget().await?;
             self.fresh_blobs.sweep_soon();
         } else {
@@ -105,7 +110,7 @@ impl Service {
         &self,
         cx: &Context,
         grant: &Grant,
-        storage: &Storage,
+        storage: Option<&Storage>,
         progress: &mut Progress,
     ) -> Result<(), Error> {
         let setting = self.saved_retention(cx).await?.value;
@@ -126,7 +131,7 @@ impl Service {
         &self,
         cx: &Context,
         grant: &Grant,
-        (storage, class, ty): (&Storage, &RetentionClass, ResourceType),
+        (storage, class, ty): (Option<&Storage>, &RetentionClass, ResourceType),
         progress: &mut Progress,
     ) -> Result<(), Error> {
         let (mut before, mut patients) = (Seq(u64::MAX), Patients::default());
@@ -154,6 +159,10 @@ impl Service {
             let held = self.held_among(cx, ty, &due).await?;
             progress.moved.moved.value.held += held.len() as u64;
             due.retain(|record| !held.contains(&record.id));
+            let Some(storage) = storage else {
+                progress.add(ty, due.len() as u64);
+                continue;
+            };
             for (seal, records) in by_key(due) {
                 let moving = Moving {
                     storage,
@@ -189,10 +198,6 @@ impl Service {
         progress: &mut Progress,
     ) -> Result<(), Error> {
         let count = records.len() as u64;
-        if progress.dry_run {
-            progress.add(moving.ty, count);
-            return Ok(());
-        }
         let saved = &mut progress.moved.moved;
         let bundle = self.new_id(cx);
         saved.value.bundle = Some(bundle.clone());
