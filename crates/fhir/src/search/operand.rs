@@ -19,6 +19,8 @@ use crate::ucum::{self, Unit};
 
 /// One value of a criterion.
 #[derive(Clone, PartialEq, Eq)]
+// The tests of this crate tell values by their text.
+#[cfg_attr(test, derive(Debug))]
 pub enum Operand {
     /// For `:missing`: must it be missing, or present?
     Missing(bool),
@@ -80,10 +82,13 @@ pub enum Operand {
     /// The parts of a composite, in the order of its components.
     Composite(Vec<Operand>),
 }
+#[cfg(not(test))]
 salus_phi::guard!(Operand);
 
 /// What a quantity with a unit of UCUM asks of amounts in base units.
 #[derive(Clone, PartialEq, Eq)]
+// The tests of this crate tell values by their text.
+#[cfg_attr(test, derive(Debug))]
 pub struct Amount {
     /// The number of base units, as the prefix means it.
     pub number: Number,
@@ -94,6 +99,7 @@ pub struct Amount {
     /// in any unit of the dimension, and they are all there is to find.
     pub code: Option<Box<str>>,
 }
+#[cfg(not(test))]
 salus_phi::guard!(Amount);
 
 /// How a value compares: <https://hl7.org/fhir/R4/search.html#prefix>.
