@@ -2,7 +2,7 @@
 //! address of the machine if it is told to.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +26,6 @@ pub(super) struct Listening {
     pub(super) address: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
-    socket: PathBuf,
 }
 
 #[derive(Clone)]
@@ -70,7 +69,6 @@ impl Listening {
             address: bound,
             stop,
             tasks,
-            socket: control::path(data),
         })
     }
 
@@ -81,7 +79,6 @@ impl Listening {
             // A listener that failed has nothing left to finish.
             let _ = task.await;
         }
-        let _ = std::fs::remove_file(&self.socket);
     }
 }
 

@@ -120,7 +120,13 @@ async fn keep(
                 // Behind what was committed, nothing has to be written any more.
                 standby.close().await?;
                 match ended? {
-                    Ended::Promoted => return Ok(()),
+                    Ended::Promoted(answer, done) => {
+                        // The folder is free when who asked hears of it; the socket there is
+                        // the next server's then.
+                        let _ = std::fs::remove_file(crate::control::path(data));
+                        let _ = answer.send(Ok(done));
+                        return Ok(());
+                    }
                     Ended::Reopen => keys::Keys::copy_anew(data, &state)?,
                 }
             }
@@ -137,7 +143,8 @@ async fn keep(
 }
 
 enum Ended {
-    Promoted,
+    /// With who is to be told what.
+    Promoted(oneshot::Sender<Result<Value, String>>, Value),
     Reopen,
 }
 
@@ -150,12 +157,10 @@ async fn work(
     let mut complained = String::new();
     loop {
         if let Ok(Promote { wait, answer }) = asked.try_recv() {
-            let done = promote::promote(standby, wait).await;
-            let is_done = done.is_ok();
-            // Who asked may have gone.
-            let _ = answer.send(done.map_err(|error| error.to_string()));
-            if is_done {
-                return Ok(Ended::Promoted);
+            match promote::promote(standby, wait).await {
+                Ok(done) => return Ok(Ended::Promoted(answer, done)),
+                // Who asked may have gone.
+                Err(error) => drop(answer.send(Err(error.to_string()))),
             }
             standby.progress.set(Phase::Following);
         }
