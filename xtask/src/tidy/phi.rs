@@ -67,12 +67,14 @@ const FIELDS: &[(&str, &str)] = &[
 
 /// Numbers: how many, when, how long.
 const NUMBERS: &[&str] = &[
+    "bytes",
     "failed",
     "file",
     "kept",
     "made",
     "number",
     "purged",
+    "records",
     "removed",
     "rewrapped",
     "rotated",

@@ -31,6 +31,7 @@ const WORLD: &[Thing] = &[
         owners: &[
             "crates/server/",
             "crates/api/",
+            "crates/archive/",
             "crates/store-embedded/",
             "bench/",
             "xtask/",

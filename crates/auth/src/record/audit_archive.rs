@@ -20,7 +20,7 @@ pub struct AuditArchive {
 }
 
 /// A span of the log that was archived and read back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditSegment {
     /// Its number; the first is 0.
     pub number: u64,
@@ -41,6 +41,7 @@ pub struct AuditSegment {
     /// How many of those are under legal hold, when that was last asked.
     pub held: u64,
 }
+salus_phi::guard!(AuditSegment);
 
 impl AuditArchive {
     /// The id of the only record.

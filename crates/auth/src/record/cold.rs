@@ -19,7 +19,7 @@ const OBJECT: Param = Param::named("salus:Cold", "object");
 const PATIENT: Param = Param::named("salus:Cold", "patient");
 
 /// A record that is in cold storage, or was and has earlier versions there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cold {
     /// The type of resource.
     #[serde(rename = "type")]
@@ -58,6 +58,7 @@ pub struct Cold {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub back: Option<ColdBack>,
 }
+salus_phi::guard!(Cold);
 
 /// Where the current version of a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,7 +82,7 @@ impl ColdState {
 }
 
 /// A part of a record in cold storage.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColdObject {
     /// The name of the object.
     pub name: String,
@@ -94,9 +95,10 @@ pub struct ColdObject {
     /// and how many there are.
     pub entries: u32,
 }
+salus_phi::guard!(ColdObject);
 
 /// A version in cold storage.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColdVersion {
     /// The version.
     pub version: u64,
@@ -113,9 +115,10 @@ pub struct ColdVersion {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blob: Option<ColdBlob>,
 }
+salus_phi::guard!(ColdVersion);
 
 /// The content of a Binary.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColdBlob {
     /// How long it is.
     pub bytes: u64,
@@ -124,9 +127,10 @@ pub struct ColdBlob {
     /// The version with which it lies there; later ones may share it.
     pub of: u64,
 }
+salus_phi::guard!(ColdBlob);
 
 /// Who had a record brought back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColdBack {
     /// When, in milliseconds since 1970 UTC.
     pub at_ms: i64,
@@ -135,6 +139,7 @@ pub struct ColdBack {
     /// Why.
     pub reason: String,
 }
+salus_phi::guard!(ColdBack);
 
 impl SystemRecord for Cold {
     const NAME: &'static str = "salus:Cold";
@@ -219,7 +224,7 @@ impl Saved<Cold> {
 }
 
 /// What was moved to cold storage at once. The audit names each record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColdMove {
     /// When, in milliseconds since 1970 UTC.
     pub at_ms: i64,
@@ -240,6 +245,7 @@ pub struct ColdMove {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pending: Vec<(String, Box<str>)>,
 }
+salus_phi::guard!(ColdMove);
 
 impl SystemRecord for ColdMove {
     const NAME: &'static str = "salus:ColdMove";

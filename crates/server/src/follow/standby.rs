@@ -256,7 +256,7 @@ impl Standby {
         if restore::bring(&self.archive, &self.engine, blob).await? {
             self.progress.blob();
         } else {
-            tracing::warn!(blob = &*blob.id, "the archive does not have this blob");
+            tracing::warn!("the archive does not have a blob");
             self.progress
                 .fault(format!("the blob {} is not in the archive", blob.id));
         }

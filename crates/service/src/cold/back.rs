@@ -24,7 +24,7 @@ use crate::time::instant;
 const SHOWN_BYTES_MAX: u64 = 64 << 20;
 
 /// Bringing back, as somebody asks for it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NewRetrieval {
     /// The type of the record,
     pub ty: String,
@@ -33,6 +33,7 @@ pub struct NewRetrieval {
     /// Why.
     pub reason: String,
 }
+salus_phi::guard!(NewRetrieval);
 
 impl Service {
     /// Brings a record back: read, compared, and put as its next version.

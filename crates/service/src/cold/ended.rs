@@ -33,7 +33,7 @@ pub(crate) struct Over {
 }
 
 /// What a shredding has to know of cold storage.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct ColdOfPatient {
     /// Records whose current version is there, sealed with the patient's key.
     pub(crate) records: u64,
@@ -46,6 +46,7 @@ pub(crate) struct ColdOfPatient {
     /// Those that are others', too, by type and id.
     pub(crate) shared: Vec<(String, Box<str>)>,
 }
+salus_phi::guard!(ColdOfPatient);
 
 impl Service {
     /// Cold records of a class whose time is over, behind a place.

@@ -19,7 +19,7 @@ const PAGE: usize = 200;
 const MOVES_MAX: usize = 1000;
 
 /// How cold storage stands.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ColdStatus {
     /// What the place is called; nothing if there is none.
     pub place: Option<String>,
@@ -30,6 +30,7 @@ pub struct ColdStatus {
     /// What was moved until now.
     pub moves: Vec<Saved<ColdMove>>,
 }
+salus_phi::guard!(ColdStatus);
 
 /// Some of the records that are, or have versions, in cold storage.
 #[derive(Clone, Debug)]

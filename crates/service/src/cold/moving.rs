@@ -32,13 +32,14 @@ const MOVED_MAX: u64 = 5_000;
 const TIME_MAX_MS: i64 = 20_000;
 
 /// Moving, as somebody asks for it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NewMove {
     /// Why.
     pub reason: String,
     /// Only count.
     pub dry_run: bool,
 }
+salus_phi::guard!(NewMove);
 
 /// What was moved, or would be.
 #[derive(Clone, Debug)]

@@ -44,7 +44,7 @@ pub(super) enum Fault {
 }
 
 /// What an entry is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Head {
     /// Type and id of the record.
     #[serde(rename = "type")]
@@ -60,6 +60,7 @@ pub(super) struct Head {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) blob_at: Option<u64>,
 }
+salus_phi::guard!(Head);
 
 /// Seals and opens objects.
 pub(super) struct Objects {

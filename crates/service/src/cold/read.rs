@@ -13,13 +13,13 @@ use super::{PlaceError, Storage};
 use crate::error::{Error, Kind};
 
 /// Why a record was not read back.
-#[derive(Debug)]
 pub(super) enum Unread {
     /// Something in cold storage is not what was written there.
     Fault(String, Fault),
     /// It could not be asked.
     Error(Error),
 }
+salus_phi::guard!(Unread);
 
 impl From<Error> for Unread {
     fn from(error: Error) -> Self {

@@ -32,7 +32,7 @@ pub struct Verified {
 }
 
 /// A record that does not come back as it was.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ColdFault {
     /// Type and id.
     pub record: String,
@@ -41,6 +41,7 @@ pub struct ColdFault {
     /// What is the matter with it.
     pub fault: String,
 }
+salus_phi::guard!(ColdFault);
 
 impl Service {
     /// Reads cold records back, from a place on.

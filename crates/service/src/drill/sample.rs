@@ -45,7 +45,7 @@ pub struct Asked<'a> {
 }
 
 /// A record, and what was found by it, as digests.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
     /// The scope of the record.
     pub scope: u32,
@@ -59,6 +59,7 @@ pub struct Sample {
     /// Whether each of them found the record itself.
     pub finds_itself: bool,
 }
+salus_phi::guard!(Sample);
 
 /// Chooses records of a scope and asks for each by its own values.
 ///
@@ -199,13 +200,14 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// What two stores answer otherwise.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Difference {
     /// Kinds of records that are not the same, or not there.
     pub records: Vec<Kind>,
     /// Kinds and parameters by whose values other records are found, or that have others.
     pub searches: Vec<(Kind, String)>,
 }
+salus_phi::guard!(Difference);
 
 /// Compares what two stores answered to the same questions.
 #[must_use]

@@ -209,7 +209,7 @@ pub(crate) async fn kept_until(
 }
 
 /// What the time of a record is counted by.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Counted {
     /// The end of the date of what it is about, if it says one.
     pub(crate) main_ms: Option<i64>,
@@ -218,6 +218,7 @@ pub(crate) struct Counted {
     /// Whose compartments it is in.
     pub(crate) patients: Vec<Box<str>>,
 }
+salus_phi::guard!(Counted);
 
 impl Counted {
     /// That of a resource; `None` if it cannot be read.

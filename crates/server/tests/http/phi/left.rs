@@ -114,12 +114,7 @@ fn what_any_route_is_sent_is_nowhere_afterwards() {
     let restore = ["restore", "--from", &archive, "--to"];
     let mut restore = salus(&restore);
     restore.arg(room.path("restored"));
-    // How whole it is, the tests of restoring say: 3 is for what is not.
-    let restored = printed(&marks, restore.arg("--keys").arg(data.join("keys")));
-    assert!(
-        matches!(restored.status.code(), Some(0 | 3)),
-        "{restored:?}"
-    );
+    succeeds(&marks, restore.arg("--keys").arg(data.join("keys")));
     room.look(&marks);
     marks.check();
 }

@@ -95,7 +95,7 @@ impl fmt::Debug for Settings {
 }
 
 /// What a run did, or would do.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Run {
     /// Segments that were made.
     pub made: Vec<AuditSegment>,
@@ -111,6 +111,7 @@ pub struct Run {
     /// There is more to do.
     pub more: bool,
 }
+salus_phi::guard!(Run);
 
 impl Service {
     /// Archives what is old enough and removes what may go, each day. Never ends, unless there

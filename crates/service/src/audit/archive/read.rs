@@ -24,7 +24,7 @@ const EVENTS_MAX: usize = 1_000_000;
 const PIECE: usize = 2048;
 
 /// What checking the archive found.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verified {
     /// Segments that were read.
@@ -40,6 +40,7 @@ pub struct Verified {
     /// What is wrong, one line each; none if the archive holds.
     pub faults: Vec<String>,
 }
+salus_phi::guard!(Verified);
 
 /// An export of archived segments under way.
 pub struct ArchivedExport<'a> {

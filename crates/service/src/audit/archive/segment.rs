@@ -44,7 +44,7 @@ const ENTRIES: u8 = 3;
 const END: u8 = 4;
 
 /// What can be said of a segment that is not the one that was written.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Fault {
     #[error("it is no segment of an audit archive that this version reads")]
     NoSegment,
@@ -55,6 +55,7 @@ pub(super) enum Fault {
     #[error("the keys cannot be used: {0}")]
     Keys(String),
 }
+salus_phi::guard!(Fault);
 
 /// The head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +68,7 @@ pub(super) struct Head {
 }
 
 /// A span of the log, as it is sealed and as it is read back.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Segment {
     pub(super) head: Head,
     /// The first lines of its export.
@@ -75,6 +76,7 @@ pub(super) struct Segment {
     /// In their order. Of one that cannot be opened there is the leaf alone.
     pub(super) leaves: Vec<TreeLeaf>,
 }
+salus_phi::guard!(Segment);
 
 /// What seals segments: both follow from the keyring.
 pub(super) struct Keys<'a> {
