@@ -54,9 +54,9 @@ impl crate::retention::Held {
         cold: &Cold,
     ) -> Result<bool, Error> {
         for hold in self.each() {
-            let patient =
-                |id: &Box<str>| cold.patients.contains(id) || cold.patient.as_ref() == Some(id);
-            if hold.patients.iter().any(patient) {
+            let of = |id: &str| cold.patients.iter().any(|own| **own == *id);
+            let sealed = |id: &str| cold.patient.as_deref() == Some(id);
+            if hold.patients.iter().any(|id| of(id) || sealed(id)) {
                 return Ok(true);
             }
             for search in &hold.searches {

@@ -48,7 +48,7 @@ salus_phi::guard!(NewShred);
 #[derive(Clone)]
 pub enum Shredding {
     /// What would go, and what stands against it.
-    Planned(Plan),
+    Planned(Box<Plan>),
     /// It is done: the certificate.
     Done(serde_json::Value),
 }
@@ -96,7 +96,7 @@ impl Service {
         if new.dry_run {
             let entry = about(cx, grant, &new.patient, "dry run");
             self.record(cx, entry).await?;
-            return Ok(Shredding::Planned(plan));
+            return Ok(Shredding::Planned(plan.into()));
         }
         plan.check()?;
         let shred = Shred {
