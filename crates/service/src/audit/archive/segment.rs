@@ -44,7 +44,8 @@ const ENTRIES: u8 = 3;
 const END: u8 = 4;
 
 /// What can be said of a segment that is not the one that was written.
-#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+// No PHI: why a segment is not the one that was written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Fault {
     #[error("it is no segment of an audit archive that this version reads")]
     NoSegment,
@@ -55,7 +56,6 @@ pub(super) enum Fault {
     #[error("the keys cannot be used: {0}")]
     Keys(String),
 }
-salus_phi::guard!(Fault);
 
 /// The head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
