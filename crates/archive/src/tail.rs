@@ -5,8 +5,6 @@
 //! name tells whether it is there. A list is asked for at the beginning and now and then: segments
 //! may have been merged meanwhile, or be missing.
 
-use std::time::{Duration, Instant};
-
 use salus_crypto::merkle::Frontier;
 use salus_store::{Log, LogBatch, LogHead, Seq};
 
@@ -14,8 +12,8 @@ use crate::segment::Opening;
 use crate::shipper::alike;
 use crate::{Archive, Error, Fault, Form, Put, Segment, SegmentName, Start, Trouble, What};
 
-/// How long lists are not asked for while nothing new comes.
-const LIST_EVERY: Duration = Duration::from_secs(5);
+/// Of so many looks that find nothing new, one asks for a list.
+const LIST_EVERY: u32 = 8;
 
 /// The log behind a point.
 pub struct Tail {
@@ -25,7 +23,8 @@ pub struct Tail {
     /// The segment that ends there; `None` before it is known.
     end: Option<End>,
     opening: Option<(SegmentName, Opening)>,
-    listed: Option<Instant>,
+    /// Looks that found nothing new since the last list; `None` before the first.
+    quiet: Option<u32>,
     /// The last seq that is known to be there.
     known: Seq,
     /// When the last batch that was given or compared was committed.
@@ -65,7 +64,7 @@ impl Archive {
             after,
             end: (after == Seq(0)).then(End::default),
             opening: None,
-            listed: None,
+            quiet: None,
             known: after,
             time_ms: None,
         }
@@ -113,7 +112,7 @@ impl Tail {
 
     /// Lists at the next look, if nothing new has come.
     pub fn look_again(&mut self) {
-        self.listed = None;
+        self.quiet = None;
     }
 
     /// Some batches; `None` if there is nothing just now.
@@ -165,12 +164,14 @@ impl Tail {
                 return self.open(name, &bytes, Some(end)).map(Some);
             }
         }
-        let waits = |listed: Instant| listed.elapsed() < LIST_EVERY;
-        if self.end().is_some() && self.listed.is_some_and(waits) {
+        if self.end().is_some()
+            && let Some(quiet) = self.quiet.filter(|quiet| *quiet < LIST_EVERY)
+        {
+            self.quiet = Some(quiet + 1);
             return Ok(None);
         }
         let found = self.listed(log).await?;
-        self.listed = Some(Instant::now());
+        self.quiet = Some(0);
         match found {
             Some(name) => {
                 let bytes = self.archive.get(&name.to_string()).await?;

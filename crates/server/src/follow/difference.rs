@@ -78,9 +78,10 @@ pub(super) fn text(answer: &Value) -> String {
             Value::Null => {}
             Value::Array(lines) => {
                 for line in lines {
-                    let part = |name: &str| match &line[name] {
-                        Value::String(text) => text.clone(),
-                        other => other.to_string(),
+                    let part = |name: &str| {
+                        let value = &line[name];
+                        let text = value.as_str().map(str::to_owned);
+                        text.unwrap_or_else(|| value.to_string())
                     };
                     text += &format!(
                         "  seq {}-{}  {}  {} versions\n",
