@@ -86,9 +86,9 @@ pub fn verify_one(
     forms: &[Form],
     public: &[u8; PUBLIC_BYTES],
 ) -> Result<Value, Fault> {
-    let checked = forms.iter().map(|form| verify(text, *form, public));
-    let of_one = checked.filter(|checked| *checked != Err(Fault::Form));
-    of_one.last().unwrap_or(Err(Fault::Form))
+    let mut checked = forms.iter().map(|form| verify(text, *form, public));
+    let of_one = checked.find(|checked| *checked != Err(Fault::Form));
+    of_one.unwrap_or(Err(Fault::Form))
 }
 
 /// A public key as a JSON Web Key (RFC 8037, 2).

@@ -107,7 +107,7 @@ impl Service {
         let view = self.audit_view(cx, grant).await?;
         let all = [&filter, grant.filter()];
         let log = Way::driven(&*snapshot, &all, ascending, at).await?;
-        let from_ms = log.from_ms().unwrap_or(i64::MIN);
+        let from_ms = log.begins_ms().unwrap_or(i64::MIN);
         let page = page((&*snapshot, &view), (&filter, limit), log.clone(), at).await?;
         let total = match (limit, at, page.next, asked.control.total) {
             (0, ..) | (.., Some(Total::Accurate | Total::Estimate)) => {

@@ -96,7 +96,7 @@ impl Way {
     }
 
     /// Since when, if it is narrowed so.
-    pub(super) fn from_ms(&self) -> Option<i64> {
+    pub(super) fn begins_ms(&self) -> Option<i64> {
         self.query.from_ms
     }
 

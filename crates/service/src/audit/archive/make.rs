@@ -166,10 +166,8 @@ impl Service {
             ..Means::default()
         };
         let mut text = segment.lines.clone();
-        let mut index = segment.head.places.0;
-        for leaf in &segment.leaves {
+        for (index, leaf) in (segment.head.places.0..).zip(&segment.leaves) {
             lines::put_leaf(&mut text, index, leaf);
-            index += 1;
         }
         verify(&mut text.as_bytes(), &means, &mut |_, _| {}).map_err(failed)
     }

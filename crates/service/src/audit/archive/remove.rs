@@ -2,6 +2,7 @@
 //! compared, when the years of its project are over, and if no legal hold is on it. The leaves stay.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry::{Occupied, Vacant};
 
 use salus_auth::Grant;
 use salus_auth::record::{AuditSegment, Saved};
@@ -94,11 +95,9 @@ impl Service {
         let mut rules: BTreeMap<Scope, Rule> = BTreeMap::new();
         let mut decided = Decided::default();
         for leaf in stored.iter().filter(|leaf| !leaf.cleared) {
-            if !rules.contains_key(&leaf.scope) {
-                rules.insert(leaf.scope, self.rule_of(leaf.scope).await?);
-            }
-            let Some(rule) = rules.get(&leaf.scope) else {
-                continue;
+            let rule = match rules.entry(leaf.scope) {
+                Occupied(known) => known.into_mut(),
+                Vacant(unknown) => unknown.insert(self.rule_of(leaf.scope).await?),
             };
             // Of one whose key was destroyed nothing can be read here or there.
             let entry = leaf

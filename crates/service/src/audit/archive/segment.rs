@@ -273,6 +273,9 @@ struct Reader<'a> {
     number: u32,
 }
 
+/// The kind of a frame and its text; none if its key was destroyed.
+type Frame = (u8, Option<Vec<u8>>);
+
 impl<'a> Reader<'a> {
     fn new(keys: &'a Keys<'a>, head: &'a [u8], rest: &'a [u8]) -> Self {
         Self {
@@ -283,8 +286,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The next frame; without its text if its key was destroyed.
-    fn next(&mut self) -> Result<Option<(u8, Option<Vec<u8>>)>, Fault> {
+    /// The next frame.
+    fn next(&mut self) -> Result<Option<Frame>, Fault> {
         if self.rest.is_empty() {
             return Ok(None);
         }

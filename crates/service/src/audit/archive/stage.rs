@@ -19,6 +19,9 @@ use crate::context::{Context, World};
 use crate::projects::DEFAULT;
 use crate::{Service, keyring};
 
+/// Checkpoints with where they lie.
+type Kept = Arc<Mutex<Vec<(String, Note)>>>;
+
 pub(super) const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 pub(super) const YEAR_MS: i64 = 366 * DAY_MS;
 /// 2026-01-10.
@@ -162,7 +165,7 @@ async fn open(
     store: &Memory,
     keyring: &Arc<Keyring>,
     clock: &Arc<Clock>,
-    (objects, kept): (&Arc<Objects>, &Arc<Mutex<Vec<(String, Note)>>>),
+    (objects, kept): (&Arc<Objects>, &Kept),
 ) -> Service {
     let kept = Arc::clone(kept);
     let settings = crate::Settings {
