@@ -1,7 +1,7 @@
 //! The memory twin, following the log of another.
 
-use super::{decode, hash, wide};
-use crate::memory::{Memory, reply};
+use super::{decode, wide};
+use crate::memory::{AuditLine, Memory, reply};
 use crate::{
     Batch, Content, Error, Followed, Following, LogBatch, LogPart, Opened, Reindexed, Reply, Seq,
 };
@@ -60,12 +60,16 @@ impl Following for Memory {
             let first = Seq(state.newest.0 + 1);
             let last = Seq(state.newest.0 + batch.audit.len() as u64);
             let parts = batch.audit.into_iter().map(|entry| {
-                let mut bytes = batch.time_ms.to_be_bytes().to_vec();
-                bytes.extend_from_slice(&entry.body);
+                let line = AuditLine {
+                    scope: batch.scope,
+                    time_ms: batch.time_ms,
+                    entry,
+                    cleared: None,
+                };
                 LogPart::Audit {
-                    leaf: wide(hash(&bytes)),
-                    entry: bytes.into(),
-                    about: entry.about,
+                    leaf: wide(line.digest()),
+                    entry: line.encode().into(),
+                    about: line.entry.about,
                 }
             });
             Ok(LogBatch {
