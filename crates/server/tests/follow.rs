@@ -284,13 +284,7 @@ fn a_standby_that_is_killed_goes_on_and_is_promoted_when_the_primary_dies() {
         for id in of[..kept].iter().step_by(17) {
             let family = format!("Family{}", id[1..].replace('-', "x"));
             for code in ["family:exact", "nick:exact"] {
-                let answer = client.get(&format!("Patient?{code}={family}")).unwrap();
-                assert_eq!(
-                    answer.json()["total"],
-                    1,
-                    "{code}={family}: {}",
-                    answer.body
-                );
+                assert_eq!(total(&mut client, &format!("{code}={family}")), 1);
             }
         }
     }
