@@ -151,30 +151,6 @@ impl Archive {
         Ok(Line::new(contents, None))
     }
 
-    /// The log behind what was read before, as [`Reading::reached`] told: for who goes on with
-    /// what is shipped. Of what was read only seq, chain and tree are needed; with the number and
-    /// hash of its last segment less is read again.
-    ///
-    /// # Errors
-    /// [`Error::Pruned`] if the line does not go back so far; others when the destination cannot
-    /// be reached.
-    pub async fn read_behind(&self, reached: Reached, until: Until) -> Result<Reading, Error> {
-        let contents = self.contents().await?;
-        let seq = contents.pruned.last().map_or(Seq(0), |base| base.seq);
-        let line = Line::behind(&contents, reached).ok_or(Error::Pruned(seq))?;
-        Ok(Reading {
-            archive: self.clone(),
-            given: line.reached.clone(),
-            contents,
-            until,
-            ways: Vec::new(),
-            line,
-            damaged: Vec::new(),
-            broken: false,
-            ended: false,
-        })
-    }
-
     /// What bodies were compressed with, by number.
     ///
     /// # Errors

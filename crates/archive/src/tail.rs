@@ -12,6 +12,9 @@ use crate::segment::Opening;
 use crate::shipper::alike;
 use crate::{Archive, Error, Fault, Form, Put, Segment, SegmentName, Start, Trouble, What};
 
+#[cfg(test)]
+mod tests;
+
 /// Of so many looks that find nothing new, one asks for a list.
 const LIST_EVERY: u32 = 8;
 

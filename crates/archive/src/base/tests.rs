@@ -3,6 +3,7 @@
 
 mod cut;
 mod damaged;
+mod followed;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -19,8 +20,8 @@ use salus_store::{
 use super::{Pace, Taken};
 use crate::shipper::tests::{Objects, Written, archive, read};
 use crate::{
-    Archive, Error, Folder, Phase, Pruned, Reached, Settings, Shipping, Sizes, Source, Until,
-    Watch, Window, read_whole,
+    Archive, Error, Folder, Phase, Pruned, Settings, Shipping, Sizes, Source, Until, Watch, Window,
+    read_whole,
 };
 
 const HOUR_MS: i64 = 60 * 60 * 1000;
@@ -467,60 +468,4 @@ async fn a_base_is_of_no_use_before_it_was_finished() {
         let reading = room.archive.read(until).await.unwrap();
         assert_eq!(reading.base().is_some(), uses, "{until:?}");
     }
-}
-
-#[tokio::test]
-async fn who_follows_goes_on_behind_what_was_read() {
-    let room = with_base().await;
-    let all = room.store.batches(Seq(0), usize::MAX).await.unwrap();
-    let mut reading = room.archive.read(Until::Seq(Seq(9))).await.unwrap();
-    while reading.next().await.unwrap().is_some() {}
-    // With all that was told, and with what a store knows of itself.
-    let told = reading.reached().clone();
-    let known = Reached {
-        seq: told.seq,
-        chain: told.chain,
-        frontier: told.frontier.clone(),
-        ..Reached::default()
-    };
-    for reached in [told.clone(), known.clone()] {
-        let mut reading = room.archive.read_behind(reached, Until::End).await.unwrap();
-        let mut rest = Vec::new();
-        while let Some(batches) = reading.next().await.unwrap() {
-            rest.extend(batches);
-        }
-        let seqs =
-            |batches: &[LogBatch]| batches.iter().map(|batch| batch.last).collect::<Vec<_>>();
-        let behind: Vec<_> = all
-            .iter()
-            .filter(|batch| batch.last > told.seq)
-            .cloned()
-            .collect();
-        assert_eq!(seqs(&rest), seqs(&behind));
-        let end = reading.reached().clone();
-        assert_eq!(end.chain, all.last().unwrap().chain);
-        // And when more comes.
-        let mut more = room
-            .archive
-            .read_behind(end.clone(), Until::End)
-            .await
-            .unwrap();
-        assert_eq!(more.next().await.unwrap(), None);
-        assert_eq!(*more.reached(), end);
-    }
-    let other = Reached {
-        chain: [9; 32],
-        ..known.clone()
-    };
-    let mut reading = room.archive.read_behind(other, Until::End).await.unwrap();
-    let failed = async {
-        while reading.next().await?.is_some() {}
-        Ok::<_, Error>(())
-    };
-    let failed = failed.await.unwrap_err().to_string();
-    assert!(failed.contains("another history"), "{failed}");
-    room.now_ms.fetch_add(3 * HOUR_MS, Ordering::Relaxed);
-    room.prune(HOUR_MS).await;
-    let failed = room.archive.read_behind(known, Until::End).await;
-    assert!(matches!(failed, Err(Error::Pruned(_))));
 }

@@ -2,7 +2,7 @@
 //! the line from its beginning.
 
 use salus_crypto::merkle::Frontier;
-use salus_store::{LogBatch, Seq};
+use salus_store::LogBatch;
 
 use super::Reached;
 use crate::plan::Piece;
@@ -17,9 +17,6 @@ pub(crate) struct Line {
     next: usize,
     opening: Option<(Piece, Opening)>,
     pub(crate) reached: Reached,
-    /// The first piece begins where this one goes on, or before; nothing is known of its
-    /// predecessor.
-    joining: bool,
 }
 
 impl Line {
@@ -31,7 +28,6 @@ impl Line {
             next: 0,
             opening: None,
             reached: Reached::default(),
-            joining: false,
         }
     }
 
@@ -56,35 +52,6 @@ impl Line {
         line
     }
 
-    /// Behind what was read elsewhere; `None` if what comes next was pruned.
-    pub(super) fn behind(contents: &Contents, reached: Reached) -> Option<Self> {
-        if contents
-            .pruned
-            .last()
-            .is_some_and(|base| reached.seq < base.seq)
-        {
-            return None;
-        }
-        let mut pieces = contents.pieces(None);
-        let known = contents.pruned_to().max(reached.number);
-        pieces.retain(|piece| piece.name.last_number() > known);
-        // Without a hash to go by, the last that was read is read again and compared.
-        let from = |seq: Seq| pieces.iter().rposition(|piece| piece.name.first.1 <= seq);
-        let again = (reached.number == 0).then(|| from(reached.seq)).flatten();
-        let begin = again.or_else(|| from(reached.next())).unwrap_or(0);
-        pieces.drain(..begin);
-        let next = (reached.number + 1, reached.next());
-        let follows = pieces.first().is_none_or(|piece| piece.name.first == next);
-        Some(Self {
-            pieces,
-            base: None,
-            next: 0,
-            opening: None,
-            joining: reached.seq.0 > 0 && (reached.number == 0 || !follows),
-            reached,
-        })
-    }
-
     /// Whether a fault now would be one of the base's.
     pub(super) fn is_in_base(&self) -> bool {
         match &self.opening {
@@ -107,7 +74,7 @@ impl Line {
         };
         let fault = |what| Error::Fault(Fault::new(&*piece, what));
         if let Some(batches) = opening.next(&archive.keys).map_err(fault)? {
-            self.follow(&batches)?;
+            batches.iter().for_each(|batch| self.reached.follow(batch));
             return Ok(Some(batches));
         }
         self.end()?;
@@ -121,18 +88,15 @@ impl Line {
         };
         let expected = self.reached.number + 1;
         let first = piece.name.first.0;
-        if !self.joining && first != expected {
+        if first != expected {
             let object = format!("segment {expected}, from seq {}", self.reached.seq.0 + 1);
             let until = (first > expected + 1).then_some(first);
             return Err(Fault::new(object, What::Missing { until }).into());
         }
-        // Of one that begins before what is known the tree is compared at its end.
-        let known = !self.joining || piece.name.first.1 == self.reached.next();
-        let before = known.then(|| self.reached.frontier.clone());
-        let opening = archive.open_piece(&piece, before).await?;
+        let before = self.reached.frontier.clone();
+        let opening = archive.open_piece(&piece, Some(before)).await?;
         self.check(&opening)
             .map_err(|what| Fault::new(&piece, what))?;
-        self.joining = false;
         self.next += 1;
         self.opening = Some((piece, opening));
         Ok(Some(Vec::new()))
@@ -145,32 +109,11 @@ impl Line {
         {
             return Err(What::Unchained("it is of another base"));
         }
-        if self.joining {
-            return match header.seqs.0 > self.reached.next() {
-                true => Err(What::Unchained("a seq before it is missing")),
-                false => Ok(()),
-            };
-        }
         if header.before != self.reached.hash {
             return Err(What::Unchained("its predecessor had another hash"));
         }
         if header.seqs.0 != self.reached.next() {
             return Err(What::Unchained("a seq is missing between them"));
-        }
-        Ok(())
-    }
-
-    /// Counts what is behind what is known; what is known has to be the same here.
-    fn follow(&mut self, batches: &[LogBatch]) -> Result<(), Error> {
-        for batch in batches {
-            if batch.last > self.reached.seq {
-                self.reached.follow(batch);
-                continue;
-            }
-            if batch.last == self.reached.seq && batch.chain != self.reached.chain {
-                let what = What::Unchained("what was read before is of another history");
-                return Err(self.fault(what));
-            }
         }
         Ok(())
     }
@@ -218,11 +161,6 @@ impl Line {
         self.reached.number = base.name.number;
         self.reached.hash = whole.ends;
         Ok(())
-    }
-
-    fn fault(&self, what: What) -> Error {
-        let object = self.opening.as_ref().map(|(piece, _)| piece.to_string());
-        Fault::new(object.unwrap_or_default(), what).into()
     }
 }
 

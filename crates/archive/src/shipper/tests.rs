@@ -60,6 +60,15 @@ impl Written {
         self.seq.send_replace(first + 1);
     }
 
+    /// Takes batches of another log, which go on where this one ends.
+    pub(crate) fn take(&self, batches: Vec<LogBatch>) {
+        for batch in batches {
+            assert_eq!(batch.first.0, *self.seq.borrow() + 1);
+            self.seq.send_replace(batch.last.0);
+            self.batches.lock().push(batch);
+        }
+    }
+
     pub(crate) fn blob(&self, id: &str, bytes: usize) -> SealedBlob {
         let blob = SealedBlob {
             scope: Scope(1),
@@ -166,6 +175,8 @@ pub(crate) struct Objects {
     refused: AtomicU64,
     /// Attempts that make the object and say that they did not.
     unsaid: AtomicU64,
+    /// How often a list was asked for.
+    lists: AtomicU64,
 }
 
 impl Objects {
@@ -182,6 +193,11 @@ impl Objects {
         let objects = self.objects.lock();
         let names = objects.keys().filter(|name| name.starts_with(prefix));
         names.cloned().collect()
+    }
+
+    /// How often a list was asked for.
+    pub(crate) fn lists(&self) -> u64 {
+        self.lists.load(Ordering::Relaxed)
     }
 
     /// Changes an object, or takes it away.
@@ -244,6 +260,7 @@ impl Destination for Objects {
 
     fn list<'a>(&'a self, prefix: &'a str) -> Answer<'a, Vec<Object>> {
         Box::pin(async move {
+            self.lists.fetch_add(1, Ordering::Relaxed);
             let objects = self.objects.lock();
             let listed = objects.iter().filter(|(name, _)| name.starts_with(prefix));
             let listed = listed.map(|(name, bytes)| Object {
