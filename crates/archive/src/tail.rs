@@ -15,7 +15,7 @@ use crate::{Archive, Error, Fault, Form, Put, Segment, SegmentName, Start, Troub
 #[cfg(test)]
 mod tests;
 
-/// Of so many looks that find nothing new, one asks for a list.
+/// Of so many looks one asks for a list, if the next segment is not there by its name.
 const LIST_EVERY: u32 = 8;
 
 /// The log behind a point.
@@ -26,8 +26,8 @@ pub struct Tail {
     /// The segment that ends there; `None` before it is known.
     end: Option<End>,
     opening: Option<(SegmentName, Opening)>,
-    /// Looks that found nothing new since the last list; `None` before the first.
-    quiet: Option<u32>,
+    /// Looks since a list that had nothing new; `None` if the next one has to ask for a list.
+    looks: Option<u32>,
     /// The last seq that is known to be there.
     known: Seq,
     /// When the last batch that was given or compared was committed.
@@ -67,7 +67,7 @@ impl Archive {
             after,
             end: (after == Seq(0)).then(End::default),
             opening: None,
-            quiet: None,
+            looks: None,
             known: after,
             time_ms: None,
         }
@@ -115,7 +115,7 @@ impl Tail {
 
     /// Lists at the next look, if nothing new has come.
     pub fn look_again(&mut self) {
-        self.quiet = None;
+        self.looks = None;
     }
 
     /// Some batches; `None` if there is nothing just now.
@@ -164,24 +164,25 @@ impl Tail {
                 last: None,
             };
             if let Some(bytes) = self.archive.destination.get(&name.to_string()).await? {
+                self.looks = self.looks.map(|looks| looks.saturating_add(1));
                 return self.open(name, &bytes, Some(end)).map(Some);
             }
         }
         if self.end().is_some()
-            && let Some(quiet) = self.quiet.filter(|quiet| *quiet < LIST_EVERY)
+            && let Some(looks) = self.looks.filter(|looks| *looks < LIST_EVERY)
         {
-            self.quiet = Some(quiet + 1);
+            self.looks = Some(looks + 1);
             return Ok(None);
         }
-        let found = self.listed(log).await?;
-        self.quiet = Some(0);
-        match found {
-            Some(name) => {
-                let bytes = self.archive.get(&name.to_string()).await?;
-                self.open(name, &bytes, None).map(Some)
-            }
-            None => Ok(None),
-        }
+        let Some(name) = self.listed(log).await? else {
+            self.looks = Some(0);
+            return Ok(None);
+        };
+        // Behind a merged segment may be another, which has no name that is known: there is nothing
+        // new only when a list says so.
+        self.looks = None;
+        let bytes = self.archive.get(&name.to_string()).await?;
+        self.open(name, &bytes, None).map(Some)
     }
 
     /// The segment in the list that has the next seq, or the last one before it.

@@ -8,7 +8,7 @@ use salus_store::{Log, LogBatch, Seq};
 
 use super::LIST_EVERY;
 use crate::shipper::tests::{Objects, Written, archive, ship_all};
-use crate::{Archive, Destination, Error, Keys, Phase, Tail};
+use crate::{Archive, Destination, Error, Keys, Phase, Sizes, Tail, Window};
 
 /// Who looks at the list asks for segments, bases and marks of what was pruned.
 const LISTS: u64 = 3;
@@ -181,6 +181,9 @@ async fn a_gap_is_named_and_what_is_behind_it_comes_when_it_is_closed() {
         lost.iter().rev().for_each(|place| pair.lose(*place));
         assert_eq!(pair.fails(2).await, named);
         assert_eq!(pair.fails(2).await, named, "asked again");
+        // The same to who begins there.
+        pair.tail = pair.archive.tail(Seq(4));
+        assert_eq!(pair.fails(2).await, named);
         assert_eq!(refused(&pair.archive, &up_to(&pair, 3)).await, named);
         for place in lost {
             let name = &whole.names("segments/")[place];
@@ -306,6 +309,79 @@ async fn a_segment_of_another_history_is_not_followed() {
         )
     );
     assert_eq!(pair.follower.batches(), pair.written.batches());
+}
+
+/// Merges what there is, and removes what was merged.
+async fn merge(pair: &Pair) {
+    let sizes = Sizes {
+        bytes: 4 << 10,
+        count: 2,
+    };
+    let (from, to) = pair.archive.merge(sizes, 1).await.unwrap();
+    assert!(to > 2, "{from} became {to}");
+    let window = Window {
+        ms: 0,
+        log_ms: None,
+        taking: false,
+        now_ms: 2 + 60 * 60 * 1000,
+        dry_run: false,
+    };
+    let pruned = pair.archive.prune(&*pair.written, window, &|_, _| true);
+    assert_eq!(pruned.await.unwrap().segments.len() as u64, from);
+}
+
+#[tokio::test]
+async fn who_follows_goes_on_across_what_was_merged() {
+    for have in [0, 1, 10, 28, 29, 30] {
+        let mut pair = Pair::shipped(30).await;
+        while pair.follower.batches().len() < have {
+            let batches = pair.tail.next(&*pair.follower).await.unwrap();
+            pair.follower.take(batches);
+        }
+        pair.has(have);
+        merge(&pair).await;
+        pair.follow().await.unwrap();
+        pair.has_all().await;
+        pair.ship(2).await;
+        pair.follow().await.unwrap();
+        pair.has_all().await;
+        // Who begins within a merged one, and who has it otherwise.
+        pair.follower = up_to(&pair, have);
+        pair.tail = pair.archive.tail(Seq(2 * have as u64));
+        pair.follow().await.unwrap();
+        pair.has_all().await;
+        let Some(before) = have.checked_sub(1) else {
+            continue;
+        };
+        let other = up_to(&pair, before);
+        other.commit("other");
+        let failed = refused(&pair.archive, &other).await;
+        assert!(failed.contains("has another commit"), "{failed}");
+    }
+}
+
+/// As a standby that was stopped for days and is promoted: the place behind what it has is free,
+/// since what was there is merged.
+#[tokio::test]
+async fn nothing_new_is_said_behind_the_last_merged_segment_only() {
+    let mut pair = Pair::shipped(1).await;
+    pair.follow().await.unwrap();
+    pair.ship(29).await;
+    merge(&pair).await;
+    pair.tail.look_again();
+    pair.follow().await.unwrap();
+    pair.has_all().await;
+    // Who was quiet for a while and then reads much by name.
+    let mut pair = Pair::shipped(1).await;
+    pair.follow().await.unwrap();
+    pair.ship(29).await;
+    for _ in 0..LIST_EVERY {
+        let batches = pair.tail.next(&*pair.follower).await.unwrap();
+        pair.follower.take(batches);
+    }
+    merge(&pair).await;
+    pair.follow().await.unwrap();
+    pair.has_all().await;
 }
 
 #[tokio::test]
