@@ -61,6 +61,14 @@ impl Sha256 {
     }
 }
 
+/// Bytes as lower-case hexadecimal digits (RFC 4648, section 8). Not for keys: it leaves copies.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = |byte: &u8| [byte >> 4, byte & 15].map(|at| char::from(DIGITS[usize::from(at)]));
+    bytes.iter().flat_map(digits).collect()
+}
+
 /// Bytes as URL-safe Base64 without padding (RFC 4648, section 5).
 #[must_use]
 pub fn base64url(bytes: &[u8]) -> String {
@@ -122,6 +130,12 @@ pub fn same(a: &[u8], b: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_byte_has_two_digits() {
+        assert_eq!(hex(&[]), "");
+        assert_eq!(hex(&[0x00, 0x0a, 0xa0, 0xff]), "000aa0ff");
+    }
 
     #[test]
     fn sameness_looks_at_every_byte() {

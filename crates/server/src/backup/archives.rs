@@ -11,7 +11,7 @@ use salus_archive::{
     Archive, Destination, Folder, Keys, Phase, Pruned, Settings, Shipping, Sizes, Source, Status,
     Trouble, Window,
 };
-use salus_crypto::Keyring;
+use salus_crypto::{Keyring, hex};
 use salus_service::context::World;
 use salus_store::Log;
 use salus_store_embedded::Embedded;
@@ -441,8 +441,4 @@ fn is_late(status: &Status, now_ms: i64) -> bool {
 pub(super) fn time(ms: Option<i64>) -> Value {
     let time = ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     time.map_or(Value::Null, |time| time.to_string().into())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use salus_crypto::Shreds;
+use salus_crypto::{Shreds, hex};
 use salus_service::audit::log;
 use salus_service::drill::Sample;
 use salus_service::instant;
@@ -15,7 +15,7 @@ use super::checks::{self, Check};
 use super::live::{Question, sent};
 use super::run::Trial;
 use super::{Failure, operator};
-use crate::restore::{Report, hex};
+use crate::restore::Report;
 
 /// Blobs that are opened.
 const BLOBS_MAX: usize = 50;

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use http::{StatusCode, header};
+use salus_crypto::hex;
 use salus_service::Service;
 use salus_service::audit::log;
 use salus_service::context::World;
@@ -22,7 +23,6 @@ use super::live::{Point, Question, Shipped, drawn, sent};
 use super::record::Record;
 use crate::backup::Archives;
 use crate::open::Machine;
-use crate::restore::hex;
 
 /// What the routes work on.
 pub(crate) struct Operator {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use salus_archive::{Archive, Summary, Until};
 use salus_crypto::checkpoint::Note;
-use salus_crypto::{Founding, Keyring, RootSource};
+use salus_crypto::{Founding, Keyring, RootSource, hex};
 use salus_service::context::World;
 use salus_store::Seq;
 use salus_store_embedded::Embedded;
@@ -25,7 +25,7 @@ use super::settings::Settings;
 use super::{Failure, record, room};
 use crate::config;
 use crate::open::Machine;
-use crate::restore::{self, Report, hex};
+use crate::restore::{self, Report};
 use crate::{backup, checkpoints};
 
 /// How often it is looked whether the archive has got to the point.

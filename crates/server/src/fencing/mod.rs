@@ -13,6 +13,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use salus_archive::{Archive, Fence};
+use salus_crypto::hex;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use guard::Guard;
@@ -163,8 +164,4 @@ pub(crate) fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), Error> {
         }
     };
     done().map_err(|error: io::Error| Error::File(path.to_owned(), error))
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

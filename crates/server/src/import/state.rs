@@ -91,8 +91,5 @@ fn name(project: &str, source: &Source) -> String {
         text.push_str(&path.display().to_string());
     }
     let hash = salus_crypto::sha256(text.as_bytes());
-    hash.iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    salus_crypto::hex(&hash[..8])
 }

@@ -25,7 +25,7 @@ pub(crate) use arguments::{EXAMPLES, RestoreArguments, until};
 pub(crate) use keys::{
     copy_all as copy_keys, copy_without_root, is_empty_but_for_keys, write_private,
 };
-pub(crate) use report::{Partial, Report, hex};
+pub(crate) use report::{Partial, Report};
 pub(crate) use standby::{bring, is_torn, standby};
 
 use crate::config::Archives;

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use salus_crypto::hex;
 use salus_service::instant;
 use salus_service::restored::Given;
 use salus_store::{LogHead, Seq};
@@ -142,10 +143,6 @@ impl Report {
         }
         text
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

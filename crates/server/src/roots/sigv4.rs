@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use salus_crypto::{hmac_sha256, sha256};
+use salus_crypto::{hex, hmac_sha256, sha256};
 use zeroize::Zeroizing;
 
 /// Who asks.
@@ -73,14 +73,6 @@ fn key(secret: &str, scope: &Scope<'_>) -> Zeroizing<[u8; 32]> {
         *key = hmac_sha256(key.as_slice(), part.as_bytes());
     }
     key
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 #[cfg(test)]

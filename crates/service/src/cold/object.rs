@@ -81,11 +81,7 @@ impl Objects {
 
     /// What the names of all objects of a project begin with.
     pub(super) fn folder(&self, scope: Scope) -> String {
-        let store: String = self
-            .store
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let store = salus_crypto::hex(&self.store);
         format!("cold/{store}/{:08x}/", scope.0)
     }
 

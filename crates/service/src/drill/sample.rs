@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use salus_crypto::sha256;
+use salus_crypto::{hex, sha256};
 use salus_store::{
     Comparison, Content, Error, Filter, Hit, Kind, Param, Query, Record, Row, Scope, Seq, Snapshot,
     Test, Value,
@@ -193,10 +193,6 @@ fn digest<'a>(records: impl IntoIterator<Item = &'a Record>) -> String {
         all.extend_from_slice(&sha256(record.id.as_bytes()));
     }
     hex(&sha256(&all))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What two stores answer otherwise.

@@ -161,8 +161,7 @@ impl Container<'_> {
     fn id_of(&self, at: usize) -> Box<str> {
         let text = format!("{}/{}/{}#{at}", self.ty.name, self.id, self.version);
         let hash = salus_crypto::sha256(text.as_bytes());
-        let hash = hash.iter().map(|byte| format!("{byte:02x}"));
-        hash.collect::<String>().into()
+        salus_crypto::hex(&hash).into()
     }
 
     /// What [`Place::read`] reads.

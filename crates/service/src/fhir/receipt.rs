@@ -31,9 +31,8 @@ impl Named {
     /// A request by its name and what tells it from others: what it asks for and its body.
     pub(super) fn of(cx: &Context, key: Option<&str>, request: &[&[u8]]) -> Option<Self> {
         let name = hash(&[cx.subject.label().as_bytes(), key?.as_bytes()]);
-        let id = name.iter().map(|byte| format!("{byte:02x}"));
         Some(Self {
-            id: id.collect::<String>().into(),
+            id: salus_crypto::hex(&name).into(),
             request: hash(request),
         })
     }

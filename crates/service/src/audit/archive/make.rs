@@ -5,12 +5,12 @@ use salus_auth::Grant;
 use salus_auth::record::{AuditArchive, AuditSegment, Saved};
 use salus_crypto::checkpoint::Note;
 use salus_crypto::merkle::{Frontier, Hash};
-use salus_crypto::{base64, sha256};
+use salus_crypto::{base64, hex, sha256};
 use salus_store::{Scope, TreeHead, TreeLeaf};
 
 use super::due::{LEAVES, record};
 use super::segment::{Head, Keys, Segment};
-use super::{Run, failed, hex};
+use super::{Run, failed};
 use crate::Service;
 use crate::audit::entry::{Entry, Outcome, What};
 use crate::audit::log::{self, checkpoint_line, lines, proof};

@@ -23,7 +23,7 @@ use salus_auth::Action;
 use salus_auth::record::Saved;
 pub use salus_auth::record::{AuditArchive, AuditSegment};
 use salus_crypto::checkpoint::Note;
-use salus_crypto::{Keyring, sha256};
+use salus_crypto::{Keyring, hex, sha256};
 use salus_store::Scope;
 
 use self::segment::{Fault, Keys, Segment};
@@ -252,10 +252,6 @@ fn failed(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error 
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Failed(Box<dyn std::error::Error + Send + Sync>);
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 #[cfg(test)]
 mod stage;

@@ -90,8 +90,7 @@ impl Content {
 impl Link {
     fn id(binary: &str, version: u64) -> Box<str> {
         let hash = salus_crypto::sha256(format!("{binary}/{version}").as_bytes());
-        let digits = hash.iter().map(|byte| format!("{byte:02x}"));
-        digits.collect::<String>().into()
+        salus_crypto::hex(&hash).into()
     }
 
     /// The record that says it.
