@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use salus_crypto::{Founding, Keyring, Shreds};
+use salus_crypto::{Founding, Keyring, RootSource, Shreds};
 use salus_service::context::World;
 use salus_service::jobs::Outside;
 use salus_service::keyring as service_keys;
@@ -115,10 +115,7 @@ fn open(config: &Config) -> Result<(Arc<Keyring>, Arc<Embedded>), Error> {
         .create(data)
         .map_err(|error| Error::Folder(data.to_owned(), error))?;
     let (keys, records) = (config.keys_folder(), data.join("store"));
-    let root = match &config.keys.root {
-        Some(name) => roots::named(name)?,
-        None => roots::usual(&keys),
-    };
+    let root = roots::of(config.keys.root.as_deref(), &keys)?;
     let founding = if records.exists() {
         Founding::Existing
     } else {
@@ -133,6 +130,18 @@ fn open(config: &Config) -> Result<(Arc<Keyring>, Arc<Embedded>), Error> {
     };
     let engine = Embedded::open(options).map_err(|error| Error::Store(records, error))?;
     Ok((keyring, engine))
+}
+
+/// The keyring that is in a folder.
+pub(crate) async fn keyring(
+    folder: PathBuf,
+    root: RootSource,
+) -> Result<Arc<Keyring>, Box<dyn std::error::Error>> {
+    // Who keeps the root key may have to be asked over the network.
+    let opening = tokio::task::spawn_blocking(move || {
+        Keyring::open_from(&folder, &root, Founding::Existing, Machine.now_ms())
+    });
+    Ok(opening.await??)
 }
 
 /// A server at work.

@@ -23,7 +23,6 @@ mod status;
 
 use std::path::{Path, PathBuf};
 
-use salus_crypto::{Founding, Keyring};
 use salus_service::context::World;
 use salus_service::statement;
 use serde_json::Value;
@@ -145,10 +144,7 @@ fn work(config: &Config) -> Option<PathBuf> {
 
 fn plan(run: &RunArguments, config: Config, work: &Path) -> Result<Plan, Failure> {
     let keys = config.keys_folder();
-    let root = match &config.keys.root {
-        Some(name) => roots::named(name)?,
-        None => roots::usual(&keys),
-    };
+    let root = roots::of(config.keys.root.as_deref(), &keys)?;
     let mut settings = config.drill;
     if let Some(rto) = run.target_rto {
         settings.targets.rto = rto;
@@ -203,14 +199,9 @@ async fn key(config: &Config) -> Result<(), Failure> {
         Some(live) => live.status().await?["key"].take(),
         None => {
             let folder = config.keys_folder();
-            let root = match &config.keys.root {
-                Some(name) => roots::named(name)?,
-                None => roots::usual(&folder),
-            };
-            let opening = tokio::task::spawn_blocking(move || {
-                Keyring::open_from(&folder, &root, Founding::Existing, Machine.now_ms())
-            });
-            statement::jwk(&record::key(&*opening.await??)?.public())
+            let root = roots::of(config.keys.root.as_deref(), &folder)?;
+            let keyring = open::keyring(folder, root).await?;
+            statement::jwk(&record::key(&keyring)?.public())
         }
     };
     println!("{public}");

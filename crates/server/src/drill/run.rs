@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use salus_archive::{Archive, Summary, Until};
 use salus_crypto::checkpoint::Note;
-use salus_crypto::{Founding, Keyring, RootSource, hex};
+use salus_crypto::{Keyring, RootSource, hex};
 use salus_service::context::World;
 use salus_store::Seq;
 use salus_store_embedded::Embedded;
@@ -24,7 +24,7 @@ use super::report::{self, Measured, Said};
 use super::settings::Settings;
 use super::{Failure, record, room};
 use crate::config;
-use crate::open::Machine;
+use crate::open::{self, Machine};
 use crate::restore::{self, Report};
 use crate::{backup, checkpoints};
 
@@ -120,11 +120,7 @@ fn notes(plan: &Plan) -> Result<Vec<Note>, Failure> {
 async fn keys(plan: &Plan) -> Result<Arc<Keyring>, Failure> {
     let copy = plan.work.join("keys");
     restore::copy_without_root(&plan.keys, &copy)?;
-    let root = plan.root.clone();
-    let opening = tokio::task::spawn_blocking(move || {
-        Keyring::open_from(&copy, &root, Founding::Existing, Machine.now_ms())
-    });
-    Ok(opening.await??)
+    open::keyring(copy, plan.root.clone()).await
 }
 
 /// A drill under way.

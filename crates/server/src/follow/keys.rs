@@ -43,14 +43,10 @@ impl Keys {
     /// Opens the standby's keyring; copies it if there is none yet.
     pub(super) fn open(data: &Path, state: &State) -> Result<Self, Failure> {
         let own = data.join("keys");
-        let root = |folder: &Path| match &state.root_key {
-            Some(name) => roots::named(name),
-            None => Ok(roots::usual(folder)),
-        };
         if !own.exists() {
-            replace(&state.keys, &own, &root(&data.join(NEW))?)?;
+            Self::copy_anew(data, state)?;
         }
-        let source = root(&own)?;
+        let source = roots::of(state.root_key.as_deref(), &own)?;
         let now_ms = Machine.now_ms();
         let keyring = Keyring::open_from(&own, &source, Founding::Existing, now_ms)?;
         Ok(Self {
@@ -90,12 +86,8 @@ impl Keys {
 
     /// Copies all of it anew, beside; it is in place when the standby is opened again.
     pub(super) fn copy_anew(data: &Path, state: &State) -> Result<(), Failure> {
-        let own = data.join("keys");
-        let source = match &state.root_key {
-            Some(name) => roots::named(name)?,
-            None => roots::usual(&data.join(NEW)),
-        };
-        replace(&state.keys, &own, &source)
+        let source = roots::of(state.root_key.as_deref(), &data.join(NEW))?;
+        replace(&state.keys, &data.join("keys"), &source)
     }
 
     fn stamps_now(&self) -> Vec<Option<(SystemTime, u64)>> {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use salus_archive::{Archive, Until};
-use salus_crypto::{Founding, Keyring};
+use salus_crypto::Keyring;
 use salus_store_embedded::{Embedded, Options};
 
 pub(crate) use arguments::{EXAMPLES, RestoreArguments, until};
@@ -29,9 +29,8 @@ pub(crate) use report::{Partial, Report};
 pub(crate) use standby::{bring, is_torn, standby};
 
 use crate::config::Archives;
-use crate::open::{self, Machine};
+use crate::open;
 use crate::{backup, roots};
-use salus_service::context::World;
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -45,15 +44,8 @@ pub(crate) fn run(arguments: &RestoreArguments) -> Result<(), Failure> {
     let report = runtime.block_on(async {
         let begun = Instant::now();
         let keys = to.join("keys");
-        let root = match &arguments.root_key {
-            Some(name) => roots::named(name)?,
-            None => roots::usual(&keys),
-        };
-        // Who keeps it may have to be asked over the network.
-        let opening = tokio::task::spawn_blocking(move || {
-            Keyring::open_from(&keys, &root, Founding::Existing, Machine.now_ms())
-        });
-        let keyring = opening.await??;
+        let root = roots::of(arguments.root_key.as_deref(), &keys)?;
+        let keyring = open::keyring(keys, root).await?;
         let archive = backup::open_one(&arguments.from, &Archives::unlisted(), &keyring)?;
         let base_url = arguments.base_url.as_deref();
         let mut report = restore((&archive, until), (to, &keyring), base_url).await?;

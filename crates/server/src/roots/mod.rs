@@ -46,8 +46,16 @@ impl salus_service::keyring::Roots for Named {
     }
 }
 
+/// The source for a keyring in a folder: the one that somebody named, or the key file beside it.
+pub(crate) fn of(name: Option<&str>, keys: &Path) -> Result<RootSource, Error> {
+    match name {
+        Some(name) => named(name),
+        None => Ok(RootSource::File(keys.join("root.key"))),
+    }
+}
+
 /// The source of this name. Files that it names are read when it is asked.
-pub(crate) fn named(name: &str) -> Result<RootSource, Error> {
+fn named(name: &str) -> Result<RootSource, Error> {
     if name.len() > 2048 || name.chars().any(char::is_control) {
         return Err(Error::Unknown);
     }
@@ -61,11 +69,6 @@ pub(crate) fn named(name: &str) -> Result<RootSource, Error> {
         _ => return Err(Error::Unknown),
     };
     Ok(RootSource::Wrapped(by))
-}
-
-/// The key file beside a keyring.
-pub(crate) fn usual(keys: &Path) -> RootSource {
-    RootSource::File(keys.join("root.key"))
 }
 
 /// The parts behind `?`, each once.
