@@ -99,6 +99,16 @@ impl Client {
     }
 }
 
+/// What was answered to the operator, or why nothing was; `who` it was that answered.
+pub(crate) fn answered(who: &str, (status, body): (StatusCode, Bytes)) -> Result<Bytes, String> {
+    if status == StatusCode::OK {
+        return Ok(body);
+    }
+    let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let reason = problem["error"].as_str().unwrap_or("no more is known");
+    Err(format!("{who} answered {status}: {reason}"))
+}
+
 /// Questions to a folder's server, below a path and in JSON.
 pub(crate) struct Asking {
     client: Client,

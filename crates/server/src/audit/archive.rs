@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::Failure;
 use crate::cli::Place;
-use crate::control::Client;
+use crate::control::{self, Client};
 use crate::open::{self, Server};
 use crate::table::lined_up;
 
@@ -143,8 +143,7 @@ async fn ask(mut client: Client, command: &ArchiveCommand) -> Result<Value, Fail
         }
     };
     let path = format!("/operator/audit-archive{path}");
-    let (status, body) = client.send(method, &path, None, content).await?;
-    told(status, &body)
+    told(client.send(method, &path, None, content).await?)
 }
 
 /// The path for a segment that goes with the question.
@@ -155,22 +154,15 @@ fn verify_of(file: &Path, content: &mut Bytes) -> Result<&'static str, Failure> 
 }
 
 /// The answer, or why there is none.
-pub(super) fn told(status: StatusCode, body: &[u8]) -> Result<Value, Failure> {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    match status {
-        StatusCode::OK => Ok(body),
-        status => {
-            let why = body["error"].as_str().unwrap_or("no more is known");
-            Err(format!("the server answered {status}: {why}").into())
-        }
-    }
+fn told(answer: (StatusCode, Bytes)) -> Result<Value, Failure> {
+    let body = control::answered("the server", answer)?;
+    Ok(serde_json::from_slice(&body).unwrap_or_default())
 }
 
 async fn export(mut client: Client, path: &str, out: &Path) -> Result<Value, Failure> {
     let (status, mut body) = client.stream(path).await?;
     if status != StatusCode::OK {
-        let body = body.collect().await?.to_bytes();
-        return told(status, &body);
+        return told((status, body.collect().await?.to_bytes()));
     }
     let part = out.with_added_extension("part");
     let mut options = OpenOptions::new();

@@ -22,7 +22,7 @@ use indicatif::ProgressBar;
 use serde_json::Value;
 
 use crate::cli::Place;
-use crate::control::Client;
+use crate::control::{self, Client};
 use crate::open;
 
 pub(crate) use archives::{Archives, Error, destination, open_one};
@@ -125,18 +125,14 @@ async fn ask(mut client: Client, data: &Path, command: &BackupCommand) -> Result
     let looking = tokio::spawn(look(data.to_owned()));
     let answer = client.send(method, path, None, Bytes::new()).await;
     looking.abort();
-    let (status, body) = answer?;
-    match status {
-        StatusCode::OK => Ok(serde_json::from_slice(&body)?),
-        StatusCode::NOT_FOUND => {
-            Err("the server on this folder ships to no archive: start it with --archive".into())
-        }
-        status => {
-            let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
-            let reason = problem["error"].as_str().unwrap_or("no more is known");
-            Err(format!("the server answered {status}: {reason}").into())
-        }
+    let answer = answer?;
+    if answer.0 == StatusCode::NOT_FOUND {
+        return Err(
+            "the server on this folder ships to no archive: start it with --archive".into(),
+        );
     }
+    let body = control::answered("the server", answer)?;
+    Ok(serde_json::from_slice(&body)?)
 }
 
 /// Shows how far the server is with what it was asked for.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::Method;
 use salus_service::drill::Sample;
 use salus_store::{Kind, Scope};
 use salus_store_embedded::{Counts, Tally};
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Failure;
-use crate::control::Client;
+use crate::control::{self, Client};
 
 /// Samples of all kinds and projects, at most.
 const SAMPLES_MAX: usize = 2000;
@@ -123,15 +123,7 @@ impl Live {
 
     async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, Failure> {
         let mut client = Client::connect(&self.0).await?;
-        understood(client.send(method, path, None, body).await?)
+        let answer = client.send(method, path, None, body).await?;
+        Ok(control::answered("the server", answer)?)
     }
-}
-
-fn understood((status, body): (StatusCode, Bytes)) -> Result<Bytes, Failure> {
-    if status == StatusCode::OK {
-        return Ok(body);
-    }
-    let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let reason = problem["error"].as_str().unwrap_or("no more is known");
-    Err(format!("the server answered {status}: {reason}").into())
 }

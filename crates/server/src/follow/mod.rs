@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::Method;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -33,7 +33,7 @@ pub(crate) use state::STANDBY;
 use state::State;
 
 use crate::cli::Place;
-use crate::control::Client;
+use crate::control::{self, Client};
 use crate::{backup, open, telemetry};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -123,7 +123,7 @@ async fn keep(
                     Ended::Promoted(answer, done) => {
                         // The folder is free when who asked hears of it; the socket there is
                         // the next server's then.
-                        let _ = std::fs::remove_file(crate::control::path(data));
+                        let _ = std::fs::remove_file(control::path(data));
                         let _ = answer.send(Ok(done));
                         return Ok(());
                     }
@@ -325,15 +325,9 @@ fn differ(arguments: &FollowArguments, archive: Option<&[String]>) -> Result<(),
 }
 
 async fn ask(mut client: Client, method: Method, path: &str) -> Result<Value, Failure> {
-    let (status, body) = client.send(method, path, None, Bytes::new()).await?;
-    let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
-    match status {
-        StatusCode::OK => Ok(answer),
-        status => {
-            let reason = answer["error"].as_str().unwrap_or("no more is known");
-            Err(format!("it answered {status}: {reason}").into())
-        }
-    }
+    let answer = client.send(method, path, None, Bytes::new()).await?;
+    let body = control::answered("it", answer)?;
+    Ok(serde_json::from_slice(&body).unwrap_or_default())
 }
 
 fn show(arguments: &FollowArguments, answer: &Value) {
