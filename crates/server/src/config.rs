@@ -12,9 +12,9 @@ use salus_service::audit::archive::YEARS_MIN;
 use salus_service::jobs::Origin;
 use serde::Deserialize;
 
-use crate::backup::{Credentials, span};
+use crate::backup::Credentials;
 use crate::cli::{Place, ServeArguments};
-use crate::{checkpoints, drill, mail};
+use crate::{checkpoints, drill, mail, span};
 
 /// What a server needs to know.
 #[derive(Clone, Debug)]
@@ -502,10 +502,10 @@ fn variable(name: &str) -> Option<String> {
 
 /// The time of a lease: whole seconds, as `10` or `10s`.
 pub(crate) fn lease(text: &str) -> Result<Duration, String> {
-    let seconds = text.trim_end_matches('s').parse();
-    let seconds = seconds.ok().filter(|seconds| (2..=3600).contains(seconds));
-    let seconds = seconds.ok_or("a lease is 2 to 3600 seconds, as 10s")?;
-    Ok(Duration::from_secs(seconds))
+    match span::read(text, &[span::SECOND, ("", span::SECOND.1)]) {
+        Some(ms @ 2_000..=3_600_000) => Ok(Duration::from_millis(ms)),
+        Some(_) | None => Err("a lease is 2 to 3600 seconds, as 10s".to_owned()),
+    }
 }
 
 /// Credentials for S3: variables come before the file.
@@ -646,6 +646,15 @@ mod tests {
             Err(Error::Plain(_))
         ));
         assert!(config(&["--listen", "0.0.0.0:80", "--tls-elsewhere"]).is_ok());
+    }
+
+    #[test]
+    fn a_lease_is_some_seconds() {
+        assert_eq!(lease("10"), Ok(Duration::from_secs(10)));
+        assert_eq!(lease("3600s"), Ok(Duration::from_secs(3600)));
+        for text in ["", "s", "1s", "3601", "2500ms", "5m", "-5", "ten"] {
+            assert!(lease(text).is_err(), "{text}");
+        }
     }
 
     #[test]

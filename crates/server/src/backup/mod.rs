@@ -10,7 +10,6 @@ mod credentials;
 mod http;
 mod operator;
 mod report;
-pub(crate) mod span;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

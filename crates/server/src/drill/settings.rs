@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::span;
+
 /// Targets of projects that the report tells one by one, at most.
 const PROJECTS_MAX: usize = 1000;
 
@@ -119,26 +121,13 @@ fn time(name: &'static str, text: Option<String>) -> Result<Option<Duration>, Er
     }
 }
 
-/// What a time may end in, and how many milliseconds that is.
-const UNITS: [(&str, u64); 5] = [
-    ("ms", 1),
-    ("s", 1000),
-    ("m", 60 * 1000),
-    ("h", 60 * 60 * 1000),
-    ("d", 24 * 60 * 60 * 1000),
-];
 /// Ten years.
-const MS_MAX: u64 = 3650 * 24 * 60 * 60 * 1000;
+const MS_MAX: u64 = 3650 * span::DAY.1;
 
 /// Reads `30d`, `1h`, `15m`, `5s` and `500ms`, up to ten years.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let read = |(unit, ms): &(&str, u64)| {
-        let number = text.strip_suffix(unit)?;
-        let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-        let number: u64 = digits.then(|| number.parse().ok())??;
-        number.checked_mul(*ms)
-    };
-    match UNITS.iter().find_map(read) {
+    use span::{DAY, HOUR, MILLISECOND, MINUTE, SECOND};
+    match span::read(text, &[MILLISECOND, SECOND, MINUTE, HOUR, DAY]) {
         Some(ms @ 1..=MS_MAX) => Ok(Duration::from_millis(ms)),
         Some(_) | None => Err("a number with ms, s, m, h or d behind it, as 30d".to_owned()),
     }
