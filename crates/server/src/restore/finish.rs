@@ -100,7 +100,11 @@ async fn blobs(
             continue;
         }
         match bring(archive, engine, &blob).await {
-            Ok(()) => report.blobs += 1,
+            Ok(true) => report.blobs += 1,
+            Ok(false) => {
+                let lacks = format!("the blob {}: its beginning is not in the archive", blob.id);
+                report.damaged.push(lacks);
+            }
             Err(error) => report
                 .damaged
                 .push(format!("the blob {}: {error}", blob.id)),
@@ -112,12 +116,22 @@ async fn blobs(
     Ok(())
 }
 
-async fn bring(archive: &Archive, engine: &Embedded, blob: &SealedBlob) -> Result<(), Failure> {
+/// Brings a blob of the archive; false if it is not there.
+pub(crate) async fn bring(
+    archive: &Archive,
+    engine: &Embedded,
+    blob: &SealedBlob,
+) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
+    let Some(first) = archive.blob_part(blob, 0).await? else {
+        return Ok(false);
+    };
     let mut refill = engine.refill(blob)?;
-    let mut part = 0;
+    refill.append(&first)?;
+    let mut part = 1;
     while let Some(bytes) = archive.blob_part(blob, part).await? {
         refill.append(&bytes)?;
         part += 1;
     }
-    Ok(refill.finish()?)
+    refill.finish()?;
+    Ok(true)
 }

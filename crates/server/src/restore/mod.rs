@@ -22,11 +22,12 @@ use salus_crypto::Keyring;
 use salus_store_embedded::{Embedded, Options};
 
 pub(crate) use arguments::{EXAMPLES, RestoreArguments, until};
+pub(crate) use finish::bring;
 pub(crate) use keys::{
     copy_all as copy_keys, copy_without_root, is_empty_but_for_keys, write_private,
 };
 pub(crate) use report::{Partial, Report};
-pub(crate) use standby::{bring, is_torn, standby};
+pub(crate) use standby::{is_torn, standby};
 
 use crate::config::Archives;
 use crate::open;

@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use salus_archive::{Archive, Until};
-use salus_store::{SealedBlob, Seq, Store as _};
-use salus_store_embedded::{Embedded, Options};
+use salus_store::{Seq, Store as _};
+use salus_store_embedded::Options;
 
 use super::{finish, replay};
 
@@ -41,24 +41,4 @@ pub(crate) async fn standby(
 /// Whether a restore into the folder of a store was cut off, or never begun.
 pub(crate) fn is_torn(store: &Path) -> bool {
     store.join("restoring").exists() || !store.exists()
-}
-
-/// Brings a blob of the archive; false if it is not there.
-pub(crate) async fn bring(
-    archive: &Archive,
-    engine: &Embedded,
-    blob: &SealedBlob,
-) -> Result<bool, Failure> {
-    let Some(first) = archive.blob_part(blob, 0).await? else {
-        return Ok(false);
-    };
-    let mut refill = engine.refill(blob)?;
-    refill.append(&first)?;
-    let mut part = 1;
-    while let Some(bytes) = archive.blob_part(blob, part).await? {
-        refill.append(&bytes)?;
-        part += 1;
-    }
-    refill.finish()?;
-    Ok(true)
 }
