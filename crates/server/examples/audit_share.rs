@@ -25,9 +25,7 @@ use http_body_util::BodyExt;
 use salus_api::Peer;
 use salus_crypto::{Founding, Keyring, SecretKey};
 use salus_service::Service;
-use salus_store::{
-    At, AuditTree, Batch, Change, Committed, Reply, Scope, SealedVersions, Seq, Snapshot, Store,
-};
+use salus_store::{Batch, Committed, Reply, Seq, Store};
 use salus_store_embedded::{Embedded, Options};
 use serde_json::{Value, json};
 use staged::{Staged, router_settings};
@@ -47,9 +45,9 @@ struct Sparing {
 }
 
 impl Store for Sparing {
-    fn snapshot(&self, scope: Scope, at: At) -> Reply<'_, Box<dyn Snapshot>> {
-        self.inner.snapshot(scope, at)
-    }
+    salus_store::pass_on!(
+        inner: snapshot, changes, sealed, forget, audit_tree, ready, check, disk_bytes, close
+    );
 
     fn commit(&self, batch: Batch) -> Reply<'_, Committed> {
         let is_audit = batch.puts.is_empty() && batch.purged.is_empty();
@@ -57,44 +55,6 @@ impl Store for Sparing {
             true => Box::pin(async { Ok(Committed { seq: Seq(0) }) }),
             false => self.inner.commit(batch),
         }
-    }
-
-    fn changes(&self, after: Seq, limit: usize) -> Reply<'_, Vec<Change>> {
-        self.inner.changes(after, limit)
-    }
-
-    fn sealed<'a>(
-        &'a self,
-        scope: Scope,
-        patient: &'a str,
-        after: Seq,
-        limit: usize,
-    ) -> Reply<'a, SealedVersions> {
-        self.inner.sealed(scope, patient, after, limit)
-    }
-
-    fn forget(&self) -> Reply<'_, ()> {
-        self.inner.forget()
-    }
-
-    fn audit_tree(&self) -> &dyn AuditTree {
-        self.inner.audit_tree()
-    }
-
-    fn ready(&self) -> Reply<'_, ()> {
-        self.inner.ready()
-    }
-
-    fn check(&self) -> Reply<'_, Vec<String>> {
-        self.inner.check()
-    }
-
-    fn disk_bytes(&self) -> u64 {
-        self.inner.disk_bytes()
-    }
-
-    fn close(&self) -> Reply<'_, ()> {
-        self.inner.close()
     }
 }
 

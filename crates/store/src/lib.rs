@@ -9,13 +9,15 @@
 //! [`memory`] is the reference engine, and [`mod@conformance`] the suite that
 //! every engine passes.
 
-// First, for its macro.
+// First, for their macros.
 #[macro_use]
 pub mod conformance;
 #[macro_use]
 pub mod blob_conformance;
 #[macro_use]
 pub mod log_conformance;
+#[macro_use]
+mod pass_on;
 
 mod audit_tree;
 mod batch;

@@ -10,10 +10,7 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use salus_auth::record::{KeptFrom, RetentionClass, Then};
 use salus_crypto::{Founding, Keyring, SecretKey, Shreds};
-use salus_store::{
-    At, AuditTree, Batch, Change, Committed, Error as StoreError, Reply, Scope, SealedVersions,
-    Seq, Snapshot, Store,
-};
+use salus_store::{Batch, Committed, Error as StoreError, Reply, Scope, Store};
 use salus_store_embedded::{Embedded, Options};
 use serde_json::{Value, json};
 
@@ -89,6 +86,10 @@ struct Breaking {
 }
 
 impl Store for Breaking {
+    salus_store::pass_on!(
+        store: snapshot, changes, sealed, forget, audit_tree, ready, check, disk_bytes, close
+    );
+
     fn commit(&self, batch: Batch) -> Reply<'_, Committed> {
         let gone = || Err(StoreError::Unavailable("it is broken off".into()));
         match self.left.fetch_sub(1, Ordering::SeqCst) {
@@ -99,48 +100,6 @@ impl Store for Breaking {
             }),
             _ => self.store.commit(batch),
         }
-    }
-
-    fn snapshot(&self, scope: Scope, at: At) -> Reply<'_, Box<dyn Snapshot>> {
-        self.store.snapshot(scope, at)
-    }
-
-    fn changes(&self, after: Seq, limit: usize) -> Reply<'_, Vec<Change>> {
-        self.store.changes(after, limit)
-    }
-
-    fn sealed<'a>(
-        &'a self,
-        scope: Scope,
-        patient: &'a str,
-        after: Seq,
-        limit: usize,
-    ) -> Reply<'a, SealedVersions> {
-        self.store.sealed(scope, patient, after, limit)
-    }
-
-    fn forget(&self) -> Reply<'_, ()> {
-        self.store.forget()
-    }
-
-    fn audit_tree(&self) -> &dyn AuditTree {
-        self.store.audit_tree()
-    }
-
-    fn ready(&self) -> Reply<'_, ()> {
-        self.store.ready()
-    }
-
-    fn check(&self) -> Reply<'_, Vec<String>> {
-        self.store.check()
-    }
-
-    fn disk_bytes(&self) -> u64 {
-        self.store.disk_bytes()
-    }
-
-    fn close(&self) -> Reply<'_, ()> {
-        self.store.close()
     }
 }
 

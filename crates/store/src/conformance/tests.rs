@@ -10,9 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
 use crate::memory::Memory;
-use crate::{
-    AuditTree, Content, Filter, HistoryOf, Hit, Param, Plan, SealedVersions, Superseded, Test,
-};
+use crate::{Content, Filter, HistoryOf, Hit, Param, Plan, Superseded, Test};
 
 /// What an engine may get wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -99,6 +97,8 @@ impl FaultyStore {
 }
 
 impl Store for FaultyStore {
+    crate::pass_on!(inner: sealed, forget, audit_tree, ready, check, close);
+
     fn snapshot(&self, scope: Scope, at: At) -> Reply<'_, Box<dyn Snapshot>> {
         Box::pin(async move {
             let scope = match self.fault {
@@ -134,38 +134,8 @@ impl Store for FaultyStore {
         })
     }
 
-    fn sealed<'a>(
-        &'a self,
-        scope: Scope,
-        patient: &'a str,
-        after: Seq,
-        limit: usize,
-    ) -> Reply<'a, SealedVersions> {
-        self.inner.sealed(scope, patient, after, limit)
-    }
-
-    fn forget(&self) -> Reply<'_, ()> {
-        self.inner.forget()
-    }
-
-    fn audit_tree(&self) -> &dyn AuditTree {
-        self.inner.audit_tree()
-    }
-
-    fn ready(&self) -> Reply<'_, ()> {
-        self.inner.ready()
-    }
-
-    fn check(&self) -> Reply<'_, Vec<String>> {
-        self.inner.check()
-    }
-
     fn disk_bytes(&self) -> u64 {
         0
-    }
-
-    fn close(&self) -> Reply<'_, ()> {
-        self.inner.close()
     }
 }
 

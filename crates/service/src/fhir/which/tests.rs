@@ -11,10 +11,7 @@ use futures_util::future::join_all;
 use parking_lot::Mutex;
 use salus_crypto::SecretKey;
 use salus_store::memory::Memory;
-use salus_store::{
-    At, AuditTree, Batch, Change, Committed, Reply as StoreReply, Scope, SealedVersions, Seq,
-    Snapshot, Store,
-};
+use salus_store::{At, Batch, Committed, Reply as StoreReply, Scope, Snapshot, Store};
 use serde_json::{Value, json};
 
 use crate::choice::Choice;
@@ -72,6 +69,10 @@ async fn wait(turns: u64) {
 }
 
 impl Store for Slow {
+    salus_store::pass_on!(
+        memory: changes, sealed, forget, audit_tree, ready, check, disk_bytes, close
+    );
+
     fn snapshot(&self, scope: Scope, at: At) -> StoreReply<'_, Box<dyn Snapshot>> {
         let turns = self.draw.below(4);
         Box::pin(async move {
@@ -86,44 +87,6 @@ impl Store for Slow {
             wait(turns).await;
             self.memory.commit(batch).await
         })
-    }
-
-    fn changes(&self, after: Seq, limit: usize) -> StoreReply<'_, Vec<Change>> {
-        self.memory.changes(after, limit)
-    }
-
-    fn sealed<'a>(
-        &'a self,
-        scope: Scope,
-        patient: &'a str,
-        after: Seq,
-        limit: usize,
-    ) -> StoreReply<'a, SealedVersions> {
-        self.memory.sealed(scope, patient, after, limit)
-    }
-
-    fn forget(&self) -> StoreReply<'_, ()> {
-        self.memory.forget()
-    }
-
-    fn audit_tree(&self) -> &dyn AuditTree {
-        self.memory.audit_tree()
-    }
-
-    fn ready(&self) -> StoreReply<'_, ()> {
-        self.memory.ready()
-    }
-
-    fn check(&self) -> StoreReply<'_, Vec<String>> {
-        self.memory.check()
-    }
-
-    fn disk_bytes(&self) -> u64 {
-        self.memory.disk_bytes()
-    }
-
-    fn close(&self) -> StoreReply<'_, ()> {
-        self.memory.close()
     }
 }
 
