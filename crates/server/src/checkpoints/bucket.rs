@@ -12,8 +12,7 @@ use salus_crypto::checkpoint::Note;
 use salus_service::Service;
 use salus_service::audit::log::Signed;
 
-use super::Publish;
-use super::folder::day;
+use super::{Publish, day, hold_against};
 
 const NAMES: &str = "checkpoints/";
 /// How far back a start looks for the newest checkpoint, in months.
@@ -41,7 +40,7 @@ impl Bucket {
         if self.last.is_none() {
             self.look_back(size, time_s).await?;
         }
-        let name = name(&day(time_s), size);
+        let name = name(&day(time_s).to_string(), size);
         let text = Bytes::from(signed.note.to_string());
         let put = self.place.put(&name, text).await;
         if put.map_err(|trouble| trouble.to_string())? == Put::Taken {
@@ -54,15 +53,7 @@ impl Bucket {
     /// Says so if the log was longer already when the last checkpoint was kept there.
     async fn look_back(&self, size: u64, time_s: u64) -> Result<(), String> {
         let kept = newest(&*self.place, time_s).await?;
-        if let Some(kept) = kept.filter(|kept| *kept > size) {
-            let place = self.place.label();
-            tracing::error!(
-                place,
-                kept,
-                size,
-                "the audit log is shorter than a checkpoint that was kept: the store was rolled back"
-            );
-        }
+        hold_against(self.place.label(), kept, size);
         Ok(())
     }
 
@@ -110,9 +101,7 @@ fn parse(object: &str) -> Option<(&str, u64)> {
 
 /// How much the newest checkpoint covers, as names say, of those of the last months.
 async fn newest(place: &dyn Destination, time_s: u64) -> Result<Option<u64>, String> {
-    let seconds = i64::try_from(time_s).unwrap_or(i64::MAX);
-    let time = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX);
-    let today = time.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let today = day(time_s);
     // One more in front: the clock may have been ahead.
     for back in -1..MONTHS {
         let month = today.saturating_sub(jiff::Span::new().months(back));

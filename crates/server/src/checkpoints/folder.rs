@@ -13,7 +13,7 @@ use salus_crypto::checkpoint::Note;
 use salus_service::Service;
 use salus_service::audit::log::Signed;
 
-use super::Publish;
+use super::{Publish, day, hold_against};
 
 const ENDING: &str = "checkpoints";
 const LATEST: &str = "latest";
@@ -50,15 +50,7 @@ impl Folder {
     fn look_back(&self, size: u64) {
         let latest = std::fs::read_to_string(self.dir.join(LATEST)).ok();
         let latest = latest.and_then(|text| Note::parse(&text).ok()?.checkpoint().ok());
-        if let Some(kept) = latest.map(|latest| latest.size).filter(|kept| *kept > size) {
-            let place = self.name();
-            tracing::error!(
-                place,
-                kept,
-                size,
-                "the audit log is shorter than a checkpoint that was kept: the store was rolled back"
-            );
-        }
+        hold_against(&self.name(), latest.map(|latest| latest.size), size);
     }
 
     async fn add(&mut self, signed: &Signed) -> Result<(), String> {
@@ -69,7 +61,7 @@ impl Folder {
         if self.last.is_none() {
             self.look_back(signed.checkpoint.size);
         }
-        let day = day(signed.checkpoint.time_s().unwrap_or(0));
+        let day = day(signed.checkpoint.time_s().unwrap_or(0)).to_string();
         let (dir, days, note) = (self.dir.clone(), self.days, text.clone());
         let added = tokio::task::spawn_blocking(move || add(&dir, &day, days, &note)).await;
         let added = added.unwrap_or_else(|_| Err(io::Error::other("it was cut off")));
@@ -91,13 +83,6 @@ impl Publish for Folder {
     ) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(self.add(signed))
     }
-}
-
-/// The day of a checkpoint, in UTC.
-pub(super) fn day(time_s: u64) -> String {
-    let seconds = i64::try_from(time_s).unwrap_or(i64::MAX);
-    let time = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX);
-    time.strftime("%Y-%m-%d").to_string()
 }
 
 fn add(dir: &Path, day: &str, days: Option<usize>, note: &str) -> io::Result<()> {
@@ -255,7 +240,7 @@ mod tests {
             (vec![1, 2, 3], 0)
         );
         assert_eq!(sizes(dir.path()), (vec![1, 2, 3, 4, 4], 0));
-        assert_eq!(day(86_400), "1970-01-02");
+        assert_eq!(day(86_400).to_string(), "1970-01-02");
     }
 
     #[test]

@@ -94,6 +94,25 @@ pub(crate) fn beside(data: &Path) -> PathBuf {
     data.join("checkpoints")
 }
 
+/// The day of a checkpoint, in UTC.
+fn day(time_s: u64) -> jiff::civil::Date {
+    let seconds = i64::try_from(time_s).unwrap_or(i64::MAX);
+    let time = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX);
+    time.to_zoned(jiff::tz::TimeZone::UTC).date()
+}
+
+/// Says so if the log was longer already when the last checkpoint was kept in a place.
+fn hold_against(place: &str, kept: Option<u64>, size: u64) {
+    if let Some(kept) = kept.filter(|kept| *kept > size) {
+        tracing::error!(
+            place,
+            kept,
+            size,
+            "the audit log is shorter than a checkpoint that was kept: the store was rolled back"
+        );
+    }
+}
+
 /// What signs and publishes while a server runs.
 pub(crate) struct Checkpoints {
     service: Arc<Service>,
