@@ -155,8 +155,9 @@ async fn work(
 ) -> Result<Ended, Failure> {
     let (mut poll, mut retry) = (POLL.0, KEYS_AGAIN);
     let mut complained = String::new();
+    let mut wanted = None;
     loop {
-        if let Ok(Promote { wait, answer }) = asked.try_recv() {
+        if let Some(Promote { wait, answer }) = wanted.take().or_else(|| asked.try_recv().ok()) {
             match promote::promote(standby, wait).await {
                 Ok(done) => return Ok(Ended::Promoted(answer, done)),
                 // Who asked may have gone.
@@ -202,15 +203,8 @@ async fn work(
         };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            // What is asked is taken at the beginning of the loop.
-            () = wait_for(asked) => {}
+            Some(promote) = asked.recv() => wanted = Some(promote),
         }
-    }
-}
-
-async fn wait_for(asked: &mpsc::Receiver<Promote>) {
-    while asked.is_empty() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
