@@ -6,6 +6,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
@@ -97,6 +98,12 @@ impl Client {
         let response = self.sender.send_request(request).await?;
         Ok((response.status(), response.into_body()))
     }
+}
+
+/// An answer in JSON.
+pub(crate) fn answer(status: StatusCode, value: &Value) -> Response {
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    (status, kind, value.to_string()).into_response()
 }
 
 /// What was answered to the operator, or why nothing was; `who` it was that answered.

@@ -29,6 +29,7 @@ mod reindex;
 mod restore;
 mod roots;
 mod serve;
+mod signed;
 mod span;
 mod table;
 mod telemetry;

@@ -233,9 +233,10 @@ impl Server {
         };
         let router = salus_api::router(Arc::clone(&service), settings);
         // Jobs go on by themselves; who is outside is answered while this server may.
+        let answering = router.clone();
         let answering = match &guard {
-            Some(guard) => guard.over(router.clone()),
-            None => router.clone(),
+            Some(guard) => guard.over(answering),
+            None => answering,
         };
         let (stop, stopped) = watch::channel(false);
         let mut listeners = Vec::new();
@@ -274,7 +275,7 @@ impl Server {
             async move { service.keep_indexes().await }
         });
         let outside = Outside {
-            perform: salus_api::deferred(router.clone()),
+            perform: salus_api::deferred(router),
             fetch: Arc::new(web),
         };
         let jobs = tokio::spawn(Arc::clone(&service).run_jobs(outside));

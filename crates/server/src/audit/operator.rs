@@ -10,13 +10,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use futures_util::stream;
-use http::{StatusCode, header};
+use http::StatusCode;
 use salus_service::audit::archive::AuditSegment;
 use salus_service::audit::day::Day;
 use salus_service::error::Error;
 use salus_service::{Service, instant};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+
+use crate::control;
 
 /// The longest segment.
 const SEGMENT_BYTES_MAX: usize = 1 << 30;
@@ -181,7 +183,7 @@ fn view(segment: &AuditSegment) -> Value {
 
 fn answer(done: Result<Value, Error>) -> Response {
     match done {
-        Ok(value) => json_of(StatusCode::OK, &value),
+        Ok(value) => control::answer(StatusCode::OK, &value),
         Err(error) => failed(&error),
     }
 }
@@ -200,10 +202,5 @@ fn failed(error: &Error) -> Response {
 }
 
 fn refused(status: StatusCode, why: &str) -> Response {
-    json_of(status, &json!({"error": why}))
-}
-
-fn json_of(status: StatusCode, value: &Value) -> Response {
-    let kind = [(header::CONTENT_TYPE, "application/json")];
-    (status, kind, value.to_string()).into_response()
+    control::answer(status, &json!({"error": why}))
 }

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{RawQuery, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
-use http::{StatusCode, header};
+use http::StatusCode;
 use salus_service::Service;
 use salus_service::audit::system::ArchiveWork;
 use serde_json::{Value, json};
 
 use super::{Archives, Error, report};
+use crate::control;
 
 /// Whom requests are answered by, and where it is kept that they came.
 #[derive(Clone)]
@@ -76,7 +77,7 @@ impl Asked {
                 "the audit has not what was done with archives"
             );
             let body = json!({"error": "it was done, but the audit could not be written"});
-            return said(StatusCode::SERVICE_UNAVAILABLE, &body);
+            return control::answer(StatusCode::SERVICE_UNAVAILABLE, &body);
         }
         answer(done)
     }
@@ -94,10 +95,5 @@ fn answer(done: Result<Value, Error>) -> Response {
             json!({"error": error.to_string()}),
         ),
     };
-    said(status, &body)
-}
-
-fn said(status: StatusCode, body: &Value) -> Response {
-    let kind = [(header::CONTENT_TYPE, "application/json")];
-    (status, kind, body.to_string()).into_response()
+    control::answer(status, &body)
 }

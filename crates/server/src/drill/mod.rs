@@ -37,7 +37,7 @@ pub(crate) use settings::{Error, File, Settings};
 
 use crate::config::Config;
 use crate::open::{self, Machine};
-use crate::{restore, roots};
+use crate::{restore, roots, signed};
 use kept::Kept;
 use live::Live;
 use room::Room;
@@ -209,10 +209,7 @@ async fn key(config: &Config) -> Result<(), Failure> {
 }
 
 fn verify(file: &Path, key: &str, as_json: bool) -> Result<(), Failure> {
-    let read = std::fs::read(file);
-    let text = read.map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-    let key = std::fs::read_to_string(key).unwrap_or_else(|_| key.to_owned());
-    let key = statement::read_key(&key).ok_or("--key is no file with a public key, and no key")?;
+    let (text, key) = signed::read(file, key)?;
     let said = statement::verify(&text, salus_service::drill::REPORT, &key)?;
     print(&said, &report::text(&said), as_json);
     Ok(())

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use bytes::Bytes;
-use http::{StatusCode, header};
+use http::StatusCode;
 use salus_crypto::hex;
 use salus_service::Service;
 use salus_service::audit::log;
@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use super::live::{Point, Question, Shipped, drawn, sent};
 use super::record::Record;
 use crate::backup::Archives;
+use crate::control::answer;
 use crate::open::Machine;
 
 /// What the routes work on.
@@ -65,11 +66,6 @@ async fn ended(State(operator): State<Arc<Operator>>, body: Bytes) -> Response {
         Ok(()) => answer(StatusCode::OK, &json!({})),
         Err(error) => answer(StatusCode::BAD_REQUEST, &json!({"error": error})),
     }
-}
-
-fn answer(status: StatusCode, body: &Value) -> Response {
-    let kind = [(header::CONTENT_TYPE, "application/json")];
-    (status, kind, body.to_string()).into_response()
 }
 
 impl Operator {

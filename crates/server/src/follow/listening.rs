@@ -11,14 +11,15 @@ use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{StatusCode, header};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::progress::Progress;
 use super::{Failure, Promote};
-use crate::{control, listen};
+use crate::control::{self, answer};
+use crate::listen;
 
 /// Listeners at work.
 pub(super) struct Listening {
@@ -123,9 +124,4 @@ async fn ready(State(progress): State<Arc<Progress>>) -> Response {
 async fn metrics(State(progress): State<Arc<Progress>>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], progress.metrics()).into_response()
-}
-
-fn answer(status: StatusCode, value: &Value) -> Response {
-    let kind = [(header::CONTENT_TYPE, "application/json")];
-    (status, kind, value.to_string()).into_response()
 }

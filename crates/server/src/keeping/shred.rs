@@ -11,6 +11,7 @@ use salus_service::statement;
 use serde_json::{Value, json};
 
 use super::{Answer, Asked, Asking, Failure, ask, row, table, word};
+use crate::signed;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -152,10 +153,7 @@ fn confirm(shown: &str, id: &str) -> Result<(), Failure> {
 }
 
 fn verify(file: &PathBuf, key: &str, as_json: bool) -> Result<(), Failure> {
-    let read = std::fs::read(file);
-    let text = read.map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-    let key = std::fs::read_to_string(key).unwrap_or_else(|_| key.to_owned());
-    let key = statement::read_key(&key).ok_or("--key is no file with a public key, and no key")?;
+    let (text, key) = signed::read(file, key)?;
     let forms = [certificate::FORM, certificate::DISPOSALS];
     let proved = statement::verify_one(&text, &forms, &key)?;
     match as_json {
