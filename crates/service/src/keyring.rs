@@ -354,3 +354,6 @@ fn told(cx: &Context, error: KeyError) -> Error {
     };
     Error::new(kind, message).caused_by(error)
 }
+
+#[cfg(test)]
+mod tests;
