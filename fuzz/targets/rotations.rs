@@ -1,4 +1,4 @@
-//! The files beside a keyring that tell of root keys and rotations, and records
+//! The files beside a keyring that tell of root keys, rotations and changes, and records
 //! of keys that came after others, damaged in any way: an error that changes
 //! nothing, or the keys that there were.
 #![no_main]
@@ -11,7 +11,16 @@ use std::sync::{Arc, OnceLock};
 use salus_crypto::{Due, Founding, Keyring, RootFault, RootSource, Slot, WrapsRoot};
 use tempfile::TempDir;
 
-const FILES: [&str; 4] = ["keyring", "root.wrapped", "rotation", "rotation.due"];
+const FILES: [&str; 5] = [
+    "keyring",
+    "root.wrapped",
+    "rotation",
+    "rotation.due",
+    "keyring.changes",
+];
+
+/// The last of them, which has to have a right hash to be read at all.
+const CHANGES: usize = 4;
 
 /// A keyring with rotated keys, its files, and what a key has sealed.
 struct Founded {
@@ -53,6 +62,7 @@ fuzz_target!(|input: &[u8]| {
         let bytes = match at == which {
             // The first edit may make the file the rest of the input.
             true if edits.first() == Some(&255) => edits[1..].to_vec(),
+            true if which == CHANGES => hashed(edited(whole.clone(), edits)),
             true => edited(whole.clone(), edits),
             false => whole.clone(),
         };
@@ -102,11 +112,37 @@ fn found() -> Founded {
     };
     keyring.rotate(due).expect("noted");
     drop(keyring);
+    let mut files = files(&keys);
+    files[CHANGES] = changes(&files[0]);
     Founded {
-        files: files(&keys),
+        files,
         folder,
         sealed: (slot, sealed),
     }
+}
+
+/// A journal with all records of a keyring, as if it had been ended while it wrote them.
+fn changes(keyring: &[u8]) -> Vec<u8> {
+    let count = (keyring.len() / 128) as u32;
+    let mut journal = b"salus-changing 1".to_vec();
+    journal.extend_from_slice(&count.to_be_bytes());
+    journal.extend_from_slice(keyring);
+    journal.resize(20 + 256 * 128 + 32, 0);
+    hashed(journal)
+}
+
+/// Puts the right hash behind the records.
+fn hashed(mut journal: Vec<u8>) -> Vec<u8> {
+    let count = journal.get(16..20).and_then(|bytes| bytes.try_into().ok());
+    let end = count.map_or(0, |count| {
+        20 + u32::from_be_bytes(count) as usize % 257 * 128
+    });
+    if let Some((checked, rest)) = journal.split_at_mut_checked(end)
+        && rest.len() >= 32
+    {
+        rest[..32].copy_from_slice(&salus_crypto::sha256(checked));
+    }
+    journal
 }
 
 fn files(keys: &Path) -> Vec<Vec<u8>> {

@@ -37,6 +37,9 @@ pub enum Error {
     /// The file that says what a rotation has to do is not one.
     #[error("{} does not say what is to be rotated: put the file back as it was", .0.display())]
     RotationMalformed(PathBuf),
+    /// What is written down of changes of the keyring is not of this version.
+    #[error("{} is damaged, or was written by a later version of Salus: put the file back as it was, or use that version", .0.display())]
+    ChangesMalformed(PathBuf),
     /// The root key is not the one that wrapped this keyring.
     #[error(
         "the root key {} is not the one of this keyring: it has the id {found:08x}, the keyring wants {wanted:08x}",

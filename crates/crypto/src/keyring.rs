@@ -3,7 +3,8 @@
 //! It lives in a folder of its own, apart from the data and its copies, so
 //! that destroying a key here destroys what it sealed everywhere. Two files:
 //! `root.key`, and `keyring` with one record per key (its form is described
-//! in `keyring/record.rs`). Names of patients are not in it, only MACs of their ids.
+//! in `keyring/record.rs`); beside them lies what is under way. Names of
+//! patients are not in it, only MACs of their ids.
 //!
 //! The first slot holds a key that is never used to seal records: keys for
 //! single purposes are derived from it, not from the root key, so that a new
@@ -11,6 +12,7 @@
 
 mod adopt;
 mod cache;
+mod changes;
 mod destroy;
 mod file;
 mod key;
@@ -95,8 +97,12 @@ pub struct Keyring {
     labels: RwLock<Labels>,
     /// Held while a key is made or destroyed, so that no label gets two.
     making: Mutex<()>,
-    /// Held for writing while records in the file change: who reads one sees all of it, and no
-    /// key that was destroyed meanwhile gets into the cache.
+    /// Held while records in the file change, by one at a time, until that is durable.
+    changes: Mutex<changes::Journal>,
+    /// The records that change now, as they are to be. Those in the file may be torn.
+    pending: RwLock<changes::BySlot>,
+    /// Held for writing while `pending` gets records: who reads one before sees all of it in the
+    /// file, and no key that was destroyed meanwhile gets into the cache.
     overwriting: RwLock<()>,
     tail: Mutex<Tail>,
     syncing: Mutex<()>,
@@ -308,7 +314,13 @@ impl Keyring {
     fn load(dir: &Path, path: PathBuf, source: &RootSource) -> Result<Self, Error> {
         let mut file = lock(&path)?;
         let decided = reroot::read(dir)?;
-        let read = file::read(&mut file, &path)?;
+        let (mut journal, changes) = changes::Journal::open(dir)?;
+        let records = decided.as_ref().map_or(&[][..], reroot::Decided::records);
+        let length = file
+            .metadata()
+            .map_err(|source| io("read", &path, source))?;
+        let over = changes::Overlay::new(&changes, records, length.len());
+        let read = file::read(&mut file, &path, &over)?;
         // What a rotation has decided holds, whether it was carried out or not.
         let first = decided.as_ref().and_then(reroot::Decided::first);
         let first = first.unwrap_or(&read.first);
@@ -317,6 +329,9 @@ impl Keyring {
         let purposes = file::open_purposes(&opened.root, &path, first)?;
         let label_key = purposes.derive("keyring-labels")?;
         file::repair(&file, &path, &read.torn)?;
+        // Those that are whole, too: a sync that failed may have left them in memory only.
+        changes::put(&file, &read.changed).map_err(|source| io("write", &path, source))?;
+        journal.clear()?;
         if let Some(decided) = &decided {
             reroot::finish(dir, &path, &file, decided)?;
         }
@@ -337,6 +352,8 @@ impl Keyring {
             purposes,
             labels: RwLock::new(read.labels),
             making: Mutex::new(()),
+            changes: Mutex::new(journal),
+            pending: RwLock::default(),
             overwriting: RwLock::new(()),
             tail: Mutex::new(Tail {
                 start: read.count,
@@ -490,9 +507,16 @@ impl Keyring {
         }
     }
 
-    /// The record of a slot, from memory until it is durable, then from the file.
+    /// The record of a slot, from memory until it is durable and while it changes, then from the
+    /// file.
     fn record(&self, slot: u32) -> Result<Record, Error> {
-        let bytes = match self.tail.lock().record(slot)? {
+        let in_tail = self.tail.lock().record(slot)?;
+        // Recursive: who unwraps a key holds it.
+        let _nobody_overwrites = self.overwriting.read_recursive();
+        if let Some(record) = self.pending(slot) {
+            return Ok(record);
+        }
+        let bytes = match in_tail {
             Some(bytes) => bytes,
             None => {
                 let mut bytes = [0; LEN];

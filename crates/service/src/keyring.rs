@@ -334,6 +334,7 @@ fn told(cx: &Context, error: KeyError) -> Error {
         | KeyError::RootMalformed(_)
         | KeyError::WrappedMalformed(_)
         | KeyError::RotationMalformed(_)
+        | KeyError::ChangesMalformed(_)
         | KeyError::RootForeign { .. }
         | KeyError::KeyringMissing(_)
         | KeyError::FolderInUse(_)
@@ -353,3 +354,6 @@ fn told(cx: &Context, error: KeyError) -> Error {
     };
     Error::new(kind, message).caused_by(error)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,20 +1,21 @@
 //! Taking over what the keyring of a primary has got since: its copy is in a folder that an
 //! operator renews, and who follows the primary's log takes new keys and destroyed ones from there.
 //!
-//! Records of the copy are put in place one by one, those that are torn and all behind them not:
-//! the copy may be under way. A key that is destroyed here stays so, however old the copy is, and
-//! a copy that is shorter takes nothing away.
+//! Records of the copy are put in place through the journal, those that are torn and all behind
+//! them not: the copy may be under way. A torn one that the copy's own journal has is whole. A key
+//! that is destroyed here stays so, however old the copy is, and a copy that is shorter takes
+//! nothing away.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use super::file::{self, place};
+use super::changes::{Journal, Overlay};
+use super::file;
 use super::record::{LEN, Level, Record, Status};
 use super::root::io;
-use super::{Keyring, Tail};
+use super::{Keyring, Tail, reroot};
 use crate::Error;
 
 /// What came of looking at a copy.
@@ -39,8 +40,17 @@ impl Keyring {
     pub fn adopt(&self, from: &Path) -> Result<Adopted, Error> {
         let _nobody_makes = self.making.lock();
         self.sync()?;
+        let mut journal = self.changes.lock();
+        self.settle(&mut journal)?;
         let path = from.join("keyring");
         let copy = File::open(&path).map_err(|source| io("open", &path, source))?;
+        let length = copy
+            .metadata()
+            .map_err(|source| io("read", &path, source))?;
+        // A primary that is gone may have left them torn.
+        let decided = reroot::read(from).ok().flatten();
+        let decided = decided.as_ref().map_or(&[][..], reroot::Decided::records);
+        let over = Overlay::of_copy(from, decided, length.len());
         let mut copy = BufReader::with_capacity(1 << 16, copy);
         let mut adopted = Adopted::default();
         let made = self.made.load(Ordering::Acquire);
@@ -48,7 +58,7 @@ impl Keyring {
         let mut changed = Vec::new();
         let mut slot = 0;
         while slot < super::SLOTS_MAX && whole(&mut copy, &path, &mut bytes)? {
-            let Ok(record) = Record::decode(&bytes, slot) else {
+            let Ok(record) = over.at(slot, Record::decode(&bytes, slot)) else {
                 break;
             };
             let own = match slot < made {
@@ -63,7 +73,7 @@ impl Keyring {
             slot += 1;
         }
         if !changed.is_empty() {
-            self.put_all(&changed, made.max(slot))?;
+            self.put_all(&mut journal, &changed, made.max(slot))?;
         }
         Ok(adopted)
     }
@@ -87,9 +97,7 @@ impl Keyring {
             return Ok(Take::End);
         }
         // A slot that a crash left without a key here has none there either, or another's.
-        let same = (own.level, own.scope, own.label, own.created_ms)
-            == (record.level, record.scope, record.label, record.created_ms);
-        if !same && own.level != Level::Unused && record.level != Level::Unused {
+        if !own.is_key(record) && own.level != Level::Unused && record.level != Level::Unused {
             return Err(self.damaged(own.slot, "the copy of the keyring has another key there"));
         }
         if own.status == Status::Destroyed || record.level == Level::Unused {
@@ -103,19 +111,14 @@ impl Keyring {
     }
 
     /// Writes records durably, and reads all labels again. There are so many slots then.
-    fn put_all(&self, changed: &[Record], count: u32) -> Result<(), Error> {
-        let failed = |source| io("write", &self.path, source);
-        {
-            let _nobody_reads = self.overwriting.write();
-            for record in changed {
-                let written = self.file.write_all_at(&record.encode(), place(record.slot));
-                written.map_err(failed)?;
-                self.cache.remove(record.slot);
-            }
-            self.file.sync_data().map_err(failed)?;
-        }
+    fn put_all(&self, journal: &mut Journal, changed: &[Record], count: u32) -> Result<(), Error> {
+        let made = self.made.load(Ordering::Acquire);
+        let (known, new) = changed.split_at(changed.partition_point(|one| one.slot < made));
+        // The new ones first: those that wrap the others anew are among them.
+        self.overwrite(journal, new)?;
+        self.overwrite(journal, known)?;
         let mut own = File::open(&self.path).map_err(|source| io("open", &self.path, source))?;
-        let read = file::read(&mut own, &self.path)?;
+        let read = file::read(&mut own, &self.path, &Overlay::default())?;
         *self.labels.write() = read.labels;
         *self.tail.lock() = Tail {
             start: count,

@@ -1,16 +1,13 @@
 //! Destroying a patient's keys: cryptographic erase (NIST SP 800-88r2, 3.1.3).
 //!
-//! The wrapped key in each slot of the label is overwritten where it lies; a
-//! record lies within one sector, so each is destroyed or not, never half. What
-//! remains is the label with a mark that it gets no other key.
+//! The wrapped key in each slot of the label is overwritten where it lies, once
+//! it is written down that it will be (`changes.rs`): each is destroyed or not,
+//! never half. What remains is the label with a mark that it gets no other key.
 
-use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering;
 
-use super::file::place;
 use super::labels::Held;
 use super::record::{LabelMac, Level, Record, Status, WRAPPED_LEN};
-use super::root::io;
 use super::{Keyring, Slot};
 use crate::Error;
 
@@ -37,9 +34,7 @@ impl Keyring {
             labels.destroy(mac);
             labels.slots(&mac)
         };
-        let _nobody_reads = self.overwriting.write();
-        slots.iter().for_each(|slot| self.cache.remove(*slot));
-        self.overwrite(&slots)
+        self.destroy_in(&slots)
     }
 
     /// Whether the keys of a patient were destroyed.
@@ -73,23 +68,26 @@ impl Keyring {
     }
 
     /// Overwrites the keys in some slots.
-    fn overwrite(&self, slots: &[u32]) -> Result<u32, Error> {
-        let mut count = 0;
+    fn destroy_in(&self, slots: &[u32]) -> Result<u32, Error> {
+        let mut journal = self.changes.lock();
+        // Also when there is nothing to do: the last call may have failed here, and the journal
+        // must have none of these keys.
+        let settled = self.settle(&mut journal)?;
+        let here = |one: &&Record| one.status == Status::Destroyed && slots.contains(&one.slot);
+        let settled = settled.iter().filter(here).count();
+        let mut destroyed = Vec::new();
         for slot in slots {
-            let mut record = self.record(*slot)?;
+            let record = self.record(*slot)?;
             if record.status == Status::Live {
-                record.status = Status::Destroyed;
-                record.wrapped = [0; WRAPPED_LEN];
-                self.file
-                    .write_all_at(&record.encode(), place(*slot))
-                    .map_err(|source| io("write", &self.path, source))?;
-                count += 1;
+                destroyed.push(Record {
+                    status: Status::Destroyed,
+                    wrapped: [0; WRAPPED_LEN],
+                    ..record
+                });
             }
         }
-        // Also when there was nothing to do: the last call may have failed here.
-        let synced = self.file.sync_data();
-        synced.map_err(|source| io("write", &self.path, source))?;
-        Ok(count)
+        self.overwrite(&mut journal, &destroyed)?;
+        Ok((settled + destroyed.len()) as u32)
     }
 
     /// Takes a slot for a label without a key, so that it never gets one.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::changes::Overlay;
 use super::labels::Labels;
 use super::record::{self, LEN, Level, Record, Status};
 use super::root::{self, Root, io};
@@ -20,25 +21,32 @@ pub(super) struct Loaded {
     pub(super) count: u32,
     /// Slots whose records a crash cut short.
     pub(super) torn: Vec<u32>,
+    /// Records that were being changed, as they are to be in the file.
+    pub(super) changed: Vec<Record>,
 }
 
-pub(super) fn read(file: &mut File, path: &Path) -> Result<Loaded, Error> {
+/// Reads all of the file, with what was to be written over it.
+pub(super) fn read(file: &mut File, path: &Path, over: &Overlay) -> Result<Loaded, Error> {
     let mut reader = std::io::BufReader::with_capacity(1 << 16, file);
     let mut first = None;
     let mut labels = Labels::default();
     let mut bad = Vec::new();
+    let mut changed = Vec::new();
     let mut durable = 1;
     let mut count = 0;
     let mut bytes = [0; LEN];
     loop {
         let got = read_up_to(&mut reader, &mut bytes).map_err(|e| io("read", path, e))?;
-        if got == 0 {
+        if got == 0 && !over.has(count) {
             break;
         }
         // A record that ends early is one with a wrong checksum.
         bytes[got..].fill(0);
-        match Record::decode(&bytes, count) {
+        match over.at(count, Record::decode(&bytes, count)) {
             Ok(record) => {
+                if over.has(count) {
+                    changed.push(record.clone());
+                }
                 durable = durable.max(record.durable_before);
                 match record.level {
                     Level::Project | Level::Patient => {
@@ -66,6 +74,7 @@ pub(super) fn read(file: &mut File, path: &Path) -> Result<Loaded, Error> {
         labels,
         count,
         torn: bad.into_iter().map(|(slot, _)| slot).collect(),
+        changed,
     })
 }
 

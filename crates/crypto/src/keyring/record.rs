@@ -1,6 +1,6 @@
 //! The keyring file, versions 1 and 2: one record of 128 bytes per key, in the
-//! order of slots, so that destroying a key or wrapping it anew is one overwrite
-//! within one sector.
+//! order of slots, so that destroying a key or wrapping it anew is one overwrite,
+//! which `changes.rs` makes whole.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -120,6 +120,17 @@ impl Record {
         let check = crate::sha256(&bytes[..CHECKED]);
         bytes[CHECKED..].copy_from_slice(&check[..LEN - CHECKED]);
         bytes
+    }
+
+    /// Reads the record of whatever slot it names, or says what is wrong with it.
+    pub(super) fn decode_any(bytes: &[u8; LEN]) -> Result<Self, &'static str> {
+        Self::decode(bytes, u32::from_be_bytes(part(bytes, 4)))
+    }
+
+    /// Whether both are forms of one key.
+    pub(super) fn is_key(&self, other: &Self) -> bool {
+        let of = |one: &Self| (one.level, one.slot, one.scope, one.created_ms, one.replaces);
+        of(self) == of(other) && self.label == other.label
     }
 
     /// Reads the record of a slot, or says what is wrong with it.

@@ -15,13 +15,13 @@
 //! | 32 | SHA-256 of all before |
 
 use std::io::{ErrorKind, Read};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use zeroize::Zeroizing;
 
-use super::file::{place, sync_folder};
+use super::changes;
+use super::file::sync_folder;
 use super::record::{LEN, Level, Record, Status};
 use super::root::{self, Root, io};
 use super::source::{self, RootSource};
@@ -51,6 +51,7 @@ impl Keyring {
     pub fn rotate_root(&self, to: &RootSource, now_ms: i64) -> Result<(), Error> {
         let _one_at_a_time = self.making.lock();
         self.sync()?;
+        self.settle(&mut self.changes.lock())?;
         if let Some(decided) = read(&self.dir)? {
             // An earlier one that the disk did not let end.
             self.carry_out(&decided)?;
@@ -120,8 +121,13 @@ impl Keyring {
     }
 
     fn carry_out(&self, decided: &Decided) -> Result<(), Error> {
-        let _nobody_reads = self.overwriting.write();
-        finish(&self.dir, &self.path, &self.file, decided)
+        let mut journal = self.changes.lock();
+        // What is written down there would take the place of what is decided.
+        self.settle(&mut journal)?;
+        self.lay(&decided.records);
+        finish(&self.dir, &self.path, &self.file, decided)?;
+        self.pending.write().clear();
+        Ok(())
     }
 }
 
@@ -153,7 +159,7 @@ impl Decided {
         Self { text, records }
     }
 
-    #[cfg(test)]
+    /// The records of the keyring as they are from now on.
     pub(super) fn records(&self) -> &[Record] {
         &self.records
     }
@@ -182,14 +188,11 @@ impl Decided {
         if magic != MAGIC || !rest.len().is_multiple_of(LEN) {
             return None;
         }
-        let record = |bytes: &[u8]| {
-            let bytes = bytes.first_chunk::<LEN>()?;
-            let slot = u32::from_be_bytes(*bytes[4..].first_chunk()?);
-            Record::decode(bytes, slot).ok()
-        };
+        let (records, _) = rest.as_chunks::<LEN>();
+        let records = records.iter().map(Record::decode_any);
         Some(Self {
             text: String::from_utf8(text.to_vec()).ok()?,
-            records: rest.chunks(LEN).map(record).collect::<Option<_>>()?,
+            records: records.collect::<Result<_, _>>().ok()?,
         })
     }
 }
@@ -229,11 +232,7 @@ pub(super) fn finish(
         Some(text) => source::place(dir, text)?,
         None => source::remove(dir)?,
     }
-    let mut records = decided.records.iter();
-    records
-        .try_for_each(|record| file.write_all_at(&record.encode(), place(record.slot)))
-        .and_then(|()| file.sync_data())
-        .map_err(|source| io("write", path, source))?;
+    changes::put(file, &decided.records).map_err(|source| io("write", path, source))?;
     let done = dir.join(NAME);
     std::fs::remove_file(&done)
         .and_then(|()| sync_folder(dir))

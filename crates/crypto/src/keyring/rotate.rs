@@ -19,10 +19,9 @@
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use super::file::{place, sync_folder};
+use super::file::sync_folder;
 use super::labels::Held;
 use super::record::{Level, Record, Status};
 use super::root::{self, io};
@@ -218,26 +217,25 @@ impl Keyring {
         if slots.is_empty() {
             return Ok(0);
         }
-        let mut count = 0;
-        {
-            // Nobody destroys one of them meanwhile: it would come back.
-            let _nobody_reads = self.overwriting.write();
-            for slot in slots {
-                count += u32::from(self.rewrap_one(*slot)?);
-            }
+        // Nobody destroys one of them meanwhile: it would come back.
+        let mut journal = self.changes.lock();
+        self.settle(&mut journal)?;
+        let mut changed = Vec::new();
+        for slot in slots {
+            changed.extend(self.rewrapped(*slot)?);
         }
-        let synced = self.file.sync_data();
-        synced.map_err(|source| io("write", &self.path, source))?;
-        Ok(count)
+        self.overwrite(&mut journal, &changed)?;
+        Ok(changed.len() as u32)
     }
 
-    fn rewrap_one(&self, slot: u32) -> Result<bool, Error> {
+    /// The record of a slot, wrapped by the key that its project has now; `None` if it is already.
+    pub(super) fn rewrapped(&self, slot: u32) -> Result<Option<Record>, Error> {
         let mut record = self.record(slot)?;
         let Some(to) = self.find(record.scope, None).map(Slot::number) else {
-            return Ok(false);
+            return Ok(None);
         };
         if record.status == Status::Destroyed || record.wrapped_by == to {
-            return Ok(false);
+            return Ok(None);
         }
         let from = self.project_key_held(record.wrapped_by)?;
         let secret = from
@@ -245,10 +243,7 @@ impl Keyring {
             .map_err(|_| self.damaged(slot, "its key does not unwrap"))?;
         record.wrapped = self.project_key_held(to)?.wrap(&record.aad(), &secret)?;
         record.wrapped_by = to;
-        self.file
-            .write_all_at(&record.encode(), place(slot))
-            .map_err(|source| io("write", &self.path, source))?;
-        Ok(true)
+        Ok(Some(record))
     }
 
     /// The next key of a label, unless it was destroyed meanwhile.

@@ -210,14 +210,15 @@ impl Keyring {
 
     fn records(&self, from: u32, count: u32) -> Result<Vec<Record>, Error> {
         let mut bytes = vec![0; count as usize * LEN];
-        {
-            let _nobody_overwrites = self.overwriting.read_recursive();
-            let read = self.file.read_exact_at(&mut bytes, place(from));
-            read.map_err(|source| super::root::io("read", &self.path, source))?;
-        }
+        let _nobody_overwrites = self.overwriting.read_recursive();
+        let read = self.file.read_exact_at(&mut bytes, place(from));
+        read.map_err(|source| super::root::io("read", &self.path, source))?;
         let chunks = bytes.chunks_exact(LEN).zip(from..);
         chunks
             .map(|(chunk, slot)| {
+                if let Some(record) = self.pending(slot) {
+                    return Ok(record);
+                }
                 let bytes = chunk.first_chunk().copied().unwrap_or([0; LEN]);
                 Record::decode(&bytes, slot).map_err(|what| self.damaged(slot, what))
             })

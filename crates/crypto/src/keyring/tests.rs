@@ -1,6 +1,7 @@
 //! The keyring through its one door: open, use, damage, open again.
 
 mod adopt;
+mod changes;
 mod nonces;
 mod rotation;
 mod sources;
@@ -260,6 +261,13 @@ fn a_folder_of_something_else_is_left_alone() {
     std::fs::create_dir(folder.dir()).unwrap();
     std::fs::write(folder.dir().join("notes"), b"").unwrap();
     folder.refused(Founding::New, "is not empty");
+    // Copying a keyring that did not come so far leaves these: a new one would not open the store.
+    for name in ["shreds", "keyring.changes", "rotation"] {
+        let folder = Folder::new();
+        std::fs::create_dir(folder.dir()).unwrap();
+        std::fs::write(folder.dir().join(name), b"").unwrap();
+        folder.refused(Founding::New, "is not empty");
+    }
 }
 
 #[test]

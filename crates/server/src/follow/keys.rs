@@ -95,7 +95,10 @@ impl Keys {
             let about = fs::metadata(self.from.join(name)).ok()?;
             Some((about.modified().ok()?, about.len()))
         };
-        ["keyring", "shreds"].into_iter().map(stamp).collect()
+        ["keyring", "keyring.changes", "shreds"]
+            .into_iter()
+            .map(stamp)
+            .collect()
     }
 
     /// Takes the ledger of shreddings, which only grows; whether it has.

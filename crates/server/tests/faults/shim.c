@@ -3,7 +3,8 @@
  * Preloaded by the tests beside it. It watches files below some folders that are open for writing,
  * and names there, counts what is done to them, and from a count on lets things go wrong. A power
  * cut takes what was not synced: a file keeps a length between what was synced and what was
- * written, and what was written over other bytes is there or not. Of names that were made, changed
+ * written, and what was written over other bytes is there, or not, or a part of it. A kill lets a write
+ * be there in part, too, and after a short one the next may find no room. Of names that were made, changed
  * or removed since the last sync of anything, the later ones are taken back, as far as chance wants:
  * file systems with a journal keep their order, and a sync makes all before it durable.
  *
@@ -65,6 +66,7 @@ struct file {
     int fd; /* a descriptor of our own, for the power cut */
     unsigned faults; /* those that it may suffer, by their bits */
     off64_t synced;
+    int full; /* the next write finds no room */
     struct undo *undo;
     struct file *next;
 };
@@ -79,6 +81,7 @@ static const char *aside;
 static uint64_t chance, asides;
 static int64_t jump_s;
 static int has_hit;
+static int dying; /* killed when the write under way has done its part */
 
 static ssize_t (*real_write)(int, const void *, size_t);
 static ssize_t (*real_writev)(int, const struct iovec *, int);
@@ -236,6 +239,23 @@ static void take_back(void) {
     }
 }
 
+/* Takes back what was written over other bytes, or a part: nothing keeps a write whole, however
+ * short it is. */
+static void undo_some(const struct file *file, const struct undo *undo) {
+    size_t from = 0, end = undo->length;
+    switch (below(4)) {
+    case 0:
+        return;
+    case 1:
+        from = below(end + 1);
+        break;
+    case 2:
+        end = below(end + 1);
+        break;
+    }
+    real_pwrite(file->fd, undo->bytes + from, end - from, undo->at + from);
+}
+
 /* Cuts the power: what was not synced is there in part, and the process is gone. */
 static void cut(void) {
     for (struct file *file = files; file; file = file->next) {
@@ -243,8 +263,7 @@ static void cut(void) {
         if (file->fd < 0 || fstat64(file->fd, &is))
             continue;
         for (struct undo *undo = file->undo; undo; undo = undo->next)
-            if (below(2))
-                real_pwrite(file->fd, undo->bytes, undo->length, undo->at);
+            undo_some(file, undo);
         if (is.st_size > file->synced) {
             off64_t kept = file->synced + below(is.st_size - file->synced + 1);
             /* What the length covers may still be zeros. */
@@ -277,10 +296,14 @@ static int wrong(enum kind now, unsigned bits) {
     return is;
 }
 
+static void die(void) {
+    kill(getpid(), SIGKILL);
+}
+
 /* Ends the process here, if that is to happen. */
 static void end(unsigned bits) {
     if (wrong(KILL, bits))
-        kill(getpid(), SIGKILL);
+        die();
     if (wrong(POWER_CUT, bits))
         cut();
 }
@@ -299,13 +322,6 @@ static void note(struct file *file, off64_t at, size_t length) {
     file->undo = undo;
 }
 
-/* Whether durable bytes of one sector are written over, as the keyring does: disks write a sector
- * whole, and no file system of this machine comes short within one. */
-static int within_sector(const struct file *file, off64_t at, size_t length) {
-    return at >= 0 && at + (off64_t)length <= file->synced &&
-           at / 512 == (at + (off64_t)length - 1) / 512;
-}
-
 /* What to do with a write: -1 fails, else so many bytes of it. */
 static ssize_t writing(int fd, size_t length, off64_t at) {
     ssize_t may = length;
@@ -319,16 +335,21 @@ static ssize_t writing(int fd, size_t length, off64_t at) {
             at = appends && !fstat64(fd, &is) ? is.st_size : lseek64(fd, 0, SEEK_CUR);
         }
         note(file, at, length);
-        end(file->faults);
-        if (wrong(WRITE_ERROR, file->faults)) {
+        if (wrong(POWER_CUT, file->faults))
+            cut();
+        if (wrong(KILL, file->faults)) {
+            may = below(length + 1);
+            dying = 1;
+        } else if (wrong(WRITE_ERROR, file->faults)) {
             errno = EIO;
             may = -1;
-        } else if (wrong(FULL_DISK, file->faults)) {
+        } else if (file->full || wrong(FULL_DISK, file->faults)) {
+            file->full = 0;
             errno = ENOSPC;
             may = -1;
-        } else if (length > 1 && !within_sector(file, at, length) &&
-                   wrong(SHORT_WRITE, file->faults)) {
+        } else if (length > 1 && wrong(SHORT_WRITE, file->faults)) {
             may = 1 + below(length - 1);
+            file->full = below(2);
         }
     }
     int kept = errno;
@@ -346,6 +367,13 @@ static unsigned suffers_open(int fd) {
         return 0;
     path[length] = 0;
     return suffers(path);
+}
+
+/* Ends the process behind a write, if that is to happen. */
+static ssize_t written(ssize_t length) {
+    if (dying)
+        die();
+    return length;
 }
 
 static int syncing(int fd, int (*real)(int)) {
@@ -398,7 +426,7 @@ static int syncing(int fd, int (*real)(int)) {
 
 ssize_t write(int fd, const void *bytes, size_t length) {
     ssize_t may = writing(fd, length, -1);
-    return may < 0 ? may : real_write(fd, bytes, may);
+    return may < 0 ? may : written(real_write(fd, bytes, may));
 }
 
 ssize_t writev(int fd, const struct iovec *parts, int count) {
@@ -407,14 +435,14 @@ ssize_t writev(int fd, const struct iovec *parts, int count) {
         length += parts[i].iov_len;
     ssize_t may = writing(fd, length, -1);
     if (may < 0 || (size_t)may == length)
-        return may < 0 ? may : real_writev(fd, parts, count);
+        return may < 0 ? may : written(real_writev(fd, parts, count));
     size_t first = parts[0].iov_len;
-    return real_write(fd, parts[0].iov_base, (size_t)may < first ? (size_t)may : first);
+    return written(real_write(fd, parts[0].iov_base, (size_t)may < first ? (size_t)may : first));
 }
 
 ssize_t pwrite64(int fd, const void *bytes, size_t length, off64_t at) {
     ssize_t may = writing(fd, length, at);
-    return may < 0 ? may : real_pwrite(fd, bytes, may, at);
+    return may < 0 ? may : written(real_pwrite(fd, bytes, may, at));
 }
 
 int fsync(int fd) {

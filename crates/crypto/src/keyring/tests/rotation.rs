@@ -6,13 +6,13 @@ use super::*;
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
 /// Two projects with patients, and what their keys sealed.
-struct Ward {
-    folder: Folder,
-    texts: Vec<(Slot, Vec<u8>)>,
+pub(super) struct Ward {
+    pub(super) folder: Folder,
+    pub(super) texts: Vec<(Slot, Vec<u8>)>,
 }
 
 impl Ward {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = Folder::new();
         let ring = folder.opened();
         let mut texts = Vec::new();
@@ -27,7 +27,7 @@ impl Ward {
     }
 
     #[track_caller]
-    fn reads(&self, ring: &Keyring) {
+    pub(super) fn reads(&self, ring: &Keyring) {
         for (slot, text) in &self.texts {
             assert_eq!(ring.open_sealed(*slot, b"aad", text).unwrap(), b"text");
         }
@@ -35,7 +35,7 @@ impl Ward {
         assert_eq!((checked.bad, checked.faults.len()), (0, 0));
     }
 
-    fn copy(&self) -> Folder {
+    pub(super) fn copy(&self) -> Folder {
         let copy = Folder::new();
         std::fs::create_dir(copy.dir()).unwrap();
         for entry in std::fs::read_dir(self.folder.dir()).unwrap() {
