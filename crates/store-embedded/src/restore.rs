@@ -16,7 +16,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use salus_crypto::Keyring;
 use salus_store::{
-    Error, Kind, LogBatch, LogHead, LogPart, NewRows, Purge, Reply, Restoring, Scope, Seq,
+    Error, Finished, Kind, LogBatch, LogHead, LogPart, Lost, NewRows, Purge, Reply, Restoring,
+    Scope, Seq,
 };
 
 use crate::chain::Link;
@@ -94,7 +95,7 @@ struct Restore {
     state: State,
     tree: Tree,
     counts: HashMap<(Scope, Kind), u64>,
-    /// Newest versions whose content was purged since they were.
+    /// Newest versions whose content was purged before the log was read.
     purged: HashSet<u64>,
     piece: Piece,
     space: Space,
@@ -455,13 +456,27 @@ impl Restore {
         }
     }
 
-    fn end(mut self) -> Result<LogHead, Error> {
-        if !self.purged.is_empty() {
-            return Err(Error::Unavailable(format!(
-                "{} records were at this point what was purged since; restore to a later point",
-                self.purged.len()
-            )));
-        }
+    /// The records whose newest version came without its content.
+    fn lost(&self) -> Result<Vec<Lost>, Error> {
+        let view = self.kv.view()?;
+        let mut seqs: Vec<u64> = self.purged.iter().copied().collect();
+        seqs.sort_unstable();
+        let lost = seqs.into_iter().map(|seq| {
+            let missing = || Error::Damaged(format!("version {seq} is missing"));
+            let bytes = view.get(&keys::at(keys::BODY, seq))?.ok_or_else(missing)?;
+            let stored = body::Stored::read(&bytes)?;
+            Ok(Lost {
+                scope: stored.scope,
+                kind: stored.kind,
+                id: stored.id.into(),
+                version: stored.version,
+                seal: stored.seal(),
+            })
+        });
+        lost.collect()
+    }
+
+    fn end(mut self) -> Result<Finished, Error> {
         for ((scope, kind), count) in std::mem::take(&mut self.counts) {
             let key = keys::of_kind(keys::COUNT, scope, kind);
             self.piece.set(key, count.to_be_bytes().into());
@@ -474,14 +489,16 @@ impl Restore {
         let state = self.state.to_bytes();
         self.piece.set(keys::meta(META_STATE), state);
         self.write()?;
+        let lost = self.lost()?;
         self.kv.close()?;
-        Ok(LogHead {
+        let head = LogHead {
             seq: Seq(seq),
             chain: self.state.chain,
             audit_size: self.tree.frontier().size(),
             audit_root: self.tree.frontier().root(),
             key_slots: self.state.slots,
-        })
+        };
+        Ok(Finished { head, lost })
     }
 }
 
@@ -491,7 +508,7 @@ impl Restoring for Restore {
         ready(self.add_all(batches))
     }
 
-    fn finish(self: Box<Self>) -> Reply<'static, LogHead> {
+    fn finish(self: Box<Self>) -> Reply<'static, Finished> {
         ready(self.end())
     }
 }

@@ -273,6 +273,12 @@ impl Trial<'_> {
         if empty && !self.is_past() {
             faults.push("the archive holds nothing".to_owned());
         }
+        if !report.lost.is_empty() {
+            faults.push(format!(
+                "{} records are without content: it was purged before it was archived",
+                report.lost.len()
+            ));
+        }
         self.checks.push(Check::of("archive", faults));
         self.checks.push(Check::of("store", report.unfit.clone()));
     }
@@ -381,7 +387,7 @@ fn whole(
     }
     let counts = match point {
         Some(point) => checks::counts(&point.counts(), &held.tally.kinds),
-        None => checks::indexed(&report.given, &held.tally.kinds),
+        None => checks::indexed(&report.given, report.lost.len(), &held.tally.kinds),
     };
     [
         Check::of("chain", chain),

@@ -326,7 +326,7 @@ fn a_row_that_is_not_what_it_should_be_is_found_though_everything_fits_together(
         let mut restoring = Embedded::restore(options("row", false), &dictionaries).unwrap();
         let batches = original.batches(Seq(0), usize::MAX).await.unwrap();
         restoring.add(batches).await.unwrap();
-        let upto = restoring.finish().await.unwrap().seq;
+        let upto = restoring.finish().await.unwrap().head.seq;
         let restored = Embedded::open(options("row", true)).unwrap();
         let store = Bared {
             store: restored.clone(),
