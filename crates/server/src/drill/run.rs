@@ -258,10 +258,12 @@ impl Trial<'_> {
         Ok(report::report(said, &self.checks, &self.measured, settings))
     }
 
-    /// What earlier drills of this store said, as far as its key signed it.
+    /// What the drill of this archive before this one said, as far as the store's key signed it.
     fn proved(&self) -> Option<Value> {
         let key = record::key(&self.keyring).ok()?.public();
-        Kept::of(&self.plan.data).proved(&key)
+        let label = self.archive.label();
+        let kept = Kept::of(&self.plan.data);
+        kept.proved(&key).find(|said| said["archive"] == *label)
     }
 
     /// What the archive lacks, and whether the store that was made of it fits together.
