@@ -198,7 +198,8 @@ impl Server {
             None => None,
         };
         let every = config.drill.every.filter(|_| listen.is_some());
-        let drills = drill::Record::open(&config.data, every, &keyring);
+        let drilled = drill::archives(config).into_keys().collect();
+        let drills = drill::Record::open(&config.data, every, drilled, &keyring);
         let drills = drills.map_err(|error| Error::Keys(config.keys_folder(), error))?;
         let drills = Arc::new(drills);
         let address = network

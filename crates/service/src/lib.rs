@@ -180,8 +180,8 @@ pub struct Service {
     pub(crate) shredding: tokio::sync::Mutex<()>,
     pub(crate) shut: shredding::Shut,
     log: Option<audit::log::Log>,
-    /// One run of the audit archive at a time.
-    pub(crate) archiving: tokio::sync::Mutex<()>,
+    /// One run of the audit archive at a time, and what the one before found.
+    pub(crate) archiving: tokio::sync::Mutex<audit::archive::Known>,
     /// Told when a project keeps its history otherwise.
     kept_otherwise: tokio::sync::Notify,
     /// Told when keys are to be rotated.

@@ -6,6 +6,7 @@
 //! on each core. What cannot be opened stays without rows, and nothing finds it.
 
 pub mod following;
+mod lost;
 mod rows;
 
 use std::collections::HashMap;
@@ -15,13 +16,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use salus_auth::record::Project;
 use salus_fhir::search::Parameters;
-use salus_store::{Bare, Batch, NewRows, Restored, Scope, SealedBlob, Seq, Store};
+use salus_store::{Bare, Batch, Lost, NewRows, Restored, Scope, SealedBlob, Seq, Store};
 
 use crate::audit::entry::{Entry, What};
 use crate::error::Error;
 use crate::parameters;
 use crate::records;
-use rows::Maker;
+use rows::{Inside, Maker};
+
+pub use lost::leave_out;
 
 /// Seqs of a span.
 const SPAN: u64 = 1024;
@@ -48,6 +51,8 @@ pub struct Given {
     pub failed: u64,
     /// The blobs that versions of Binaries have for their content.
     pub blobs: Vec<SealedBlob>,
+    /// What records contained that were [left out](leave_out), to be left out as well.
+    pub contained: Vec<Lost>,
 }
 
 /// A store that was made of a log, by both its contracts.
@@ -194,6 +199,7 @@ impl Work {
         all.unreadable += given.unreadable;
         all.failed += given.failed;
         all.blobs.extend(given.blobs);
+        all.contained.extend(given.contained);
     }
 
     /// The rows of some records. Those of contained resources come from their containers,
@@ -209,7 +215,8 @@ impl Work {
                 contained.push(bare);
                 continue;
             }
-            given.blobs.extend(rows::blob_of(bare.scope, &bare.record));
+            let store = &*self.store.store;
+            given.blobs.extend(rows::blob_of(store, &bare).await?);
             match maker.of(&bare.record) {
                 Some(made) => rows.push(NewRows::of(bare, made.rows, made.main_date_ms)),
                 None => given.failed += 1,
@@ -220,8 +227,15 @@ impl Work {
                 .entry(bare.scope)
                 .or_insert_with(|| self.maker(bare.scope));
             match maker.of_contained(&*self.store.store, &bare).await? {
-                Some(made) => rows.push(NewRows::of(bare, made.rows, made.main_date_ms)),
-                None => given.failed += 1,
+                Inside::Made(made) => rows.push(NewRows::of(bare, made.rows, made.main_date_ms)),
+                Inside::Failed => given.failed += 1,
+                Inside::Gone => given.contained.push(Lost {
+                    scope: bare.scope,
+                    kind: bare.record.kind,
+                    id: bare.record.id,
+                    version: bare.record.version,
+                    seal: bare.record.seal,
+                }),
             }
         }
         Ok(rows)

@@ -175,6 +175,19 @@ impl Kv {
         wait_for(self.write(writes, when))
     }
 
+    /// Begins to write much of it, which is durable some time.
+    pub(crate) fn begin_write(
+        self: &Arc<Self>,
+        mut writes: Vec<Write>,
+    ) -> JoinHandle<Result<(), Error>> {
+        let kv = Arc::clone(self);
+        self.handle.spawn(async move {
+            // The engine sorts much by itself, which costs little of what is in order.
+            writes.sort_by(|one, other| one.0.cmp(&other.0));
+            kv.write(writes, When::Later).await
+        })
+    }
+
     /// Starts work where the engine does its own.
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
         self.handle.spawn(work)

@@ -2,10 +2,12 @@
 //! were, so are their seqs, and the keys beside them are made anew.
 //!
 //! What a later batch supersedes is looked up only for versions that are not a
-//! record's first. All is written in large durable pieces, and none of it is
+//! record's first. All is written in large pieces, and none of it is
 //! read before the end: until then, and until the records have their rows
 //! ([`Embedded::restored`]), a file `restoring` in the folder says that the
 //! store is not whole, and it is not opened.
+
+mod pieces;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -16,27 +18,25 @@ use std::sync::Arc;
 use bytes::Bytes;
 use salus_crypto::Keyring;
 use salus_store::{
-    Error, Kind, LogBatch, LogHead, LogPart, NewRows, Purge, Reply, Restoring, Scope, Seq,
+    Error, Finished, Kind, LogBatch, LogHead, LogPart, Lost, NewRows, Purge, Reply, Restoring,
+    Scope, Seq,
 };
 
 use crate::chain::Link;
-use crate::core::{self, META_FLOOR, META_FRONTIER, META_STATE, State, set};
-use crate::kv::{Kv, When, Write};
+use crate::core::{self, META_FLOOR, META_FRONTIER, META_STATE, State};
+use crate::kv::{Kv, When};
 use crate::newest::Newest;
 use crate::purge::{self, Logged, PreparedPurge};
 use crate::reader::ready;
 use crate::space::Space;
 use crate::tree::Tree;
 use crate::{Embedded, Options, audit, body, format, keys, row};
+use pieces::Pieces;
 
 /// The file that says that a store is not whole.
 const MARKER: &str = "restoring";
 const MARKER_TEXT: &[u8] = b"This store is being restored, or its restore was cut off. \
 It is not whole: remove this folder and restore again.\n";
-
-/// A piece is written when it has so many keys or bytes.
-const PIECE_KEYS: usize = if cfg!(test) { 40 } else { 40_000 };
-const PIECE_BYTES: usize = 16 << 20;
 
 impl Embedded {
     /// Begins to make a store in an empty folder of a log, whose bodies were
@@ -89,44 +89,15 @@ fn trouble(dir: &Path, error: &std::io::Error) -> Error {
 }
 
 struct Restore {
-    kv: Kv,
     keyring: Arc<Keyring>,
     state: State,
     tree: Tree,
     counts: HashMap<(Scope, Kind), u64>,
-    /// Newest versions whose content was purged since they were.
+    /// Newest versions whose content was purged before the log was read.
     purged: HashSet<u64>,
-    piece: Piece,
+    pieces: Pieces,
     space: Space,
     _lock: File,
-}
-
-type Of = (Scope, Kind, Box<str>);
-
-/// What is not written yet.
-#[derive(Default)]
-struct Piece {
-    writes: Vec<Write>,
-    bytes: usize,
-    /// The records in it.
-    newest: HashMap<Of, Newest>,
-    /// The marks of what was purged that are in it, by their keys.
-    marks: HashMap<Vec<u8>, u64>,
-}
-
-impl Piece {
-    fn set(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        self.bytes += key.len() + value.len();
-        self.writes.push(set(key, value));
-    }
-
-    fn remove(&mut self, key: Vec<u8>) {
-        self.writes.push((key, None));
-    }
-
-    fn is_large(&self) -> bool {
-        self.writes.len() >= PIECE_KEYS || self.bytes >= PIECE_BYTES
-    }
 }
 
 impl Restore {
@@ -154,14 +125,13 @@ impl Restore {
         kv.write_here(core::dictionary_writes(dictionaries)?, When::Now)?;
         let state = State::load(&kv.view()?)?;
         Ok(Self {
-            kv,
+            pieces: Pieces::new(Arc::new(kv)),
             keyring,
             state,
             tree: Tree::default(),
             counts: HashMap::new(),
             purged: HashSet::new(),
             space: Space::new(dir, disk_bytes_min),
-            piece: Piece::default(),
             _lock: lock,
         })
     }
@@ -170,8 +140,9 @@ impl Restore {
         for batch in batches {
             let checked = self.check(&batch)?;
             self.apply(batch, checked)?;
-            if self.piece.is_large() {
-                self.write()?;
+            if self.pieces.is_large() {
+                self.space.check()?;
+                self.pieces.send()?;
             }
         }
         Ok(())
@@ -240,7 +211,7 @@ impl Restore {
         if let Some(link) = link {
             self.state.chain = link.hash;
             let key = keys::at(keys::CHAIN, self.state.seq + 1);
-            self.piece.set(key, link.to_bytes());
+            self.pieces.set(key, link.to_bytes());
         }
         let purges = parts.iter().filter_map(|part| match part {
             LogPart::Purged(purge) => Some(purge.clone()),
@@ -281,7 +252,7 @@ impl Restore {
         if let Some(slot) = stored.slot() {
             self.state.slots = self.state.slots.max(slot.number() + 1);
         }
-        self.piece.set(keys::at(keys::BODY, seq), bytes.to_vec());
+        self.pieces.set(keys::at(keys::BODY, seq), bytes.to_vec());
         let before = self.newest(of, stored.id, stored.version)?;
         if before.map_or(0, |before| before.version) + 1 != stored.version {
             return Err(Error::Damaged(format!(
@@ -301,10 +272,9 @@ impl Restore {
             deleted,
         };
         let key = keys::record(keys::NEWEST, of.0, of.1, stored.id);
-        self.piece.set(key, newest.to_bytes());
-        self.piece
-            .newest
-            .insert((of.0, of.1, stored.id.into()), newest);
+        self.pieces.set(key, newest.to_bytes());
+        self.pieces
+            .set_newest((of.0, of.1, stored.id.into()), newest);
         self.place(&stored, seq);
         let was = before.is_some_and(|before| !before.deleted);
         let count = self.counts.entry(of).or_default();
@@ -320,7 +290,7 @@ impl Restore {
     fn place(&mut self, stored: &body::Stored<'_>, seq: u64) {
         if stored.is_deleted() {
             let key = keys::of_kind_at(keys::PAST, stored.scope, stored.kind, seq);
-            self.piece.set(key, Vec::new());
+            self.pieces.set(key, Vec::new());
             return;
         }
         let entry = row::NewEntry {
@@ -333,7 +303,7 @@ impl Restore {
         let mut entry = entry.to_bytes();
         row::set_latest(&mut entry, stored.latest_ms);
         let key = keys::of_kind_at(keys::CURRENT, stored.scope, stored.kind, seq);
-        self.piece.set(key, entry);
+        self.pieces.set(key, entry);
     }
 
     /// The version before this one.
@@ -346,11 +316,11 @@ impl Restore {
         if version == 1 {
             return Ok(None);
         }
-        if let Some(newest) = self.piece.newest.get(&(scope, kind, id.into())) {
-            return Ok(Some(*newest));
+        if let Some(newest) = self.pieces.newest(&(scope, kind, id.into())) {
+            return Ok(Some(newest));
         }
         let value = self
-            .kv
+            .pieces
             .view()?
             .get(&keys::record(keys::NEWEST, scope, kind, id))?;
         value.map(|bytes| Newest::read(&bytes)).transpose()
@@ -360,7 +330,7 @@ impl Restore {
     fn supersede(&mut self, of: (Scope, Kind), id: &str, old: Newest) -> Result<(), Error> {
         let (scope, kind) = of;
         if !old.deleted {
-            self.piece
+            self.pieces
                 .remove(keys::of_kind_at(keys::CURRENT, scope, kind, old.seq));
         }
         let has_content = !self.purged.remove(&old.seq);
@@ -368,14 +338,14 @@ impl Restore {
         // shredded, a key stays, as in the store that the log is of, until its own purge comes.
         if !has_content && self.mark((scope, kind, id))?.max(1) == old.version {
             let key = keys::record(keys::PURGED, scope, kind, id);
-            self.set_mark(key, old.version + 1);
+            self.pieces.set_mark(key, old.version + 1);
             return Ok(());
         }
         let key = keys::record_at(keys::VERSION, scope, kind, id, old.version);
-        self.piece.set(key, old.seq.to_be_bytes().into());
+        self.pieces.set(key, old.seq.to_be_bytes().into());
         if !old.deleted {
             let key = keys::of_kind_at(keys::PAST, scope, kind, old.seq);
-            self.piece.set(key, Vec::new());
+            self.pieces.set(key, Vec::new());
         }
         Ok(())
     }
@@ -383,15 +353,10 @@ impl Restore {
     /// The first version of a record that was not purged.
     fn mark(&self, (scope, kind, id): (Scope, Kind, &str)) -> Result<u64, Error> {
         let key = keys::record(keys::PURGED, scope, kind, id);
-        match self.piece.marks.get(&key) {
-            Some(below) => Ok(*below),
-            None => purge::mark(&self.kv.view()?, (scope, kind, id)),
+        match self.pieces.mark(&key) {
+            Some(below) => Ok(below),
+            None => purge::mark(&self.pieces.view()?, (scope, kind, id)),
         }
-    }
-
-    fn set_mark(&mut self, key: Vec<u8>, below: u64) {
-        self.piece.set(key.clone(), below.to_be_bytes().into());
-        self.piece.marks.insert(key, below);
     }
 
     /// What a batch purged of what came before it.
@@ -400,8 +365,8 @@ impl Restore {
             return Ok(());
         }
         // The versions are looked for among what is written.
-        self.write()?;
-        let view = self.kv.view()?;
+        self.pieces.flush()?;
+        let view = self.pieces.view()?;
         let scope = logged.scope;
         let prepared = logged.purges.iter().map(|purge| {
             PreparedPurge::of(&view, scope, purge.clone(), usize::MAX)
@@ -411,14 +376,14 @@ impl Restore {
         for (key, value) in purge::writes(&view, &prepared)? {
             match value {
                 Some(mark) if key.first() == Some(&keys::PURGED) => {
-                    self.set_mark(key, keys::last_number(&mark));
+                    self.pieces.set_mark(key, keys::last_number(&mark));
                 }
-                Some(value) => self.piece.set(key, value),
-                None => self.piece.remove(key),
+                Some(value) => self.pieces.set(key, value),
+                None => self.pieces.remove(key),
             }
         }
         let key = keys::at(keys::PURGES, last.0);
-        self.piece.set(key, logged.to_bytes());
+        self.pieces.set(key, logged.to_bytes());
         Ok(())
     }
 
@@ -433,55 +398,62 @@ impl Restore {
         let seq = self.state.seq;
         self.observe(stored.latest_ms, stored.time_ms);
         self.state.slots = self.state.slots.max(stored.slot().number() + 1);
-        let (leaf, writes) = (stored.leaf, &mut self.piece.writes);
-        self.tree.append(seq, leaf, writes);
+        self.tree.append(seq, stored.leaf, self.pieces.writes());
         for (kind, id) in about {
             let key = keys::record_at(keys::ABOUT, scope, *kind, id, seq);
-            self.piece.set(key, Vec::new());
+            self.pieces.set(key, Vec::new());
         }
         let mut bytes = entry.to_vec();
         audit::put_about(&mut bytes, about);
         let key = keys::entry(audit::space(&stored), scope, seq);
-        self.piece.set(key, bytes);
+        self.pieces.set(key, bytes);
         Ok(())
     }
 
-    fn write(&mut self) -> Result<(), Error> {
-        self.space.check()?;
-        let Piece { writes, .. } = std::mem::take(&mut self.piece);
-        match writes.is_empty() {
-            true => Ok(()),
-            false => self.kv.write_here(writes, When::Now),
-        }
+    /// The records whose newest version came without its content.
+    fn lost(&self) -> Result<Vec<Lost>, Error> {
+        let view = self.pieces.view()?;
+        let mut seqs: Vec<u64> = self.purged.iter().copied().collect();
+        seqs.sort_unstable();
+        let lost = seqs.into_iter().map(|seq| {
+            let missing = || Error::Damaged(format!("version {seq} is missing"));
+            let bytes = view.get(&keys::at(keys::BODY, seq))?.ok_or_else(missing)?;
+            let stored = body::Stored::read(&bytes)?;
+            Ok(Lost {
+                scope: stored.scope,
+                kind: stored.kind,
+                id: stored.id.into(),
+                version: stored.version,
+                seal: stored.seal(),
+            })
+        });
+        lost.collect()
     }
 
-    fn end(mut self) -> Result<LogHead, Error> {
-        if !self.purged.is_empty() {
-            return Err(Error::Unavailable(format!(
-                "{} records were at this point what was purged since; restore to a later point",
-                self.purged.len()
-            )));
-        }
+    fn end(mut self) -> Result<Finished, Error> {
+        self.space.check()?;
+        self.pieces.flush()?;
+        let lost = self.lost()?;
         for ((scope, kind), count) in std::mem::take(&mut self.counts) {
             let key = keys::of_kind(keys::COUNT, scope, kind);
-            self.piece.set(key, count.to_be_bytes().into());
+            self.pieces.set(key, count.to_be_bytes().into());
         }
         let (seq, frontier) = (self.state.seq, self.tree.frontier().to_bytes());
         // What older points showed has no rows.
         let floor = seq.to_be_bytes().into();
-        self.piece.set(keys::meta(META_FLOOR), floor);
-        self.piece.set(keys::meta(META_FRONTIER), frontier);
+        self.pieces.set(keys::meta(META_FLOOR), floor);
+        self.pieces.set(keys::meta(META_FRONTIER), frontier);
         let state = self.state.to_bytes();
-        self.piece.set(keys::meta(META_STATE), state);
-        self.write()?;
-        self.kv.close()?;
-        Ok(LogHead {
+        self.pieces.set(keys::meta(META_STATE), state);
+        self.pieces.close()?;
+        let head = LogHead {
             seq: Seq(seq),
             chain: self.state.chain,
             audit_size: self.tree.frontier().size(),
             audit_root: self.tree.frontier().root(),
             key_slots: self.state.slots,
-        })
+        };
+        Ok(Finished { head, lost })
     }
 }
 
@@ -491,7 +463,7 @@ impl Restoring for Restore {
         ready(self.add_all(batches))
     }
 
-    fn finish(self: Box<Self>) -> Reply<'static, LogHead> {
+    fn finish(self: Box<Self>) -> Reply<'static, Finished> {
         ready(self.end())
     }
 }

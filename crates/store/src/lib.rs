@@ -51,7 +51,10 @@ pub use batch::{
 pub use blobs::{Blob, BlobReader, BlobWriter, Blobs, NewBlob, SealedBlob, SealedBlobs};
 pub use error::Error;
 pub use following::{Followed, Following, Opened};
-pub use log::{Bare, BareRecords, Log, LogBatch, LogHead, LogPart, NewRows, Restored, Restoring};
+pub use log::{
+    Bare, BareRecords, Finished, Log, LogBatch, LogHead, LogPart, Lost, NewRows, Restored,
+    Restoring,
+};
 pub use matcher::{Candidate, Others};
 pub use name::{Kind, Param, Scope, Seq};
 pub use place::{Around, Place};

@@ -8,7 +8,7 @@
 
 use bytes::Bytes;
 
-use crate::{Kind, Purge, Record, Reply, Row, Scope, Seq};
+use crate::{Kind, Purge, Record, Reply, Row, Scope, SealKey, Seq};
 
 /// What one commit wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,13 +89,36 @@ pub trait Restoring: Send {
     fn add(&mut self, batches: Vec<LogBatch>) -> Reply<'_, ()>;
 
     /// Makes it a store like any other, whose current records have no rows yet, and
-    /// that shows no point before this one.
-    ///
-    /// # Errors
-    /// [`crate::Error::Unavailable`] if a record was something at this point whose content
-    /// was purged before the log was read.
-    fn finish(self: Box<Self>) -> Reply<'static, LogHead>;
+    /// that shows no point before this one. Until a new version of them is put, nobody can
+    /// read the records that are [lost](Finished::lost).
+    fn finish(self: Box<Self>) -> Reply<'static, Finished>;
 }
+
+/// A log was made into a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// How far the log is.
+    pub head: LogHead,
+    /// The records whose current version has no content, in the order of their seqs.
+    pub lost: Vec<Lost>,
+}
+
+/// A record whose newest version was purged before the log was read: at the end of the log it is
+/// what nobody has any more.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// Its scope.
+    pub scope: Scope,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its id.
+    pub id: Box<str>,
+    /// Its newest version.
+    pub version: u64,
+    /// Whose key sealed it.
+    pub seal: SealKey,
+}
+salus_phi::guard!(Lost);
 
 /// A store that was made of a log, whose current records have no rows yet.
 /// What is asked of it may come from several threads at once.

@@ -29,9 +29,10 @@ use following::{
 use crate::conformance::{self, Place, committed_batches, number_from};
 use crate::memory::Memory;
 use crate::{
-    At, AuditEntry, AuditQuery, AuditRecord, Batch, Content, Error, Filter, Followed, Following,
-    History, HistoryOf, Hit, Kind, Log, LogBatch, LogHead, LogPart, NewRows, Purge, Put, Query,
-    Record, Reply, Restored, Restoring, Scope, SealKey, Seq, Snapshot, Store, SupersededVersion,
+    At, AuditEntry, AuditQuery, AuditRecord, Batch, Content, Error, Filter, Finished, Followed,
+    Following, History, HistoryOf, Hit, Kind, Log, LogBatch, LogHead, LogPart, Lost, NewRows,
+    Purge, Put, Query, Record, Reply, Restored, Restoring, Scope, SealKey, Seq, Snapshot, Store,
+    SupersededVersion,
 };
 
 /// A store whose log can be read, and that can follow another's.
@@ -93,6 +94,7 @@ log_cases! { $
     a_store_is_restored_at_every_commit
     a_restored_store_goes_on_with_the_same_log
     what_was_purged_before_it_was_read_stays_purged
+    what_is_without_content_at_the_end_is_named_and_the_rest_is_there
     what_was_read_before_it_was_purged_is_purged_again
     what_is_missing_or_changed_is_told
     what_was_cleared_is_a_leaf_in_the_log_and_in_what_is_made_of_it
@@ -141,14 +143,22 @@ impl Subject<'_> {
 
     /// A store of these batches of another's log.
     fn restored(&self, of: &dyn Log, log: &[LogBatch]) -> (Arc<dyn Logged>, LogHead) {
+        let (store, lost) = self.restored_without(of, log);
+        assert!(lost.is_empty());
+        let head = self.must(store.head());
+        (store, head)
+    }
+
+    /// The same where records are without content.
+    fn restored_without(&self, of: &dyn Log, log: &[LogBatch]) -> (Arc<dyn Logged>, Vec<Lost>) {
         let mut restoring = self.engine.restore(&self.must(of.dictionaries()));
         for some in log.chunks(3) {
             self.must(restoring.add(some.to_vec()));
         }
-        let head = self.must(restoring.finish());
+        let Finished { head, lost } = self.must(restoring.finish());
         let store = self.engine.restored();
         assert_eq!(self.must(store.head()), head);
-        (store, head)
+        (store, lost)
     }
 
     #[track_caller]
@@ -500,13 +510,43 @@ fn what_was_purged_before_it_was_read_stays_purged(subject: &Subject<'_>) {
     drop(snapshot);
     subject.is_whole(&*restored);
     subject.close(restored);
-    let mut restoring = subject.engine.restore(&subject.must(store.dictionaries()));
-    subject.must(restoring.add(log[..1].to_vec()));
-    let finished = subject.wait(restoring.finish());
-    assert!(
-        matches!(finished, Err(Error::Unavailable(_))),
-        "{finished:?}"
-    );
+}
+
+/// A log that ends where the newest version of a record was purged before it was read.
+fn what_is_without_content_at_the_end_is_named_and_the_rest_is_there(subject: &Subject<'_>) {
+    let first = batch(10, vec![put("a", 1), put("b", 1)], 1);
+    let later = (2..=3).map(|version| batch(10, vec![put("a", version)], 0));
+    let batches = [first].into_iter().chain(later);
+    let store = subject.store(batches.chain([purge(20, "a", 3, 1)]).collect());
+    let log = subject.log(&*store);
+    let (restored, lost) = subject.restored_without(&*store, &log[..2]);
+    let [lost] = &lost[..] else {
+        panic!("{} records are lost", lost.len())
+    };
+    assert_eq!((lost.scope, lost.kind, &*lost.id), (ONE, KIND, "a"));
+    assert_eq!((lost.version, &lost.seal), (2, &put("a", 2).seal));
+    let bare = subject.must(restored.records((Seq(0), Seq(u64::MAX)), ALL));
+    let ids: Vec<&str> = bare.records.iter().map(|bare| &*bare.record.id).collect();
+    assert_eq!((ids, bare.unreadable), (vec!["b"], 0));
+    // Whoever has it says that it is gone; then all of it fits together.
+    let gone = Put {
+        content: Content::Deleted,
+        rows: Vec::new(),
+        ..put("a", 3)
+    };
+    subject.must(restored.commit(batch(30, vec![gone], 1)));
+    subject.is_whole(&*restored);
+    let snapshot = subject.must(restored.snapshot(ONE, At::Now));
+    let read = |version| subject.wait(snapshot.version(KIND, "a", version));
+    assert!(matches!(read(1), Err(Error::Purged)), "{:?}", read(1));
+    assert!(matches!(read(2), Err(Error::Purged)), "{:?}", read(2));
+    let newest = subject.must(snapshot.get(KIND, "a"));
+    assert!(newest.is_some_and(|newest| newest.content == Content::Deleted));
+    assert!(subject.must(snapshot.get(KIND, "b")).is_some());
+    drop(snapshot);
+    subject.must(restored.commit(batch(40, vec![put("a", 4)], 1)));
+    subject.is_whole(&*restored);
+    subject.close(restored);
 }
 
 /// Who reads a log as it grows has some versions whole of which others were purged before they were read.
@@ -578,7 +618,7 @@ fn what_is_missing_or_changed_is_told(subject: &Subject<'_>) {
             }
         }
         assert!(good < case.len(), "nobody noticed");
-        let head = subject.must(restoring.finish());
+        let head = subject.must(restoring.finish()).head;
         assert_eq!(
             head.seq,
             log[..good].last().map_or(Seq(0), |batch| batch.last)

@@ -17,8 +17,8 @@ Examples:
   salus drill key > drill-key.json                       the public key, to be kept elsewhere
   salus drill verify report.json --key drill-key.json    offline; exit status 1 if it proves nothing
 
-The archive is the first of SALUS_ARCHIVE or salus.toml unless --from names one. It is restored
-into a folder of its own, which nothing serves and which is removed afterwards. A running
+The archive is that of SALUS_ARCHIVE or salus.toml unless --from names one; of several it is the
+one whose last drill is longest ago. It is restored into a folder of its own, which nothing serves and which is removed afterwards. A running
 server on the data folder is asked what it held at that point, and keeps the report. Exit status 1
 says that no drill could be carried out, 3 that a check failed or a target was missed.";
 
@@ -61,7 +61,7 @@ pub(super) enum DrillCommand {
 
 #[derive(Args)]
 pub(super) struct RunArguments {
-    /// The archive: a folder, or s3://BUCKET/PREFIX?region=.. [default: the first that is shipped to]
+    /// The archive: a folder, or s3://BUCKET/PREFIX?region=.. [default: that which is shipped to]
     #[arg(
         long,
         env = "SALUS_ARCHIVE",

@@ -111,11 +111,12 @@ pub(super) fn counts(expected: &Kinds, restored: &Kinds) -> Vec<String> {
     faults
 }
 
-/// Whether every record that there is was met when rows were given.
-pub(super) fn indexed(given: &Given, restored: &Kinds) -> Vec<String> {
+/// Whether every record that there is was met when rows were given, or is without content.
+pub(super) fn indexed(given: &Given, lost: usize, restored: &Kinds) -> Vec<String> {
     let mut faults = Vec::new();
     let there: u64 = restored.values().map(|counts| counts.records).sum();
-    let met = given.records + given.unreadable + given.failed;
+    let without = (lost + given.contained.len()) as u64;
+    let met = given.records + given.unreadable + given.failed + without;
     if met != there {
         faults.push(format!(
             "{there} records are there, and {met} were indexed or are unreadable"

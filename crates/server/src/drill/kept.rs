@@ -90,11 +90,11 @@ impl Kept {
         Ok(now_ms)
     }
 
-    /// What the newest says that this key signed.
-    pub(super) fn proved(&self, key: &[u8; PUBLIC_BYTES]) -> Option<Value> {
+    /// What those say that this key signed, the newest first.
+    pub(super) fn proved(&self, key: &[u8; PUBLIC_BYTES]) -> impl Iterator<Item = Value> {
         let names = self.names().unwrap_or_default();
-        let mut texts = names.iter().rev().filter_map(|name| self.text(name));
-        texts.find_map(|text| verify(text.as_bytes(), REPORT, key).ok())
+        let texts = names.into_iter().rev().filter_map(|name| self.text(&name));
+        texts.filter_map(|text| verify(text.as_bytes(), REPORT, key).ok())
     }
 
     fn read(&self, name: &str) -> Option<Value> {
@@ -151,7 +151,7 @@ mod tests {
         let all = kept.all();
         assert_eq!((all.len(), &all[0]["number"]), (50, &json!(59)));
         // Nobody signed them.
-        assert_eq!(kept.proved(&[1; 32]), None);
+        assert_eq!(kept.proved(&[1; 32]).count(), 0);
         assert_eq!(kept.since_ms(7).unwrap(), 7);
         assert_eq!(kept.since_ms(8).unwrap(), 7);
     }

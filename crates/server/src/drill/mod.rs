@@ -32,10 +32,11 @@ pub(crate) use arguments::{DrillArguments, EXAMPLES};
 use arguments::{DrillCommand, RunArguments};
 pub(crate) use operator::{Operator, router};
 pub(crate) use record::Record;
-pub(crate) use schedule::Schedule;
+pub(crate) use schedule::{Schedule, archives};
 pub(crate) use settings::{Error, File, Settings};
 
-use crate::config::Config;
+use crate::backup::destination;
+use crate::config::{self, Config};
 use crate::open::{self, Machine};
 use crate::{restore, roots, signed};
 use kept::Kept;
@@ -120,7 +121,7 @@ async fn drill(arguments: &DrillArguments, config: Config) -> Result<(), Failure
         (None, None) => return Err("there is no data folder: give a folder by --to".into()),
     };
     let room = Room::make(&work, run.keep)?;
-    let plan = plan(run, config, room.path())?;
+    let plan = plan(run, config, room.path(), kept.as_ref())?;
     let Ended { signed, said, live } = run::run(&plan).await?;
     keep(&signed, &said, kept, live).await?;
     if let Some(out) = &run.out {
@@ -142,7 +143,12 @@ fn work(config: &Config) -> Option<PathBuf> {
     named.or_else(|| there.then(|| Kept::of(&config.data).work()))
 }
 
-fn plan(run: &RunArguments, config: Config, work: &Path) -> Result<Plan, Failure> {
+fn plan(
+    run: &RunArguments,
+    config: Config,
+    work: &Path,
+    kept: Option<&Kept>,
+) -> Result<Plan, Failure> {
     let keys = config.keys_folder();
     let root = roots::of(config.keys.root.as_deref(), &keys)?;
     let mut settings = config.drill;
@@ -152,13 +158,17 @@ fn plan(run: &RunArguments, config: Config, work: &Path) -> Result<Plan, Failure
     if let Some(rpo) = run.target_rpo {
         settings.targets.rpo = rpo;
     }
-    let first = run.from.first().or(config.archive.to.first()).cloned();
     let mut archives = config.archive;
     archives.roots = run.archive_roots.clone().or(archives.roots);
+    let given = match run.from.is_empty() {
+        true => &archives.to,
+        false => &run.from,
+    };
+    let from = in_turn(given, &archives, kept)?;
     let mut seed = [0; 8];
     Machine.random(&mut seed);
     Ok(Plan {
-        from: first.ok_or("no archive is given: --from DIR or s3://BUCKET/PREFIX")?,
+        from: from.ok_or("no archive is given: --from DIR or s3://BUCKET/PREFIX")?,
         archives,
         data: config.data,
         keys,
@@ -172,6 +182,25 @@ fn plan(run: &RunArguments, config: Config, work: &Path) -> Result<Plan, Failure
         checkpoints: run.checkpoints.clone(),
         scheduled: run.scheduled,
     })
+}
+
+/// Of several archives the one whose last drill is longest ago.
+fn in_turn(
+    given: &[String],
+    archives: &config::Archives,
+    kept: Option<&Kept>,
+) -> Result<Option<String>, Failure> {
+    let (Some(kept), [_, _, ..]) = (kept, given) else {
+        return Ok(given.first().cloned());
+    };
+    let last = record::last(kept.all().into_iter());
+    let mut all = Vec::with_capacity(given.len());
+    for from in given {
+        let place = destination(from, archives)?;
+        all.push((last.get(place.label()).copied(), from));
+    }
+    let longest = all.into_iter().min_by_key(|(last, _)| *last);
+    Ok(longest.map(|(_, from)| from.clone()))
 }
 
 /// The server keeps the report, and notes it; without one it is put into the data folder.

@@ -254,10 +254,12 @@ impl Trial<'_> {
         Ok(report::report(said, &self.checks, &self.measured, settings))
     }
 
-    /// What earlier drills of this store said, as far as its key signed it.
+    /// What the drill of this archive before this one said, as far as the store's key signed it.
     fn proved(&self) -> Option<Value> {
         let key = record::key(&self.keyring).ok()?.public();
-        Kept::of(&self.plan.data).proved(&key)
+        let label = self.archive.label();
+        let kept = Kept::of(&self.plan.data);
+        kept.proved(&key).find(|said| said["archive"] == *label)
     }
 
     /// What the archive lacks, and whether the store that was made of it fits together.
@@ -268,6 +270,12 @@ impl Trial<'_> {
         let empty = report.head.is_none_or(|head| head.seq.0 == 0);
         if empty && !self.is_past() {
             faults.push("the archive holds nothing".to_owned());
+        }
+        if !report.lost.is_empty() {
+            faults.push(format!(
+                "{} records are without content: it was purged before it was archived",
+                report.lost.len()
+            ));
         }
         self.checks.push(Check::of("archive", faults));
         self.checks.push(Check::of("store", report.unfit.clone()));
@@ -377,7 +385,7 @@ fn whole(
     }
     let counts = match point {
         Some(point) => checks::counts(&point.counts(), &held.tally.kinds),
-        None => checks::indexed(&report.given, &held.tally.kinds),
+        None => checks::indexed(&report.given, report.lost.len(), &held.tally.kinds),
     };
     [
         Check::of("chain", chain),

@@ -1,6 +1,8 @@
-//! The drills that a server runs by itself: each in a process of its own, with the least priority,
-//! one at a time, and ended with the server. It complains when one fails or none was run in time.
+//! The drills that a server runs by itself, of each of its archives: each in a process of its own, with
+//! the least priority, one at a time, and ended with the server. It complains when one fails or
+//! none was run in time.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -15,6 +17,7 @@ use tokio::task::JoinHandle;
 
 use super::record::Record;
 use super::room;
+use crate::backup::destination;
 use crate::checkpoints;
 use crate::config::Config;
 use crate::open::Machine;
@@ -40,7 +43,7 @@ impl Schedule {
         record: &Arc<Record>,
         config: &Config,
     ) -> Option<Self> {
-        let (every, from) = (record.every?, config.archive.to.first()?);
+        let every = record.every?;
         if let Some(root) = &config.keys.root
             && ["passphrase:terminal", "passphrase:fd:"]
                 .iter()
@@ -55,10 +58,11 @@ impl Schedule {
             service: Arc::clone(service),
             record: Arc::clone(record),
             every,
-            arguments: arguments(config, from),
+            arguments: arguments(config),
+            archives: archives(config),
             work: super::work(config)?,
             stopped,
-            tried_ms: None,
+            tried_ms: BTreeMap::new(),
             told_ms: None,
         };
         Some(Self {
@@ -74,11 +78,20 @@ impl Schedule {
     }
 }
 
-/// How `salus` is called for a drill of this server.
-fn arguments(config: &Config, from: &str) -> Vec<OsString> {
+/// What the archives of a server are called in reports, and what the operator wrote.
+pub(crate) fn archives(config: &Config) -> BTreeMap<String, String> {
+    let all = config.archive.to.iter().filter_map(|from| {
+        // One that cannot be opened at all has stopped the start.
+        let place = destination(from, &config.archive).ok()?;
+        Some((place.label().to_owned(), from.clone()))
+    });
+    all.collect()
+}
+
+/// How `salus` is called for a drill of this server, but for the archive.
+fn arguments(config: &Config) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = ["drill", "--scheduled", "--json"].map(Into::into).into();
     let mut add = |name: &str, value: OsString| arguments.extend([name.into(), value]);
-    add("--from", from.into());
     add("--data", config.data.clone().into());
     add("--keys", config.keys_folder().into());
     if let Some(root) = &config.keys.root {
@@ -106,11 +119,13 @@ struct Run {
     record: Arc<Record>,
     every: Duration,
     arguments: Vec<OsString>,
+    /// By what they are called in reports.
+    archives: BTreeMap<String, String>,
     /// Where a drill restores to.
     work: PathBuf,
     stopped: watch::Receiver<bool>,
-    /// When one could not be carried out.
-    tried_ms: Option<i64>,
+    /// When one could not be carried out, by archive.
+    tried_ms: BTreeMap<String, i64>,
     /// When it was told that none was run.
     told_ms: Option<i64>,
 }
@@ -119,9 +134,10 @@ impl Run {
     async fn run(mut self) {
         let look = LOOK_MAX.min(self.every / 10).max(ENDED);
         while !*self.stopped.borrow() {
-            let now_ms = Machine.now_ms();
-            if now_ms >= self.due_ms() {
-                self.drill().await;
+            for (archive, from) in self.archives.clone() {
+                if Machine.now_ms() >= self.due_ms(&archive) && !*self.stopped.borrow() {
+                    self.drill(&archive, &from).await;
+                }
             }
             self.complain(Machine.now_ms()).await;
             tokio::select! {
@@ -131,23 +147,21 @@ impl Run {
         }
     }
 
-    /// When the next one is due.
-    fn due_ms(&self) -> i64 {
-        let state = self.record.state();
+    /// When the next one of an archive is due.
+    fn due_ms(&self, archive: &str) -> i64 {
         let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-        let due_ms = match state.last {
+        let due_ms = match self.record.last(archive) {
             Some((ended_ms, _)) => ended_ms.saturating_add(ms(self.every)),
-            None => state.since_ms + ms(FIRST_MAX.min(self.every / 10)),
+            None => self.record.since_ms + ms(FIRST_MAX.min(self.every / 10)),
         };
-        let retry_ms = self
-            .tried_ms
-            .map(|tried_ms| tried_ms + ms(RETRY_MAX.min(self.every)));
+        let tried_ms = self.tried_ms.get(archive);
+        let retry_ms = tried_ms.map(|tried_ms| tried_ms + ms(RETRY_MAX.min(self.every)));
         due_ms.max(retry_ms.unwrap_or(0))
     }
 
-    async fn drill(&mut self) {
-        let before = self.record.state().last;
-        let ended = match self.start() {
+    async fn drill(&mut self, archive: &str, from: &str) {
+        let before = self.record.last(archive);
+        let ended = match self.start(from) {
             Ok(child) => self.wait(child).await,
             Err(error) => Err(format!("it cannot be started: {error}")),
         };
@@ -158,20 +172,21 @@ impl Run {
             return;
         }
         // One that was carried out has handed over its report.
-        if self.record.state().last != before {
-            self.tried_ms = None;
+        if self.record.last(archive) != before {
+            self.tried_ms.remove(archive);
             return;
         }
         let reason = ended.err().unwrap_or_else(|| "it left no report".into());
-        tracing::warn!(reason, "a drill could not be carried out");
-        self.record.broke();
-        self.tried_ms = Some(Machine.now_ms());
+        tracing::warn!(archive, reason, "a drill could not be carried out");
+        self.record.broke(archive);
+        self.tried_ms.insert(archive.to_owned(), Machine.now_ms());
         self.note(Noted::Failed, "could not be carried out").await;
     }
 
-    fn start(&self) -> std::io::Result<Child> {
+    fn start(&self, from: &str) -> std::io::Result<Child> {
         let mut command = Command::new(std::env::current_exe()?);
-        let command = command.args(&self.arguments).stdin(Stdio::null());
+        let command = command.args(&self.arguments).args(["--from", from]);
+        let command = command.stdin(Stdio::null());
         // What went wrong is for the server's own log.
         command.stdout(Stdio::null()).spawn()
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use salus_archive::Archive;
 use salus_service::context::World;
-use salus_service::restored::{Bared, Given, Progress, give_rows, note};
+use salus_service::restored::{Bared, Given, Progress, give_rows, leave_out, note};
 use salus_store::{SealedBlob, Seq, Store};
 use salus_store_embedded::{Embedded, Options};
 
@@ -40,7 +40,8 @@ pub(super) async fn finish(
     Ok(())
 }
 
-/// Opens a store whose log is there, gives its records their rows and brings the blobs.
+/// Opens a store whose log is there, leaves out what is lost, gives its records their rows and
+/// brings the blobs.
 pub(super) async fn whole(
     archive: &Archive,
     options: &Options,
@@ -51,7 +52,14 @@ pub(super) async fn whole(
     let options = options.clone();
     let begun = Instant::now();
     let engine = tokio::task::spawn_blocking(move || Embedded::open(options)).await??;
+    // First: what rows are made by may be among it.
+    leave_out(&*engine, &report.lost, Machine.now_ms())
+        .await
+        .map_err(failure)?;
     let given = rows(&engine, upto, base_url).await?;
+    leave_out(&*engine, &given.contained, Machine.now_ms())
+        .await
+        .map_err(failure)?;
     report.step("records", begun);
     let begun = Instant::now();
     blobs(archive, &engine, &given, report).await?;
@@ -81,10 +89,12 @@ async fn rows(engine: &Arc<Embedded>, upto: Seq, base_url: Option<&str>) -> Resu
     let given = give_rows(&store, upto, base_url, &progress).await;
     shown.abort();
     bar.finish_and_clear();
-    given.map_err(|error| {
-        let cause = error.cause();
-        cause.unwrap_or_else(|| error.to_string()).into()
-    })
+    given.map_err(failure)
+}
+
+fn failure(error: salus_service::error::Error) -> Failure {
+    let cause = error.cause();
+    cause.unwrap_or_else(|| error.to_string()).into()
 }
 
 /// Brings the blobs that versions name, and those of jobs.

@@ -2,7 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 use salus_archive::{Archive, Error, Reached, Reading, Until};
-use salus_store::{LogBatch, LogHead, Restoring};
+use salus_store::{Finished, LogBatch, LogHead, Restoring};
 use salus_store_embedded::{Embedded, Options};
 use tokio::sync::mpsc;
 
@@ -59,8 +59,9 @@ pub(super) async fn replay(
     }
     reader.abort();
     bar.finish_and_clear();
-    let head = restoring.finish().await?;
+    let Finished { head, lost } = restoring.finish().await?;
     report.head = Some(head);
+    report.lost = lost;
     if let Some(reached) = reached.filter(|_| report.damaged.is_empty()) {
         report.findings.extend(differences(&head, &reached));
     }

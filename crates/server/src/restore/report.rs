@@ -5,12 +5,16 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use salus_crypto::hex;
+use salus_service::fhir::types::ResourceType;
 use salus_service::instant;
 use salus_service::restored::Given;
-use salus_store::{LogHead, Seq};
+use salus_store::{LogHead, Lost, Seq};
 use serde_json::json;
 
 use super::Failure;
+
+/// Records without content that are listed.
+const LOST_MAX: usize = 1_000;
 
 /// The base that a store was restored from.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +37,8 @@ pub(crate) struct Report {
     pub(crate) given: Given,
     /// Blobs that came back.
     pub(crate) blobs: u64,
+    /// Records whose content was purged before it was archived: they are left out.
+    pub(crate) lost: Vec<Lost>,
     /// What the archive lacks, or has otherwise than it was written.
     pub(crate) damaged: Vec<String>,
     /// What the store that was made is not as the archive says.
@@ -59,9 +65,16 @@ impl Report {
         self.findings.iter().chain(&self.unfit)
     }
 
+    /// Those that are listed, with their types.
+    fn lost_ones(&self) -> impl Iterator<Item = (&'static str, &Lost)> {
+        let name = |kind| ResourceType::of(kind).map_or("other", |ty| ty.name);
+        let listed = self.lost.iter().take(LOST_MAX);
+        listed.map(move |one| (name(one.kind), one))
+    }
+
     /// Whether all of it is there.
     pub(super) fn judge(&self) -> Result<(), Failure> {
-        match self.damaged.len() + self.findings().count() {
+        match self.damaged.len() + self.lost.len() + self.findings().count() {
             0 => Ok(()),
             faults => Err(Partial(faults).into()),
         }
@@ -81,6 +94,10 @@ impl Report {
             "unreadable": self.given.unreadable,
             "failed": self.given.failed,
             "blobs": self.blobs,
+            "lost": self.lost_ones().map(|(ty, one)| json!({
+                "project": one.scope.0, "type": ty, "id": one.id, "version": one.version,
+            })).collect::<Vec<_>>(),
+            "lostTotal": self.lost.len(),
             "damaged": self.damaged,
             "findings": self.findings().collect::<Vec<_>>(),
             "seconds": self.seconds,
@@ -135,10 +152,24 @@ impl Report {
         for damaged in &self.damaged {
             line("in the archive", damaged.clone());
         }
+        for (ty, one) in self.lost_ones() {
+            let (id, version, scope) = (&one.id, one.version, one.scope.0);
+            let lost = format!(
+                "{ty}/{id} of project number {scope}, version {version}: it was purged before it was archived"
+            );
+            line("without content", lost);
+        }
+        if self.lost.len() > LOST_MAX {
+            let more = self.lost.len() - LOST_MAX;
+            line(
+                "",
+                format!("and {more} more; all are deleted in the store, as its audit names them"),
+            );
+        }
         for finding in self.findings() {
             line("in the store", finding.clone());
         }
-        if self.damaged.is_empty() && self.findings().next().is_none() {
+        if self.lost.is_empty() && self.damaged.is_empty() && self.findings().next().is_none() {
             line("checked", "everything fits together".to_owned());
         }
         text

@@ -25,6 +25,15 @@ pub(crate) async fn standby(
     };
     let made = async {
         let mut report = replay::replay(archive, Until::Seq(upto), &options).await?;
+        if !report.lost.is_empty() {
+            // To leave them out would be a commit of its own.
+            return Err(format!(
+                "{} records are without content at the end of the archive: begin when it holds \
+                 what came after",
+                report.lost.len()
+            )
+            .into());
+        }
         let (engine, _, _) = finish::whole(archive, &options, base_url, &mut report).await?;
         engine.restored()?;
         report.findings.extend(engine.check().await?);

@@ -19,6 +19,7 @@ use tower::ServiceExt;
 
 use crate::archive_s3::{self as s3, KEY, SECRET, Shared};
 use crate::host::{Server, copy, salus};
+use crate::killed::{self, Killing};
 use crate::staged::{Staged, router_settings};
 
 /// 2018-01-10.
@@ -81,7 +82,7 @@ impl Past {
             event["id"].as_str().unwrap().parse::<u64>().unwrap()
         };
         let ids: Vec<u64> = lines.lines().map(id).collect();
-        assert!(ids.is_sorted(), "{ids:?}");
+        assert!(ids.is_sorted_by(|one, next| one < next), "{ids:?}");
         let warned = String::from_utf8(output.stderr).unwrap();
         (ids.into_iter().collect(), warned)
     }
@@ -226,6 +227,52 @@ fn what_is_archived_is_removed_found_and_proved() {
     let place = past.path("archive");
     let chart = past.chart(&["--archive", "--audit-archive", &place]);
     assert_eq!(chart.0, before);
+}
+
+#[test]
+fn a_run_that_is_killed_anywhere_is_taken_up() {
+    let Some(shim) = killed::shim() else { return };
+    for in_store in [false, true] {
+        let past = Past::new();
+        let (before, _) = past.chart(&[]);
+        let (place, data) = (past.path("archive"), past.path("data"));
+        let killing = match in_store {
+            false => Killing::each(Path::new(&place)),
+            true => Killing::commits(&Path::new(&data).join("store")),
+        };
+        let command = || {
+            let mut command = salus(&["audit", "archive", "run", "--audit-archive", &place]);
+            command.args(["--data", &data]);
+            command
+        };
+        let archived = ["--archive", "--audit-archive", &place];
+        let nothing_is_lost = || assert_eq!(past.chart(&archived), (before.clone(), String::new()));
+        let kills = killing.rounds(&shim, command, nothing_is_lost);
+        assert!(kills > 3, "{kills}");
+        nothing_is_lost();
+        let again = past.archive(&["run"]);
+        assert_eq!(
+            (&again["segments"], &again["removed"], &again["faults"]),
+            (&json!([]), &json!(0), &json!([])),
+        );
+        let listed = past.archive(&["list"]);
+        let listed = listed["segments"].as_array().unwrap();
+        assert!(listed.iter().all(|one| one["inStore"] == 0), "{listed:?}");
+        let objects = std::fs::read_dir(Path::new(&place).join("audit")).unwrap();
+        assert_eq!((listed.len(), objects.count()), (3, 3));
+        assert_eq!(past.archive(&["verify"])["faults"], json!([]));
+        let (old, whole) = (past.path("old.ndjson"), past.path("whole.ndjson"));
+        past.archive(&["export", "--out", &old]);
+        assert!(past.run(&["export", "--out", &whole]).status.success());
+        let kept = past.path("data/checkpoints");
+        for (file, more) in [(&old, &["--part"][..]), (&whole, &[])] {
+            let given = [&["--checkpoint", &kept], more].concat();
+            let (code, result) = past.verify(file, &given);
+            assert_eq!(code, Some(0), "{result}");
+        }
+        let checked = salus(&["check", "--data", &data]).output().unwrap();
+        assert!(checked.status.success(), "{checked:?}");
+    }
 }
 
 #[test]

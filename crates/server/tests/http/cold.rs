@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::archive_s3;
 use crate::host::{Project, Server, salus};
+use crate::killed::{self, Killing};
 
 const REASON: &str = "yearly move";
 
@@ -198,6 +199,127 @@ fn commands_move_verify_bring_back_and_report() {
         .replace("yearly", "nearly");
     std::fs::write(report, changed).unwrap();
     assert!(!verify(report).0);
+}
+
+/// Where a folder's records are, as the commands find them: what is in cold storage, and that all of
+/// that is what it was.
+struct Kept {
+    folder: tempfile::TempDir,
+    slug: String,
+    token: String,
+}
+
+impl Kept {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let project = lived(folder.path());
+        let (slug, token) = (project.slug.clone(), project.token.clone());
+        drop(project);
+        Self {
+            folder,
+            slug,
+            token,
+        }
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, arguments: &[&str]) -> std::process::Command {
+        let mut command = salus(arguments);
+        command.args(["--project", &self.slug, "--data"]);
+        command.arg(self.path("data"));
+        command.env("SALUS_COLD", self.path("cold"));
+        command
+    }
+
+    #[track_caller]
+    fn is_clean(&self) {
+        let output = self.command(&["cold", "verify"]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+
+    fn cold(&self) -> Vec<String> {
+        let output = self.command(&["cold", "list"]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let all = ["Observation/own", "Observation/other"];
+        let cold = all.iter().filter(|record| text.contains(**record));
+        cold.map(|record| (*record).to_owned()).collect()
+    }
+
+    /// Each record is here with its versions, or there and nowhere else.
+    #[track_caller]
+    fn each_is_in_one_place(&self) {
+        self.is_clean();
+        let there = self.cold();
+        let cold = self.path("cold");
+        let project = Project {
+            server: Arc::new(Server::start_on(
+                &self.path("data"),
+                &["--demo=0", "--cold", cold.to_str().unwrap()],
+            )),
+            slug: self.slug.clone(),
+            token: self.token.clone(),
+        };
+        for record in ["Observation/own", "Observation/other"] {
+            let versions = [record.to_owned(), format!("{record}/_history/1")];
+            for version in versions {
+                match there.iter().any(|one| one == record) {
+                    true => assert!(told(&project, &version, 410).contains("cold storage")),
+                    false => drop(project.get(&version).expect(200)),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_move_that_is_killed_anywhere_leaves_each_record_in_one_place() {
+    let Some(shim) = killed::shim() else { return };
+    for in_store in [false, true] {
+        let kept = Kept::new();
+        let killing = match in_store {
+            false => Killing::each(&kept.path("cold")),
+            true => Killing::commits(&kept.path("data/store")),
+        };
+        let command = || kept.command(&["cold", "move", "--reason", REASON]);
+        let kills = killing.rounds(&shim, command, || kept.each_is_in_one_place());
+        assert!(kills > 3, "{kills}");
+        kept.each_is_in_one_place();
+        assert_eq!(kept.cold().len(), 2);
+        // One for each patient: what was broken off was removed.
+        assert_eq!(objects(&kept.path("cold")), 2);
+    }
+}
+
+#[test]
+fn a_disposal_that_is_killed_anywhere_leaves_nothing_of_a_record_or_all_of_it() {
+    let Some(shim) = killed::shim() else { return };
+    for in_store in [false, true] {
+        let kept = Kept::new();
+        let moved = kept.command(&["cold", "move", "--reason", REASON]).output();
+        assert!(moved.unwrap().status.success());
+        let killing = match in_store {
+            false => Killing::each(&kept.path("cold")),
+            true => Killing::commits(&kept.path("data/store")),
+        };
+        let command = || kept.command(&["retention", "dispose", "--reason", "yearly disposal"]);
+        let kills = killing.rounds(&shim, command, || kept.is_clean());
+        assert!(kills > 1, "{kills}");
+        kept.is_clean();
+        assert_eq!(kept.cold(), [""; 0]);
+        assert_eq!(objects(&kept.path("cold")), 0);
+    }
+}
+
+/// Objects that are there; of what was broken off while it was written nobody knows.
+fn objects(cold: &Path) -> usize {
+    let all = crate::keys::everything(cold);
+    let unfinished = cold.join("new");
+    all.iter()
+        .filter(|(path, _)| !path.starts_with(&unfinished))
+        .count()
 }
 
 #[test]

@@ -256,8 +256,12 @@ fn a_drill_that_cannot_be_carried_out_leaves_nothing() {
 fn a_server_runs_drills_by_itself_and_complains() {
     let room = tempfile::tempdir().unwrap();
     let (data, folder) = (room.path().join("data"), room.path().join("archive"));
-    let archive = folder.to_str().unwrap();
-    let arguments = ["--demo=0", "--archive", archive, "--drill-every", "1s"];
+    let archives = format!(
+        "{},{}",
+        folder.display(),
+        room.path().join("second").display()
+    );
+    let arguments = ["--demo=0", "--archive", &archives, "--drill-every", "1s"];
     let server = Server::start_on(&data, &arguments);
     let status = || {
         let output = drill(&data, &["status"]);
@@ -268,6 +272,13 @@ fn a_server_runs_drills_by_itself_and_complains() {
         (&newest["outcome"], &newest["by"]["how"]),
         (&json!("passed"), &json!("schedule"))
     );
+    // Each archive has its turn.
+    wait(|| {
+        let status = status();
+        let drills = status["drills"].as_array()?;
+        let of = |archive: &str| drills.iter().any(|said| said["archive"] == *archive);
+        archives.split(',').all(of).then_some(())
+    });
     let ready = |server: &Server| server.admin("GET", "/health/ready", &Value::Null).json();
     // Nothing can be restored any more.
     std::fs::rename(&folder, room.path().join("away")).unwrap();
@@ -326,7 +337,7 @@ fn a_row_that_is_not_what_it_should_be_is_found_though_everything_fits_together(
         let mut restoring = Embedded::restore(options("row", false), &dictionaries).unwrap();
         let batches = original.batches(Seq(0), usize::MAX).await.unwrap();
         restoring.add(batches).await.unwrap();
-        let upto = restoring.finish().await.unwrap().seq;
+        let upto = restoring.finish().await.unwrap().head.seq;
         let restored = Embedded::open(options("row", true)).unwrap();
         let store = Bared {
             store: restored.clone(),

@@ -48,6 +48,7 @@ mod import_files;
 mod import_killed;
 mod keys;
 mod keys_elsewhere;
+mod killed;
 mod logout;
 mod matching;
 mod methods;
@@ -103,10 +104,20 @@ mod search_text;
 mod search_units;
 mod search_values;
 mod serving;
+#[path = "../faults/shim.rs"]
+#[allow(dead_code)] // rounds of faults draw theirs
+mod shim;
 mod shredding;
 mod smart;
 #[path = "../support/staged.rs"]
 mod staged;
+#[path = "."]
+mod support {
+    //! What the shim needs.
+    #[allow(dead_code)]
+    #[path = "../support/draw.rs"]
+    pub(crate) mod draw;
+}
 mod transaction;
 mod wire;
 mod xml;

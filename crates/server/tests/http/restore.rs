@@ -49,6 +49,11 @@ const NAMES: [&str; 4] = ["Zwingli", "Calvin", "Erasmus", "Luther"];
 
 impl Archived {
     pub(crate) fn new(slug: &str) -> Self {
+        Self::with(slug, |_| (), |_| ())
+    }
+
+    /// The same with what is done behind each name, and at the end.
+    fn with(slug: &str, more: fn(&Project), ended: fn(&Project)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let server = Arc::new(Server::start_on(&data, &["--demo=0"]));
@@ -56,7 +61,9 @@ impl Archived {
         for name in NAMES {
             let patient = json!({"resourceType": "Patient", "id": "a", "name": [{"family": name}]});
             project.put(&patient);
+            more(&project);
         }
+        ended(&project);
         let (slug, token) = (project.slug.clone(), project.token.clone());
         drop(project);
         assert!(Arc::into_inner(server).unwrap().stop().success());
@@ -118,14 +125,18 @@ impl Archived {
         output.output().unwrap()
     }
 
-    /// What the patient is called on a restored folder, by a search.
-    fn name(&self, of: &str) -> Option<String> {
-        let server = Arc::new(Server::start_on(&self.path(of), &["--demo=0"]));
-        let project = Project {
-            server,
+    /// The project on a server that runs on a restored folder.
+    fn serve(&self, of: &str) -> Project {
+        Project {
+            server: Arc::new(Server::start_on(&self.path(of), &["--demo=0"])),
             slug: self.slug.clone(),
             token: self.token.clone(),
-        };
+        }
+    }
+
+    /// What the patient is called on a restored folder, by a search.
+    fn name(&self, of: &str) -> Option<String> {
+        let project = self.serve(of);
         let found = project.get("Patient?_id=a").expect(200).json();
         let name = &found["entry"][0]["resource"]["name"][0]["family"];
         let name = name.as_str()?;
@@ -209,6 +220,95 @@ fn what_is_damaged_is_named_and_all_before_is_restored() {
         assert!(check.unwrap().status.success());
         std::fs::write(damaged, &whole).unwrap();
     }
+}
+
+/// One more version of resources of several forms, and a patient who has one version only.
+fn add_more(project: &Project) {
+    let contained = json!({"resourceType": "Medication", "id": "m1",
+        "code": {"coding": [{"system": "urn:drugs", "code": "aspirin"}]}});
+    for resource in [
+        json!({"resourceType": "MedicationRequest", "id": "contains", "status": "active",
+            "intent": "order", "contained": [contained], "subject": {"reference": "Patient/a"},
+            "medicationReference": {"reference": "#m1"}}),
+        json!({"resourceType": "Binary", "id": "scan", "contentType": "image/png",
+            "data": "BwcH".repeat(100 << 10), "securityContext": {"reference": "Patient/a"}}),
+        json!({"resourceType": "SearchParameter", "id": "eye", "status": "active", "name": "eye",
+            "url": "http://example.org/eye", "description": "eye", "code": "eye",
+            "base": ["Patient"], "type": "token",
+            "expression": "Patient.extension.where(url='http://example.org/eye').value"}),
+    ] {
+        let answer = project.put(&resource);
+        assert!(matches!(answer.status, 200 | 201), "{}", answer.json());
+    }
+    let alone = json!({"resourceType": "Patient", "id": "b", "name": [{"family": "Knox"}]});
+    if project.get("Patient/b").status == 404 {
+        project.put(&alone).expect(201);
+    }
+}
+
+fn purge_all(project: &Project) {
+    for record in [
+        "Patient/a",
+        "MedicationRequest/contains",
+        "Binary/scan",
+        "SearchParameter/eye",
+    ] {
+        let path = format!("/p/{}/fhir/{record}/$purge-history", project.slug);
+        let keep = json!({"resourceType": "Parameters",
+            "parameter": [{"name": "keep", "valuePositiveInt": 1}]});
+        project.server.admin("POST", &path, &keep).expect(200);
+    }
+}
+
+/// An archive that began when the history was purged already: at an earlier point the newest
+/// versions are of those that went.
+#[test]
+fn what_was_purged_before_it_was_archived_is_named_and_the_rest_is_restored() {
+    let archived = Archived::with("restore-purged", add_more, purge_all);
+    let whole = report(&archived.restore("whole", &[]));
+    assert_eq!(whole["lost"], json!([]));
+    // That of the Binary's last version: nothing ships blobs here.
+    assert_eq!(whole["damaged"].as_array().map(Vec::len), Some(1));
+    // Before the patient's third version.
+    let upto = (archived.seqs[2] - 1).to_string();
+    let restored = archived.restore("then", &["--at-seq", &upto]);
+    assert_eq!(restored.status.code(), Some(3), "{restored:?}");
+    let report = report(&restored);
+    let (findings, damaged) = (&report["findings"], &report["damaged"]);
+    assert_eq!(
+        (findings, damaged, &report["failed"], &report["unreadable"]),
+        (&json!([]), &json!([]), &json!(0), &json!(0))
+    );
+    let lost = report["lost"].as_array().unwrap().iter();
+    let mut lost: Vec<_> = lost
+        .map(|one| (one["type"].as_str(), one["version"].as_u64()))
+        .collect();
+    lost.sort_unstable();
+    let expected = ["Binary", "MedicationRequest", "Patient", "SearchParameter"];
+    assert_eq!(lost, expected.map(|ty| (Some(ty), Some(2))));
+
+    let project = archived.serve("then");
+    for record in ["Patient/a", "MedicationRequest/contains", "Binary/scan"] {
+        project.get(record).expect(410);
+        let history = project.get(&format!("{record}/_history")).expect(200);
+        let entries = history.json()["entry"].as_array().map(Vec::len);
+        assert_eq!(entries, Some(1), "{}", history.json());
+        project.get(&format!("{record}/_history/2")).expect(404);
+    }
+    let total = |search: &str| project.get(search).expect(200).json()["total"].clone();
+    assert_eq!(total("Patient?_total=accurate"), 1);
+    assert_eq!(total("Patient?family=knox"), 1);
+    assert_eq!(total("Medication?code=aspirin&_contained=true"), 0);
+    let again = json!({"resourceType": "Patient", "id": "a", "name": [{"family": "Calvin"}]});
+    project.put(&again).expect(201);
+    let read = project.get("Patient/a").expect(200).json();
+    assert_eq!(read["meta"]["versionId"], "4");
+    assert_eq!(total("Patient?family=calvin"), 1);
+    drop(project);
+    let check = salus(&["check", "--data"])
+        .arg(archived.path("then"))
+        .output();
+    assert!(check.unwrap().status.success());
 }
 
 #[test]

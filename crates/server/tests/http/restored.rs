@@ -120,7 +120,7 @@ async fn restore(
         after = last.last;
         restoring.add(batches).await.unwrap();
     }
-    let head = restoring.finish().await.unwrap();
+    let head = restoring.finish().await.unwrap().head;
     assert_eq!(head, original.head().await.unwrap());
     let restored = Embedded::open(options(to, keyring, true)).unwrap();
     let store = Bared {

@@ -5,24 +5,24 @@
 //! versions hold (third). What a crash leaves after the first is objects that no record lies
 //! in, which are removed; after the second, versions that are purged at the next start.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
-use salus_auth::record::{Cold, ColdMove, RetentionClass, Saved, SystemRecord, deletion};
+use salus_auth::record::{Cold, ColdMove, RetentionClass, Saved, deletion};
 use salus_auth::{Action, Grant};
-use salus_store::{At, Error as StoreError, Kind as RecordKind, Purge, Put, Record, SealKey, Seq};
+use salus_store::{At, Error as StoreError, Put, Record, SealKey, Seq};
 
 use super::Storage;
 use super::bundle::{Bundle, between};
 use super::gather::{Because, Gathered};
 use super::read::{Reader, Unread};
 use crate::Service;
-use crate::audit::entry::{Entity, Entry, Outcome, What};
+use crate::audit::entry::{Entity, What};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::fhir::types::ResourceType;
 use crate::pipeline::Ended;
 use crate::records::one;
-use crate::retention::{Counted, Patients, said};
+use crate::retention::{Counted, Patients, entry, purges, said};
 
 /// Records read at a time.
 const STEP: usize = 200;
@@ -115,11 +115,8 @@ impl Service {
         progress: &mut Progress,
     ) -> Result<(), Error> {
         let setting = self.saved_retention(cx).await?.value;
-        let mut classes = setting.classes.iter();
-        for class in classes
-            .by_ref()
-            .filter(|class| class.cold_after_years.is_some())
-        {
+        let classes = setting.classes.iter();
+        for class in classes.filter(|class| class.cold_after_years.is_some()) {
             for ty in class.types.iter().filter_map(|ty| ResourceType::named(ty)) {
                 self.move_type(cx, grant, (storage, class, ty), progress)
                     .await?;
@@ -157,7 +154,7 @@ impl Service {
                     due.push(hit.record);
                 }
             }
-            let held = self.held_among(cx, ty, &due).await?;
+            let held = self.held_among(cx, &*snapshot, ty, &due).await?;
             progress.moved.moved.value.held += held.len() as u64;
             due.retain(|record| !held.contains(&record.id));
             let Some(storage) = storage else {
@@ -178,18 +175,6 @@ impl Service {
         }
     }
 
-    async fn held_among(
-        &self,
-        cx: &Context,
-        ty: ResourceType,
-        records: &[Record],
-    ) -> Result<HashSet<Box<str>>, Error> {
-        let snapshot = self.store.snapshot(cx.scope, At::Now).await?;
-        let named: Vec<_> = records.iter().map(|one| (&*one.id, &one.seal)).collect();
-        let held = self.held(cx).await?;
-        held.among(cx, &*snapshot, ty.kind, &named).await
-    }
-
     /// Moves records of one key.
     async fn move_some(
         &self,
@@ -202,7 +187,7 @@ impl Service {
         let saved = &mut progress.moved.moved;
         let bundle = self.new_id(cx);
         saved.value.bundle = Some(bundle.clone());
-        self.note_move(cx, grant, saved).await?;
+        self.end_step(cx, grant, saved, Vec::new()).await?;
         let gathered = self
             .gather_all(cx, (&moving, records), (&bundle, saved))
             .await?;
@@ -222,7 +207,7 @@ impl Service {
             // Others came first: what was written is of no use.
             self.drop_bundle(cx, moving.storage, &bundle).await?;
             saved.value.bundle = None;
-            self.note_move(cx, grant, saved).await?;
+            self.end_step(cx, grant, saved, Vec::new()).await?;
             progress.moved.complete &= moved == 0;
         }
         Ok(())
@@ -281,7 +266,9 @@ impl Service {
         // No hold comes between the look at them and the commit.
         let _turn = self.ending.read().await;
         let records: Vec<Record> = gathered.iter().map(|one| one.record.clone()).collect();
-        if !self.held_among(cx, moving.ty, &records).await?.is_empty() {
+        let snapshot = self.store.snapshot(cx.scope, At::Now).await?;
+        let held = self.held_among(cx, &*snapshot, moving.ty, &records).await?;
+        if !held.is_empty() {
             return Ok(false);
         }
         let mut entry = entry(cx, grant, saved);
@@ -344,37 +331,8 @@ impl Service {
         saved: &mut Saved<ColdMove>,
     ) -> Result<(), Error> {
         let pending = std::mem::take(&mut saved.value.pending);
-        let purged = pending.into_iter().map(|(ty, id)| Purge {
-            kind: RecordKind::named(&ty),
-            id,
-            below: u64::MAX,
-        });
         saved.value.bundle = None;
-        let ended = Ended {
-            purged: purged.collect(),
-            beside: vec![saved.put()?],
-            ..Ended::default()
-        };
-        let entry = entry(cx, grant, saved);
-        self.end_records(cx, grant, entry, ended).await?;
-        saved.version += 1;
-        Ok(())
-    }
-
-    async fn note_move(
-        &self,
-        cx: &Context,
-        grant: &Grant,
-        saved: &mut Saved<ColdMove>,
-    ) -> Result<(), Error> {
-        let ended = Ended {
-            beside: vec![saved.put()?],
-            ..Ended::default()
-        };
-        self.end_records(cx, grant, entry(cx, grant, saved), ended)
-            .await?;
-        saved.version += 1;
-        Ok(())
+        self.end_step(cx, grant, saved, purges(pending)).await
     }
 
     /// Removes the objects of a bundle that no record lies in.
@@ -425,7 +383,7 @@ impl Service {
             }
             if let Some(bundle) = saved.value.bundle.take() {
                 self.drop_bundle(cx, storage, &bundle).await?;
-                self.note_move(cx, grant, &mut saved).await?;
+                self.end_step(cx, grant, &mut saved, Vec::new()).await?;
             }
         }
         Ok(())
@@ -478,16 +436,4 @@ fn by_key(records: Vec<Record>) -> Vec<(SealKey, Vec<Record>)> {
         }
     }
     groups
-}
-
-fn entry(cx: &Context, grant: &Grant, saved: &Saved<ColdMove>) -> Entry {
-    let mut entry = Entry::new(cx, What::ColdMoved, Outcome::Success, grant.rule());
-    entry.query = saved.value.reason.as_str().into();
-    let entity = Entity {
-        ty: "ColdMove".into(),
-        id: saved.id.clone(),
-        version: saved.version + 1,
-    };
-    entry.concerns(entity, ColdMove::KIND, &SealKey::Scope);
-    entry
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use salus_auth::record::{ROWS, RowsOf};
 use salus_fhir::search::Parameters;
-use salus_store::{At, Bare, Kind, Record, Row, Scope, SealedBlob, Store};
+use salus_store::{At, Bare, Content, Kind, Record, Row, SealedBlob, Store};
 
 use crate::error::Error;
 use crate::fhir::anew::{self, Made};
@@ -31,10 +31,25 @@ pub(super) fn is_contained(kind: Kind) -> bool {
     CONTAINED.contains_key(&kind)
 }
 
-/// The blob that a record names.
-pub(super) fn blob_of(scope: Scope, record: &Record) -> Option<SealedBlob> {
-    let (id, _) = binary::link(record)?;
-    Some(SealedBlob { scope, id })
+/// The blob that a record names, unless the version that has it was purged: the link to that
+/// stays, and the blob went.
+pub(super) async fn blob_of(store: &dyn Store, bare: &Bare) -> Result<Option<SealedBlob>, Error> {
+    let (scope, record) = (bare.scope, &bare.record);
+    let Some((id, _)) = binary::link(record) else {
+        return Ok(None);
+    };
+    let snapshot = store.snapshot(scope, At::Now).await?;
+    let named = binary::is_kept(&*snapshot, record).await?;
+    Ok(named.then_some(SealedBlob { scope, id }))
+}
+
+/// What comes of a contained resource.
+pub(super) enum Inside {
+    Made(Made),
+    /// Its container is not there any more.
+    Gone,
+    /// Its rows cannot be made.
+    Failed,
 }
 
 /// Makes the rows of the records of a project.
@@ -91,19 +106,26 @@ impl<'p> Maker<'p> {
         &mut self,
         store: &dyn Store,
         bare: &Bare,
-    ) -> Result<Option<Made>, Error> {
+    ) -> Result<Inside, Error> {
         let key = (bare.record.kind, bare.record.id.clone());
         if let Some(made) = self.contained.remove(&key) {
-            return Ok(Some(made));
+            return Ok(Inside::Made(made));
         }
         let Some(place) = Place::read(&bare.record.content) else {
-            return Ok(None);
+            return Ok(Inside::Failed);
         };
         let snapshot = store.snapshot(bare.scope, At::Now).await?;
-        if let Some(container) = snapshot.get(place.container.kind, &place.id).await? {
-            self.of(&container);
+        match snapshot.get(place.container.kind, &place.id).await {
+            Ok(Some(container)) if container.content == Content::Deleted => {
+                return Ok(Inside::Gone);
+            }
+            Ok(Some(container)) => drop(self.of(&container)),
+            // A version of which only that it was there is left: the next one takes this with it.
+            Ok(None) | Err(salus_store::Error::SnapshotGone(_)) => {}
+            Err(error) => return Err(error.into()),
         }
-        Ok(self.contained.remove(&key))
+        let made = self.contained.remove(&key);
+        Ok(made.map_or(Inside::Failed, Inside::Made))
     }
 }
 

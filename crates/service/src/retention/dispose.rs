@@ -5,12 +5,13 @@
 
 use salus_auth::record::{Cold, Disposal, RetentionClass, Saved, SystemRecord, Then};
 use salus_auth::{Action, Grant};
-use salus_store::{At, Kind as RecordKind, Purge, Record, SealKey, Seq};
+use salus_store::{At, Record, Seq};
 
 use super::due::{Patients, kept_until};
 use super::said;
+use super::step::{entry, purges};
 use crate::Service;
-use crate::audit::entry::{Entity, Entry, Outcome, What};
+use crate::audit::entry::{Entity, What};
 use crate::context::Context;
 use crate::error::Error;
 use crate::fhir::types::ResourceType;
@@ -82,7 +83,7 @@ impl Service {
                 end_ms: self.now_ms().saturating_add(TIME_MAX_MS),
             };
             if !new.dry_run {
-                self.remove_disposed_objects(cx, &grant, None).await?;
+                self.remove_disposed_objects(cx, &grant).await?;
             }
             self.dispose_all(cx, &grant, &mut progress).await?;
             Ok(progress)
@@ -92,8 +93,7 @@ impl Service {
             self.store.forget().await?;
             self.fresh_blobs.sweep_soon();
             let saved = &mut progress.disposed.disposal;
-            self.remove_disposed_objects(cx, &grant, Some(saved))
-                .await?;
+            self.remove_objects_of(cx, &grant, saved).await?;
         } else {
             self.noted(cx, &grant, what).await?;
         }
@@ -177,9 +177,7 @@ impl Service {
                     due.push(hit.record);
                 }
             }
-            let named: Vec<_> = due.iter().map(|one| (&*one.id, &one.seal)).collect();
-            let held = self.held(cx).await?;
-            let held = held.among(cx, &*snapshot, ty.kind, &named).await?;
+            let held = self.held_among(cx, &*snapshot, ty, &due).await?;
             progress.disposed.disposal.value.held += held.len() as u64;
             due.retain(|record| !held.contains(&record.id));
             if !due.is_empty() {
@@ -251,40 +249,18 @@ impl Service {
         saved: &mut Saved<Disposal>,
     ) -> Result<(), Error> {
         let pending = std::mem::take(&mut saved.value.pending);
-        let purged = pending.into_iter().map(|(ty, id)| Purge {
-            kind: RecordKind::named(&ty),
-            id,
-            below: u64::MAX,
-        });
-        let ended = Ended {
-            purged: purged.collect(),
-            beside: vec![saved.put()?],
-            ..Ended::default()
-        };
-        let entry = entry(cx, grant, saved);
-        self.end_records(cx, grant, entry, ended).await?;
-        saved.version += 1;
-        Ok(())
+        self.end_step(cx, grant, saved, purges(pending)).await
     }
 
-    /// Removes the objects of cold storage that nothing lies in any more, of this disposal and of
-    /// earlier ones.
-    async fn remove_disposed_objects(
-        &self,
-        cx: &Context,
-        grant: &Grant,
-        now: Option<&mut Saved<Disposal>>,
-    ) -> Result<(), Error> {
-        if let Some(saved) = now {
-            self.remove_objects_of(cx, grant, saved).await?;
-            return Ok(());
-        }
+    /// Removes the objects of cold storage that nothing lies in any more, of earlier disposals.
+    async fn remove_disposed_objects(&self, cx: &Context, grant: &Grant) -> Result<(), Error> {
         for mut saved in all::<Disposal>(&*self.store, cx.scope, KEPT_MAX).await? {
             self.remove_objects_of(cx, grant, &mut saved).await?;
         }
         Ok(())
     }
 
+    /// The same of one.
     async fn remove_objects_of(
         &self,
         cx: &Context,
@@ -297,14 +273,7 @@ impl Service {
         if saved.value.objects.len() == before {
             return Ok(());
         }
-        let ended = Ended {
-            beside: vec![saved.put()?],
-            ..Ended::default()
-        };
-        let entry = entry(cx, grant, saved);
-        self.end_records(cx, grant, entry, ended).await?;
-        saved.version += 1;
-        Ok(())
+        self.end_step(cx, grant, saved, Vec::new()).await
     }
 
     /// Finishes what an earlier run of this server has begun.
@@ -372,16 +341,4 @@ fn entity(ty: ResourceType, id: &str, version: u64) -> Entity {
         id: id.into(),
         version,
     }
-}
-
-fn entry(cx: &Context, grant: &Grant, saved: &Saved<Disposal>) -> Entry {
-    let mut entry = Entry::new(cx, What::Disposal, Outcome::Success, grant.rule());
-    entry.query = saved.value.reason.as_str().into();
-    let entity = Entity {
-        ty: "Disposal".into(),
-        id: saved.id.clone(),
-        version: saved.version + 1,
-    };
-    entry.concerns(entity, Disposal::KIND, &SealKey::Scope);
-    entry
 }

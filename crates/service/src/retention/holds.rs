@@ -6,7 +6,7 @@ use salus_auth::Action;
 use salus_auth::policy::compartment;
 use salus_auth::record::{AuditHold, Hold, Lifted, Saved, SystemRecord};
 use salus_fhir::reference::is_id;
-use salus_store::{Filter, Kind as RecordKind, Query, SealKey, Snapshot};
+use salus_store::{Filter, Kind as RecordKind, Query, Record, SealKey, Snapshot};
 
 use super::said;
 use crate::Service;
@@ -127,6 +127,19 @@ impl Service {
         let mut holds = all::<Hold>(&*self.store, cx.scope, KEPT_MAX).await?;
         holds.retain(|hold| hold.value.lifted.is_none());
         Ok(Held(holds))
+    }
+
+    /// Those of some records of a type that are held.
+    pub(crate) async fn held_among(
+        &self,
+        cx: &Context,
+        snapshot: &dyn Snapshot,
+        ty: ResourceType,
+        records: &[Record],
+    ) -> Result<HashSet<Box<str>>, Error> {
+        let named: Vec<_> = records.iter().map(|one| (&*one.id, &one.seal)).collect();
+        let held = self.held(cx).await?;
+        held.among(cx, snapshot, ty.kind, &named).await
     }
 
     async fn saved_hold(&self, cx: &Context, id: &str) -> Result<Saved<Hold>, Error> {

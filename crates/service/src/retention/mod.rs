@@ -9,12 +9,14 @@ mod dispose;
 mod due;
 mod holds;
 mod signed;
+mod step;
 
 pub use dispose::{Disposed, NewDisposal};
 pub use due::{ClassReport, RetentionReport, TypeReport};
 pub(crate) use due::{Counted, Patients, Until, kept_until};
 pub use holds::NewHold;
 pub(crate) use holds::{Held, understood};
+pub(crate) use step::{entry, purges};
 
 use crate::error::Error;
 

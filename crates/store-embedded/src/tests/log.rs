@@ -158,7 +158,7 @@ fn what_a_destroyed_key_sealed_is_restored_unread() {
     };
     let mut restoring = Embedded::restore(options(false), &[]).unwrap();
     room.runtime.block_on(restoring.add(log.unwrap())).unwrap();
-    let head = room.runtime.block_on(restoring.finish()).unwrap();
+    let head = room.runtime.block_on(restoring.finish()).unwrap().head;
     let restored = Embedded::open(options(true)).unwrap();
     let records = restored.records((Seq(0), head.seq), usize::MAX);
     let found = room.runtime.block_on(records).unwrap();

@@ -10,8 +10,8 @@ use bytes::Bytes;
 
 use super::{AuditLine, Cleared, LogEntry, Memory, State, Version, reply};
 use crate::{
-    AuditEntry, Bare, BareRecords, Content, Error, Kind, Log, LogBatch, LogHead, LogPart, NewRows,
-    Purge, Record, Reindexed, Reply, Restored, Restoring, Scope, SealKey, Seq,
+    AuditEntry, Bare, BareRecords, Content, Error, Finished, Kind, Log, LogBatch, LogHead, LogPart,
+    Lost, NewRows, Purge, Record, Reindexed, Reply, Restored, Restoring, Scope, SealKey, Seq,
 };
 
 mod following;
@@ -139,7 +139,7 @@ impl Restored for Memory {
     fn records(&self, (after, upto): (Seq, Seq), _: usize) -> Reply<'_, BareRecords> {
         reply(Ok(self.read(|state| {
             let newest = state.records.iter().filter_map(|((scope, ..), versions)| {
-                let record = &versions.last()?.record;
+                let Version { record, .. } = versions.last().filter(|newest| !newest.purged)?;
                 let within = record.seq > after && record.seq <= upto;
                 (within && record.content != Content::Deleted).then(|| Bare {
                     scope: *scope,
@@ -184,24 +184,33 @@ impl Restoring for Refill {
         reply(batches.try_for_each(|batch| self.state.refill(batch)))
     }
 
-    fn finish(self: Box<Self>) -> Reply<'static, LogHead> {
-        let mut newest = self
-            .state
-            .records
-            .values()
-            .filter_map(|versions| versions.last());
-        if newest.any(|version| version.purged) {
-            let why = "a record was what was purged since".into();
-            return reply(Err(Error::Unavailable(why)));
-        }
+    fn finish(self: Box<Self>) -> Reply<'static, Finished> {
         let head = self.state.log_head();
+        let lost = self.state.lost();
         let state = self.state;
         self.store.write(|now| *now = state);
-        reply(Ok(head))
+        reply(Ok(Finished { head, lost }))
     }
 }
 
 impl State {
+    fn lost(&self) -> Vec<Lost> {
+        let newest = self.records.iter();
+        let newest = newest.filter_map(|((scope, ..), versions)| Some((scope, versions.last()?)));
+        let mut purged: Vec<_> = newest.filter(|(_, version)| version.purged).collect();
+        purged.sort_by_key(|(_, version)| version.record.seq);
+        let lost = purged
+            .into_iter()
+            .map(|(scope, Version { record, .. })| Lost {
+                scope: *scope,
+                kind: record.kind,
+                id: record.id.clone(),
+                version: record.version,
+                seal: record.seal.clone(),
+            });
+        lost.collect()
+    }
+
     fn refill(&mut self, batch: LogBatch) -> Result<(), Error> {
         let damaged = || Error::Damaged(format!("the batch at {}", batch.first.0));
         let (mut versions, mut digests, mut entries, mut purges) = (vec![], vec![], vec![], vec![]);

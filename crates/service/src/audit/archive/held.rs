@@ -24,6 +24,12 @@ impl Service {
 }
 
 impl Held {
+    /// Which they are: the same again say the same of every entry.
+    pub(super) fn versions(&self) -> Vec<(Box<str>, u64)> {
+        let all = self.0.iter();
+        all.map(|hold| (hold.id.clone(), hold.version)).collect()
+    }
+
     /// Whether an entry is held.
     pub(super) fn has(&self, time_ms: i64, entry: &Entry) -> bool {
         self.0.iter().any(|hold| {

@@ -33,6 +33,7 @@ use crate::error::{Error, Kind};
 use crate::records::{all, one};
 
 pub use read::{ArchivedExport, Verified};
+pub(crate) use remove::Known;
 
 /// The years that the rules ask for.
 pub const YEARS_MIN: u32 = 6;
@@ -148,11 +149,12 @@ impl Service {
         let grant = self
             .allow(&cx, What::Disposal, Action::WriteSettings)
             .await?;
-        let _one_at_a_time = self.archiving.lock().await;
+        let mut known = self.archiving.lock().await;
         self.shelf()?;
         let mut run = Run::default();
         self.make_segments(&grant, dry_run, &mut run).await?;
-        self.remove_archived(&grant, dry_run, &mut run).await?;
+        self.remove_archived(&grant, dry_run, (&mut run, &mut known))
+            .await?;
         Ok(run)
     }
 

@@ -13,6 +13,7 @@ use super::make::holds;
 use super::{Run, failed};
 use crate::Service;
 use crate::audit::entry::{Entity, Entry, Outcome, What};
+use crate::context::Context;
 use crate::error::Error;
 use crate::pipeline::Write;
 
@@ -24,8 +25,7 @@ const STEP: usize = 2000;
 struct Decided {
     /// What goes, by scope, and the latest time of it.
     go: BTreeMap<Scope, (Vec<Seq>, i64)>,
-    held: u64,
-    kept: u64,
+    left: Left,
 }
 
 /// The years and the holds of a scope.
@@ -34,48 +34,118 @@ struct Rule {
     held: Held,
 }
 
+/// What runs have found of segments that have entries in the store, by their numbers: who asks
+/// again by the same rules need not read them. It is not written down, since a store that was restored may have
+/// entries again.
+pub(crate) type Known = BTreeMap<u64, Left>;
+
+/// What of a segment stays.
+#[derive(Default)]
+pub(crate) struct Left {
+    held: u64,
+    kept: u64,
+    by: BTreeMap<Scope, Because>,
+}
+
+/// Why entries of a scope stay.
+struct Because {
+    /// The holds that it was decided by.
+    holds: Vec<(Box<str>, u64)>,
+    /// The earliest time of an entry that waits for its years to be over.
+    earliest_ms: Option<i64>,
+}
+
 impl Service {
     pub(super) async fn remove_archived(
         &self,
         grant: &Grant,
         dry_run: bool,
-        run: &mut Run,
+        (run, known): (&mut Run, &mut Known),
     ) -> Result<(), Error> {
-        for mut saved in self.segments().await? {
+        let mut rules = BTreeMap::new();
+        for saved in self.segments().await? {
+            let number = saved.value.number;
             if saved.value.left == 0 && self.is_empty(saved.value.places).await? {
                 continue;
             }
-            let stored = self.leaves(saved.value.places).await?;
-            // Whoever places a hold waits, and holds what is there then.
-            let _turn = self.ending.read().await;
-            let decided = self.decide_removal(&stored).await?;
-            run.held += decided.held;
-            run.kept += decided.kept;
-            let count: usize = decided.go.values().map(|(seqs, _)| seqs.len()).sum();
-            if dry_run || count == 0 {
-                run.removed += count as u64;
+            let noted = (saved.value.left, saved.value.held);
+            if let Some(left) = known.get(&number)
+                && (left.held + left.kept, left.held) == noted
+                && self.is_decided(left, &mut rules).await?
+            {
+                run.held += left.held;
+                run.kept += left.kept;
                 continue;
             }
-            match self.read_segment(&saved.value).await {
-                Ok(archived) if holds(&archived.leaves, &stored) => {}
-                Ok(_) => {
-                    run.faults.push(format!(
-                        "{} is not what the store has: nothing of it is removed",
-                        saved.value.name()
-                    ));
-                    continue;
-                }
-                Err(fault) => {
-                    run.faults.push(fault);
-                    continue;
-                }
-            }
-            run.removed += self.remove(grant, &saved.value, &decided).await?;
-            saved.value.left = decided.held + decided.kept;
-            saved.value.held = decided.held;
-            self.note_removed(grant, &saved).await?;
+            known.remove(&number);
+            let left = self.remove_some(grant, dry_run, saved, run).await?;
+            known.extend(left.map(|left| (number, left)));
         }
         Ok(())
+    }
+
+    /// Removes of a segment what may go; what stays, if it was looked at to the end.
+    async fn remove_some(
+        &self,
+        grant: &Grant,
+        dry_run: bool,
+        mut saved: Saved<AuditSegment>,
+        run: &mut Run,
+    ) -> Result<Option<Left>, Error> {
+        let stored = self.leaves(saved.value.places).await?;
+        // Whoever places a hold waits, and holds what is there then.
+        let _turn = self.ending.read().await;
+        let decided = self.decide_removal(&stored).await?;
+        let (held, kept) = (decided.left.held, decided.left.kept);
+        run.held += held;
+        run.kept += kept;
+        let count: usize = decided.go.values().map(|(seqs, _)| seqs.len()).sum();
+        if dry_run {
+            run.removed += count as u64;
+            return Ok((count == 0).then_some(decided.left));
+        }
+        if count > 0 {
+            let fault = match self.read_segment(&saved.value).await {
+                Ok(archived) if holds(&archived.leaves, &stored) => None,
+                Ok(_) => Some(format!(
+                    "{} is not what the store has: nothing of it is removed",
+                    saved.value.name()
+                )),
+                Err(fault) => Some(fault),
+            };
+            if let Some(fault) = fault {
+                run.faults.push(fault);
+                return Ok(None);
+            }
+            run.removed += self.remove(grant, &saved.value, &decided).await?;
+        }
+        // Also of what a run that was cut off has removed.
+        if count > 0 || (saved.value.left, saved.value.held) != (held + kept, held) {
+            saved.value.left = held + kept;
+            saved.value.held = held;
+            self.note_left(grant, &saved, count > 0).await?;
+        }
+        Ok(Some(decided.left))
+    }
+
+    /// Whether nothing more of a segment may go than when it was looked at.
+    async fn is_decided(
+        &self,
+        left: &Left,
+        rules: &mut BTreeMap<Scope, Rule>,
+    ) -> Result<bool, Error> {
+        for (scope, because) in &left.by {
+            let rule = match rules.entry(*scope) {
+                Occupied(known) => known.into_mut(),
+                Vacant(unknown) => unknown.insert(self.rule_of(*scope).await?),
+            };
+            let earliest_ms = because.earliest_ms;
+            let waits = earliest_ms.is_none_or(|earliest_ms| earliest_ms >= rule.cutoff_ms);
+            if !waits || rule.held.versions() != because.holds {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Whether nothing is left of a segment whose entries were all removed: a store that was
@@ -109,10 +179,19 @@ impl Service {
                 None => true,
             });
             let kept = entry.flatten().is_some_and(|entry| in_force(&entry));
+            let because = || Because {
+                holds: rule.held.versions(),
+                earliest_ms: None,
+            };
+            let because = decided.left.by.entry(leaf.scope).or_insert_with(because);
             if held {
-                decided.held += 1;
-            } else if kept || leaf.time_ms >= rule.cutoff_ms {
-                decided.kept += 1;
+                decided.left.held += 1;
+            } else if kept {
+                decided.left.kept += 1;
+            } else if leaf.time_ms >= rule.cutoff_ms {
+                decided.left.kept += 1;
+                let before_ms = because.earliest_ms.unwrap_or(i64::MAX);
+                because.earliest_ms = Some(before_ms.min(leaf.time_ms));
             } else {
                 let begun = || (Vec::new(), leaf.time_ms);
                 let (seqs, latest_ms) = decided.go.entry(leaf.scope).or_insert_with(begun);
@@ -164,28 +243,37 @@ impl Service {
         Ok(removed)
     }
 
-    async fn note_removed(&self, grant: &Grant, saved: &Saved<AuditSegment>) -> Result<(), Error> {
+    /// Notes what of a segment stays, behind a removal or as it was counted again.
+    pub(super) async fn note_left(
+        &self,
+        grant: &Grant,
+        saved: &Saved<AuditSegment>,
+        removed: bool,
+    ) -> Result<(), Error> {
         let cx = self.operator_context(Scope::SYSTEM);
-        let entry = removal(&cx, grant, &saved.value, 0);
+        let name = saved.value.name();
+        let what = match removed {
+            true => format!("audit entries of {name} were removed from the store"),
+            false => format!("audit entries of {name} that stay in the store were counted"),
+        };
+        let entry = entry(&cx, grant, &saved.value, what);
         let writes = vec![Write::system(grant, "AuditSegment", saved.put()?)];
         let unchanged = vec![saved.unchanged()];
         self.commit_system(&cx, entry, unchanged, writes).await
     }
 }
 
-/// The entry about a removal.
-fn removal(
-    cx: &crate::context::Context,
-    grant: &Grant,
-    segment: &AuditSegment,
-    count: usize,
-) -> Entry {
-    let mut entry = Entry::new(cx, What::Disposal, Outcome::Success, grant.rule());
+/// The entry about a removal that is about to be made.
+fn removal(cx: &Context, grant: &Grant, segment: &AuditSegment, count: usize) -> Entry {
     let name = segment.name();
-    entry.query = match count {
-        0 => format!("audit entries of {name} were removed from the store").into(),
-        _ => format!("{count} audit entries of {name} are removed from the store").into(),
-    };
+    let what = format!("{count} audit entries of {name} are removed from the store");
+    entry(cx, grant, segment, what)
+}
+
+/// An entry about a segment.
+fn entry(cx: &Context, grant: &Grant, segment: &AuditSegment, what: String) -> Entry {
+    let mut entry = Entry::new(cx, What::Disposal, Outcome::Success, grant.rule());
+    entry.query = what.into();
     entry.entities.push(Entity {
         ty: "AuditSegment".into(),
         id: AuditSegment::id(segment.number).into(),

@@ -8,6 +8,7 @@ use salus_store::{AuditTree, Log, LogBatch, Seq};
 
 use super::stage::{DAY_MS, Stage, YEAR_MS};
 use super::*;
+use crate::audit::entry::Entry;
 use crate::audit::verify::{Means, Report, verify};
 use crate::retention::NewHold;
 
@@ -269,6 +270,52 @@ async fn a_project_may_keep_its_audit_longer_and_not_shorter() {
     stage.advance_ms(2 * YEAR_MS + 60 * DAY_MS);
     assert_eq!(self::run(&stage).await.kept, 0);
     assert_eq!(archived(&stage, "a").await, 3);
+}
+
+#[tokio::test]
+async fn what_stays_is_not_read_again_until_it_may_go() {
+    let stage = later().await;
+    let id = hold(&stage, &["a"], None).await;
+    assert_eq!(run(&stage).await.held, 3);
+    // Nobody looks: what went behind its back is not missed.
+    let held = stage.service.leaves((0, 5)).await.unwrap();
+    let held = held.iter().find(|leaf| {
+        let entry = leaf
+            .opened
+            .as_ref()
+            .map(|opened| Entry::decode(&opened.body).unwrap());
+        entry.is_some_and(|entry| entry.what == What::Read)
+    });
+    let seqs = [held.unwrap().seq];
+    stage.store.clear(stage.scope(), &seqs).await.unwrap();
+    assert_eq!(run(&stage).await.held, 3);
+    // Another hold: it is looked at, and the figures are put right.
+    hold(&stage, &["b"], None).await;
+    assert_eq!(run(&stage).await.held, 2);
+    let listed = stage.service.list_audit_segments().await.unwrap();
+    let left = |segments: &[AuditSegment]| segments.iter().map(|one| one.left).sum::<u64>();
+    assert_eq!(left(&listed), 2);
+    let cx = stage.cx();
+    let lifted = stage.service.lift_hold(&cx, &id, "it is over by now");
+    lifted.await.unwrap();
+    assert_eq!(run(&stage).await.removed, 2);
+}
+
+#[tokio::test]
+async fn a_run_that_was_cut_off_behind_the_removal_is_put_right() {
+    let stage = later().await;
+    run(&stage).await;
+    let service = &stage.service;
+    let cx = service.operator_context(Scope::SYSTEM);
+    let grant = service.allow(&cx, What::Disposal, Action::WriteSettings);
+    let grant = grant.await.unwrap();
+    // As it was noted before the removal.
+    let mut before = service.segments().await.unwrap().remove(0);
+    before.value.left = before.value.places.1 - before.value.places.0;
+    service.note_left(&grant, &before, true).await.unwrap();
+    assert_eq!(run(&stage).await.removed, 0);
+    let listed = service.list_audit_segments().await.unwrap();
+    assert!(listed.iter().all(|one| one.left == 0));
 }
 
 #[tokio::test]

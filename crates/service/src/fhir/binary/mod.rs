@@ -208,6 +208,20 @@ pub(crate) fn link(record: &Record) -> Option<(Box<str>, Vec<Row>)> {
     }
 }
 
+/// Whether the version that a record beside a Binary is of has its content yet, as far as is known.
+pub(crate) async fn is_kept(snapshot: &dyn Snapshot, record: &Record) -> Result<bool, Error> {
+    let Body::Body(body) = &record.content else {
+        return Ok(false);
+    };
+    let link = Link::read(body).ok_or_else(missing)?;
+    let ty = salus_auth::policy::BINARY;
+    match snapshot.version(ty, &link.binary, link.version).await {
+        Err(salus_store::Error::Purged) => Ok(false),
+        Ok(_) | Err(salus_store::Error::KeyDestroyed) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Whether a record is one beside a Binary, that names its blob.
 pub(crate) fn is_link(kind: RecordKind) -> bool {
     kind == LINK
