@@ -92,6 +92,23 @@ impl Archive {
         Ok(fences)
     }
 
+    /// What is wrong with the fences, the first included, which replaces nobody.
+    pub(crate) async fn faults_of_fences(&self) -> Result<Vec<Fault>, Error> {
+        let mut faults = Vec::new();
+        for object in self.destination.list(name::FENCES).await? {
+            let read = match name::parse_fence(&object.name) {
+                Some(number) => self.fence_at(number).await.map(|_| ()),
+                None => Err(Fault::new(&object.name, crate::What::Unknown).into()),
+            };
+            match read {
+                Ok(()) => {}
+                Err(Error::Fault(fault)) => faults.push(fault),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(faults)
+    }
+
     /// The fence by which the store that asks was replaced; `None` if it was not, for sure: its own
     /// fence is there. Two reads of names that are known.
     ///
@@ -208,5 +225,15 @@ mod tests {
         bytes[20] ^= 1;
         std::fs::write(&path, bytes).unwrap();
         assert!(matches!(archive.replaced().await, Err(Error::Fault(_))));
+        // So is the first, which nobody reads again.
+        assert_eq!(archive.faults_of_fences().await.unwrap().len(), 1);
+        let path = room.path().join("fence/000000000000");
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[20] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        let faults = archive.faults_of_fences().await.unwrap();
+        let named = faults.iter().map(|fault| fault.object.clone());
+        let named: Vec<_> = named.collect();
+        assert_eq!(named, ["fence/000000000000", "fence/000000000001"]);
     }
 }

@@ -132,6 +132,9 @@ impl Archive {
         if let Err(Error::Fault(fault)) = self.dictionaries().await {
             verified.add(&fault);
         }
+        for fault in self.faults_of_fences().await? {
+            verified.add(&fault);
+        }
         Ok(verified)
     }
 

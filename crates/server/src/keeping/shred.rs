@@ -3,7 +3,7 @@
 #![allow(clippy::print_stdout, reason = "the answers go to standard output")]
 
 use std::io::{BufRead, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use salus_service::shredding::certificate;
@@ -152,7 +152,7 @@ fn confirm(shown: &str, id: &str) -> Result<(), Failure> {
     }
 }
 
-fn verify(file: &PathBuf, key: &str, as_json: bool) -> Result<(), Failure> {
+fn verify(file: &Path, key: &str, as_json: bool) -> Result<(), Failure> {
     let (text, key) = signed::read(file, key)?;
     let forms = [certificate::FORM, certificate::DISPOSALS];
     let proved = statement::verify_one(&text, &forms, &key)?;

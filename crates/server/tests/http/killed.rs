@@ -66,10 +66,14 @@ impl Killing {
 }
 
 /// What makes them suffer; `None` where there is no C compiler, and elsewhere than on Linux.
+#[allow(
+    clippy::print_stderr,
+    reason = "who reads the tests' output learns of it"
+)]
 pub(crate) fn shim() -> Option<Shim> {
     let shim = Shim::built();
     if shim.is_none() {
-        println!("skipped: there is no C compiler for Linux here");
+        eprintln!("skipped: there is no C compiler for Linux here");
     }
     shim
 }
