@@ -107,6 +107,7 @@ mod shredding;
 mod smart;
 #[path = "../support/staged.rs"]
 mod staged;
+mod step_up;
 mod transaction;
 mod wire;
 mod xml;
