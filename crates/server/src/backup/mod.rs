@@ -10,7 +10,10 @@ mod credentials;
 mod http;
 mod operator;
 mod report;
+mod schedule;
 pub(crate) mod span;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -28,6 +31,7 @@ use crate::open;
 pub(crate) use archives::{Archives, Error, destination, open_one};
 pub(crate) use credentials::Credentials;
 pub(crate) use operator::router;
+pub(crate) use schedule::Schedule;
 
 type Failure = Box<dyn std::error::Error>;
 
