@@ -30,6 +30,7 @@ use object_store::{
     PutPayload, RetryConfig,
 };
 use parking_lot::Mutex;
+use tokio::time::sleep;
 
 pub use self::place::{Lock, Mode, Place};
 use crate::destination::OBJECT_BYTES_MAX;
@@ -39,6 +40,9 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// What asks again after this is the shipper, later and later.
 const RETRIES: usize = 2;
 const RETRIES_END: Duration = Duration::from_secs(20);
+/// How often a put is tried again that met another of the same name, and the first wait.
+const CONFLICTS_MAX: u32 = 5;
+const CONFLICT_WAIT: Duration = Duration::from_millis(100);
 
 /// Who asks. Without them the machine's own are asked for, as the services of a cloud offer it.
 #[derive(Clone)]
@@ -181,14 +185,27 @@ impl Destination for S3 {
 
     fn put<'a>(&'a self, name: &'a str, bytes: Bytes) -> Answer<'a, Put> {
         Box::pin(async move {
-            let options = PutOptions::from(PutMode::Create);
-            let payload = PutPayload::from_bytes(bytes);
             let writing = self.writing()?;
-            match writing.put_opts(&self.path(name), payload, options).await {
-                Ok(_) => Ok(Put::Made),
-                Err(object_store::Error::AlreadyExists { .. }) => Ok(Put::Taken),
-                Err(error) => Err(self.trouble(&error)),
+            let mut wait = CONFLICT_WAIT;
+            for _ in 0..CONFLICTS_MAX {
+                let options = PutOptions::from(PutMode::Create);
+                let payload = PutPayload::from_bytes(bytes.clone());
+                match writing.put_opts(&self.path(name), payload, options).await {
+                    Ok(_) => return Ok(Put::Made),
+                    Err(error) if is_there(&error) => return Ok(Put::Taken),
+                    // Two are at it, and S3 has told this one to try again (409): neither may have
+                    // made it.
+                    Err(object_store::Error::AlreadyExists { .. }) => {}
+                    Err(error) => return Err(self.trouble(&error)),
+                }
+                sleep(wait).await;
+                wait *= 2;
             }
+            Err(Trouble {
+                label: self.label.clone(),
+                reason: format!("others put {name} all the time"),
+                lasting: false,
+            })
         })
     }
 
@@ -261,6 +278,13 @@ fn builder(
         }
     }
     builder
+}
+
+/// Whether a put was refused since there is an object of its name: the crate says the same of a
+/// condition that does not hold (412), whose error it passes on, and of a conflict (409).
+fn is_there(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::AlreadyExists { source, .. }
+        if source.is::<object_store::Error>())
 }
 
 fn options(place: &Place) -> ClientOptions {

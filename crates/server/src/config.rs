@@ -12,7 +12,7 @@ use salus_service::audit::archive::YEARS_MIN;
 use salus_service::jobs::Origin;
 use serde::Deserialize;
 
-use crate::backup::Credentials;
+use crate::backup::{Credentials, Schedule};
 use crate::cli::{Place, ServeArguments};
 use crate::{checkpoints, drill, mail, span};
 
@@ -69,6 +69,8 @@ pub(crate) struct Archives {
     pub(crate) roots: Option<PathBuf>,
     pub(crate) region: Option<String>,
     pub(crate) credentials: Option<Credentials>,
+    /// When they are kept small and bases are taken: nobody sets it.
+    pub(crate) schedule: Schedule,
 }
 
 /// How long the audit is kept, and where it goes then.
@@ -483,6 +485,7 @@ impl Archives {
             roots,
             region: variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION")),
             credentials: credentials(variable),
+            schedule: Schedule::USUAL,
         }
     }
 

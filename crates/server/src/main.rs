@@ -31,6 +31,14 @@ mod roots;
 mod serve;
 mod signed;
 mod span;
+#[cfg(test)]
+#[path = "../tests/support"]
+#[allow(dead_code)] // tests of the binary use the rest
+mod support {
+    pub(crate) mod draw;
+    pub(crate) mod http;
+    pub(crate) mod s3;
+}
 mod table;
 mod telemetry;
 mod tls;

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::fs::{File, TryLockError};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -33,6 +33,9 @@ pub(crate) const META_FLOOR: &str = "floor";
 pub(crate) const META_FRONTIER: &str = "frontier";
 const META_DICTIONARY: &str = "dictionary/";
 
+/// Says why nothing may be committed just now.
+pub(crate) type Gate = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
+
 pub(crate) struct Core {
     pub(crate) kv: Kv,
     pub(crate) keyring: Arc<Keyring>,
@@ -60,6 +63,8 @@ pub(crate) struct Core {
     lag_ms: AtomicI64,
     /// Why nothing is committed any more.
     fault: Mutex<Option<String>>,
+    /// Asked before anything is committed.
+    pub(crate) gate: OnceLock<Gate>,
     slots: RwLock<HashMap<Scope, Slot>>,
     /// Held while the store is open.
     _lock: File,
@@ -139,6 +144,7 @@ impl Core {
             frontier: RwLock::new(tree.frontier().clone()),
             lag_ms: AtomicI64::new(state.lag_ms),
             fault: Mutex::new(None),
+            gate: OnceLock::new(),
             slots: RwLock::default(),
             _lock: lock,
         };
@@ -185,9 +191,10 @@ impl Core {
                 "{why}; the store must be opened again"
             )));
         }
-        match self.kv.stopped() {
-            Some(error) => Err(error),
-            None => Ok(()),
+        match (self.kv.stopped(), self.gate.get()) {
+            (Some(error), _) => Err(error),
+            (None, Some(gate)) => gate().map_err(Error::Unavailable),
+            (None, None) => Ok(()),
         }
     }
 

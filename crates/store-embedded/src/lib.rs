@@ -196,6 +196,13 @@ impl Embedded {
         self.core.fail(&Error::Unavailable(why.to_owned()));
     }
 
+    /// Asks this before anything is committed, from now on; what it says why not is refused, and
+    /// nothing is lost by it. It can be told once, and is asked often: it must not wait.
+    pub fn commit_while(&self, may: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
+        // Who is told twice keeps to the first.
+        let _ = self.core.gate.set(Box::new(may));
+    }
+
     async fn commit_prepared(&self, batch: Batch) -> Result<Committed, Error> {
         self.core.ready()?;
         let mut prepared = Prepared::new(&self.core, batch)?;

@@ -6,6 +6,7 @@ mod cliffs;
 mod crash;
 mod disk;
 mod format;
+mod gate;
 mod log;
 mod nonces;
 mod oracle;

@@ -221,6 +221,8 @@ impl Archive {
         let object = taking.name.object(BasePart::Segment(number, seq));
         match self.destination.put(&object, segment.bytes.clone()).await? {
             Put::Made => {}
+            // An earlier try may have been ours, and its answer lost.
+            Put::Taken if self.get(&object).await? == segment.bytes => {}
             Put::Taken => {
                 let what = "another took it meanwhile, or it could not be removed";
                 return Err(Fault::damaged(object, what).into());

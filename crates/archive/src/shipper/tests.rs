@@ -177,9 +177,17 @@ pub(crate) struct Objects {
     unsaid: AtomicU64,
     /// How often a list was asked for.
     lists: AtomicU64,
+    /// Attempts that make the object and say that there was one, as when a client of S3 has tried
+    /// again behind an answer that was lost.
+    repeated: AtomicU64,
 }
 
 impl Objects {
+    /// So many of the next attempts say that there was one, though they have made it.
+    pub(crate) fn repeat(&self, attempts: u64) {
+        self.repeated.store(attempts, Ordering::Relaxed);
+    }
+
     /// Another place with the same objects.
     pub(crate) fn copy(&self) -> Arc<Self> {
         Arc::new(Self {
@@ -240,9 +248,10 @@ impl Destination for Objects {
                 return Ok(Put::Taken);
             }
             objects.insert(name.to_owned(), bytes);
-            match spend(&self.unsaid) {
-                true => Err(broken()),
-                false => Ok(Put::Made),
+            match (spend(&self.unsaid), spend(&self.repeated)) {
+                (true, _) => Err(broken()),
+                (false, true) => Ok(Put::Taken),
+                (false, false) => Ok(Put::Made),
             }
         })
     }

@@ -19,14 +19,13 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use super::http::Connector;
+use super::schedule::Schedule;
 use crate::config;
 use crate::connect;
 use crate::fencing::{self, Generation, Guard};
 use crate::follow;
 use crate::open::Machine;
 
-/// How often archives are merged and pruned.
-const KEEP: Duration = Duration::from_secs(60 * 60);
 /// How long an orderly stop ships what is left.
 const LAST: Duration = Duration::from_secs(20);
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -78,6 +77,7 @@ pub(crate) struct Archives {
     window_ms: i64,
     log_window_ms: Option<i64>,
     pub(super) base_every_ms: Option<i64>,
+    pub(super) schedule: Schedule,
     progress: Progress,
     /// What is done is done once at a time.
     working: tokio::sync::Mutex<()>,
@@ -160,6 +160,7 @@ impl Archives {
                 window_ms: i64::from(settings.days) * DAY_MS,
                 log_window_ms: settings.window_ms,
                 base_every_ms: settings.base_every_ms,
+                schedule: settings.schedule,
                 progress: Progress::default(),
                 working: tokio::sync::Mutex::default(),
                 taking: tokio::sync::Mutex::default(),
@@ -201,17 +202,18 @@ impl Archives {
             *one.shipping.lock() = Some(shipping);
         }
         // It ends with who started it: what it holds of this is not what keeps it alive.
-        let weak = Arc::downgrade(self);
+        let (weak, every) = (Arc::downgrade(self), self.schedule.keep);
         let keeping = tokio::spawn(async move {
             loop {
-                tokio::time::sleep(KEEP).await;
+                tokio::time::sleep(every).await;
                 let Some(archives) = weak.upgrade() else {
                     return;
                 };
                 archives.keep().await;
             }
         });
-        let taking = tokio::spawn(Self::take_when_due(Arc::downgrade(self)));
+        let taking = Self::take_when_due(Arc::downgrade(self), self.schedule);
+        let taking = tokio::spawn(taking);
         *self.keeping.lock() = vec![keeping, taking];
     }
 
@@ -383,7 +385,8 @@ impl Archives {
                 continue;
             }
             let kept = async {
-                one.archive.merge(Sizes::USUAL, Machine.now_ms()).await?;
+                let now_ms = (self.schedule.now_ms)();
+                one.archive.merge(Sizes::USUAL, now_ms).await?;
                 self.prune_one(one, false).await
             };
             match kept.await {
@@ -402,7 +405,7 @@ impl Archives {
             ms: self.window_ms,
             log_ms: self.log_window_ms,
             taking: self.taking.try_lock().is_err(),
-            now_ms: Machine.now_ms(),
+            now_ms: (self.schedule.now_ms)(),
             dry_run,
         };
         let follows = salus_store_embedded::follows;

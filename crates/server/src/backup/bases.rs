@@ -4,16 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use salus_archive::{BaseName, Pace, Phase, Taken, Whole};
-use salus_service::context::World;
 use serde_json::{Value, json};
 
 use super::archives::{Archives, Error, One, time};
-use crate::open::Machine;
-
-/// How often it is looked whether one is due.
-const LOOK: Duration = Duration::from_secs(60 * 60);
-/// The first look, when the server has other things to do no more.
-const FIRST_LOOK: Duration = Duration::from_secs(60);
+use super::schedule::Schedule;
 
 impl Archives {
     /// Takes a base of each archive now.
@@ -29,11 +23,11 @@ impl Archives {
     }
 
     /// Takes a base of each archive whenever it is due.
-    pub(super) async fn take_when_due(weak: std::sync::Weak<Self>) {
-        let mut wait = FIRST_LOOK;
+    pub(super) async fn take_when_due(weak: std::sync::Weak<Self>, schedule: Schedule) {
+        let mut wait = schedule.first_look;
         loop {
             tokio::time::sleep(wait).await;
-            wait = LOOK;
+            wait = schedule.look;
             let Some(archives) = weak.upgrade() else {
                 return;
             };
@@ -77,7 +71,8 @@ impl Archives {
         let summary = one.archive.summary().await?;
         let newest = summary.bases.last().map(|(_, whole)| whole.made_ms.1);
         let since = newest.or(summary.times_ms.map(|(first, _)| first));
-        let old = since.is_some_and(|since| Machine.now_ms().saturating_sub(since) >= every_ms);
+        let now_ms = (self.schedule.now_ms)();
+        let old = since.is_some_and(|since| now_ms.saturating_sub(since) >= every_ms);
         Ok(old || summary.cut_off > 0)
     }
 
@@ -85,7 +80,7 @@ impl Archives {
         let progress = self.progress();
         let tell = move |done, all| progress.set(done, all);
         let follows = salus_store_embedded::follows;
-        let now_ms = || Machine.now_ms();
+        let now_ms = self.schedule.now_ms;
         let taken = one
             .archive
             .take_base(&*self.engine, pace, now_ms, &follows, &tell);

@@ -10,6 +10,9 @@ mod credentials;
 mod http;
 mod operator;
 mod report;
+mod schedule;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,6 +30,7 @@ use crate::open;
 pub(crate) use archives::{Archives, Error, destination, open_one};
 pub(crate) use credentials::Credentials;
 pub(crate) use operator::router;
+pub(crate) use schedule::Schedule;
 
 type Failure = Box<dyn std::error::Error>;
 

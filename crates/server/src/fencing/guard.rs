@@ -3,7 +3,8 @@
 //! Each archive is looked at every second. With a lease, requests are answered only while every
 //! archive was looked at within its time, by the clock of the machine and by the one that never
 //! jumps: so a server that is cut off stops by itself. What is under way when the lease ends is
-//! not acknowledged either: the answer is held against it, too.
+//! not acknowledged either: the answer is held against it, too. Nothing is committed then either,
+//! so that what runs beside requests writes nothing, sends nothing and moves nothing.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,8 +29,13 @@ use crate::open::Machine;
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a start waits for an archive that does not answer.
 const FIRST: Duration = Duration::from_secs(3);
-/// How long one look may take.
+/// How long one look may take, or half of the lease: one that hangs must not end it.
 const LOOK_MAX: Duration = Duration::from_secs(30);
+/// So long a server that starts may commit without a lease, as its first looks take their time.
+const FIRST_LEASE: Duration = Duration::from_secs(30);
+/// What is said when the lease is over.
+const NO_LEASE: &str = "This server cannot see its archive and does not know whether it was replaced: \
+                        it answers nothing until it does (--archive-lease)";
 
 /// Whether requests may be answered.
 pub(crate) struct Guard {
@@ -40,6 +46,7 @@ pub(crate) struct Guard {
     archives: Vec<Watched>,
     fenced: Mutex<Option<String>>,
     looking: Mutex<JoinSet<()>>,
+    begun: Instant,
 }
 
 struct Watched {
@@ -76,6 +83,7 @@ impl Guard {
             archives: archives.collect(),
             fenced: Mutex::new(None),
             looking: Mutex::new(JoinSet::new()),
+            begun: Instant::now(),
         };
         for watched in &guard.archives {
             let first = tokio::time::timeout(FIRST, guard.look(watched, true)).await;
@@ -93,9 +101,17 @@ impl Guard {
         }
     }
 
-    /// Goes on looking, until it is dropped.
+    /// Goes on looking, until it is dropped, and lets nothing be committed without the lease.
     pub(crate) fn start(self: &Arc<Self>) {
+        if self.lease.is_some() {
+            let weak = Arc::downgrade(self);
+            self.engine.commit_while(move || {
+                let guard = weak.upgrade();
+                guard.map_or(Ok(()), |guard| guard.may_commit())
+            });
+        }
         let every = self.lease.map_or(LOOK, |lease| LOOK.min(lease / 4));
+        let patience = self.lease.map_or(LOOK_MAX, |lease| LOOK_MAX.min(lease / 2));
         for at in 0..self.archives.len() {
             let weak = Arc::downgrade(self);
             self.looking.lock().spawn(async move {
@@ -108,7 +124,7 @@ impl Guard {
                         return;
                     }
                     // One that hangs is given up, and begun again.
-                    let _ = tokio::time::timeout(LOOK_MAX, guard.look(watched, false)).await;
+                    let _ = tokio::time::timeout(patience, guard.look(watched, false)).await;
                     drop(guard);
                     tokio::time::sleep(every).await;
                 }
@@ -154,16 +170,33 @@ impl Guard {
         if let Some(reason) = self.fenced.lock().clone() {
             return Some(Refusal::Fenced(reason));
         }
-        let lease = self.lease?;
+        (!self.holds_lease()).then_some(Refusal::NoLease)
+    }
+
+    /// Whether every archive was looked at within the lease, if there is one.
+    fn holds_lease(&self) -> bool {
+        let Some(lease) = self.lease else {
+            return true;
+        };
         let lease_ms = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
         let now_ms = Machine.now_ms();
-        let held = self.archives.iter().all(|watched| {
+        self.archives.iter().all(|watched| {
             let looked = *watched.looked.lock();
             looked.is_some_and(|(instant, ms)| {
                 instant.elapsed() < lease && (0..lease_ms).contains(&now_ms.saturating_sub(ms))
             })
-        });
-        (!held).then_some(Refusal::NoLease)
+        })
+    }
+
+    /// Refuses commits while the lease is over: what would be written then is lost if another was
+    /// promoted, and what goes by it, mail and objects elsewhere, is the other's to do.
+    fn may_commit(&self) -> Result<(), String> {
+        let starts = self.begun.elapsed() < FIRST_LEASE
+            && self.archives.iter().any(|one| one.looked.lock().is_none());
+        match starts || self.holds_lease() {
+            true => Ok(()),
+            false => Err(NO_LEASE.to_owned()),
+        }
     }
 
     /// The same routes, answered while they may be.
@@ -196,12 +229,7 @@ impl Refusal {
     fn answer(self, is_ready: bool) -> Response {
         let (word, text) = match self {
             Self::Fenced(reason) => ("fenced", format!("This server is fenced: {reason}")),
-            Self::NoLease => (
-                "no-lease",
-                "This server cannot see its archive and does not know whether it was replaced: \
-                 it answers nothing until it does (--archive-lease)"
-                    .to_owned(),
-            ),
+            Self::NoLease => ("no-lease", NO_LEASE.to_owned()),
         };
         let (kind, body) = match is_ready {
             true => ("application/json", json!({"status": word, "reason": text})),

@@ -80,7 +80,7 @@ impl Report {
         }
     }
 
-    pub(super) fn json(&self) -> String {
+    pub(crate) fn json(&self) -> String {
         let head = self.head.as_ref();
         json!({
             "seq": head.map(|head| head.seq.0),

@@ -15,7 +15,6 @@ mod keyring;
 mod plan;
 mod room;
 mod rot;
-mod s3;
 mod served;
 mod shim;
 #[path = "../support/mod.rs"]

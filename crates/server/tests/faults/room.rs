@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::s3::Bucket;
 use super::writers::{self, Written, create, patient, track};
 use crate::support::draw::Draw;
 use crate::support::ledger::{Ledger, Track};
+use crate::support::s3::Bucket;
 use crate::support::server::{Server, program};
 
 /// Nothing takes so long that ends well.

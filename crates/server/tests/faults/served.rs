@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use super::plan::{self, DISK, Place, Plan};
 use super::room::{Restored, Room, Template, To};
-use super::s3::Bucket;
 use super::shim::{Fault, Shim, hit};
 use super::writers::{self, WRITERS, Written, content, create, patient, track};
 use super::{Told, rot};
 use crate::support::draw::Draw;
 use crate::support::http::Client;
 use crate::support::ledger::{Track, history};
+use crate::support::s3::Bucket;
 use crate::support::server::{Server, check};
 
 /// What each client writes before the archive is asked how far it is, and after that.

@@ -118,6 +118,7 @@ mod support {
     #[path = "../support/draw.rs"]
     pub(crate) mod draw;
 }
+mod step_up;
 mod transaction;
 mod wire;
 mod xml;

@@ -5,4 +5,5 @@ pub(crate) mod draw;
 pub(crate) mod http;
 pub(crate) mod ledger;
 pub(crate) mod mount;
+pub(crate) mod s3;
 pub(crate) mod server;

@@ -92,6 +92,8 @@ impl Service {
             let Some(unsent) = alert.value.unsent.filter(|unsent| unsent.due_ms <= now_ms) else {
                 continue;
             };
+            // Nothing is sent again and again because it cannot be kept that it was.
+            self.ready().await?;
             let told = match self.message(scope, hook, &alert, now_ms) {
                 Some(message) => hooks.send(message).await,
                 None => Err(Untold::new("its origin is not one of --alert-origins")),

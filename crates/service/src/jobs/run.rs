@@ -179,7 +179,8 @@ impl Service {
     }
 
     async fn run_job(&self, key: &Key, active: &Active, outside: &Outside) {
-        for attempt in 0..ATTEMPTS_MAX {
+        let mut attempt = 0;
+        loop {
             let last = attempt + 1 == ATTEMPTS_MAX;
             match self.carry_on(key, active, outside).await {
                 Ok(()) | Err(Halt::Stopped) => return,
@@ -192,6 +193,8 @@ impl Service {
                     {
                         return;
                     }
+                    // A store that takes nothing at all could not keep that a job failed either.
+                    attempt += u32::from(self.ready().await.is_ok());
                 }
                 Err(Halt::Failed(error)) => return self.fail_job(key, &error).await,
             }

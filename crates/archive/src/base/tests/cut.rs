@@ -108,6 +108,20 @@ async fn a_base_that_was_cut_off_is_not_used_and_is_gone_on_with() {
 }
 
 #[tokio::test]
+async fn parts_that_were_put_and_are_said_to_be_there_are_its_own() {
+    let room = Room::new(6);
+    for n in 0..30 {
+        room.put(n % IDS).await;
+    }
+    room.ship().await;
+    room.objects.repeat(3);
+    let taken = take(&room.archive, &room.store).await;
+    assert!(matches!(taken, Ok(Taken::Made(..))), "{taken:?}");
+    room.restores(&room.archive, 30).await;
+    room.is_whole(&room.archive).await;
+}
+
+#[tokio::test]
 async fn one_that_cannot_be_gone_on_with_goes() {
     let room = Room::new(5);
     for n in 0..30 {

@@ -1,26 +1,56 @@
-//! A stand-in for S3 that fails as it is told. What it is asked it takes for granted:
-//! `http/archive_s3.rs` checks signatures and conditions.
+//! A stand-in for S3 that keeps to the conditions of puts (`If-None-Match: *`, `If-Match`) and fails as
+//! it is told. Signatures it takes for granted: `http/archive_s3.rs` checks them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{BufRead, BufReader, Result, Write};
+use std::io::{BufRead, BufReader, Read, Result, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use crate::support::draw::Draw;
+use super::draw::Draw;
 
 /// A bucket; it is served until the process ends.
 #[derive(Clone)]
 pub(crate) struct Bucket {
     inner: Arc<Mutex<Inner>>,
+    /// Something came that others wait for.
+    came: Arc<Condvar>,
     address: SocketAddr,
 }
 
 struct Inner {
-    objects: BTreeMap<String, Vec<u8>>,
+    objects: BTreeMap<String, Object>,
     kind: Option<&'static str>,
     draw: Draw,
     hits: u64,
+    /// Puts so far: each makes an `ETag` that none had before.
+    puts: u64,
+    /// Puts that would have replaced whatever is there.
+    unconditional: Vec<String>,
+    /// What happens to the next requests whose names have this in them.
+    told: Vec<(&'static str, Mishap)>,
+    /// Puts of names that have this in them wait for each other: how many are awaited, and are there.
+    gathering: Option<(&'static str, usize, usize)>,
+    /// Requests that hang now.
+    hung: usize,
+    /// Nobody is answered.
+    is_down: bool,
+}
+
+struct Object {
+    bytes: Vec<u8>,
+    etag: String,
+}
+
+/// What happens to one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mishap {
+    /// Another is at it just now (409 of a conditional put): nothing is done.
+    Conflict,
+    /// It is done, and nobody hears of it.
+    Lost,
+    /// It is never answered.
+    Hangs,
 }
 
 /// What it does with a request.
@@ -36,6 +66,8 @@ enum Does {
     WrongEtag,
     /// It does it, and says that it failed, or nothing.
     LostAnswer,
+    /// It was told what to do with this one.
+    Told(Mishap),
 }
 
 struct Asked {
@@ -63,7 +95,14 @@ impl Bucket {
                 kind: None,
                 draw: Draw::new(0),
                 hits: 0,
+                puts: 0,
+                unconditional: Vec::new(),
+                told: Vec::new(),
+                gathering: None,
+                hung: 0,
+                is_down: false,
             })),
+            came: Arc::new(Condvar::new()),
         };
         let own = bucket.clone();
         std::thread::spawn(move || {
@@ -98,7 +137,54 @@ impl Bucket {
 
     /// Changes an object.
     pub(crate) fn change(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
-        change(self.inner.lock().unwrap().objects.get_mut(name).unwrap());
+        let mut inner = self.inner.lock().unwrap();
+        change(&mut inner.objects.get_mut(name).unwrap().bytes);
+    }
+
+    /// The names that were put without a condition.
+    pub(crate) fn unconditional(&self) -> Vec<String> {
+        self.inner.lock().unwrap().unconditional.clone()
+    }
+
+    /// This happens to the next request about a name that has this in it.
+    pub(crate) fn mishap(&self, part: &'static str, mishap: Mishap) {
+        self.inner.lock().unwrap().told.push((part, mishap));
+    }
+
+    /// Whether all that it was told has happened.
+    pub(crate) fn is_done(&self) -> bool {
+        self.inner.lock().unwrap().told.is_empty()
+    }
+
+    /// How many requests hang now.
+    pub(crate) fn hung(&self) -> usize {
+        self.inner.lock().unwrap().hung
+    }
+
+    /// The next puts of such names wait until so many are there, and are taken at once.
+    pub(crate) fn gather(&self, part: &'static str, count: usize) {
+        self.inner.lock().unwrap().gathering = Some((part, count, 0));
+    }
+
+    /// Whether nobody is answered from now on.
+    pub(crate) fn down(&self, is_down: bool) {
+        self.inner.lock().unwrap().is_down = is_down;
+    }
+
+    fn wait_for_others(&self, asked: &Asked) {
+        let mut inner = self.inner.lock().unwrap();
+        let waits = |inner: &Inner| match inner.gathering {
+            Some((part, count, there)) => asked.path.contains(part) && there < count,
+            None => false,
+        };
+        if asked.method != "PUT" || !waits(&inner) {
+            return;
+        }
+        if let Some((_, _, there)) = &mut inner.gathering {
+            *there += 1;
+        }
+        self.came.notify_all();
+        drop(self.came.wait_while(inner, |inner| waits(inner)).unwrap());
     }
 
     fn serve(&self, stream: TcpStream) {
@@ -108,17 +194,29 @@ impl Bucket {
         };
         let mut writer = stream;
         while let Ok(Some(asked)) = read(&mut reader) {
-            let does = self.choose();
+            let does = self.choose(&asked);
+            self.wait_for_others(&asked);
+            if does == Does::Told(Mishap::Hangs) {
+                // Until whoever asked gives it up.
+                let _ = reader.read(&mut [0]);
+                self.inner.lock().unwrap().hung -= 1;
+                return;
+            }
             if does == Does::Slow {
                 std::thread::sleep(Duration::from_millis(150));
             }
             let answer = match does {
                 Does::Busy => Answer::new(503, Vec::new()),
-                Does::Well | Does::Slow | Does::Cut | Does::WrongEtag | Does::LostAnswer => {
-                    self.answer(&asked, does)
-                }
+                Does::Told(Mishap::Conflict) => Answer::new(409, Vec::new()),
+                Does::Well
+                | Does::Slow
+                | Does::Cut
+                | Does::WrongEtag
+                | Does::LostAnswer
+                | Does::Told(_) => self.answer(&asked, does),
             };
             let lost = does == Does::LostAnswer && self.inner.lock().unwrap().draw.below(2) == 0;
+            let lost = lost || does == Does::Told(Mishap::Lost);
             if lost || answer.write(&mut writer, does == Does::Cut).is_err() || does == Does::Cut {
                 let _ = writer.shutdown(std::net::Shutdown::Both);
                 return;
@@ -126,8 +224,20 @@ impl Bucket {
         }
     }
 
-    fn choose(&self) -> Does {
+    fn choose(&self, asked: &Asked) -> Does {
         let mut inner = self.inner.lock().unwrap();
+        if inner.is_down {
+            return Does::Busy;
+        }
+        let mut told = inner.told.iter();
+        if let Some(at) = told.position(|(part, mishap)| {
+            let is_put = asked.method == "PUT";
+            asked.path.contains(part) && (is_put || *mishap == Mishap::Hangs)
+        }) {
+            let mishap = inner.told.remove(at).1;
+            inner.hung += usize::from(mishap == Mishap::Hangs);
+            return Does::Told(mishap);
+        }
         let Some(kind) = inner.kind else {
             return Does::Well;
         };
@@ -161,11 +271,7 @@ impl Bucket {
         let mut answer = match (asked.method.as_str(), key.is_empty()) {
             ("GET", true) => inner.list(&asked.query),
             ("GET", false) => inner.get(key, asked.headers.get("range")),
-            ("PUT", _) if inner.objects.contains_key(key) => Answer::new(412, Vec::new()),
-            ("PUT", _) => {
-                inner.objects.insert(key.to_owned(), asked.body.clone());
-                Answer::new(200, Vec::new())
-            }
+            ("PUT", _) => inner.put(key, asked),
             ("DELETE", _) => {
                 inner.objects.remove(key);
                 Answer::new(204, Vec::new())
@@ -175,21 +281,45 @@ impl Bucket {
         if does == Does::LostAnswer {
             answer = Answer::new(500, Vec::new());
         }
-        let etag = if does == Does::WrongEtag {
-            "\"other\""
-        } else {
-            "\"1\""
-        };
-        answer.headers.push(("ETag", etag.to_owned()));
+        let there = inner.objects.get(key).map(|object| object.etag.clone());
+        let etag = there.filter(|_| does != Does::WrongEtag);
+        let etag = etag.unwrap_or_else(|| "\"other\"".to_owned());
+        answer.headers.push(("ETag", etag));
         answer
     }
 }
 
 impl Inner {
+    /// Makes an object, or replaces it, if that is what its condition says.
+    fn put(&mut self, key: &str, asked: &Asked) -> Answer {
+        let header = |name: &str| asked.headers.get(name).map(String::as_str);
+        let there = self.objects.get(key).map(|object| object.etag.as_str());
+        let holds = match (header("if-none-match"), header("if-match")) {
+            (Some("*"), None) => there.is_none(),
+            (None, Some(etag)) => there == Some(etag),
+            (None, None) => {
+                self.unconditional.push(key.to_owned());
+                true
+            }
+            _ => return Answer::new(501, Vec::new()),
+        };
+        if !holds {
+            return Answer::new(412, Vec::new());
+        }
+        self.puts += 1;
+        let object = Object {
+            bytes: asked.body.clone(),
+            etag: format!("\"{}\"", self.puts),
+        };
+        self.objects.insert(key.to_owned(), object);
+        Answer::new(200, Vec::new())
+    }
+
     fn get(&self, key: &str, range: Option<&String>) -> Answer {
         let Some(object) = self.objects.get(key) else {
             return Answer::new(404, Vec::new());
         };
+        let object = &object.bytes;
         let end = range.and_then(|range| range.strip_prefix("bytes=0-")?.parse::<usize>().ok());
         let mut answer = match end {
             None => Answer::new(200, object.clone()),
@@ -216,7 +346,7 @@ impl Inner {
         let keys: Vec<_> = self.objects.keys().filter(wanted).take(101).collect();
         let mut xml = String::from("<ListBucketResult>");
         for key in keys.iter().take(100) {
-            let size = self.objects[*key].len();
+            let size = self.objects[*key].bytes.len();
             xml.push_str(&format!(
                 "<Contents><Key>{key}</Key><Size>{size}</Size>\
                  <LastModified>2026-11-02T10:00:00.000Z</LastModified><ETag>1</ETag></Contents>"

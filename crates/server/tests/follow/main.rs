@@ -1,6 +1,9 @@
-//! A standby beside a server that works: killed, restarted, promoted, and the old server fenced.
+//! A standby beside a server that works: killed, restarted, promoted, and the old server fenced, with
+//! an archive in a folder and in S3.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test, helpers included
 
+mod s3;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::io::{BufRead, BufReader};
@@ -14,31 +17,56 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use support::draw::Draw;
 use support::http::{Answer, Client};
+use support::s3::Bucket;
 use support::server::{Server, check};
 use tempfile::TempDir;
 
 /// Nothing that is waited for takes this long.
 const LONG: Duration = Duration::from_secs(60);
 const WRITERS: usize = 3;
+/// What S3 is asked with; its stand-in takes any.
+const CREDENTIALS: [(&str, &str); 2] = [
+    ("AWS_ACCESS_KEY_ID", "EXAMPLEKEY"),
+    ("AWS_SECRET_ACCESS_KEY", "example/secret"),
+];
 
 /// A primary, its archive, and standbys.
-struct Room(TempDir);
+struct Room {
+    folder: TempDir,
+    /// Where the archive is, if not in a folder.
+    bucket: Option<Bucket>,
+}
 
 impl Room {
     fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            bucket: None,
+        }
+    }
+
+    /// One whose archive is in S3.
+    fn with(bucket: &Bucket) -> Self {
+        Self {
+            bucket: Some(bucket.clone()),
+            ..Self::new()
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.folder.path().join(name)
     }
 
     fn archive(&self) -> String {
-        self.path("archive").to_str().unwrap().to_owned()
+        match &self.bucket {
+            Some(bucket) => bucket.place(),
+            None => self.path("archive").to_str().unwrap().to_owned(),
+        }
     }
 
     fn try_serve(&self, name: &str, lease: Option<&str>) -> Result<Server, String> {
         let mut variables = vec![("SALUS_ARCHIVE", self.archive())];
+        variables.extend(CREDENTIALS.map(|(name, value)| (name, value.to_owned())));
         variables.extend(lease.map(|lease| ("SALUS_ARCHIVE_LEASE", lease.to_owned())));
         Server::try_start_with(&self.path(name), &variables)
     }
@@ -61,6 +89,7 @@ impl Room {
             .arg("--data")
             .arg(self.path(name))
             .args(more)
+            .envs(CREDENTIALS)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log.unwrap())
@@ -74,7 +103,8 @@ impl Room {
     fn salus(&self, arguments: &[&str], name: &str) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_salus"));
         command.args(arguments).arg("--json").arg("--data");
-        command.arg(self.path(name)).output().unwrap()
+        command.arg(self.path(name)).envs(CREDENTIALS);
+        command.output().unwrap()
     }
 
     #[track_caller]
@@ -95,6 +125,15 @@ impl Room {
             let done = shown["behindSeqs"] == 0 && shown["state"] == "shipping";
             done.then(|| answer["seq"].as_u64().unwrap())
         })
+    }
+
+    /// The last seq of a server, whether its archive can be reached or not.
+    #[track_caller]
+    fn seq(&self, name: &str) -> u64 {
+        let archive = self.archive();
+        let output = self.salus(&["backup", "status", "--archive", &archive], name);
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        answer["seq"].as_u64().unwrap()
     }
 
     fn log(&self, name: &str) -> String {
@@ -245,15 +284,7 @@ fn a_standby_that_is_killed_goes_on_and_is_promoted_when_the_primary_dies() {
             .iter()
             .map(|of| of.lock().unwrap().len())
             .collect();
-        let seq = {
-            let output = room.salus(
-                &["backup", "status", "--archive", &room.archive()],
-                "primary",
-            );
-            let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
-            answer["seq"].as_u64().unwrap()
-        };
-        follower.has(seq);
+        follower.has(room.seq("primary"));
         std::thread::sleep(Duration::from_millis(draw.below(700)));
         primary.kill();
         settled
@@ -410,7 +441,12 @@ fn a_primary_that_is_replaced_while_it_runs_acknowledges_nothing_more() {
 
 #[test]
 fn of_two_promotions_one_wins_and_the_other_follows_it() {
-    let room = Room::new();
+    two_promotions(&Room::new(), || {});
+}
+
+/// Promotes two standbys at once, and then the other one.
+#[track_caller]
+fn two_promotions(room: &Room, before: impl FnOnce()) {
     let mut primary = room.serve("primary", None);
     must_put(&mut primary.client(), "Patient/a", &patient("a", "A"));
     let (own, keys) = (room.path("primary/keys"), room.path("copy"));
@@ -420,8 +456,8 @@ fn of_two_promotions_one_wins_and_the_other_follows_it() {
     let seq = room.shipped("primary");
     followers.iter().for_each(|follower| follower.has(seq));
     primary.kill();
+    before();
     let outputs = std::thread::scope(|scope| {
-        let room = &room;
         let asked = ["one", "two"]
             .map(|name| scope.spawn(move || room.salus(&["follow", "promote"], name)));
         asked.map(|asked| asked.join().unwrap())
