@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::clients::skipped;
 use crate::shim::{Fault, Shim};
 
 /// Rounds after which a command that is taken up again and again has to be through.
@@ -27,12 +28,12 @@ impl Killing {
         }
     }
 
-    /// On the way through the commits of a store: opening one takes some fifty calls.
+    /// On the way through the commits of a store: opening one takes some tens of calls.
     pub(crate) fn commits(store: &Path) -> Self {
         Self {
             folder: store.to_owned(),
-            first: 45,
-            step: 4,
+            first: 20,
+            step: 3,
         }
     }
 
@@ -66,14 +67,10 @@ impl Killing {
 }
 
 /// What makes them suffer; `None` where there is no C compiler, and elsewhere than on Linux.
-#[allow(
-    clippy::print_stderr,
-    reason = "who reads the tests' output learns of it"
-)]
 pub(crate) fn shim() -> Option<Shim> {
     let shim = Shim::built();
     if shim.is_none() {
-        eprintln!("skipped: there is no C compiler for Linux here");
+        skipped("there is no C compiler for Linux here");
     }
     shim
 }
