@@ -176,6 +176,7 @@ impl Work {
             let upto = Seq(self.upto.0.min(from + SPAN));
             self.span(Seq(from), upto).await?;
             self.progress.seq.fetch_max(upto.0, Ordering::Relaxed);
+            tokio::task::yield_now().await;
         }
     }
 

@@ -401,7 +401,9 @@ pub(crate) fn wait_for<T>(future: impl Future<Output = T>) -> T {
 
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut context = Context::from_waker(&waker);
-    let mut future = pin!(future);
+    // A task that waits here is not polled anew, so its budget is never filled again: what
+    // asks for it would wait for ever.
+    let mut future = pin!(tokio::task::unconstrained(future));
     loop {
         match future.as_mut().poll(&mut context) {
             Poll::Ready(done) => return done,
@@ -477,5 +479,32 @@ fn classify(error: &surrealkv::Error) -> Fault {
         }
         E::PipelineStall => Fault::Trouble("it is closed".into()),
         other => Fault::Trouble(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_may_wait_for_many_writes_one_behind_the_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = SecretKey::from_bytes([7; 32]);
+        let kv = Kv::open(dir.path(), &key, Memory::default()).unwrap();
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let written = runtime.block_on(async {
+            // Some hundred use up what a task may do before it is polled anew.
+            (0..1_000u32)
+                .map(|n| {
+                    kv.write_here(
+                        vec![(n.to_be_bytes().into(), Some(Vec::new()))],
+                        When::Later,
+                    )
+                })
+                .filter(Result::is_ok)
+                .count()
+        });
+        assert_eq!(written, 1_000);
+        kv.close().unwrap();
     }
 }
