@@ -83,8 +83,7 @@ impl Archive {
     pub async fn fences(&self) -> Result<Vec<Fence>, Error> {
         let mut fences = Vec::new();
         for object in self.destination.list(name::FENCES).await? {
-            let number = name::parse_fence(&object.name);
-            let number = number.ok_or_else(|| Fault::new(&object.name, crate::What::Unknown))?;
+            let number = number_of(&object.name)?;
             if number > 0 {
                 fences.extend(self.fence_at(number).await?);
             }
@@ -96,9 +95,9 @@ impl Archive {
     pub(crate) async fn faults_of_fences(&self) -> Result<Vec<Fault>, Error> {
         let mut faults = Vec::new();
         for object in self.destination.list(name::FENCES).await? {
-            let read = match name::parse_fence(&object.name) {
-                Some(number) => self.fence_at(number).await.map(|_| ()),
-                None => Err(Fault::new(&object.name, crate::What::Unknown).into()),
+            let read = match number_of(&object.name) {
+                Ok(number) => self.fence_at(number).await.map(|_| ()),
+                Err(fault) => Err(fault.into()),
             };
             match read {
                 Ok(()) => {}
@@ -177,6 +176,11 @@ impl Archive {
             }
         }
     }
+}
+
+/// The number of a fence that was listed.
+fn number_of(object: &str) -> Result<u64, Fault> {
+    name::parse_fence(object).ok_or_else(|| Fault::new(object, crate::What::Unknown))
 }
 
 #[cfg(test)]

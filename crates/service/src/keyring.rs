@@ -315,7 +315,7 @@ fn due(scope: Option<u32>, patients: bool, before_ms: i64) -> Due {
 }
 
 fn no_keyring() -> Error {
-    Error::new(Kind::Unavailable, "this server keeps no keys")
+    Error::new(Kind::Unprocessable, "this server keeps no keys")
 }
 
 /// The operator is told what was the matter; others, who must not learn of files and hosts, are

@@ -17,8 +17,6 @@ use parking_lot::Mutex;
 use salus_auth::record::Project;
 use salus_fhir::search::Parameters;
 use salus_store::{Bare, Batch, Lost, NewRows, Restored, Scope, SealedBlob, Seq, Store};
-use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
 
 use crate::audit::entry::{Entry, What};
 use crate::error::Error;
@@ -87,7 +85,10 @@ pub async fn give_rows(
         given: Mutex::default(),
     });
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    for worker in work.begin(cores + 1) {
+    let workers: Vec<_> = (0..cores)
+        .map(|_| tokio::spawn(Arc::clone(&work).run()))
+        .collect();
+    for worker in workers {
         let done = worker.await;
         done.map_err(|error| salus_store::Error::Unavailable(error.to_string()))??;
     }
@@ -156,16 +157,6 @@ struct Work {
 }
 
 impl Work {
-    /// So many threads of their own: one more than cores, since each waits for the disk at times.
-    fn begin(self: &Arc<Self>, threads: usize) -> Vec<JoinHandle<Result<(), Error>>> {
-        let runtime = Handle::current();
-        let begin = |_| {
-            let (runtime, work) = (runtime.clone(), Arc::clone(self));
-            tokio::task::spawn_blocking(move || runtime.block_on(work.run()))
-        };
-        (0..threads).map(begin).collect()
-    }
-
     /// Takes span after span until there is none.
     async fn run(self: Arc<Self>) -> Result<(), Error> {
         loop {

@@ -15,9 +15,6 @@ use crate::{body, keys, row, text};
 /// since a store whose rows were being made is not opened again.
 const PIECE_KEYS: usize = 2_000;
 
-/// Room for the keys of a record, about.
-const KEYS_OF_RECORD: usize = 24;
-
 /// The current records whose version lies in a span, without what cannot be opened.
 pub(crate) fn records(
     core: &Core,
@@ -95,7 +92,7 @@ fn is_current(view: &View, stored: &body::Stored<'_>, seq: u64) -> Result<bool, 
 /// Lays the rows of records that have none. Waits for the disk.
 pub(crate) fn give_rows(core: &Core, mut all: Vec<NewRows>) -> Result<(), Error> {
     all.sort_by_key(|new| new.seq);
-    let mut writes = Vec::with_capacity(all.len() * KEYS_OF_RECORD);
+    let mut writes = Vec::with_capacity(all.len() * 24);
     for new in &mut all {
         Row::sort(&mut new.rows);
         entry(core, new, &mut writes);
@@ -112,29 +109,13 @@ pub(crate) fn give_rows(core: &Core, mut all: Vec<NewRows>) -> Result<(), Error>
         }
     }
     core.space.check()?;
-    let mut writes = in_order(writes);
+    writes.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+    let mut writes = writes.into_iter();
     while writes.len() > 0 {
         let piece = writes.by_ref().take(PIECE_KEYS).collect();
         core.kv.write_here(piece, When::Later)?;
     }
     Ok(())
-}
-
-/// In the order of keys, none of which is there twice.
-fn in_order(writes: Vec<Write>) -> impl ExactSizeIterator<Item = Write> {
-    // Most keys are told apart by how they begin, which is compared without looking at them.
-    let beginning = |key: &[u8]| {
-        let mut bytes = [0; 16];
-        let length = key.len().min(16);
-        bytes[..length].copy_from_slice(&key[..length]);
-        u128::from_be_bytes(bytes)
-    };
-    let writes = writes.into_iter();
-    let mut writes: Vec<_> = writes.map(|write| (beginning(&write.0), write)).collect();
-    writes.sort_unstable_by(|(one, (key, _)), (other, (other_key, _))| {
-        one.cmp(other).then_with(|| key.cmp(other_key))
-    });
-    writes.into_iter().map(|(_, write)| write)
 }
 
 /// What is kept beside a version, and its index.

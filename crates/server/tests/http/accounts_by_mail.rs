@@ -712,5 +712,5 @@ fn a_server_without_mail_says_so_to_everyone() {
     let server = Server::start_on(&folder.path().join("data"), &[]);
     let body = json!({"email": "ada@example.org"}).to_string();
     let asked = server.send(Request::new("POST", "/auth/recover").body(body));
-    assert!(asked.expect(503).body.contains("--mail"));
+    assert!(asked.expect(422).body.contains("--mail"));
 }

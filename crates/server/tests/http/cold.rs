@@ -314,6 +314,16 @@ fn a_disposal_that_is_killed_anywhere_leaves_nothing_of_a_record_or_all_of_it() 
 }
 
 /// Objects that are there; of what was broken off while it was written nobody knows.
+#[test]
+fn a_server_without_cold_storage_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Arc::new(Server::start_on(&folder.path().join("data"), &["--demo=0"]));
+    let project = Project::create(&server, "warm");
+    let body = json!({"reason": REASON});
+    let asked = project.admin("POST", "/admin/cold/move", &body);
+    assert!(asked.expect(422).body.contains("--cold"));
+}
+
 fn objects(cold: &Path) -> usize {
     let all = crate::keys::everything(cold);
     let unfinished = cold.join("new");

@@ -86,13 +86,13 @@ pub(crate) struct Storage {
 impl Service {
     /// The cold storage of this server.
     fn cold_storage(&self) -> Result<Storage, Error> {
-        let unavailable = |details: &str| Error::new(Kind::Unavailable, details);
+        let refused = |details: &str| Error::new(Kind::Unprocessable, details);
         let place = self.settings.cold.place.clone();
         let place = place.ok_or_else(|| {
-            unavailable("this server has no cold storage: start it with --cold DIR or s3://…")
+            refused("this server has no cold storage: start it with --cold DIR or s3://…")
         })?;
         let keyring: Option<&Arc<Keyring>> = self.settings.keys.keyring.as_ref();
-        let keyring = keyring.ok_or_else(|| unavailable("the keys are not at hand"))?;
+        let keyring = keyring.ok_or_else(|| refused("this server keeps no keys"))?;
         Ok(Storage {
             place,
             objects: Objects::of(keyring)?,

@@ -93,7 +93,7 @@ impl Service {
     pub(crate) fn check_mail(&self) -> Result<(), Error> {
         if self.settings.mail.is_none() {
             return Err(Error::new(
-                Kind::Unavailable,
+                Kind::Unprocessable,
                 "this server sends no mail; its operator can change that with --mail",
             ));
         }
