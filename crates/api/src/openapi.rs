@@ -180,7 +180,8 @@ fn refusals(route: &Route) -> Vec<u16> {
         statuses.push(404);
     }
     if parts::body(route).is_some() {
-        statuses.extend([408, 413, 415]);
+        // Understood, and against the rules, or nothing that this server was set up for.
+        statuses.extend([408, 413, 415, 422]);
     }
     if matches!(route.name, "read" | "vread") {
         statuses.push(416);
@@ -213,6 +214,10 @@ fn refusals(route: &Route) -> Vec<u16> {
     if accounts.iter().any(|of| route.name.starts_with(of)) {
         // A page that is too old; groups that are too many, a password or a factor that is not right.
         statuses.extend([410, 422]);
+    }
+    let set_up = ["cold-", "keys-"];
+    if set_up.iter().any(|of| route.name.starts_with(of)) {
+        statuses.push(422);
     }
     if is_signing_in(route) {
         statuses.extend([401, 403, 429]);
