@@ -7,7 +7,7 @@ use salus_store::{Bare, BareRecords, Error, NewRows, Row, Seq};
 
 use crate::core::{Core, kind_of_key, set};
 use crate::index::{self, Hints};
-use crate::kv::{View, When, Write};
+use crate::kv::{View, When, Write, in_order};
 use crate::prepare::dates;
 use crate::{body, keys, row, text};
 
@@ -109,7 +109,7 @@ pub(crate) fn give_rows(core: &Core, mut all: Vec<NewRows>) -> Result<(), Error>
         }
     }
     core.space.check()?;
-    writes.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+    in_order(&mut writes);
     let mut writes = writes.into_iter();
     while writes.len() > 0 {
         let piece = writes.by_ref().take(PIECE_KEYS).collect();

@@ -7,7 +7,7 @@ mod audit;
 mod rows;
 mod versions;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
 
@@ -15,6 +15,7 @@ use salus_store::{Error, Kind, Scope};
 
 use crate::chain::Link;
 use crate::core::{Core, State, kind_of_key};
+use crate::hash::BySeq;
 use crate::kv::View;
 use crate::newest::Newest;
 use crate::{blobs, keys};
@@ -218,13 +219,9 @@ impl Check<'_> {
 
     /// The list of current versions holds the newest ones, and those that wait for removal; the
     /// index has what their rows say, and nothing else.
-    fn rows(
-        &mut self,
-        listed: &HashMap<u64, Listed>,
-        indexed: &HashMap<u64, Indexed>,
-    ) -> Result<(), Error> {
+    fn rows(&mut self, listed: &BySeq<Listed>, indexed: &BySeq<Indexed>) -> Result<(), Error> {
         self.listed(listed)?;
-        let mut wrong = HashMap::new();
+        let mut wrong = BySeq::default();
         let nothing = Indexed::default();
         for (seq, listed) in in_order(listed) {
             let found = indexed.get(&seq).unwrap_or(&nothing);
@@ -254,7 +251,7 @@ impl Check<'_> {
         }
     }
 
-    fn listed(&mut self, listed: &HashMap<u64, Listed>) -> Result<(), Error> {
+    fn listed(&mut self, listed: &BySeq<Listed>) -> Result<(), Error> {
         let mut counts: BTreeMap<(Scope, Kind), u64> = BTreeMap::new();
         for (seq, listed) in in_order(listed) {
             let version = self.versions.get(&seq);
@@ -299,10 +296,10 @@ impl Check<'_> {
     /// The list of past versions holds those that are not current.
     fn past(&mut self) -> Result<(), Error> {
         let visible = self.at.state.seq;
-        let mut past = HashSet::new();
+        let mut past: BySeq<()> = BySeq::default();
         self.scan(keys::PAST, |check, key, _| {
             let seq = keys::last_number(key);
-            past.insert(seq);
+            past.insert(seq, ());
             let version = check.versions.get(&seq);
             let fits = version.is_some_and(|version| {
                 (version.older || version.deleted) && Some(version.of) == kind_of_key(key)
@@ -312,10 +309,9 @@ impl Check<'_> {
             }
             Ok(())
         })?;
-        let missing = self
-            .versions
-            .iter()
-            .filter(|(seq, version)| (version.older || version.deleted) && !past.contains(*seq));
+        let missing = self.versions.iter().filter(|(seq, version)| {
+            (version.older || version.deleted) && !past.contains_key(*seq)
+        });
         let missing: Vec<_> = missing.map(|(seq, _)| *seq).collect();
         for seq in missing {
             self.fault(format!("version {seq}: not in the history of its kind"));
@@ -325,7 +321,7 @@ impl Check<'_> {
 }
 
 /// By their seqs.
-fn in_order<T>(all: &HashMap<u64, T>) -> impl Iterator<Item = (u64, &T)> {
+fn in_order<T>(all: &BySeq<T>) -> impl Iterator<Item = (u64, &T)> {
     let mut seqs: Vec<u64> = all.keys().copied().collect();
     seqs.sort_unstable();
     seqs.into_iter()

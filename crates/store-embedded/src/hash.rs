@@ -4,6 +4,9 @@
 //! not know the store's key can make two texts meet in one hash, so an equal
 //! hash is taken for an equal text. Part of the stored format.
 
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
 /// A keyed hash of bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct SipHash {
@@ -42,12 +45,42 @@ impl SipHash {
     }
 }
 
-/// FNV-1a (64 bits), for sums that a check compares: not for what somebody could choose.
-pub(crate) fn quick<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> u64 {
-    let start = 0xcbf2_9ce4_8422_2325;
-    bytes.into_iter().fold(start, |hash: u64, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+/// A hash for sums that a check compares, in no stored format: not for what somebody could choose.
+pub(crate) fn quick(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let hash = words.iter().fold(bytes.len() as u64, |hash, bytes| {
+        quick_with(hash, u64::from_le_bytes(*bytes))
+    });
+    quick_with(hash, word(rest))
+}
+
+/// The same of one number more: a product of twice the width, folded.
+pub(crate) fn quick_with(hash: u64, word: u64) -> u64 {
+    let mixed = hash.rotate_left(23) ^ word ^ 0xa076_1d64_78bd_642f;
+    let product = u128::from(mixed) * 0xe703_7ed1_a0b4_28db;
+    product as u64 ^ (product >> 64) as u64
+}
+
+/// What is known by seqs, which nobody chooses.
+pub(crate) type BySeq<T> = HashMap<u64, T, BuildHasherDefault<OfSeq>>;
+
+/// Spreads a seq over a table.
+#[derive(Default)]
+pub(crate) struct OfSeq(u64);
+
+impl Hasher for OfSeq {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = quick(bytes);
+    }
+
+    fn write_u64(&mut self, seq: u64) {
+        // Odd, so that seqs in a row lie in places of their own.
+        self.0 = seq.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
 }
 
 fn compress(state: &mut [u64; 4], word: u64) {
@@ -90,5 +123,22 @@ mod tests {
         let input: Vec<u8> = (0..15).collect();
         assert_eq!(sip.hash(&input), 0xa129_ca61_49be_45e5);
         assert_eq!(sip.hash(&[]), 0x726f_db47_dd0e_0e31);
+    }
+
+    #[test]
+    fn a_byte_anywhere_changes_the_quick_hash() {
+        for length in 1..40 {
+            let bytes = vec![0; length];
+            let mut all = vec![quick(&bytes), quick(&bytes[1..])];
+            for at in 0..length {
+                let mut other = bytes.clone();
+                other[at] = 1;
+                all.push(quick(&other));
+            }
+            let count = all.len();
+            all.sort_unstable();
+            all.dedup();
+            assert_eq!(all.len(), count, "{length} bytes");
+        }
     }
 }

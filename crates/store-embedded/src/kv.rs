@@ -182,10 +182,26 @@ impl Kv {
     ) -> JoinHandle<Result<(), Error>> {
         let kv = Arc::clone(self);
         self.handle.spawn(async move {
-            // The engine sorts much by itself, which costs little of what is in order.
-            writes.sort_by(|one, other| one.0.cmp(&other.0));
+            in_order(&mut writes);
             kv.write(writes, When::Later).await
         })
+    }
+
+    /// Begins to write what is in memory as tables, so that little of it is left when the store
+    /// is closed; that waits for it. What fails is told by the closing.
+    pub(crate) fn begin_flush(&self) {
+        let tree = Arc::clone(&self.tree);
+        let options = CompactRangeOptions {
+            flush_memtable: true,
+            // No table is merged.
+            target_level: Some(0),
+            rewrite_bottommost: false,
+        };
+        self.handle.spawn_blocking(move || {
+            if let Some(tree) = tree.read().as_ref() {
+                drop(tree.compact_range(None, None, &options));
+            }
+        });
     }
 
     /// Starts work where the engine does its own.
@@ -261,6 +277,13 @@ impl Drop for Kv {
             runtime.shutdown_background();
         }
     }
+}
+
+/// The order in which the engine collects much with the fewest comparisons: it seeks the place of
+/// each key in a tree whose nodes are walked from their least key on. Of two writes to a key the
+/// later one stays behind.
+pub(crate) fn in_order(writes: &mut [Write]) {
+    writes.sort_by(|one, other| other.0.cmp(&one.0));
 }
 
 fn options(dir: &Path, memory: Memory) -> surrealkv::Options {

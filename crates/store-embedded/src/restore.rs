@@ -68,7 +68,10 @@ impl Embedded {
         let dir = self.core.space.dir();
         fs::remove_file(dir.join(MARKER))
             .and_then(|()| File::open(dir)?.sync_all())
-            .map_err(|e| trouble(dir, &e))
+            .map_err(|e| trouble(dir, &e))?;
+        // Beside the check that comes next.
+        self.core.kv.begin_flush();
+        Ok(())
     }
 }
 

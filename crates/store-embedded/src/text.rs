@@ -81,10 +81,11 @@ impl Placed {
         }
     }
 
-    /// A number that tells it from others, for checks.
-    pub(crate) fn digest(self, start: &[u8]) -> u64 {
-        let own = [self.flags, self.stem, self.stem_in_lead];
-        hash::quick(start.iter().chain(&own))
+    /// A number that tells it from others, for checks. `term` is the [`hash::quick`] of what
+    /// the keys of its term's blocks begin with.
+    pub(crate) fn digest(self, term: u64) -> u64 {
+        let own = [self.flags, self.stem, self.stem_in_lead, 0];
+        hash::quick_with(term, u64::from(u32::from_le_bytes(own)))
     }
 
     fn put(self, before: u64, bytes: &mut Vec<u8>) {

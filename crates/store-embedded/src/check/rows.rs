@@ -1,13 +1,13 @@
 //! The rows of current versions and what lies in the index, held against each other by sums:
 //! two walks in the order of their keys, instead of a search in the index for each row.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use salus_store::{Error, Kind, Row, Scope};
 
 use super::{Faults, Point};
 use crate::core::kind_of_key;
-use crate::hash;
+use crate::hash::{self, BySeq};
 use crate::row::Entry;
 use crate::{keys, text};
 
@@ -21,9 +21,9 @@ pub(super) struct Indexed {
 }
 
 impl Indexed {
-    fn key(&mut self, key: &[u8]) {
+    fn key(&mut self, digest: u64) {
         self.keys += 1;
-        self.sum = self.sum.wrapping_add(hash::quick(key));
+        self.sum = self.sum.wrapping_add(digest);
     }
 
     /// Whether its keys are those of another.
@@ -42,8 +42,8 @@ pub(super) struct Listed {
 }
 
 /// Reads the list of current versions.
-pub(super) fn listed(at: &Point<'_>) -> Result<HashMap<u64, Listed>, Error> {
-    let mut all = HashMap::new();
+pub(super) fn listed(at: &Point<'_>) -> Result<BySeq<Listed>, Error> {
+    let mut all = BySeq::default();
     at.scan(keys::CURRENT, |key, bytes| {
         let seq = keys::last_number(key);
         let (Some(of), true) = (kind_of_key(key), seq <= at.state.seq) else {
@@ -55,8 +55,8 @@ pub(super) fn listed(at: &Point<'_>) -> Result<HashMap<u64, Listed>, Error> {
             texts: text::digests(of, seq, &rows),
             ..Indexed::default()
         };
-        for (key, _) in keys_of(at, (of, seq), &rows, entry.main_date_ms) {
-            indexed.key(&key);
+        for digest in digests_of(at, (of, seq), &rows, entry.main_date_ms) {
+            indexed.key(digest);
         }
         let listed = Listed {
             of,
@@ -68,6 +68,27 @@ pub(super) fn listed(at: &Point<'_>) -> Result<HashMap<u64, Listed>, Error> {
         Ok(())
     })?;
     Ok(all)
+}
+
+/// The digests of the keys of the index that a version should have, each once.
+fn digests_of(
+    at: &Point<'_>,
+    (of, seq): ((Scope, Kind), u64),
+    rows: &[Row],
+    main_date_ms: Option<i64>,
+) -> Vec<u64> {
+    let mut keys = Vec::with_capacity(rows.len());
+    for row in rows {
+        at.core.index.put_keys(of, row, main_date_ms, &mut keys);
+    }
+    let digests = keys.into_iter().map(|mut key| {
+        keys::set_seq(&mut key, seq);
+        hash::quick(&key)
+    });
+    let mut digests: Vec<u64> = digests.collect();
+    digests.sort_unstable();
+    digests.dedup();
+    digests
 }
 
 /// The keys of the index that a version should have, each once, and what they are of.
@@ -91,24 +112,25 @@ fn keys_of(
 }
 
 /// Reads the index: what each version has in it.
-pub(super) fn indexed(at: &Point<'_>) -> Result<HashMap<u64, Indexed>, Error> {
-    let mut all: HashMap<u64, Indexed> = HashMap::new();
+pub(super) fn indexed(at: &Point<'_>) -> Result<BySeq<Indexed>, Error> {
+    let mut all: BySeq<Indexed> = BySeq::default();
     for space in [keys::INDEX, keys::LONG] {
         at.scan(space, |key, _| {
             let seq = keys::last_number(key);
             if seq <= at.state.seq {
-                all.entry(seq).or_default().key(key);
+                all.entry(seq).or_default().key(hash::quick(key));
             }
             Ok(())
         })?;
     }
     at.scan(keys::TEXT, |key, value| {
         let start = key.get(..key.len() - keys::SEQ_LEN).unwrap_or_default();
+        let term = hash::quick(start);
         for placed in text::Postings::read(keys::last_number(key), value)? {
             let placed = placed?;
             if placed.seq <= at.state.seq {
                 let indexed = all.entry(placed.seq).or_default();
-                indexed.texts = indexed.texts.wrapping_add(placed.digest(start));
+                indexed.texts = indexed.texts.wrapping_add(placed.digest(term));
             }
         }
         Ok(())
@@ -119,7 +141,7 @@ pub(super) fn indexed(at: &Point<'_>) -> Result<HashMap<u64, Indexed>, Error> {
 /// Names what some versions lack in the index, and what they have there without a row.
 pub(super) fn name_faults(
     at: &Point<'_>,
-    wrong: &HashMap<u64, (Scope, Kind)>,
+    wrong: &BySeq<(Scope, Kind)>,
     faults: &mut Faults,
 ) -> Result<(), Error> {
     let mut wanted = HashSet::new();

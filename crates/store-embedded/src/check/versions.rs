@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use salus_store::{Error, Kind, Scope};
 
 use super::{Faults, Point};
+use crate::hash::BySeq;
 use crate::{body, keys};
 
 /// What is known of a version.
@@ -22,7 +23,7 @@ pub(super) struct Version {
 }
 
 /// All versions by their seqs.
-pub(super) type Versions = HashMap<u64, Version>;
+pub(super) type Versions = BySeq<Version>;
 
 /// Of each record that was purged, without the space of its key, the first version that was not.
 pub(super) type Purges = HashMap<Vec<u8>, u64>;
@@ -40,7 +41,7 @@ pub(super) fn purges(at: &Point<'_>) -> Result<Purges, Error> {
 
 /// Reads every body; each opens, but for those that were purged.
 pub(super) fn read(at: &Point<'_>, purges: &Purges) -> Result<(Versions, Faults), Error> {
-    let (mut versions, mut faults) = (Versions::new(), Faults::default());
+    let (mut versions, mut faults) = (Versions::default(), Faults::default());
     at.scan(keys::BODY, |key, bytes| {
         let seq = keys::last_number(key);
         if seq > at.state.seq {

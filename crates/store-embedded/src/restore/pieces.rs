@@ -11,7 +11,7 @@ use crate::kv::{Kv, View, When, Write, wait_for};
 use crate::newest::Newest;
 
 /// A piece is written when it has so many keys or bytes.
-const KEYS: usize = if cfg!(test) { 40 } else { 40_000 };
+const KEYS: usize = if cfg!(test) { 40 } else { 20_000 };
 const BYTES: usize = 16 << 20;
 
 /// A record.

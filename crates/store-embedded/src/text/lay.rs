@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use salus_store::{Kind, Param, Row, Scope, Value, Words, ordered};
 
 use super::{FORMAT, Placed, of_term};
+use crate::{hash, keys};
 
 /// A block to be written, but for its place: the seqs of a batch follow each
 /// other, and the first is not known yet.
@@ -63,9 +64,12 @@ pub(super) fn texts(rows: &[Row]) -> impl Iterator<Item = (Param, &Words)> {
 pub(crate) fn digests(of: (Scope, Kind), seq: u64, rows: &[Row]) -> u64 {
     let digests = texts(rows).flat_map(|(param, words)| {
         let postings = Words::postings(words.as_bytes());
+        let mut start = keys::of_param(keys::TEXT, of.0, of.1, param);
+        let length = start.len();
         postings.into_iter().map(move |posting| {
-            let start = of_term((of.0, of.1, param), &posting.term);
-            Placed::of(seq, &posting).digest(&start)
+            start.truncate(length);
+            ordered::put_text(&mut start, &posting.term);
+            Placed::of(seq, &posting).digest(hash::quick(&start))
         })
     });
     digests.fold(0, u64::wrapping_add)
