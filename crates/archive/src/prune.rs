@@ -10,6 +10,7 @@ mod log;
 use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use salus_store::{SealedBlob, SealedBlobs};
 
 use crate::{Archive, BaseName, Error, Follows, Header, Object, SegmentName, name};
@@ -59,17 +60,19 @@ impl Archive {
     ///
     /// # Errors
     /// When destination or store cannot be reached.
-    pub async fn prune(
-        &self,
-        blobs: &dyn SealedBlobs,
+    pub fn prune<'a>(
+        &'a self,
+        blobs: &'a dyn SealedBlobs,
         window: Window,
-        follows: &Follows<'_>,
-    ) -> Result<Pruned, Error> {
-        let mut pruned = Pruned::default();
-        self.prune_log(window, follows, &mut pruned).await?;
-        self.prune_segments(window, &mut pruned).await?;
-        self.prune_blobs(blobs, window, &mut pruned).await?;
-        Ok(pruned)
+        follows: &'a Follows<'a>,
+    ) -> BoxFuture<'a, Result<Pruned, Error>> {
+        Box::pin(async move {
+            let mut pruned = Pruned::default();
+            self.prune_log(window, follows, &mut pruned).await?;
+            self.prune_segments(window, &mut pruned).await?;
+            self.prune_blobs(blobs, window, &mut pruned).await?;
+            Ok(pruned)
+        })
     }
 
     async fn prune_segments(&self, window: Window, pruned: &mut Pruned) -> Result<(), Error> {

@@ -1,6 +1,7 @@
 //! An archive, read back from its first byte to its last: every frame is opened, every chain
 //! followed, and every fault named, also behind the first.
 
+use futures_util::future::BoxFuture;
 use salus_crypto::frames::{Frames, Header as BlobHeader};
 use salus_crypto::merkle::Frontier;
 use salus_crypto::{Error as CryptoError, Keyring};
@@ -63,30 +64,32 @@ impl Archive {
     ///
     /// # Errors
     /// When the destination cannot be reached; what is wrong with the archive is in the answer.
-    pub async fn verify(
-        &self,
-        keyring: &Keyring,
-        follows: &Follows<'_>,
-        progress: &Progress<'_>,
-    ) -> Result<Verified, Error> {
-        let blobs = self.blobs().await?;
-        let more = blobs.len() as u64;
-        let of_all = |done, all| progress(done, all + more);
-        let mut verified = self.verify_log(follows, &of_all).await?;
-        let contents = self.contents().await?;
-        let of_bases: usize = contents.bases.iter().map(|base| base.segments.len()).sum();
-        let before = (contents.segments.len() + of_bases) as u64;
-        for (index, (blob, bytes)) in blobs.iter().enumerate() {
-            match self.verify_blob(blob, *bytes, keyring).await {
-                Ok(true) => verified.blobs += 1,
-                Ok(false) => verified.shredded += 1,
-                Err(Error::Fault(fault)) => verified.add(&fault),
-                Err(error) => return Err(error),
+    pub fn verify<'a>(
+        &'a self,
+        keyring: &'a Keyring,
+        follows: &'a Follows<'a>,
+        progress: &'a Progress<'a>,
+    ) -> BoxFuture<'a, Result<Verified, Error>> {
+        Box::pin(async move {
+            let blobs = self.blobs().await?;
+            let more = blobs.len() as u64;
+            let of_all = |done, all| progress(done, all + more);
+            let mut verified = self.verify_log(follows, &of_all).await?;
+            let contents = self.contents().await?;
+            let of_bases: usize = contents.bases.iter().map(|base| base.segments.len()).sum();
+            let before = (contents.segments.len() + of_bases) as u64;
+            for (index, (blob, bytes)) in blobs.iter().enumerate() {
+                match self.verify_blob(blob, *bytes, keyring).await {
+                    Ok(true) => verified.blobs += 1,
+                    Ok(false) => verified.shredded += 1,
+                    Err(Error::Fault(fault)) => verified.add(&fault),
+                    Err(error) => return Err(error),
+                }
+                verified.bytes += bytes;
+                progress(before + index as u64 + 1, before + more);
             }
-            verified.bytes += bytes;
-            progress(before + index as u64 + 1, before + more);
-        }
-        Ok(verified)
+            Ok(verified)
+        })
     }
 
     /// Reads the log back, without blobs.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{BoxFuture, LocalBoxFuture};
 use salus_crypto::{Founding, Keyring, RootSource, Shreds};
 use salus_service::context::World;
 use salus_service::jobs::Outside;
@@ -13,7 +14,6 @@ use salus_service::{Service, Settings};
 use salus_store::Store;
 use salus_store_embedded::{Embedded, Options};
 use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -90,10 +90,27 @@ pub(crate) fn existing(place: &Place) -> Result<(Config, Runtime), Box<dyn std::
 }
 
 /// What runs the tasks of this process.
+pub(crate) struct Runtime(tokio::runtime::Runtime);
+
+impl Runtime {
+    /// Waits for some work. Its type ends here: the runtime is compiled once for each type that it waits for.
+    pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        let work: LocalBoxFuture<'_, T> = Box::pin(work);
+        self.0.block_on(work)
+    }
+
+    /// Ends it without waiting for what is still under way.
+    pub(crate) fn shutdown_background(self) {
+        self.0.shutdown_background();
+    }
+}
+
+/// Begins a runtime.
 pub(crate) fn runtime() -> std::io::Result<Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
+    let built = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .build()
+        .build();
+    built.map(Runtime)
 }
 
 /// The keys of a folder and the engine over them.
@@ -167,159 +184,161 @@ pub(crate) struct Server {
 
 impl Server {
     /// Opens a folder and answers on its socket, and on the network if asked.
-    pub(crate) async fn start(
-        config: &Config,
+    pub(crate) fn start<'a>(
+        config: &'a Config,
         listen: Option<std::net::SocketAddr>,
-    ) -> Result<Self, Error> {
-        fencing::must_be_served(&config.data)?;
-        let acceptor = config.tls.as_ref().map(tls::acceptor).transpose()?;
-        let post = config.mail.as_ref();
-        let post = post.map(|mail| mail::post(mail, config.demo)).transpose()?;
-        let web = fetch::Web::new(&config.import_origins, config.import_roots.as_deref())?;
-        let (origins, roots) = (&config.provider_origins, config.provider_roots.as_deref());
-        let asked = providers::Providers::new(origins, roots)?;
-        let (origins, roots) = (&config.alert_origins, config.alert_roots.as_deref());
-        let hooks = webhooks::Webhooks::new(origins, roots)?;
-        let network = match listen {
-            Some(address) => {
-                let failed = |error| Error::Listen(address.to_string(), error);
-                Some(TcpListener::bind(address).await.map_err(failed)?)
-            }
-            None => None,
-        };
-        let (keyring, engine) = store(config).await?;
-        // A command that opens the folder for a while leaves shipping to the server.
-        let archives = match listen {
-            Some(_) => Archives::open(config, &keyring, &engine)?,
-            None => None,
-        };
-        let guard = match &archives {
-            Some(archives) => Some(archives.guard(config, &engine).await?),
-            None => None,
-        };
-        let every = config.drill.every.filter(|_| listen.is_some());
-        let drilled = drill::archives(config).into_keys().collect();
-        let drills = drill::Record::open(&config.data, every, drilled, &keyring);
-        let drills = drills.map_err(|error| Error::Keys(config.keys_folder(), error))?;
-        let drills = Arc::new(drills);
-        let address = network
-            .as_ref()
-            .and_then(|listener| listener.local_addr().ok());
-        let base = config.base(address.unwrap_or(config.listen));
-        let serving = service(
-            config,
-            &keyring,
-            Arc::clone(&engine),
-            base,
-            (asked, hooks),
-            (archives.as_ref(), &drills),
-        );
-        let service = serving.await?;
-        // A disk that takes nothing is told of each request, too.
-        if let Err(error) = service.note_start().await {
-            tracing::warn!(
-                cause = error.cause(),
-                "the audit has not that the server starts"
+    ) -> BoxFuture<'a, Result<Self, Error>> {
+        Box::pin(async move {
+            fencing::must_be_served(&config.data)?;
+            let acceptor = config.tls.as_ref().map(tls::acceptor).transpose()?;
+            let post = config.mail.as_ref();
+            let post = post.map(|mail| mail::post(mail, config.demo)).transpose()?;
+            let web = fetch::Web::new(&config.import_origins, config.import_roots.as_deref())?;
+            let (origins, roots) = (&config.provider_origins, config.provider_roots.as_deref());
+            let asked = providers::Providers::new(origins, roots)?;
+            let (origins, roots) = (&config.alert_origins, config.alert_roots.as_deref());
+            let hooks = webhooks::Webhooks::new(origins, roots)?;
+            let network = match listen {
+                Some(address) => {
+                    let failed = |error| Error::Listen(address.to_string(), error);
+                    Some(TcpListener::bind(address).await.map_err(failed)?)
+                }
+                None => None,
+            };
+            let (keyring, engine) = store(config).await?;
+            // A command that opens the folder for a while leaves shipping to the server.
+            let archives = match listen {
+                Some(_) => Archives::open(config, &keyring, &engine)?,
+                None => None,
+            };
+            let guard = match &archives {
+                Some(archives) => Some(archives.guard(config, &engine).await?),
+                None => None,
+            };
+            let every = config.drill.every.filter(|_| listen.is_some());
+            let drilled = drill::archives(config).into_keys().collect();
+            let drills = drill::Record::open(&config.data, every, drilled, &keyring);
+            let drills = drills.map_err(|error| Error::Keys(config.keys_folder(), error))?;
+            let drills = Arc::new(drills);
+            let address = network
+                .as_ref()
+                .and_then(|listener| listener.local_addr().ok());
+            let base = config.base(address.unwrap_or(config.listen));
+            let serving = service(
+                config,
+                &keyring,
+                Arc::clone(&engine),
+                base,
+                (asked, hooks),
+                (archives.as_ref(), &drills),
             );
-        }
-        let (places, roots) = (&config.checkpoints, config.checkpoint_roots.as_deref());
-        let checkpoints =
-            Checkpoints::start(&service, &config.data, places, roots, &config.archive).await?;
-        let settings = salus_api::Settings {
-            body_bytes_max: config.body_bytes_max,
-            binary_bytes_max: config.binary_bytes_max,
-            base_url: config.base_url.clone(),
-            https: config.tls.is_some() || config.tls_elsewhere,
-            proxies: config.proxies.clone(),
-        };
-        let router = salus_api::router(Arc::clone(&service), settings);
-        // Jobs go on by themselves; who is outside is answered while this server may.
-        let answering = router.clone();
-        let answering = match &guard {
-            Some(guard) => guard.over(answering),
-            None => answering,
-        };
-        let (stop, stopped) = watch::channel(false);
-        let mut listeners = Vec::new();
-        let socket = control::path(&config.data);
-        match control::bind(&config.data) {
-            Ok(listener) => {
-                let router = answering.clone().merge(audit::router(Arc::clone(&service)));
-                let router = match &archives {
-                    Some(archives) => {
-                        let own = backup::router(Arc::clone(archives), Arc::clone(&service));
-                        router.merge(own)
-                    }
-                    None => router,
-                };
-                let router = router.merge(drill::router(drill::Operator {
-                    service: Arc::clone(&service),
-                    engine: Arc::clone(&engine),
-                    archives: archives.clone(),
-                    record: Arc::clone(&drills),
-                }));
-                let work = listen::operator(listener, router, stopped.clone());
-                listeners.push(tokio::spawn(work));
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the data folder's own socket is not served; imports need the server stopped");
-            }
-        }
-        if let Some(archives) = &archives {
-            archives.start();
-        }
-        if let Some(guard) = &guard {
-            guard.start();
-        }
-        let indexing = tokio::spawn({
-            let service = Arc::clone(&service);
-            async move { service.keep_indexes().await }
-        });
-        let outside = Outside {
-            perform: salus_api::deferred(router),
-            fetch: Arc::new(web),
-        };
-        let jobs = tokio::spawn(Arc::clone(&service).run_jobs(outside));
-        let sweeping = tokio::spawn({
-            let service = Arc::clone(&service);
-            async move {
-                tokio::join!(
-                    service.keep_blobs(),
-                    service.keep_histories(),
-                    service.keep_nothing_ended(),
-                    service.keep_registrations(),
-                    service.keep_audit(),
+            let service = serving.await?;
+            // A disk that takes nothing is told of each request, too.
+            if let Err(error) = service.note_start().await {
+                tracing::warn!(
+                    cause = error.cause(),
+                    "the audit has not that the server starts"
                 );
             }
-        });
-        let keys = tokio::spawn({
-            let service = Arc::clone(&service);
-            async move { service.keep_keys().await }
-        });
-        let drills = drill::Schedule::start(&service, &drills, config);
-        let watching = tokio::spawn(Arc::clone(&service).run_alerts());
-        let mailing = post.map(|post| tokio::spawn(Arc::clone(&service).run_mail(post)));
-        if let Some(listener) = network {
-            let work = listen::network(listener, acceptor, answering, stopped);
-            listeners.push(tokio::spawn(work));
-        }
-        Ok(Self {
-            service,
-            address,
-            engine,
-            stop,
-            listeners,
-            indexing,
-            jobs,
-            sweeping,
-            keys,
-            watching,
-            mailing,
-            archives,
-            _guard: guard,
-            checkpoints,
-            drills,
-            socket,
+            let (places, roots) = (&config.checkpoints, config.checkpoint_roots.as_deref());
+            let checkpoints =
+                Checkpoints::start(&service, &config.data, places, roots, &config.archive).await?;
+            let settings = salus_api::Settings {
+                body_bytes_max: config.body_bytes_max,
+                binary_bytes_max: config.binary_bytes_max,
+                base_url: config.base_url.clone(),
+                https: config.tls.is_some() || config.tls_elsewhere,
+                proxies: config.proxies.clone(),
+            };
+            let router = salus_api::router(Arc::clone(&service), settings);
+            // Jobs go on by themselves; who is outside is answered while this server may.
+            let answering = router.clone();
+            let answering = match &guard {
+                Some(guard) => guard.over(answering),
+                None => answering,
+            };
+            let (stop, stopped) = watch::channel(false);
+            let mut listeners = Vec::new();
+            let socket = control::path(&config.data);
+            match control::bind(&config.data) {
+                Ok(listener) => {
+                    let router = answering.clone().merge(audit::router(Arc::clone(&service)));
+                    let router = match &archives {
+                        Some(archives) => {
+                            let own = backup::router(Arc::clone(archives), Arc::clone(&service));
+                            router.merge(own)
+                        }
+                        None => router,
+                    };
+                    let router = router.merge(drill::router(drill::Operator {
+                        service: Arc::clone(&service),
+                        engine: Arc::clone(&engine),
+                        archives: archives.clone(),
+                        record: Arc::clone(&drills),
+                    }));
+                    let work = listen::operator(listener, router, stopped.clone());
+                    listeners.push(tokio::spawn(work));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the data folder's own socket is not served; imports need the server stopped");
+                }
+            }
+            if let Some(archives) = &archives {
+                archives.start();
+            }
+            if let Some(guard) = &guard {
+                guard.start();
+            }
+            let indexing = tokio::spawn({
+                let service = Arc::clone(&service);
+                async move { service.keep_indexes().await }
+            });
+            let outside = Outside {
+                perform: salus_api::deferred(router),
+                fetch: Arc::new(web),
+            };
+            let jobs = tokio::spawn(Arc::clone(&service).run_jobs(outside));
+            let sweeping = tokio::spawn({
+                let service = Arc::clone(&service);
+                async move {
+                    tokio::join!(
+                        service.keep_blobs(),
+                        service.keep_histories(),
+                        service.keep_nothing_ended(),
+                        service.keep_registrations(),
+                        service.keep_audit(),
+                    );
+                }
+            });
+            let keys = tokio::spawn({
+                let service = Arc::clone(&service);
+                async move { service.keep_keys().await }
+            });
+            let drills = drill::Schedule::start(&service, &drills, config);
+            let watching = tokio::spawn(Arc::clone(&service).run_alerts());
+            let mailing = post.map(|post| tokio::spawn(Arc::clone(&service).run_mail(post)));
+            if let Some(listener) = network {
+                let work = listen::network(listener, acceptor, answering, stopped);
+                listeners.push(tokio::spawn(work));
+            }
+            Ok(Self {
+                service,
+                address,
+                engine,
+                stop,
+                listeners,
+                indexing,
+                jobs,
+                sweeping,
+                keys,
+                watching,
+                mailing,
+                archives,
+                _guard: guard,
+                checkpoints,
+                drills,
+                socket,
+            })
         })
     }
 
@@ -332,45 +351,47 @@ impl Server {
     }
 
     /// Lets requests under way finish, then closes the store.
-    pub(crate) async fn stop(self) -> Result<(), salus_store::Error> {
-        if let Some(drills) = self.drills {
-            drills.stop().await;
-        }
-        self.stop.send_replace(true);
-        for listener in self.listeners {
-            // A listener that failed has nothing left to finish.
-            let _ = listener.await;
-        }
-        // Both go on from where they were at the next start.
-        self.service.pause_jobs().await;
-        self.jobs.abort();
-        let _ = self.jobs.await;
-        self.indexing.abort();
-        let _ = self.indexing.await;
-        self.sweeping.abort();
-        let _ = self.sweeping.await;
-        self.keys.abort();
-        let _ = self.keys.await;
-        self.watching.abort();
-        let _ = self.watching.await;
-        if let Some(mailing) = self.mailing {
-            mailing.abort();
-            let _ = mailing.await;
-        }
-        if let Err(error) = self.service.note_stop().await {
-            tracing::warn!(
-                cause = error.cause(),
-                "the audit has not that the server stops"
-            );
-        }
-        // Behind all that writes audit entries.
-        self.checkpoints.stop().await;
-        // Nothing commits any more.
-        if let Some(archives) = self.archives {
-            archives.stop().await;
-        }
-        let _ = std::fs::remove_file(&self.socket);
-        self.engine.close().await
+    pub(crate) fn stop(self) -> BoxFuture<'static, Result<(), salus_store::Error>> {
+        Box::pin(async move {
+            if let Some(drills) = self.drills {
+                drills.stop().await;
+            }
+            self.stop.send_replace(true);
+            for listener in self.listeners {
+                // A listener that failed has nothing left to finish.
+                let _ = listener.await;
+            }
+            // Both go on from where they were at the next start.
+            self.service.pause_jobs().await;
+            self.jobs.abort();
+            let _ = self.jobs.await;
+            self.indexing.abort();
+            let _ = self.indexing.await;
+            self.sweeping.abort();
+            let _ = self.sweeping.await;
+            self.keys.abort();
+            let _ = self.keys.await;
+            self.watching.abort();
+            let _ = self.watching.await;
+            if let Some(mailing) = self.mailing {
+                mailing.abort();
+                let _ = mailing.await;
+            }
+            if let Err(error) = self.service.note_stop().await {
+                tracing::warn!(
+                    cause = error.cause(),
+                    "the audit has not that the server stops"
+                );
+            }
+            // Behind all that writes audit entries.
+            self.checkpoints.stop().await;
+            // Nothing commits any more.
+            if let Some(archives) = self.archives {
+                archives.stop().await;
+            }
+            let _ = std::fs::remove_file(&self.socket);
+            self.engine.close().await
+        })
     }
 }
 

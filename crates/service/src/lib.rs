@@ -197,75 +197,77 @@ impl Service {
     pub const NO_SCOPE: Scope = Scope(u32::MAX);
 
     /// The service over a store, and blobs kept with it; reads the projects.
-    pub async fn open(
+    pub fn open(
         store: Arc<dyn Store>,
         blobs: Arc<dyn Blobs>,
         world: Arc<dyn World>,
         settings: Settings,
         cursor_key: SecretKey,
-    ) -> Result<Self, Error> {
-        let projects = projects::Projects::load(&*store).await?;
-        let request_ids = RequestIds::new(&*world);
-        let eras = eras::Eras::new(&*world);
-        let parameters = parameters::Sets::default();
-        let cors = cors::Policies::default();
-        cors.load(&*store, Scope::SYSTEM).await?;
-        let identities = accounts::Identities::default();
-        identities.load(&*store, Scope::SYSTEM).await?;
-        let cares = policy::Cares::default();
-        for (scope, revision) in &projects.found {
-            cors.load(&*store, *scope).await?;
-            identities.load(&*store, *scope).await?;
-            cares.load(&*store, *scope).await?;
-            parameters.insert(parameters::open(&*store, *scope, *revision).await?);
-        }
-        let hashing = sessions::Hashing::new(settings.hashes_at_once);
-        let log = match &settings.checkpoint_key {
-            Some(key) => Some(audit::log::Log::open(&*store, &*world, key).await?),
-            None => None,
-        };
-        let service = Self {
-            store,
-            blobs,
-            world,
-            eras,
-            settings,
-            cursor_key,
-            projects,
-            cors,
-            identities,
-            asks: accounts::Asks::default(),
-            guesses: accounts::Guesses::default(),
-            mailroom: mail::Mailroom::default(),
-            parameters,
-            policies: policy::Policies::default(),
-            cares,
-            consents: policy::Consents::default(),
-            relations: Arc::default(),
-            sessions: sessions::Sessions::new(),
-            hashing,
-            keys: oauth::Keys::default(),
-            registrations: oauth::Registrations::default(),
-            federation: federation::Federation::default(),
-            bundles: fhir::room::Room::new(),
-            terms: fhir::terms::Cache::new(),
-            jobs: jobs::Jobs::new(),
-            fresh_blobs: fhir::binary::FreshBlobs::default(),
-            ending: tokio::sync::RwLock::default(),
-            cold_moves: tokio::sync::Mutex::default(),
-            shredding: tokio::sync::Mutex::default(),
-            shut: shredding::Shut::default(),
-            log,
-            archiving: tokio::sync::Mutex::default(),
-            kept_otherwise: tokio::sync::Notify::new(),
-            keys_due: tokio::sync::Notify::new(),
-            request_ids,
-        };
-        service.ensure_default_project().await?;
-        service.finish_disposals().await?;
-        service.purge_cold_moves().await?;
-        service.replay_shreds().await?;
-        Ok(service)
+    ) -> BoxFuture<'static, Result<Self, Error>> {
+        Box::pin(async move {
+            let projects = projects::Projects::load(&*store).await?;
+            let request_ids = RequestIds::new(&*world);
+            let eras = eras::Eras::new(&*world);
+            let parameters = parameters::Sets::default();
+            let cors = cors::Policies::default();
+            cors.load(&*store, Scope::SYSTEM).await?;
+            let identities = accounts::Identities::default();
+            identities.load(&*store, Scope::SYSTEM).await?;
+            let cares = policy::Cares::default();
+            for (scope, revision) in &projects.found {
+                cors.load(&*store, *scope).await?;
+                identities.load(&*store, *scope).await?;
+                cares.load(&*store, *scope).await?;
+                parameters.insert(parameters::open(&*store, *scope, *revision).await?);
+            }
+            let hashing = sessions::Hashing::new(settings.hashes_at_once);
+            let log = match &settings.checkpoint_key {
+                Some(key) => Some(audit::log::Log::open(&*store, &*world, key).await?),
+                None => None,
+            };
+            let service = Self {
+                store,
+                blobs,
+                world,
+                eras,
+                settings,
+                cursor_key,
+                projects,
+                cors,
+                identities,
+                asks: accounts::Asks::default(),
+                guesses: accounts::Guesses::default(),
+                mailroom: mail::Mailroom::default(),
+                parameters,
+                policies: policy::Policies::default(),
+                cares,
+                consents: policy::Consents::default(),
+                relations: Arc::default(),
+                sessions: sessions::Sessions::new(),
+                hashing,
+                keys: oauth::Keys::default(),
+                registrations: oauth::Registrations::default(),
+                federation: federation::Federation::default(),
+                bundles: fhir::room::Room::new(),
+                terms: fhir::terms::Cache::new(),
+                jobs: jobs::Jobs::new(),
+                fresh_blobs: fhir::binary::FreshBlobs::default(),
+                ending: tokio::sync::RwLock::default(),
+                cold_moves: tokio::sync::Mutex::default(),
+                shredding: tokio::sync::Mutex::default(),
+                shut: shredding::Shut::default(),
+                log,
+                archiving: tokio::sync::Mutex::default(),
+                kept_otherwise: tokio::sync::Notify::new(),
+                keys_due: tokio::sync::Notify::new(),
+                request_ids,
+            };
+            service.ensure_default_project().await?;
+            service.finish_disposals().await?;
+            service.purge_cold_moves().await?;
+            service.replay_shreds().await?;
+            Ok(service)
+        })
     }
 
     /// Milliseconds since 1970 UTC.

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use salus_auth::policy::Deed;
 use salus_auth::{Action, Denied, Grant, Operation, Target};
 use salus_fhir::reference::is_id;
@@ -409,46 +410,48 @@ impl Service {
     }
 
     /// Commits writes, their preconditions and their audit entry together.
-    pub(crate) async fn commit(
-        &self,
-        cx: &Context,
+    pub(crate) fn commit<'a>(
+        &'a self,
+        cx: &'a Context,
         mut entry: Entry,
         mut preconditions: Vec<Precondition>,
         writes: Vec<Write>,
-    ) -> Result<(), salus_store::Error> {
-        let mut audit = consents(cx, &entry, &writes);
-        let mut puts = self.removals(cx, &writes, &mut preconditions).await?;
-        puts.reserve(writes.len());
-        for write in writes {
-            if let Some(entity) = write.entity {
-                entry.concerns(entity, write.put.kind, &write.put.seal);
+    ) -> BoxFuture<'a, Result<(), salus_store::Error>> {
+        Box::pin(async move {
+            let mut audit = consents(cx, &entry, &writes);
+            let mut puts = self.removals(cx, &writes, &mut preconditions).await?;
+            puts.reserve(writes.len());
+            for write in writes {
+                if let Some(entity) = write.entity {
+                    entry.concerns(entity, write.put.kind, &write.put.seal);
+                }
+                puts.push(write.put);
+                puts.extend(write.contained);
             }
-            puts.push(write.put);
-            puts.extend(write.contained);
-        }
-        // Held until it is decided: who shuts a patient waits for those who write.
-        let _under_way = self.shut.enter();
-        if self.shut.holds(cx.scope, &puts) {
-            return Err(salus_store::Error::KeyDestroyed);
-        }
-        // Who has read what this changes of the relationships to patients reads
-        // it anew when this is done.
-        let touched = touch(&self.relations, cx.scope, &puts);
-        let held = Arc::new((Arc::clone(&cx.parameters), touched));
-        audit.insert(0, entry.seal());
-        let batch = Batch {
-            preconditions,
-            audit,
-            // Whoever changes the set waits until this is done, and nobody
-            // says before that all was written until then.
-            held: Some(Held::new(held).and(Arc::clone(&cx.era))),
-            ..Batch::of(cx.scope, cx.now_ms, puts)
-        };
-        let defines = batch.puts.iter().any(|put| put.kind == DEFINITIONS);
-        if defines && let Some(project) = self.parameters.project(cx.scope) {
-            return self.define(cx, project, batch).await;
-        }
-        self.store.commit(batch).await.map(|_| ())
+            // Held until it is decided: who shuts a patient waits for those who write.
+            let _under_way = self.shut.enter();
+            if self.shut.holds(cx.scope, &puts) {
+                return Err(salus_store::Error::KeyDestroyed);
+            }
+            // Who has read what this changes of the relationships to patients reads
+            // it anew when this is done.
+            let touched = touch(&self.relations, cx.scope, &puts);
+            let held = Arc::new((Arc::clone(&cx.parameters), touched));
+            audit.insert(0, entry.seal());
+            let batch = Batch {
+                preconditions,
+                audit,
+                // Whoever changes the set waits until this is done, and nobody
+                // says before that all was written until then.
+                held: Some(Held::new(held).and(Arc::clone(&cx.era))),
+                ..Batch::of(cx.scope, cx.now_ms, puts)
+            };
+            let defines = batch.puts.iter().any(|put| put.kind == DEFINITIONS);
+            if defines && let Some(project) = self.parameters.project(cx.scope) {
+                return self.define(cx, project, batch).await;
+            }
+            self.store.commit(batch).await.map(|_| ())
+        })
     }
 
     /// Ends records for good; the audit entry is with it.

@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use salus_auth::record::Project;
 use salus_fhir::search::Parameters;
@@ -69,33 +70,35 @@ pub struct Bared {
 ///
 /// # Errors
 /// When the store cannot be read or written.
-pub async fn give_rows(
-    store: &Bared,
+pub fn give_rows<'a>(
+    store: &'a Bared,
     upto: Seq,
-    base_url: Option<&str>,
-    progress: &Arc<Progress>,
-) -> Result<Given, Error> {
-    let projects = projects(store, base_url).await?;
-    let work = Arc::new(Work {
-        store: store.clone(),
-        projects,
-        upto,
-        next: AtomicU64::new(0),
-        progress: Arc::clone(progress),
-        given: Mutex::default(),
-    });
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let workers: Vec<_> = (0..cores)
-        .map(|_| tokio::spawn(Arc::clone(&work).run()))
-        .collect();
-    for worker in workers {
-        let done = worker.await;
-        done.map_err(|error| salus_store::Error::Unavailable(error.to_string()))??;
-    }
-    let mut given = std::mem::take(&mut *work.given.lock());
-    given.blobs.sort();
-    given.blobs.dedup();
-    Ok(given)
+    base_url: Option<&'a str>,
+    progress: &'a Arc<Progress>,
+) -> BoxFuture<'a, Result<Given, Error>> {
+    Box::pin(async move {
+        let projects = projects(store, base_url).await?;
+        let work = Arc::new(Work {
+            store: store.clone(),
+            projects,
+            upto,
+            next: AtomicU64::new(0),
+            progress: Arc::clone(progress),
+            given: Mutex::default(),
+        });
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let workers: Vec<_> = (0..cores)
+            .map(|_| tokio::spawn(Arc::clone(&work).run()))
+            .collect();
+        for worker in workers {
+            let done = worker.await;
+            done.map_err(|error| salus_store::Error::Unavailable(error.to_string()))??;
+        }
+        let mut given = std::mem::take(&mut *work.given.lock());
+        given.blobs.sort();
+        given.blobs.dedup();
+        Ok(given)
+    })
 }
 
 /// Puts into the audit of the restored store that it was restored, and up to where: what

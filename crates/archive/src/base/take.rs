@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use salus_store::{Log, LogBatch, Seq};
 use tokio::time::{Instant, sleep};
 
@@ -67,48 +68,50 @@ impl Archive {
     /// # Errors
     /// [`Error::Elsewhere`] for a store that does not belong to the archive; a [`Fault`] if what
     /// was read back is not what was written; others when store or destination cannot be reached.
-    pub async fn take_base(
-        &self,
-        log: &dyn Log,
+    pub fn take_base<'a>(
+        &'a self,
+        log: &'a dyn Log,
         pace: Pace,
         now_ms: fn() -> i64,
-        follows: &Follows<'_>,
-        progress: &Progress<'_>,
-    ) -> Result<Taken, Error> {
-        let contents = self.contents().await?;
-        let end = End::of(self).await?;
-        if let Some(reason) = end.foreign(log).await? {
-            return Err(Error::Elsewhere(reason));
-        }
-        if end.number == 0 {
-            return Ok(Taken::Empty);
-        }
-        let last = contents.bases.iter().rfind(|base| base.whole);
-        if let Some(base) = last.filter(|base| base.name.number == end.number) {
-            return Ok(Taken::There(base.name));
-        }
-        let mut taking = match self.begun(&contents, now_ms()).await? {
-            Some(taking) => taking,
-            None => Taking {
-                name: BaseName {
-                    number: end.number,
-                    seq: end.seq,
+        follows: &'a Follows<'a>,
+        progress: &'a Progress<'a>,
+    ) -> BoxFuture<'a, Result<Taken, Error>> {
+        Box::pin(async move {
+            let contents = self.contents().await?;
+            let end = End::of(self).await?;
+            if let Some(reason) = end.foreign(log).await? {
+                return Err(Error::Elsewhere(reason));
+            }
+            if end.number == 0 {
+                return Ok(Taken::Empty);
+            }
+            let last = contents.bases.iter().rfind(|base| base.whole);
+            if let Some(base) = last.filter(|base| base.name.number == end.number) {
+                return Ok(Taken::There(base.name));
+            }
+            let mut taking = match self.begun(&contents, now_ms()).await? {
+                Some(taking) => taking,
+                None => Taking {
+                    name: BaseName {
+                        number: end.number,
+                        seq: end.seq,
+                    },
+                    begun_ms: now_ms(),
+                    own: End::default(),
+                    main: end,
                 },
-                begun_ms: now_ms(),
-                own: End::default(),
-                main: end,
-            },
-        };
-        let others = contents.bases.iter().filter(|base| !base.whole);
-        for base in others.filter(|base| base.name != taking.name || taking.own.number == 0) {
-            self.remove_base(base).await?;
-        }
-        self.fill(&mut taking, log, pace, progress).await?;
-        let done = self.finish(&taking, log, now_ms, follows).await;
-        if let Err(Error::Fault(_)) = &done {
-            self.discard(taking.name).await;
-        }
-        done.map(|whole| Taken::Made(taking.name, whole))
+            };
+            let others = contents.bases.iter().filter(|base| !base.whole);
+            for base in others.filter(|base| base.name != taking.name || taking.own.number == 0) {
+                self.remove_base(base).await?;
+            }
+            self.fill(&mut taking, log, pace, progress).await?;
+            let done = self.finish(&taking, log, now_ms, follows).await;
+            if let Err(Error::Fault(_)) = &done {
+                self.discard(taking.name).await;
+            }
+            done.map(|whole| Taken::Made(taking.name, whole))
+        })
     }
 
     /// Removes a base; what says that it is whole goes first.

@@ -54,7 +54,7 @@ enum To {
 struct Room<const CLOCK: usize> {
     folder: TempDir,
     to: To,
-    runtime: tokio::runtime::Runtime,
+    runtime: open::Runtime,
 }
 
 impl<const CLOCK: usize> Room<CLOCK> {

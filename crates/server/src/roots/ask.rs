@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::{Request, StatusCode};
 use http_body_util::Full;
 use salus_crypto::RootFault;
@@ -87,22 +88,24 @@ impl Service {
         }
     }
 
-    async fn once(
-        &self,
-        connector: &Connector,
+    fn once<'a>(
+        &'a self,
+        connector: &'a Connector,
         request: Request<Full<Bytes>>,
-    ) -> Result<Answer, RootFault> {
-        let sent = connector.send(&self.origin, request, ANSWER_MAX).await;
-        let (response, _connection) = sent.map_err(unreached)?;
-        let status = response.status();
-        let whole = connect::whole(response.into_body(), BYTES_MAX);
-        let whole = tokio::time::timeout(ANSWER_MAX, whole).await;
-        let whole = whole.map_err(|_| RootFault::Unreachable("it has stopped sending"))?;
-        let body = whole.map_err(|cut| match cut {
-            Cut::Broken => RootFault::Unreachable("the connection broke off"),
-            Cut::TooLong => RootFault::Garbled("it is longer than 64 KiB"),
-        })?;
-        Ok(Answer { status, body })
+    ) -> BoxFuture<'a, Result<Answer, RootFault>> {
+        Box::pin(async move {
+            let sent = connector.send(&self.origin, request, ANSWER_MAX).await;
+            let (response, _connection) = sent.map_err(unreached)?;
+            let status = response.status();
+            let whole = connect::whole(response.into_body(), BYTES_MAX);
+            let whole = tokio::time::timeout(ANSWER_MAX, whole).await;
+            let whole = whole.map_err(|_| RootFault::Unreachable("it has stopped sending"))?;
+            let body = whole.map_err(|cut| match cut {
+                Cut::Broken => RootFault::Unreachable("the connection broke off"),
+                Cut::TooLong => RootFault::Garbled("it is longer than 64 KiB"),
+            })?;
+            Ok(Answer { status, body })
+        })
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use salus_auth::record::{
     ALERT_EVENTS_MAX, Alert, AlertProgress, AlertRule, Alerting, Email, Letter, Mail, Saved,
     SystemRecord, Unsent,
@@ -52,19 +53,21 @@ type Found = HashMap<(AlertRule, Box<str>), Vec<(Seq, i64)>>;
 
 impl Service {
     /// Watches all projects. Never ends.
-    pub async fn run_alerts(self: Arc<Self>) {
-        let mut round = tokio::time::interval(ROUND);
-        let mut watches: HashMap<Scope, Watch> = HashMap::new();
-        loop {
-            round.tick().await;
-            for scope in self.scopes() {
-                let watch = watches.entry(scope).or_default();
-                if let Err(error) = self.watch(scope, watch).await {
-                    let cause = error.cause();
-                    tracing::warn!(cause, "the audit of a project cannot be watched just now");
+    pub fn run_alerts(self: Arc<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let mut round = tokio::time::interval(ROUND);
+            let mut watches: HashMap<Scope, Watch> = HashMap::new();
+            loop {
+                round.tick().await;
+                for scope in self.scopes() {
+                    let watch = watches.entry(scope).or_default();
+                    if let Err(error) = self.watch(scope, watch).await {
+                        let cause = error.cause();
+                        tracing::warn!(cause, "the audit of a project cannot be watched just now");
+                    }
                 }
             }
-        }
+        })
     }
 
     /// Looks at what is new in a project, and sends what waits.

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use salus_auth::{Action, Agent, Grant, Target};
 use salus_store::{AuditRecord, Filter, Query, Snapshot};
 use tokio::sync::OnceCell;
@@ -46,31 +47,33 @@ impl<'a> View<'a> {
     }
 
     /// The text of each entry; `None` for one that is not there for the one asking.
-    pub(super) async fn shown(
-        &self,
-        records: &[AuditRecord],
-    ) -> Result<Vec<Option<String>>, Error> {
-        let mut found = Vec::with_capacity(records.len());
-        for record in records {
-            let entry = Entry::decode(&record.body)
-                .ok_or_else(|| Error::new(Kind::Internal, "an audit entry cannot be read"))?;
-            found.push(self.there(record, entry).await?);
-        }
-        if self.grant.audits() {
-            let texts = found.into_iter().map(|one| one.map(|(_, text)| text));
-            return Ok(texts.collect());
-        }
-        let concerned = found.iter().flatten();
-        let concerned = concerned.flat_map(|(entry, _)| &entry.entities);
-        let visible = self.visible(concerned).await?;
-        let pairs = records.iter().zip(found);
-        Ok(pairs
-            .map(|(record, one)| {
-                let (entry, _) = one?;
-                let masked = self.masked(entry, &visible);
-                Some(event::text(record, &masked, &self.cx.base))
-            })
-            .collect())
+    pub(super) fn shown<'b>(
+        &'b self,
+        records: &'b [AuditRecord],
+    ) -> BoxFuture<'b, Result<Vec<Option<String>>, Error>> {
+        Box::pin(async move {
+            let mut found = Vec::with_capacity(records.len());
+            for record in records {
+                let entry = Entry::decode(&record.body)
+                    .ok_or_else(|| Error::new(Kind::Internal, "an audit entry cannot be read"))?;
+                found.push(self.there(record, entry).await?);
+            }
+            if self.grant.audits() {
+                let texts = found.into_iter().map(|one| one.map(|(_, text)| text));
+                return Ok(texts.collect());
+            }
+            let concerned = found.iter().flatten();
+            let concerned = concerned.flat_map(|(entry, _)| &entry.entities);
+            let visible = self.visible(concerned).await?;
+            let pairs = records.iter().zip(found);
+            Ok(pairs
+                .map(|(record, one)| {
+                    let (entry, _) = one?;
+                    let masked = self.masked(entry, &visible);
+                    Some(event::text(record, &masked, &self.cx.base))
+                })
+                .collect())
+        })
     }
 
     /// An entry and its whole text, if it is among those that the grant is for.

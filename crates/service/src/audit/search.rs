@@ -5,6 +5,7 @@
 //! resource, as the one asking sees it (`masked`), with the same filter as any other search.
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use salus_auth::{Action, Grant, Target};
 use salus_fhir::issue::{Issue, IssueType};
 use salus_fhir::json::{Document, Limits};
@@ -90,47 +91,49 @@ impl Service {
     }
 
     /// A page of audit entries, newest first unless asked otherwise.
-    pub(crate) async fn search_audit(
-        &self,
-        cx: &Context,
-        grant: &Grant,
+    pub(crate) fn search_audit<'a>(
+        &'a self,
+        cx: &'a Context,
+        grant: &'a Grant,
         mut asked: Asked,
         place: Place,
-    ) -> Result<Reply, Error> {
-        let snapshot = self.store.snapshot(cx.scope, place.at).await?;
-        no_includes(&asked)?;
-        let at = cursor::take(&place.position)?;
-        let filter = asked.query_within(&Filter::Everything, 0).filter;
-        no_links(&filter)?;
-        let limit = asked.count();
-        let ascending = ascending(&asked.sort())?;
-        let view = self.audit_view(cx, grant).await?;
-        let all = [&filter, grant.filter()];
-        let log = Way::driven(&*snapshot, &all, ascending, at).await?;
-        let from_ms = log.begins_ms().unwrap_or(i64::MIN);
-        let page = page((&*snapshot, &view), (&filter, limit), log.clone(), at).await?;
-        let total = match (limit, at, page.next, asked.control.total) {
-            (0, ..) | (.., Some(Total::Accurate | Total::Estimate)) => {
-                Some(count((&*snapshot, &view), &filter, log).await?)
+    ) -> BoxFuture<'a, Result<Reply, Error>> {
+        Box::pin(async move {
+            let snapshot = self.store.snapshot(cx.scope, place.at).await?;
+            no_includes(&asked)?;
+            let at = cursor::take(&place.position)?;
+            let filter = asked.query_within(&Filter::Everything, 0).filter;
+            no_links(&filter)?;
+            let limit = asked.count();
+            let ascending = ascending(&asked.sort())?;
+            let view = self.audit_view(cx, grant).await?;
+            let all = [&filter, grant.filter()];
+            let log = Way::driven(&*snapshot, &all, ascending, at).await?;
+            let from_ms = log.begins_ms().unwrap_or(i64::MIN);
+            let page = page((&*snapshot, &view), (&filter, limit), log.clone(), at).await?;
+            let total = match (limit, at, page.next, asked.control.total) {
+                (0, ..) | (.., Some(Total::Accurate | Total::Estimate)) => {
+                    Some(count((&*snapshot, &view), &filter, log).await?)
+                }
+                (.., Some(Total::None)) => None,
+                (_, None, None, None) => Some(page.events.len() as u64),
+                _ => None,
+            };
+            self.shown_audit(cx, grant, What::Search, &asked.text())
+                .await?;
+            let beside = Beside {
+                previous: page.previous.map(cursor::put),
+                next: page.next.map(cursor::put),
+                last: None,
+            };
+            let links = self.links(cx, &asked, snapshot.seq(), &beside)?;
+            if self.removed_until(cx.scope).await? >= Some(from_ms) {
+                asked.notices.push(in_archive());
             }
-            (.., Some(Total::None)) => None,
-            (_, None, None, None) => Some(page.events.len() as u64),
-            _ => None,
-        };
-        self.shown_audit(cx, grant, What::Search, &asked.text())
-            .await?;
-        let beside = Beside {
-            previous: page.previous.map(cursor::put),
-            next: page.next.map(cursor::put),
-            last: None,
-        };
-        let links = self.links(cx, &asked, snapshot.seq(), &beside)?;
-        if self.removed_until(cx.scope).await? >= Some(from_ms) {
-            asked.notices.push(in_archive());
-        }
-        Ok(Reply {
-            body: Some(bundle(cx, &asked, total, &links, &page)),
-            ..Reply::with(Status::Ok)
+            Ok(Reply {
+                body: Some(bundle(cx, &asked, total, &links, &page)),
+                ..Reply::with(Status::Ok)
+            })
         })
     }
 

@@ -138,34 +138,38 @@ impl Service {
 
     /// A `GET` among the entries: a read, a vread, a history, a search
     /// or an operation that changes nothing.
-    pub(super) async fn entry_get(
-        &self,
-        cx: &Context,
-        url: &str,
-        known: &Known<'_>,
-        options: &BundleOptions,
-    ) -> Result<Reply, Error> {
-        let (path, query) = url.split_once('?').unwrap_or((url, ""));
-        let parameters = search::pairs(query);
-        if bundle::operation(url).is_some() {
-            return self.entry_operate(cx, url, (false, None)).await;
-        }
-        let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
-        match segments.as_slice() {
-            ["_history"] => self.history_system(cx, parameters).await,
-            [ty] if !ty.is_empty() => self.search(cx, ty, parameters, options.handling).await,
-            [ty, "_history"] => self.history_type(cx, ty, parameters).await,
-            [""] => self.search_system(cx, parameters, options.handling).await,
-            [ty, id] => self.read(cx, ty, id, &known.with(parameters)).await,
-            [ty, id, "_history"] => self.history_instance(cx, ty, id, parameters).await,
-            [ty, id, "_history", version] => self.vread(cx, (ty, id, version), &parameters).await,
-            [name, id, member] => {
-                let of = (*name, *id);
-                self.search_compartment(cx, of, member, parameters, options.handling)
-                    .await
+    pub(super) fn entry_get<'a>(
+        &'a self,
+        cx: &'a Context,
+        url: &'a str,
+        known: &'a Known<'a>,
+        options: &'a BundleOptions,
+    ) -> BoxFuture<'a, Result<Reply, Error>> {
+        Box::pin(async move {
+            let (path, query) = url.split_once('?').unwrap_or((url, ""));
+            let parameters = search::pairs(query);
+            if bundle::operation(url).is_some() {
+                return self.entry_operate(cx, url, (false, None)).await;
             }
-            _ => Err(Error::invalid(NOT_SERVED)),
-        }
+            let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+            match segments.as_slice() {
+                ["_history"] => self.history_system(cx, parameters).await,
+                [ty] if !ty.is_empty() => self.search(cx, ty, parameters, options.handling).await,
+                [ty, "_history"] => self.history_type(cx, ty, parameters).await,
+                [""] => self.search_system(cx, parameters, options.handling).await,
+                [ty, id] => self.read(cx, ty, id, &known.with(parameters)).await,
+                [ty, id, "_history"] => self.history_instance(cx, ty, id, parameters).await,
+                [ty, id, "_history", version] => {
+                    self.vread(cx, (ty, id, version), &parameters).await
+                }
+                [name, id, member] => {
+                    let of = (*name, *id);
+                    self.search_compartment(cx, of, member, parameters, options.handling)
+                        .await
+                }
+                _ => Err(Error::invalid(NOT_SERVED)),
+            }
+        })
     }
 
     /// An operation among the entries, with what it is given; `posted` if it

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use base64ct::{Base64, Encoding};
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use salus_auth::{Action, Grant, Target};
 use salus_fhir::json::Node;
 
@@ -119,28 +120,30 @@ impl Known<'_> {
 
 impl Service {
     /// Carries out a batch or a transaction.
-    pub async fn bundle(
-        &self,
-        cx: &Context,
+    pub fn bundle<'a>(
+        &'a self,
+        cx: &'a Context,
         body: Bytes,
         options: BundleOptions,
-    ) -> Result<Reply, Error> {
-        let grant = self
-            .authorize(cx, What::Batch, Action::Batch, Target::System)
-            .await?;
-        let _room = self.bundles.enter(body.len()).await;
-        let key = options.idempotency_key.as_deref();
-        let named = Named::of(cx, key, &[b"bundle", &body]);
-        let opened = async { incoming::parse(body, &self.settings.json) };
-        let document = self
-            .attempt(cx, &grant, What::Batch, "Bundle", opened)
-            .await?;
-        let what = match kind(document.root()) {
-            Some("transaction") => What::Transaction,
-            _ => What::Batch,
-        };
-        let work = self.bundle_granted(cx, &grant, document.root(), named.as_ref(), &options);
-        self.attempt(cx, &grant, what, "Bundle", work).await
+    ) -> BoxFuture<'a, Result<Reply, Error>> {
+        Box::pin(async move {
+            let grant = self
+                .authorize(cx, What::Batch, Action::Batch, Target::System)
+                .await?;
+            let _room = self.bundles.enter(body.len()).await;
+            let key = options.idempotency_key.as_deref();
+            let named = Named::of(cx, key, &[b"bundle", &body]);
+            let opened = async { incoming::parse(body, &self.settings.json) };
+            let document = self
+                .attempt(cx, &grant, What::Batch, "Bundle", opened)
+                .await?;
+            let what = match kind(document.root()) {
+                Some("transaction") => What::Transaction,
+                _ => What::Batch,
+            };
+            let work = self.bundle_granted(cx, &grant, document.root(), named.as_ref(), &options);
+            self.attempt(cx, &grant, what, "Bundle", work).await
+        })
     }
 
     async fn bundle_granted(

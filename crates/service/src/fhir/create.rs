@@ -4,6 +4,7 @@
 //! same condition cannot both create.
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use salus_auth::{Action, Grant, Target};
 use salus_store::{Precondition, Query};
 
@@ -51,50 +52,52 @@ impl Service {
     }
 
     /// With the body, and the content of a Binary if it was sent before.
-    pub(super) async fn create_granted(
-        &self,
-        cx: &Context,
-        grant: &Grant,
+    pub(super) fn create_granted<'a>(
+        &'a self,
+        cx: &'a Context,
+        grant: &'a Grant,
         ty: ResourceType,
         (body, placed): (Bytes, Option<(Placed, [u8; 32])>),
-        options: &CreateOptions,
-    ) -> Result<Reply, Error> {
-        check_writable(ty)?;
-        let exists = options.if_none_exist.as_deref().unwrap_or_default();
-        let (placed, hash) = placed.unzip();
-        let content = hash.as_ref().map_or(&[][..], |hash| hash);
-        let request = [
-            b"create",
-            ty.name.as_bytes(),
-            exists.as_bytes(),
-            &body,
-            content,
-        ];
-        let named = Named::of(cx, options.idempotency_key.as_deref(), &request);
-        let document = incoming::parse(body, &self.settings.json)?;
-        let valid = incoming::check(document.root(), ty)?;
-        let condition = match &options.if_none_exist {
-            Some(text) => Some(self.sought(cx, ty, text).await?),
-            None => None,
-        };
-        let decide = || async {
-            if let Some(query) = &condition
-                && let Some(reply) = self.existing(cx, grant, ty, query).await?
-            {
-                return Ok(Decision::Answer(reply));
-            }
-            let stored = Stored::of(cx, ty, &self.new_id(cx), 1, &valid)?;
-            let answer = stored.reply(cx, Status::Created);
-            let preconditions = condition.iter().cloned().map(Precondition::NoneMatch);
-            Ok(Decision::Commit {
-                entry: Entry::new(cx, What::Create, Outcome::Success, grant.rule()),
-                preconditions: preconditions.collect(),
-                writes: vec![Write::store(grant, stored).with(placed.clone())],
-                answer,
-            })
-        };
-        self.settle(cx, (What::Create, grant), named.as_ref(), true, decide)
-            .await
+        options: &'a CreateOptions,
+    ) -> BoxFuture<'a, Result<Reply, Error>> {
+        Box::pin(async move {
+            check_writable(ty)?;
+            let exists = options.if_none_exist.as_deref().unwrap_or_default();
+            let (placed, hash) = placed.unzip();
+            let content = hash.as_ref().map_or(&[][..], |hash| hash);
+            let request = [
+                b"create",
+                ty.name.as_bytes(),
+                exists.as_bytes(),
+                &body,
+                content,
+            ];
+            let named = Named::of(cx, options.idempotency_key.as_deref(), &request);
+            let document = incoming::parse(body, &self.settings.json)?;
+            let valid = incoming::check(document.root(), ty)?;
+            let condition = match &options.if_none_exist {
+                Some(text) => Some(self.sought(cx, ty, text).await?),
+                None => None,
+            };
+            let decide = || async {
+                if let Some(query) = &condition
+                    && let Some(reply) = self.existing(cx, grant, ty, query).await?
+                {
+                    return Ok(Decision::Answer(reply));
+                }
+                let stored = Stored::of(cx, ty, &self.new_id(cx), 1, &valid)?;
+                let answer = stored.reply(cx, Status::Created);
+                let preconditions = condition.iter().cloned().map(Precondition::NoneMatch);
+                Ok(Decision::Commit {
+                    entry: Entry::new(cx, What::Create, Outcome::Success, grant.rule()),
+                    preconditions: preconditions.collect(),
+                    writes: vec![Write::store(grant, stored).with(placed.clone())],
+                    answer,
+                })
+            };
+            self.settle(cx, (What::Create, grant), named.as_ref(), true, decide)
+                .await
+        })
     }
 
     /// The query of a condition, which tells what is there: so it takes the right to search.

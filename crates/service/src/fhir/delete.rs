@@ -4,6 +4,7 @@
 //!
 //! A deletion is a version of its own; history keeps what was there.
 
+use futures_util::future::BoxFuture;
 use salus_auth::{Action, Grant, Target};
 use salus_store::Record;
 
@@ -22,21 +23,23 @@ use crate::pipeline::Write;
 
 impl Service {
     /// Deletes a resource; deleting what is not there is done already.
-    pub async fn delete(
-        &self,
-        cx: &Context,
-        ty: &str,
-        which: Which<'_>,
-        options: &WriteOptions,
-    ) -> Result<Reply, Error> {
-        let ty = resource_type(ty)?;
-        let target = Target::Type(ty.name);
-        let grant = self
-            .authorize_on(cx, What::Delete, Action::Delete, target, which.id())
-            .await?;
-        let work = self.delete_granted(cx, &grant, ty, which, options);
-        self.attempt_on(cx, &grant, What::Delete, (ty.name, which.id()), work)
-            .await
+    pub fn delete<'a>(
+        &'a self,
+        cx: &'a Context,
+        ty: &'a str,
+        which: Which<'a>,
+        options: &'a WriteOptions,
+    ) -> BoxFuture<'a, Result<Reply, Error>> {
+        Box::pin(async move {
+            let ty = resource_type(ty)?;
+            let target = Target::Type(ty.name);
+            let grant = self
+                .authorize_on(cx, What::Delete, Action::Delete, target, which.id())
+                .await?;
+            let work = self.delete_granted(cx, &grant, ty, which, options);
+            self.attempt_on(cx, &grant, What::Delete, (ty.name, which.id()), work)
+                .await
+        })
     }
 
     async fn delete_granted(

@@ -8,6 +8,7 @@ pub(crate) mod visible;
 
 use std::collections::BTreeMap;
 
+use futures_util::future::BoxFuture;
 use salus_auth::{Action, Target};
 use salus_fhir::search::Subset;
 use salus_store::{At, Content, Found, History, HistoryOf, Kind, Position, Record, Snapshot};
@@ -148,46 +149,48 @@ impl Service {
     }
 
     /// One page, and how many versions are on it.
-    async fn history(
-        &self,
-        cx: &Context,
+    fn history<'a>(
+        &'a self,
+        cx: &'a Context,
         (of, visible): (HistoryOf, Visible),
         path: String,
-        parameters: &[(String, String)],
+        parameters: &'a [(String, String)],
         mut entry: Entry,
-    ) -> Result<(Reply, usize), Error> {
-        let cursor = match parameters.iter().find(|(name, _)| name == CURSOR) {
-            Some((_, text)) => Some(Cursor::open(&self.cursor_key, cx, PURPOSE, text)?),
-            None => None,
-        };
-        let asked = match &cursor {
-            Some(cursor) => Asked::from_request(&cursor.request)
-                .filter(|asked| asked.path == path)
-                .ok_or_else(|| Error::invalid("the cursor belongs to another history"))?,
-            None => Asked::from_parameters(path, parameters)?,
-        };
-        let at = cursor
-            .as_ref()
-            .map_or(At::Now, |cursor| At::Seq(cursor.seq));
-        let parts = Parts::of(&of, &asked.part)?;
-        let snapshot = self.snapshot_at(cx, at).await?;
-        let query = History {
-            of,
-            since_ms: asked.since.as_deref().and_then(search::instant_ms),
-            current_ms: asked.at.as_deref().and_then(span_ms),
-            limit: asked.count.unwrap_or(COUNT_DEFAULT),
-            after: asked.position(cursor.as_ref())?,
-        };
-        let found = asked.in_order(visible.page(&*snapshot, &query).await?);
-        entry.shows(found.hits.iter().map(|hit| &hit.record));
-        self.record(cx, entry).await?;
-        let body = self.history_bundle(cx, &asked, &*snapshot, &found, &parts);
-        let body = body.await?;
-        let reply = Reply {
-            body: Some(body),
-            ..Reply::with(Status::Ok)
-        };
-        Ok((reply, found.hits.len()))
+    ) -> BoxFuture<'a, Result<(Reply, usize), Error>> {
+        Box::pin(async move {
+            let cursor = match parameters.iter().find(|(name, _)| name == CURSOR) {
+                Some((_, text)) => Some(Cursor::open(&self.cursor_key, cx, PURPOSE, text)?),
+                None => None,
+            };
+            let asked = match &cursor {
+                Some(cursor) => Asked::from_request(&cursor.request)
+                    .filter(|asked| asked.path == path)
+                    .ok_or_else(|| Error::invalid("the cursor belongs to another history"))?,
+                None => Asked::from_parameters(path, parameters)?,
+            };
+            let at = cursor
+                .as_ref()
+                .map_or(At::Now, |cursor| At::Seq(cursor.seq));
+            let parts = Parts::of(&of, &asked.part)?;
+            let snapshot = self.snapshot_at(cx, at).await?;
+            let query = History {
+                of,
+                since_ms: asked.since.as_deref().and_then(search::instant_ms),
+                current_ms: asked.at.as_deref().and_then(span_ms),
+                limit: asked.count.unwrap_or(COUNT_DEFAULT),
+                after: asked.position(cursor.as_ref())?,
+            };
+            let found = asked.in_order(visible.page(&*snapshot, &query).await?);
+            entry.shows(found.hits.iter().map(|hit| &hit.record));
+            self.record(cx, entry).await?;
+            let body = self.history_bundle(cx, &asked, &*snapshot, &found, &parts);
+            let body = body.await?;
+            let reply = Reply {
+                body: Some(body),
+                ..Reply::with(Status::Ok)
+            };
+            Ok((reply, found.hits.len()))
+        })
     }
 
     async fn history_bundle(

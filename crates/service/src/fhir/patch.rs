@@ -6,6 +6,7 @@
 //! not shown what the patch left.
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use salus_auth::policy::{Deed, visible};
 use salus_auth::{Action, Grant, Target};
 use salus_fhir::issue::{Issue, IssueType};
@@ -93,22 +94,24 @@ pub(super) struct Patched {
 
 impl Service {
     /// Changes a part of a resource.
-    pub async fn patch(
-        &self,
-        cx: &Context,
-        ty: &str,
-        which: Which<'_>,
+    pub fn patch<'a>(
+        &'a self,
+        cx: &'a Context,
+        ty: &'a str,
+        which: Which<'a>,
         (format, body): (PatchFormat, Bytes),
-        options: &WriteOptions,
-    ) -> Result<Reply, Error> {
-        let ty = resource_type(ty)?;
-        let target = Target::Type(ty.name);
-        let grant = self
-            .authorize_on(cx, What::Patch, Action::Patch, target, which.id())
-            .await?;
-        let work = self.patch_granted(cx, &grant, (ty, which), (format, body), options);
-        self.attempt_on(cx, &grant, What::Patch, (ty.name, which.id()), work)
-            .await
+        options: &'a WriteOptions,
+    ) -> BoxFuture<'a, Result<Reply, Error>> {
+        Box::pin(async move {
+            let ty = resource_type(ty)?;
+            let target = Target::Type(ty.name);
+            let grant = self
+                .authorize_on(cx, What::Patch, Action::Patch, target, which.id())
+                .await?;
+            let work = self.patch_granted(cx, &grant, (ty, which), (format, body), options);
+            self.attempt_on(cx, &grant, What::Patch, (ty.name, which.id()), work)
+                .await
+        })
     }
 
     async fn patch_granted(

@@ -2,6 +2,7 @@
 //!
 //! Nothing is shown before the audit entry that says so is durable.
 
+use futures_util::future::BoxFuture;
 use salus_auth::{Action, Grant, Target};
 use salus_fhir::search::Subset;
 use salus_store::{Content, Filter, Record, Snapshot};
@@ -71,52 +72,54 @@ impl ReadConditions {
 
 impl Service {
     /// The current version of a resource.
-    pub async fn read(
-        &self,
-        cx: &Context,
-        ty: &str,
-        id: &str,
-        conditions: &ReadConditions,
-    ) -> Result<Reply, Error> {
-        let ty = resource_type(ty)?;
-        if ty.name == ResourceType::AUDIT_EVENT {
-            let parameters = &conditions.parameters;
-            return self.read_audit_event(cx, ty, id, parameters).await;
-        }
-        let target = Target::Type(ty.name);
-        let grant = self
-            .authorize_on(cx, What::Read, Action::Read, target, id)
-            .await?;
-        let work = async {
-            check_id(id)?;
-            let subset = search::part(ty, &conditions.parameters)?;
-            let snapshot = self.snapshot(cx).await?;
-            self.check_seen(cx, &*snapshot, &grant, ty, id).await?;
-            let known = match conditions.are_none() {
-                true => None,
-                false => snapshot.head(ty.kind, id).await?,
-            };
-            let record = match known.filter(|head| conditions.has(head)) {
-                Some(head) => Some(head),
-                None => snapshot.get(ty.kind, id).await?,
-            };
-            if record.is_none()
-                && let Some(reply) = defined(cx, ty, id)
-            {
-                let mut entry = Entry::new(cx, What::Read, Outcome::Success, grant.rule());
-                entry.ty = ty.name.into();
-                self.record(cx, entry).await?;
-                return Ok(part_of(reply, subset.as_ref()));
+    pub fn read<'a>(
+        &'a self,
+        cx: &'a Context,
+        ty: &'a str,
+        id: &'a str,
+        conditions: &'a ReadConditions,
+    ) -> BoxFuture<'a, Result<Reply, Error>> {
+        Box::pin(async move {
+            let ty = resource_type(ty)?;
+            if ty.name == ResourceType::AUDIT_EVENT {
+                let parameters = &conditions.parameters;
+                return self.read_audit_event(cx, ty, id, parameters).await;
             }
-            let version = record.as_ref().map_or(0, |record| record.version);
-            let whole = self.show(cx, &grant, What::Read, record, conditions);
-            let whole = whole.await?;
-            let binary = (ty, id, version);
-            self.with_content(cx, &*snapshot, binary, (whole, subset.as_ref()))
+            let target = Target::Type(ty.name);
+            let grant = self
+                .authorize_on(cx, What::Read, Action::Read, target, id)
+                .await?;
+            let work = async {
+                check_id(id)?;
+                let subset = search::part(ty, &conditions.parameters)?;
+                let snapshot = self.snapshot(cx).await?;
+                self.check_seen(cx, &*snapshot, &grant, ty, id).await?;
+                let known = match conditions.are_none() {
+                    true => None,
+                    false => snapshot.head(ty.kind, id).await?,
+                };
+                let record = match known.filter(|head| conditions.has(head)) {
+                    Some(head) => Some(head),
+                    None => snapshot.get(ty.kind, id).await?,
+                };
+                if record.is_none()
+                    && let Some(reply) = defined(cx, ty, id)
+                {
+                    let mut entry = Entry::new(cx, What::Read, Outcome::Success, grant.rule());
+                    entry.ty = ty.name.into();
+                    self.record(cx, entry).await?;
+                    return Ok(part_of(reply, subset.as_ref()));
+                }
+                let version = record.as_ref().map_or(0, |record| record.version);
+                let whole = self.show(cx, &grant, What::Read, record, conditions);
+                let whole = whole.await?;
+                let binary = (ty, id, version);
+                self.with_content(cx, &*snapshot, binary, (whole, subset.as_ref()))
+                    .await
+            };
+            self.attempt_on(cx, &grant, What::Read, (ty.name, id), work)
                 .await
-        };
-        self.attempt_on(cx, &grant, What::Read, (ty.name, id), work)
-            .await
+        })
     }
 
     /// One version of a resource.

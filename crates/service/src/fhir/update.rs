@@ -6,6 +6,7 @@
 //! decision is made again on what that one left.
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use salus_auth::{Action, Grant, Target};
 use salus_store::{Content, Record};
 
@@ -44,51 +45,53 @@ impl Service {
     }
 
     /// With the body, and the content of a Binary if it was sent before.
-    pub(super) async fn update_granted(
-        &self,
-        cx: &Context,
-        grant: &Grant,
-        (ty, which): (ResourceType, Which<'_>),
+    pub(super) fn update_granted<'a>(
+        &'a self,
+        cx: &'a Context,
+        grant: &'a Grant,
+        (ty, which): (ResourceType, Which<'a>),
         (body, placed): (Bytes, Option<(Placed, [u8; 32])>),
-        options: &WriteOptions,
-    ) -> Result<Reply, Error> {
-        check_writable(ty)?;
-        let (placed, hash) = placed.unzip();
-        let content = hash.as_ref().map_or(&[][..], |hash| hash);
-        let mark = which.mark();
-        let request = [b"update", ty.name.as_bytes(), &mark, &body, content];
-        let named = Named::of(cx, options.idempotency_key.as_deref(), &request);
-        let sought = self.seek(cx, ty, which).await?;
-        let document = incoming::parse(body, &self.settings.json)?;
-        let valid = incoming::check(document.root(), ty)?;
-        let own_id = which::own_id(document.root());
-        if let Which::Id(id) = which {
-            incoming::check_same_id(document.root(), id)?;
-        }
-        let decide = || async {
-            let snapshot = self.snapshot(cx).await?;
-            let one = sought.to_update(&*snapshot, ty, own_id.as_deref()).await?;
-            let replaced = self.replaced(cx, &*snapshot, ty, &one).await?;
-            drop(snapshot);
-            check_condition(options.condition, replaced.current)?;
-            let (version, status) = next_version(replaced.current);
-            let is_hidden = replaced.is_hidden;
-            let id = one.id.unwrap_or_else(|| self.new_id(cx));
-            let stored = Stored::of(cx, ty, &id, version, &valid)?;
-            let answer = stored.reply(cx, status);
-            Ok(Decision::Commit {
-                entry: Entry::new(cx, What::Update, Outcome::Success, grant.rule()),
-                preconditions: one.preconditions,
-                writes: vec![
-                    Write::store(grant, stored)
-                        .with(placed.clone())
-                        .over_hidden(is_hidden),
-                ],
-                answer,
-            })
-        };
-        self.settle(cx, (What::Update, grant), named.as_ref(), true, decide)
-            .await
+        options: &'a WriteOptions,
+    ) -> BoxFuture<'a, Result<Reply, Error>> {
+        Box::pin(async move {
+            check_writable(ty)?;
+            let (placed, hash) = placed.unzip();
+            let content = hash.as_ref().map_or(&[][..], |hash| hash);
+            let mark = which.mark();
+            let request = [b"update", ty.name.as_bytes(), &mark, &body, content];
+            let named = Named::of(cx, options.idempotency_key.as_deref(), &request);
+            let sought = self.seek(cx, ty, which).await?;
+            let document = incoming::parse(body, &self.settings.json)?;
+            let valid = incoming::check(document.root(), ty)?;
+            let own_id = which::own_id(document.root());
+            if let Which::Id(id) = which {
+                incoming::check_same_id(document.root(), id)?;
+            }
+            let decide = || async {
+                let snapshot = self.snapshot(cx).await?;
+                let one = sought.to_update(&*snapshot, ty, own_id.as_deref()).await?;
+                let replaced = self.replaced(cx, &*snapshot, ty, &one).await?;
+                drop(snapshot);
+                check_condition(options.condition, replaced.current)?;
+                let (version, status) = next_version(replaced.current);
+                let is_hidden = replaced.is_hidden;
+                let id = one.id.unwrap_or_else(|| self.new_id(cx));
+                let stored = Stored::of(cx, ty, &id, version, &valid)?;
+                let answer = stored.reply(cx, status);
+                Ok(Decision::Commit {
+                    entry: Entry::new(cx, What::Update, Outcome::Success, grant.rule()),
+                    preconditions: one.preconditions,
+                    writes: vec![
+                        Write::store(grant, stored)
+                            .with(placed.clone())
+                            .over_hidden(is_hidden),
+                    ],
+                    answer,
+                })
+            };
+            self.settle(cx, (What::Update, grant), named.as_ref(), true, decide)
+                .await
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{BoxFuture, LocalBoxFuture};
 use salus_auth::record::{self, Saved, SystemRecord};
 use salus_auth::{Action, Grant, Operation, Scopes, Subject, Target};
 use salus_fhir::issue::operation_outcome;
@@ -37,30 +38,32 @@ pub(super) struct Running<'a> {
 
 impl Service {
     /// Does the jobs, for ever. Those that an earlier run has left come first.
-    pub async fn run_jobs(self: Arc<Self>, outside: Outside) {
-        if let Err(error) = self.resume_jobs().await {
-            let cause = error.cause();
-            tracing::error!(cause, "jobs of an earlier run cannot be read");
-        }
-        let (outside, turns) = (Arc::new(outside), Arc::new(Semaphore::new(RUNNING_MAX)));
-        let mut sweep = tokio::time::interval(SWEEP);
-        loop {
-            tokio::select! {
-                () = self.jobs.work.notified() => {}
-                _ = sweep.tick() => self.sweep_jobs().await,
+    pub fn run_jobs(self: Arc<Self>, outside: Outside) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            if let Err(error) = self.resume_jobs().await {
+                let cause = error.cause();
+                tracing::error!(cause, "jobs of an earlier run cannot be read");
             }
-            while let Ok(turn) = Arc::clone(&turns).try_acquire_owned() {
-                let Some((key, active)) = self.jobs.pop() else {
-                    break;
-                };
-                let (service, outside) = (Arc::clone(&self), Arc::clone(&outside));
-                tokio::spawn(async move {
-                    service.run_aside(&key, active, outside).await;
-                    drop(turn);
-                    service.jobs.end(&key);
-                });
+            let (outside, turns) = (Arc::new(outside), Arc::new(Semaphore::new(RUNNING_MAX)));
+            let mut sweep = tokio::time::interval(SWEEP);
+            loop {
+                tokio::select! {
+                    () = self.jobs.work.notified() => {}
+                    _ = sweep.tick() => self.sweep_jobs().await,
+                }
+                while let Ok(turn) = Arc::clone(&turns).try_acquire_owned() {
+                    let Some((key, active)) = self.jobs.pop() else {
+                        break;
+                    };
+                    let (service, outside) = (Arc::clone(&self), Arc::clone(&outside));
+                    tokio::spawn(async move {
+                        service.run_aside(&key, active, outside).await;
+                        drop(turn);
+                        service.jobs.end(&key);
+                    });
+                }
             }
-        }
+        })
     }
 
     /// Stops what is under way; it goes on at the next start.
@@ -202,42 +205,44 @@ impl Service {
     }
 
     /// From where it is to its end.
-    async fn carry_on(
-        &self,
-        (scope, id): &Key,
-        active: &Active,
-        outside: &Outside,
-    ) -> Result<(), Halt> {
-        let Some(job) = self.job(*scope, id).await? else {
-            return Ok(());
-        };
-        let grant = self.job_grant(*scope, &job.value).await?;
-        let mut running = Running {
-            service: self,
-            scope: *scope,
-            grant,
-            job,
-            active,
-            outside,
-        };
-        active.tell("started".to_owned());
-        running.job.value.attempts += 1;
-        running.keep().await?;
-        files::remove_unfinished(self, *scope, &running.job).await?;
-        let done = match running.job.value.work.clone() {
-            Work::Export(_) => running.export().await?,
-            Work::Import(_) => running.import().await?,
-            Work::Request(request) => running.request(request).await?,
-        };
-        running
-            .complete(State::Done, Outcome::Success, &done)
-            .await?;
-        // Not before: whoever goes on after a stop needs it.
-        if !running.job.value.work.shows_what_was_sent() {
-            let sent = files::id(&running.job.id, 0, 0);
-            self.blobs.remove(*scope, &sent).await?;
-        }
-        Ok(())
+    fn carry_on<'a>(
+        &'a self,
+        (scope, id): &'a Key,
+        active: &'a Active,
+        outside: &'a Outside,
+    ) -> LocalBoxFuture<'a, Result<(), Halt>> {
+        Box::pin(async move {
+            let Some(job) = self.job(*scope, id).await? else {
+                return Ok(());
+            };
+            let grant = self.job_grant(*scope, &job.value).await?;
+            let mut running = Running {
+                service: self,
+                scope: *scope,
+                grant,
+                job,
+                active,
+                outside,
+            };
+            active.tell("started".to_owned());
+            running.job.value.attempts += 1;
+            running.keep().await?;
+            files::remove_unfinished(self, *scope, &running.job).await?;
+            let done = match running.job.value.work.clone() {
+                Work::Export(_) => running.export().await?,
+                Work::Import(_) => running.import().await?,
+                Work::Request(request) => running.request(request).await?,
+            };
+            running
+                .complete(State::Done, Outcome::Success, &done)
+                .await?;
+            // Not before: whoever goes on after a stop needs it.
+            if !running.job.value.work.shows_what_was_sent() {
+                let sent = files::id(&running.job.id, 0, 0);
+                self.blobs.remove(*scope, &sent).await?;
+            }
+            Ok(())
+        })
     }
 
     /// Nothing of the context stays: no job holds an [`crate::eras::Era`] for long.

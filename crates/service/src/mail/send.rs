@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use salus_auth::record::{Letter, Link, Mail, Purpose, Saved, Status, SystemRecord, User};
 use salus_auth::{Action, Grant};
 use salus_store::{At, Batch, Purge, Scope};
@@ -42,20 +43,22 @@ struct Ready {
 
 impl Service {
     /// Sends what waits, for ever. Letters of an earlier run come first.
-    pub async fn run_mail(self: Arc<Self>, post: Arc<dyn Post>) {
-        let mut round = tokio::time::interval(ROUND);
-        let mut not_before_ms = 0;
-        self.count_letters().await;
-        loop {
-            tokio::select! {
-                () = self.mailroom.work.notified() => {}
-                _ = round.tick() => {}
+    pub fn run_mail(self: Arc<Self>, post: Arc<dyn Post>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let mut round = tokio::time::interval(ROUND);
+            let mut not_before_ms = 0;
+            self.count_letters().await;
+            loop {
+                tokio::select! {
+                    () = self.mailroom.work.notified() => {}
+                    _ = round.tick() => {}
+                }
+                let now_ms = self.now_ms();
+                if now_ms >= not_before_ms && !self.send_due(&*post).await {
+                    not_before_ms = now_ms.saturating_add(UNREACHABLE_MS);
+                }
             }
-            let now_ms = self.now_ms();
-            if now_ms >= not_before_ms && !self.send_due(&*post).await {
-                not_before_ms = now_ms.saturating_add(UNREACHABLE_MS);
-            }
-        }
+        })
     }
 
     async fn count_letters(&self) {

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use salus_auth::policy::{Deed, Mask};
 use salus_fhir::issue::{Issue, IssueType};
 use salus_fhir::json::{Document, Node};
@@ -44,38 +45,40 @@ pub(super) struct Change<'c> {
 
 impl Service {
     /// Has writes leave what their writer may not see or not change.
-    pub(crate) async fn keep_hidden(
-        &self,
-        cx: &Context,
-        writes: &mut [Write],
-    ) -> Result<Shown, Error> {
-        let mut shown = Shown::new();
-        if cx.subject.masks().is_none() {
-            return Ok(shown);
-        }
-        let mut kept = Vec::new();
-        {
-            let snapshot = self.whole_snapshot(cx).await?;
-            let among = Among::of(&*snapshot, cx.now_ms, writes);
-            for write in &*writes {
-                kept.push(self.write_kept(cx, &*snapshot, &among, write).await?);
+    pub(crate) fn keep_hidden<'a>(
+        &'a self,
+        cx: &'a Context,
+        writes: &'a mut [Write],
+    ) -> BoxFuture<'a, Result<Shown, Error>> {
+        Box::pin(async move {
+            let mut shown = Shown::new();
+            if cx.subject.masks().is_none() {
+                return Ok(shown);
             }
-        }
-        for (write, kept) in writes.iter_mut().zip(kept) {
-            let Some(Kept {
-                stored,
-                shown: text,
-            }) = kept
-            else {
-                continue;
-            };
-            let name = (stored.ty.kind, stored.id.clone());
-            write.become_stored(stored);
-            if let Some(text) = text {
-                shown.insert(name, text.into());
+            let mut kept = Vec::new();
+            {
+                let snapshot = self.whole_snapshot(cx).await?;
+                let among = Among::of(&*snapshot, cx.now_ms, writes);
+                for write in &*writes {
+                    kept.push(self.write_kept(cx, &*snapshot, &among, write).await?);
+                }
             }
-        }
-        Ok(shown)
+            for (write, kept) in writes.iter_mut().zip(kept) {
+                let Some(Kept {
+                    stored,
+                    shown: text,
+                }) = kept
+                else {
+                    continue;
+                };
+                let name = (stored.ty.kind, stored.id.clone());
+                write.become_stored(stored);
+                if let Some(text) = text {
+                    shown.insert(name, text.into());
+                }
+            }
+            Ok(shown)
+        })
     }
 
     async fn write_kept(

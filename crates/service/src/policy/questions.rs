@@ -12,6 +12,7 @@ mod written;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use salus_auth::policy::{Deed, Mask, Operations, Statement};
 use salus_auth::record::{
     Client, Email, Membership, Policy, Profile, Saved, SystemRecord, User, Walk,
@@ -164,51 +165,53 @@ impl Service {
         })
     }
 
-    async fn answers(
-        &self,
-        cx: &Context,
-        sets: &Sets,
-        questions: &[Question],
-    ) -> Result<Vec<Value>, Error> {
-        let snapshot = self.whole_snapshot(cx).await?;
-        let mut answers = Vec::with_capacity(questions.len());
-        // One who asks often is compiled once.
-        let mut last: Option<(&Asker, Judged, Option<Judged>)> = None;
-        for (at, question) in questions.iter().enumerate() {
-            let fault = |message: &str| Error::invalid(format!("questions[{at}] {message}"));
-            let is_same = |known: &(&Asker, Judged, Option<Judged>)| {
-                *known.0 == question.who && (known.2.is_some() || !question.compare)
-            };
-            if !last.as_ref().is_some_and(is_same) {
-                let subject = self.asker(cx, &*snapshot, &question.who).await?;
-                let (subject, client) =
-                    subject.ok_or_else(|| fault("is about nobody that there is"))?;
-                let subject = self
-                    .asking_for(subject, client.as_ref(), &question.who)
-                    .map_err(fault)?;
-                let asked = self.judged(cx, &sets.asked, &subject).await?;
-                let now = match question.compare {
-                    true => Some(self.judged(cx, &sets.now, &subject).await?),
-                    false => None,
+    fn answers<'a>(
+        &'a self,
+        cx: &'a Context,
+        sets: &'a Sets,
+        questions: &'a [Question],
+    ) -> BoxFuture<'a, Result<Vec<Value>, Error>> {
+        Box::pin(async move {
+            let snapshot = self.whole_snapshot(cx).await?;
+            let mut answers = Vec::with_capacity(questions.len());
+            // One who asks often is compiled once.
+            let mut last: Option<(&Asker, Judged, Option<Judged>)> = None;
+            for (at, question) in questions.iter().enumerate() {
+                let fault = |message: &str| Error::invalid(format!("questions[{at}] {message}"));
+                let is_same = |known: &(&Asker, Judged, Option<Judged>)| {
+                    *known.0 == question.who && (known.2.is_some() || !question.compare)
                 };
-                last = Some((&question.who, asked, now));
+                if !last.as_ref().is_some_and(is_same) {
+                    let subject = self.asker(cx, &*snapshot, &question.who).await?;
+                    let (subject, client) =
+                        subject.ok_or_else(|| fault("is about nobody that there is"))?;
+                    let subject = self
+                        .asking_for(subject, client.as_ref(), &question.who)
+                        .map_err(fault)?;
+                    let asked = self.judged(cx, &sets.asked, &subject).await?;
+                    let now = match question.compare {
+                        true => Some(self.judged(cx, &sets.now, &subject).await?),
+                        false => None,
+                    };
+                    last = Some((&question.who, asked, now));
+                }
+                let Some((_, asked, now)) = &last else {
+                    continue;
+                };
+                let now = now.as_ref().filter(|_| question.compare);
+                if let Some(name) = question.action.strip_prefix('$') {
+                    answers.push(operation::answer(cx, asked, name, question).map_err(fault)?);
+                    continue;
+                }
+                let about = question.about().map_err(fault)?;
+                let answer = self.answer_to(cx, (&*snapshot, asked, now), (question, about));
+                let place = |issue: &mut Issue| {
+                    issue.details = format!("questions[{at}]: {}", issue.details).into();
+                };
+                answers.push(answer.await.map_err(|error| error.told(place))?);
             }
-            let Some((_, asked, now)) = &last else {
-                continue;
-            };
-            let now = now.as_ref().filter(|_| question.compare);
-            if let Some(name) = question.action.strip_prefix('$') {
-                answers.push(operation::answer(cx, asked, name, question).map_err(fault)?);
-                continue;
-            }
-            let about = question.about().map_err(fault)?;
-            let answer = self.answer_to(cx, (&*snapshot, asked, now), (question, about));
-            let place = |issue: &mut Issue| {
-                issue.details = format!("questions[{at}]: {}", issue.details).into();
-            };
-            answers.push(answer.await.map_err(|error| error.told(place))?);
-        }
-        Ok(answers)
+            Ok(answers)
+        })
     }
 
     /// Somebody before any policy; `None` if there is no such user or client.

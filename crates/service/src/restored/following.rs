@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use salus_auth::record::{Index, Project, SystemRecord as _};
 use salus_fhir::search::REVISION;
 use salus_store::{Bare, Batch, Followed, Kind, LogBatch, Opened, Reindexed, Scope, Seq};
@@ -62,10 +63,12 @@ impl Rows {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn open(store: Bared, base_url: Option<String>) -> Result<Self, Error> {
-        Ok(Self {
-            work: work(store, base_url.as_deref()).await?,
-            base_url,
+    pub fn open(store: Bared, base_url: Option<String>) -> BoxFuture<'static, Result<Self, Error>> {
+        Box::pin(async move {
+            Ok(Self {
+                work: work(store, base_url.as_deref()).await?,
+                base_url,
+            })
         })
     }
 
@@ -83,66 +86,78 @@ impl Rows {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn of(&self, batch: LogBatch, opened: Opened) -> Result<(Followed, Given), Error> {
-        let mut given = Given {
-            unreadable: opened.unreadable,
-            ..Given::default()
-        };
-        let scope = batch.scope;
-        let bare = opened.records.into_iter().zip(opened.latest_ms);
-        let bare = bare.map(|(record, latest_ms)| Bare {
-            scope,
-            record,
-            latest_ms,
-        });
-        let rows = self.work.rows(bare.collect(), &mut given).await?;
-        given.records = rows.len() as u64;
-        Ok((Followed { batch, rows }, given))
+    pub fn of<'a>(
+        &'a self,
+        batch: LogBatch,
+        opened: Opened,
+    ) -> BoxFuture<'a, Result<(Followed, Given), Error>> {
+        Box::pin(async move {
+            let mut given = Given {
+                unreadable: opened.unreadable,
+                ..Given::default()
+            };
+            let scope = batch.scope;
+            let bare = opened.records.into_iter().zip(opened.latest_ms);
+            let bare = bare.map(|(record, latest_ms)| Bare {
+                scope,
+                record,
+                latest_ms,
+            });
+            let rows = self.work.rows(bare.collect(), &mut given).await?;
+            given.records = rows.len() as u64;
+            Ok((Followed { batch, rows }, given))
+        })
     }
 
     /// Makes the rows of all current records of some scopes again.
     ///
     /// # Errors
     /// When the store cannot be read or written; it may be done again.
-    pub async fn lay_again(&self, scopes: &BTreeSet<Scope>, upto: Seq) -> Result<u64, Error> {
-        let (mut after, mut done) = (Seq(0), 0);
-        loop {
-            let store = &self.work.store.restored;
-            let some = store.records((after, upto), BYTES_AT_ONCE).await?;
-            let wanted = some.records.into_iter();
-            let wanted = wanted.filter(|bare| scopes.contains(&bare.scope));
-            let mut given = Given::default();
-            let rows = self.work.rows(wanted.collect(), &mut given).await?;
-            done += rows.len() as u64;
-            let mut rows = rows.into_iter().peekable();
-            while let Some(scope) = rows.peek().map(|new| new.scope) {
-                // Versions that were replaced lately are among them: the last one counts.
-                let mut reindexed = BTreeMap::new();
-                while reindexed.len() < AGAIN
-                    && let Some(new) = rows.next_if(|new| new.scope == scope)
-                {
-                    let of = (new.kind, new.id.clone());
-                    let again = Reindexed {
-                        kind: new.kind,
-                        id: new.id,
-                        version: new.version,
-                        rows: new.rows,
-                        main_date_ms: new.main_date_ms,
+    pub fn lay_again<'a>(
+        &'a self,
+        scopes: &'a BTreeSet<Scope>,
+        upto: Seq,
+    ) -> BoxFuture<'a, Result<u64, Error>> {
+        Box::pin(async move {
+            let (mut after, mut done) = (Seq(0), 0);
+            loop {
+                let store = &self.work.store.restored;
+                let some = store.records((after, upto), BYTES_AT_ONCE).await?;
+                let wanted = some.records.into_iter();
+                let wanted = wanted.filter(|bare| scopes.contains(&bare.scope));
+                let mut given = Given::default();
+                let rows = self.work.rows(wanted.collect(), &mut given).await?;
+                done += rows.len() as u64;
+                let mut rows = rows.into_iter().peekable();
+                while let Some(scope) = rows.peek().map(|new| new.scope) {
+                    // Versions that were replaced lately are among them: the last one counts.
+                    let mut reindexed = BTreeMap::new();
+                    while reindexed.len() < AGAIN
+                        && let Some(new) = rows.next_if(|new| new.scope == scope)
+                    {
+                        let of = (new.kind, new.id.clone());
+                        let again = Reindexed {
+                            kind: new.kind,
+                            id: new.id,
+                            version: new.version,
+                            rows: new.rows,
+                            main_date_ms: new.main_date_ms,
+                        };
+                        reindexed.insert(of, again);
+                    }
+                    // It takes no seq: the log stays that of the other.
+                    let batch = Batch {
+                        reindexed: reindexed.into_values().collect(),
+                        ..Batch::of(scope, 0, Vec::new())
                     };
-                    reindexed.insert(of, again);
+                    self.work.store.store.commit(batch).await?;
                 }
-                // It takes no seq: the log stays that of the other.
-                let batch = Batch {
-                    reindexed: reindexed.into_values().collect(),
-                    ..Batch::of(scope, 0, Vec::new())
-                };
-                self.work.store.store.commit(batch).await?;
+                match some.next {
+                    Some(next) => after = next,
+                    None => return Ok(done),
+                }
             }
-            match some.next {
-                Some(next) => after = next,
-                None => return Ok(done),
-            }
-        }
+        })
     }
 
     /// The scopes that there are.

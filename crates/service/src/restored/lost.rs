@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::future::BoxFuture;
 use salus_store::{Batch, Content, Lost, Put, Scope, SealKey, Store};
 
 use crate::audit::entry::{Entity, Entry, What};
@@ -19,22 +20,28 @@ const STEP: usize = 200;
 ///
 /// # Errors
 /// When the store cannot be written.
-pub async fn leave_out(store: &dyn Store, lost: &[Lost], now_ms: i64) -> Result<(), Error> {
-    let mut scopes: BTreeMap<Scope, Vec<&Lost>> = BTreeMap::new();
-    for one in lost {
-        scopes.entry(one.scope).or_default().push(one);
-    }
-    for (scope, lost) in scopes {
-        for some in lost.chunks(STEP) {
-            let puts = some.iter().map(|one| deletion(one)).collect();
-            let batch = Batch {
-                audit: vec![entry(some).seal()],
-                ..Batch::of(scope, now_ms, puts)
-            };
-            store.commit(batch).await?;
+pub fn leave_out<'a>(
+    store: &'a dyn Store,
+    lost: &'a [Lost],
+    now_ms: i64,
+) -> BoxFuture<'a, Result<(), Error>> {
+    Box::pin(async move {
+        let mut scopes: BTreeMap<Scope, Vec<&Lost>> = BTreeMap::new();
+        for one in lost {
+            scopes.entry(one.scope).or_default().push(one);
         }
-    }
-    Ok(())
+        for (scope, lost) in scopes {
+            for some in lost.chunks(STEP) {
+                let puts = some.iter().map(|one| deletion(one)).collect();
+                let batch = Batch {
+                    audit: vec![entry(some).seal()],
+                    ..Batch::of(scope, now_ms, puts)
+                };
+                store.commit(batch).await?;
+            }
+        }
+        Ok(())
+    })
 }
 
 fn deletion(lost: &Lost) -> Put {

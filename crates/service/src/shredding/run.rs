@@ -1,5 +1,6 @@
 //! The steps of a shredding. Each can be done again: what is done already is found done.
 
+use futures_util::future::BoxFuture;
 use salus_auth::Grant;
 use salus_auth::record::{Saved, Shred as ShredRecord};
 use salus_store::{Content, Error as StoreError, Put, Scope, SealKey, Shred};
@@ -25,65 +26,68 @@ const ROUNDS_MAX: usize = 20;
 impl Service {
     /// Shreds a patient. Whoever calls has decided that it may be; no hold is placed in the turn
     /// that they give.
-    pub(super) async fn shred_now(
-        &self,
-        cx: &Context,
-        grant: &Grant,
+    pub(super) fn shred_now<'a>(
+        &'a self,
+        cx: &'a Context,
+        grant: &'a Grant,
         mut saved: Saved<ShredRecord>,
-        turn: Option<RwLockReadGuard<'_, ()>>,
-    ) -> Result<Saved<ShredRecord>, Error> {
-        let patient = saved.id.clone();
-        self.shut.shut(cx.scope, &patient).await;
-        let shreds = self.keys_to_destroy()?;
-        let (scope, begun_ms) = (cx.scope.0, saved.value.begun_ms);
-        aside(|| shreds.begin(scope, &patient, begun_ms))?;
-        let erased = counted(&self.sealed_for(cx.scope, &patient).await?);
-        if saved.version == 0 {
+        turn: Option<RwLockReadGuard<'a, ()>>,
+    ) -> BoxFuture<'a, Result<Saved<ShredRecord>, Error>> {
+        Box::pin(async move {
+            let patient = saved.id.clone();
+            self.shut.shut(cx.scope, &patient).await;
+            let shreds = self.keys_to_destroy()?;
+            let (scope, begun_ms) = (cx.scope.0, saved.value.begun_ms);
+            aside(|| shreds.begin(scope, &patient, begun_ms))?;
+            let erased = counted(&self.sealed_for(cx.scope, &patient).await?);
+            if saved.version == 0 {
+                let write = Write::system(grant, "Shred", saved.put()?);
+                let entry = about(cx, grant, &patient, &saved.value.reason);
+                self.commit(cx, entry, Vec::new(), vec![write]).await?;
+                saved.version = 1;
+            }
+            self.delete_sealed(cx, grant, &patient).await?;
+            let keys = aside(|| shreds.destroy(scope, &patient))?;
+            // Nothing brings it back now. What follows may wait for others who want a turn.
+            drop(turn);
+            self.shred_sealed(cx, grant, &patient).await?;
+            let blobs = self.remove_closed_blobs(cx.scope).await?;
+            let jobs = self.remove_all_jobs(cx.scope).await?;
+            let cold = std::mem::take(&mut saved.value.cold);
+            let (cold_objects, cold) = (cold.len(), self.remove_cold_objects(cx, cold).await?);
+            // Those that are there yet are closed for good; who looks after the place finds them here.
+            saved.value.cold = cold;
+            self.store.forget().await?;
+            let left = self.sealed_for(cx.scope, &patient).await?;
+            if !left.is_empty() || !shreds.is_destroyed(scope, &patient) {
+                let details =
+                    "something of the patient is left: it is tried again at the next start";
+                return Err(Error::new(Kind::Internal, details));
+            }
+            let done_ms = self.now_ms();
+            let project = self.project_slug(cx.scope).unwrap_or_default();
+            let facts = Facts {
+                project: &project,
+                patient: &patient,
+                shred: &saved.value,
+                erased: &erased,
+                keys,
+                blobs,
+                jobs,
+                cold: (cold_objects, saved.value.cold.len()),
+                done_ms,
+            };
+            let signed = statement::sign(shreds.signer(), FORM, &facts.view());
+            saved.value.done_ms.get_or_insert(done_ms);
+            // What was certified first stays what people have.
+            saved.value.certificate.get_or_insert(signed);
             let write = Write::system(grant, "Shred", saved.put()?);
-            let entry = about(cx, grant, &patient, &saved.value.reason);
+            let entry = entry(cx, (What::KeyDestroyed, grant), &patient, "patient");
             self.commit(cx, entry, Vec::new(), vec![write]).await?;
-            saved.version = 1;
-        }
-        self.delete_sealed(cx, grant, &patient).await?;
-        let keys = aside(|| shreds.destroy(scope, &patient))?;
-        // Nothing brings it back now. What follows may wait for others who want a turn.
-        drop(turn);
-        self.shred_sealed(cx, grant, &patient).await?;
-        let blobs = self.remove_closed_blobs(cx.scope).await?;
-        let jobs = self.remove_all_jobs(cx.scope).await?;
-        let cold = std::mem::take(&mut saved.value.cold);
-        let (cold_objects, cold) = (cold.len(), self.remove_cold_objects(cx, cold).await?);
-        // Those that are there yet are closed for good; who looks after the place finds them here.
-        saved.value.cold = cold;
-        self.store.forget().await?;
-        let left = self.sealed_for(cx.scope, &patient).await?;
-        if !left.is_empty() || !shreds.is_destroyed(scope, &patient) {
-            let details = "something of the patient is left: it is tried again at the next start";
-            return Err(Error::new(Kind::Internal, details));
-        }
-        let done_ms = self.now_ms();
-        let project = self.project_slug(cx.scope).unwrap_or_default();
-        let facts = Facts {
-            project: &project,
-            patient: &patient,
-            shred: &saved.value,
-            erased: &erased,
-            keys,
-            blobs,
-            jobs,
-            cold: (cold_objects, saved.value.cold.len()),
-            done_ms,
-        };
-        let signed = statement::sign(shreds.signer(), FORM, &facts.view());
-        saved.value.done_ms.get_or_insert(done_ms);
-        // What was certified first stays what people have.
-        saved.value.certificate.get_or_insert(signed);
-        let write = Write::system(grant, "Shred", saved.put()?);
-        let entry = entry(cx, (What::KeyDestroyed, grant), &patient, "patient");
-        self.commit(cx, entry, Vec::new(), vec![write]).await?;
-        saved.version += 1;
-        aside(|| shreds.finish(scope, &patient, done_ms))?;
-        Ok(saved)
+            saved.version += 1;
+            aside(|| shreds.finish(scope, &patient, done_ms))?;
+            Ok(saved)
+        })
     }
 
     /// Deletes the records that the patient's key sealed: searches find them no more.

@@ -1,6 +1,7 @@
 //! Makes segments: a span is read, held against the checkpoints that were kept, sealed, put to
 //! its place, read back and compared; then the store notes that it is there.
 
+use futures_util::future::BoxFuture;
 use salus_auth::Grant;
 use salus_auth::record::{AuditArchive, AuditSegment, Saved};
 use salus_crypto::checkpoint::Note;
@@ -23,38 +24,40 @@ use crate::pipeline::Write;
 const SEGMENTS_MAX: usize = 50;
 
 impl Service {
-    pub(super) async fn make_segments(
-        &self,
-        grant: &Grant,
+    pub(super) fn make_segments<'a>(
+        &'a self,
+        grant: &'a Grant,
         dry_run: bool,
-        run: &mut Run,
-    ) -> Result<(), Error> {
-        let mut archive = self.saved_audit_archive().await?;
-        loop {
-            let shelved = self.shelved_span(&archive.value).await?;
-            let places = match shelved {
-                Some(places) => Some(places),
-                None => self.due_span(&archive.value).await?,
-            };
-            let Some(places) = places else {
-                return Ok(());
-            };
-            if run.made.len() == SEGMENTS_MAX {
-                run.more = true;
-                return Ok(());
+        run: &'a mut Run,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            let mut archive = self.saved_audit_archive().await?;
+            loop {
+                let shelved = self.shelved_span(&archive.value).await?;
+                let places = match shelved {
+                    Some(places) => Some(places),
+                    None => self.due_span(&archive.value).await?,
+                };
+                let Some(places) = places else {
+                    return Ok(());
+                };
+                if run.made.len() == SEGMENTS_MAX {
+                    run.more = true;
+                    return Ok(());
+                }
+                let made = self.read_span(places).await?;
+                let mut segment = record(archive.value.segments, &made.head);
+                if !dry_run {
+                    self.shelve(&made, &mut segment).await?;
+                    self.note_segment(grant, &mut archive, segment.clone())
+                        .await?;
+                } else {
+                    archive.value.segments += 1;
+                    archive.value.entries = places.1;
+                }
+                run.made.push(segment);
             }
-            let made = self.read_span(places).await?;
-            let mut segment = record(archive.value.segments, &made.head);
-            if !dry_run {
-                self.shelve(&made, &mut segment).await?;
-                self.note_segment(grant, &mut archive, segment.clone())
-                    .await?;
-            } else {
-                archive.value.segments += 1;
-                archive.value.entries = places.1;
-            }
-            run.made.push(segment);
-        }
+        })
     }
 
     /// A span as it is in the store, held against the checkpoints that were kept.

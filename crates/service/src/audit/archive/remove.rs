@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry::{Occupied, Vacant};
 
+use futures_util::future::BoxFuture;
 use salus_auth::Grant;
 use salus_auth::record::{AuditSegment, Saved};
 use salus_store::{Scope, Seq, TreeLeaf};
@@ -56,32 +57,34 @@ struct Because {
 }
 
 impl Service {
-    pub(super) async fn remove_archived(
-        &self,
-        grant: &Grant,
+    pub(super) fn remove_archived<'a>(
+        &'a self,
+        grant: &'a Grant,
         dry_run: bool,
-        (run, known): (&mut Run, &mut Known),
-    ) -> Result<(), Error> {
-        let mut rules = BTreeMap::new();
-        for saved in self.segments().await? {
-            let number = saved.value.number;
-            if saved.value.left == 0 && self.is_empty(saved.value.places).await? {
-                continue;
+        (run, known): (&'a mut Run, &'a mut Known),
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            let mut rules = BTreeMap::new();
+            for saved in self.segments().await? {
+                let number = saved.value.number;
+                if saved.value.left == 0 && self.is_empty(saved.value.places).await? {
+                    continue;
+                }
+                let noted = (saved.value.left, saved.value.held);
+                if let Some(left) = known.get(&number)
+                    && (left.held + left.kept, left.held) == noted
+                    && self.is_decided(left, &mut rules).await?
+                {
+                    run.held += left.held;
+                    run.kept += left.kept;
+                    continue;
+                }
+                known.remove(&number);
+                let left = self.remove_some(grant, dry_run, saved, run).await?;
+                known.extend(left.map(|left| (number, left)));
             }
-            let noted = (saved.value.left, saved.value.held);
-            if let Some(left) = known.get(&number)
-                && (left.held + left.kept, left.held) == noted
-                && self.is_decided(left, &mut rules).await?
-            {
-                run.held += left.held;
-                run.kept += left.kept;
-                continue;
-            }
-            known.remove(&number);
-            let left = self.remove_some(grant, dry_run, saved, run).await?;
-            known.extend(left.map(|left| (number, left)));
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Removes of a segment what may go; what stays, if it was looked at to the end.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use base64ct::{Base64, Encoding};
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use salus_fhir::issue::{Issue, IssueType};
 use salus_fhir::json::{Document, Limits, Node};
 use salus_store::{BlobWriter, Content as Body, NewBlob, Put, SealKey, Snapshot};
@@ -33,30 +34,32 @@ pub(crate) struct Placed {
 impl Service {
     /// Checks and completes the Binaries among some writes. What it gives back
     /// has to be kept until they are committed.
-    pub(in crate::fhir) async fn place_binaries(
-        &self,
-        cx: &Context,
-        writes: &mut [Write],
-    ) -> Result<Vec<Placed>, Error> {
-        let mut all = Vec::new();
-        for write in writes.iter_mut().filter(|w| is_binary(w.put().kind)) {
-            let snapshot = self.snapshot(cx).await?;
-            if write.put().version > 1 {
-                let id = &write.put().id;
-                self.check_changeable(cx, &*snapshot, id).await?;
+    pub(in crate::fhir) fn place_binaries<'a>(
+        &'a self,
+        cx: &'a Context,
+        writes: &'a mut [Write],
+    ) -> BoxFuture<'a, Result<Vec<Placed>, Error>> {
+        Box::pin(async move {
+            let mut all = Vec::new();
+            for write in writes.iter_mut().filter(|w| is_binary(w.put().kind)) {
+                let snapshot = self.snapshot(cx).await?;
+                if write.put().version > 1 {
+                    let id = &write.put().id;
+                    self.check_changeable(cx, &*snapshot, id).await?;
+                }
+                let Body::Body(body) = write.put().content.clone() else {
+                    continue;
+                };
+                let placed = self.place_binary(cx, &*snapshot, write, body).await?;
+                if let Some(placed) = placed {
+                    let Put { id, version, .. } = write.put();
+                    let link = link_of(id, *version, &placed);
+                    write.beside(link);
+                    all.push(placed);
+                }
             }
-            let Body::Body(body) = write.put().content.clone() else {
-                continue;
-            };
-            let placed = self.place_binary(cx, &*snapshot, write, body).await?;
-            if let Some(placed) = placed {
-                let Put { id, version, .. } = write.put();
-                let link = link_of(id, *version, &placed);
-                write.beside(link);
-                all.push(placed);
-            }
-        }
-        Ok(all)
+            Ok(all)
+        })
     }
 
     async fn place_binary(

@@ -23,6 +23,7 @@ mod stats;
 mod validate;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use salus_auth::{Action, Grant, Operation as Name, Target};
 use salus_fhir::json::Document;
 use salus_store::{Content, Record};
@@ -273,58 +274,60 @@ impl Service {
             .await
     }
 
-    async fn operate_granted(
-        &self,
-        cx: &Context,
-        grant: &Grant,
+    fn operate_granted<'a>(
+        &'a self,
+        cx: &'a Context,
+        grant: &'a Grant,
         operation: &'static Operation,
         ty: Option<ResourceType>,
-        call: &Invocation<'_>,
-    ) -> Result<Reply, Error> {
-        operation.check(ty, call.id)?;
-        if operation.only_writes() && !call.posted {
-            return Err(Error::invalid(
-                "this operation changes something; send it by POST",
-            ));
-        }
-        if !call.id.is_empty() {
-            check_id(call.id)?;
-        }
-        let document = match call.body.is_empty() {
-            true => None,
-            false => Some(incoming::parse(call.body.clone(), &self.settings.json)?),
-        };
-        let body = document.as_ref().map(|document| document.root());
-        let arguments = Arguments::read(operation, &call.query, body)?;
-        let asked = Asked {
-            operation,
-            grant: grant.clone(),
-            ty,
-            id: call.id,
-            posted: call.posted,
-            arguments,
-        };
-        match operation.code {
-            Code::Aside => Err(Error::invalid(
-                "this operation takes its time; send it by itself, with Prefer: respond-async",
-            )),
-            Code::Diff => self.diff(cx, &asked).await,
-            Code::Document => self.document(cx, &asked).await,
-            Code::Everything => self.everything(cx, &asked).await,
-            Code::Lastn => self.lastn(cx, &asked).await,
-            Code::Match => self.match_patients(cx, &asked).await,
-            Code::Merge => self.merge(cx, &asked).await,
-            Code::MergeUndo => self.undo_merge(cx, &asked).await,
-            Code::Meta if asked.id.is_empty() => self.metas(cx, &asked).await,
-            Code::Meta => self.meta(cx, &asked).await,
-            Code::MetaAdd => self.change_meta(cx, &asked, Change::Add).await,
-            Code::MetaDelete => self.change_meta(cx, &asked, Change::Delete).await,
-            Code::ProcessMessage => self.process_message(&asked),
-            Code::PurgeHistory => self.purge_history(cx, &asked).await,
-            Code::Reindex => self.reindex(cx, &asked).await,
-            Code::Stats => self.stats(cx, &asked).await,
-            Code::Validate => self.validate(cx, &asked).await,
-        }
+        call: &'a Invocation<'a>,
+    ) -> BoxFuture<'a, Result<Reply, Error>> {
+        Box::pin(async move {
+            operation.check(ty, call.id)?;
+            if operation.only_writes() && !call.posted {
+                return Err(Error::invalid(
+                    "this operation changes something; send it by POST",
+                ));
+            }
+            if !call.id.is_empty() {
+                check_id(call.id)?;
+            }
+            let document = match call.body.is_empty() {
+                true => None,
+                false => Some(incoming::parse(call.body.clone(), &self.settings.json)?),
+            };
+            let body = document.as_ref().map(|document| document.root());
+            let arguments = Arguments::read(operation, &call.query, body)?;
+            let asked = Asked {
+                operation,
+                grant: grant.clone(),
+                ty,
+                id: call.id,
+                posted: call.posted,
+                arguments,
+            };
+            match operation.code {
+                Code::Aside => Err(Error::invalid(
+                    "this operation takes its time; send it by itself, with Prefer: respond-async",
+                )),
+                Code::Diff => self.diff(cx, &asked).await,
+                Code::Document => self.document(cx, &asked).await,
+                Code::Everything => self.everything(cx, &asked).await,
+                Code::Lastn => self.lastn(cx, &asked).await,
+                Code::Match => self.match_patients(cx, &asked).await,
+                Code::Merge => self.merge(cx, &asked).await,
+                Code::MergeUndo => self.undo_merge(cx, &asked).await,
+                Code::Meta if asked.id.is_empty() => self.metas(cx, &asked).await,
+                Code::Meta => self.meta(cx, &asked).await,
+                Code::MetaAdd => self.change_meta(cx, &asked, Change::Add).await,
+                Code::MetaDelete => self.change_meta(cx, &asked, Change::Delete).await,
+                Code::ProcessMessage => self.process_message(&asked),
+                Code::PurgeHistory => self.purge_history(cx, &asked).await,
+                Code::Reindex => self.reindex(cx, &asked).await,
+                Code::Stats => self.stats(cx, &asked).await,
+                Code::Validate => self.validate(cx, &asked).await,
+            }
+        })
     }
 
     /// The current version of the instance that an operation is called on,

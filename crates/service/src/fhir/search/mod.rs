@@ -32,6 +32,7 @@ mod text;
 mod within;
 
 pub(crate) use asked::{Asked, part, part_among};
+use futures_util::future::BoxFuture;
 pub(crate) use links::Link;
 use page::Match;
 pub(crate) use page::{outcome, shown};
@@ -98,49 +99,52 @@ impl Service {
     }
 
     /// A page of resources of one type.
-    async fn search_placed(
-        &self,
-        cx: &Context,
-        grant: &Grant,
+    fn search_placed<'a>(
+        &'a self,
+        cx: &'a Context,
+        grant: &'a Grant,
         range: Range,
         mut parameters: Vec<(String, String)>,
         mut place: Place,
         handling: Handling,
-    ) -> Result<Reply, Error> {
-        let owner = range.path.split('/').next().unwrap_or_default();
-        if range.within.is_some() && hides_compartment(cx.subject.hidden(), owner, range.ty) {
-            let details = "what is in this compartment tells of elements that are hidden from you";
-            return Err(Error::new(Kind::Forbidden, details));
-        }
-        let named = self.named(cx, &[range.ty], &mut parameters, &place).await?;
-        let terms = match &named {
-            None => self.terms(cx, place.at, &[range.ty], &parameters).await?,
-            Some(named) => {
-                let all = [&parameters[..], named.search()].concat();
-                self.terms(cx, place.at, &[range.ty], &all).await?
+    ) -> BoxFuture<'a, Result<Reply, Error>> {
+        Box::pin(async move {
+            let owner = range.path.split('/').next().unwrap_or_default();
+            if range.within.is_some() && hides_compartment(cx.subject.hidden(), owner, range.ty) {
+                let details =
+                    "what is in this compartment tells of elements that are hidden from you";
+                return Err(Error::new(Kind::Forbidden, details));
             }
-        };
-        place.at = terms.at(place.at);
-        let mut asked = understand(cx, range.ty, parameters, &terms, handling)?;
-        if let Some(named) = named {
-            named.add(cx, &[], &terms, &mut asked)?;
-        }
-        asked.path = range.path;
-        asked.filters.extend(range.within);
-        asked.pairs.extend(range.listed);
-        if within::is_wanted(&asked) {
-            let snapshot = self.snapshot_at(cx, place.at).await?;
-            let (ty, all) = (asked.ty.name, [(asked, grant.clone())]);
-            let position = &place.position;
-            return self
-                .search_contained(cx, ty, &all, &*snapshot, position)
-                .await;
-        }
-        if asked.ty.name == ResourceType::AUDIT_EVENT {
-            explain::refuse(&asked)?;
-            return self.search_audit(cx, grant, asked, place).await;
-        }
-        self.search_granted(cx, grant, asked, place).await
+            let named = self.named(cx, &[range.ty], &mut parameters, &place).await?;
+            let terms = match &named {
+                None => self.terms(cx, place.at, &[range.ty], &parameters).await?,
+                Some(named) => {
+                    let all = [&parameters[..], named.search()].concat();
+                    self.terms(cx, place.at, &[range.ty], &all).await?
+                }
+            };
+            place.at = terms.at(place.at);
+            let mut asked = understand(cx, range.ty, parameters, &terms, handling)?;
+            if let Some(named) = named {
+                named.add(cx, &[], &terms, &mut asked)?;
+            }
+            asked.path = range.path;
+            asked.filters.extend(range.within);
+            asked.pairs.extend(range.listed);
+            if within::is_wanted(&asked) {
+                let snapshot = self.snapshot_at(cx, place.at).await?;
+                let (ty, all) = (asked.ty.name, [(asked, grant.clone())]);
+                let position = &place.position;
+                return self
+                    .search_contained(cx, ty, &all, &*snapshot, position)
+                    .await;
+            }
+            if asked.ty.name == ResourceType::AUDIT_EVENT {
+                explain::refuse(&asked)?;
+                return self.search_audit(cx, grant, asked, place).await;
+            }
+            self.search_granted(cx, grant, asked, place).await
+        })
     }
 
     /// Reads a link's cursor, or begins a new search.

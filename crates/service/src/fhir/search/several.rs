@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 
+use futures_util::future::BoxFuture;
 use salus_auth::{Action, Grant, Target};
 use salus_fhir::issue::{Issue, IssueType};
 use salus_fhir::search::{Problem, Subset};
@@ -96,72 +97,74 @@ impl Service {
         self.attempt(cx, &grant, What::Search, ty, work).await
     }
 
-    async fn search_several(
-        &self,
-        cx: &Context,
-        path: &str,
+    fn search_several<'a>(
+        &'a self,
+        cx: &'a Context,
+        path: &'a str,
         ranges: Vec<Range>,
         parameters: Vec<(String, String)>,
         handling: Handling,
-    ) -> Result<Reply, Error> {
-        let mut request = match self.request(cx, path, ranges.clone(), parameters) {
-            Ok(request) => request,
-            Err(error) => {
-                let (grant, _) = self.granted(cx, ranges, false).await?;
-                let failed = async { Err(error) };
-                return self.attempt(cx, &grant, What::Search, "", failed).await;
-            }
-        };
-        let is_named = request.listed.is_some();
-        if is_named
-            && request.ranges.len() == 1
-            && let Some(mut range) = request.ranges.pop()
-        {
-            range.listed = request.listed;
-            let (parameters, place) = (request.parameters, request.place);
-            return self
-                .search_one(cx, range, parameters, place, handling)
-                .await;
-        }
-        let (grant, granted) = self.granted(cx, request.ranges, is_named).await?;
-        let work = async {
-            let types: Vec<_> = granted.iter().map(|(range, _)| range.ty).collect();
-            let (mut parameters, mut place) = (request.parameters, request.place);
-            let named = self.named(cx, &types, &mut parameters, &place).await?;
-            let wanted = named.as_ref().map_or(&[][..], Named::search);
-            let wanted = [&parameters[..], wanted].concat();
-            let terms = self.terms(cx, place.at, &types, &wanted).await?;
-            place.at = terms.at(place.at);
-            let mut all = all_of(cx, granted, parameters, &terms, handling)?;
-            if let Some(named) = named {
-                let among: Vec<_> = types.iter().map(|ty| ty.name).collect();
-                for (asked, _) in &mut all {
-                    named.add(cx, &among, &terms, asked)?;
+    ) -> BoxFuture<'a, Result<Reply, Error>> {
+        Box::pin(async move {
+            let mut request = match self.request(cx, path, ranges.clone(), parameters) {
+                Ok(request) => request,
+                Err(error) => {
+                    let (grant, _) = self.granted(cx, ranges, false).await?;
+                    let failed = async { Err(error) };
+                    return self.attempt(cx, &grant, What::Search, "", failed).await;
                 }
-            }
-            if let Some((first, _)) = all.first_mut() {
-                first.pairs.extend(request.listed);
-            }
-            let snapshot = self.snapshot_at(cx, place.at).await?;
-            if all
-                .first()
-                .is_some_and(|(asked, _)| within::is_wanted(asked))
+            };
+            let is_named = request.listed.is_some();
+            if is_named
+                && request.ranges.len() == 1
+                && let Some(mut range) = request.ranges.pop()
             {
-                let position = &place.position;
+                range.listed = request.listed;
+                let (parameters, place) = (request.parameters, request.place);
                 return self
-                    .search_contained(cx, "", &all, &*snapshot, position)
+                    .search_one(cx, range, parameters, place, handling)
                     .await;
             }
-            let streams: Vec<Stream> = all
-                .into_iter()
-                .map(|(asked, grant)| Stream::new(cx, asked, &grant))
-                .collect();
-            let first = streams.first().ok_or_else(no_type)?;
-            let of = ("", first.rule(), &first.asked);
-            self.page_of_several(cx, of, &streams, &*snapshot, &place.position)
-                .await
-        };
-        self.attempt(cx, &grant, What::Search, "", work).await
+            let (grant, granted) = self.granted(cx, request.ranges, is_named).await?;
+            let work = async {
+                let types: Vec<_> = granted.iter().map(|(range, _)| range.ty).collect();
+                let (mut parameters, mut place) = (request.parameters, request.place);
+                let named = self.named(cx, &types, &mut parameters, &place).await?;
+                let wanted = named.as_ref().map_or(&[][..], Named::search);
+                let wanted = [&parameters[..], wanted].concat();
+                let terms = self.terms(cx, place.at, &types, &wanted).await?;
+                place.at = terms.at(place.at);
+                let mut all = all_of(cx, granted, parameters, &terms, handling)?;
+                if let Some(named) = named {
+                    let among: Vec<_> = types.iter().map(|ty| ty.name).collect();
+                    for (asked, _) in &mut all {
+                        named.add(cx, &among, &terms, asked)?;
+                    }
+                }
+                if let Some((first, _)) = all.first_mut() {
+                    first.pairs.extend(request.listed);
+                }
+                let snapshot = self.snapshot_at(cx, place.at).await?;
+                if all
+                    .first()
+                    .is_some_and(|(asked, _)| within::is_wanted(asked))
+                {
+                    let position = &place.position;
+                    return self
+                        .search_contained(cx, "", &all, &*snapshot, position)
+                        .await;
+                }
+                let streams: Vec<Stream> = all
+                    .into_iter()
+                    .map(|(asked, grant)| Stream::new(cx, asked, &grant))
+                    .collect();
+                let first = streams.first().ok_or_else(no_type)?;
+                let of = ("", first.rule(), &first.asked);
+                self.page_of_several(cx, of, &streams, &*snapshot, &place.position)
+                    .await
+            };
+            self.attempt(cx, &grant, What::Search, "", work).await
+        })
     }
 
     /// Reads what several types are asked for.
@@ -215,44 +218,46 @@ impl Service {
 
     /// The page at a position, of what was asked of some type, or of several
     /// without a name, by the rule that allows it.
-    pub(super) async fn page_of_several(
-        &self,
-        cx: &Context,
-        (ty, rule, asked): (&str, &str, &Asked),
-        streams: &[Stream],
-        snapshot: &dyn Snapshot,
-        position: &[u8],
-    ) -> Result<Reply, Error> {
-        let found = streams::page_at(streams, snapshot, asked, position).await?;
-        let sources = found.hits.iter();
-        let sources = sources.filter_map(|(at, hit)| Some((streams.get(*at)?.asked.ty, hit)));
-        let included = self.include(cx, asked, snapshot, sources).await?;
-        let mut shown = Vec::with_capacity(found.hits.len());
-        for (at, hit) in &found.hits {
-            shown.extend(Shown::of(snapshot, hit).await?.map(|one| (*at, one)));
-        }
-        let mut entry = Entry::new(cx, What::Search, Outcome::Success, rule);
-        entry.ty = ty.into();
-        entry.query = asked.text().into();
-        let records = shown.iter().map(|(_, one)| one.stored());
-        entry.shows(records.chain(&included.records));
-        self.record(cx, entry).await?;
-        let beside = asked.with_last(found.beside());
-        let links = self.links(cx, asked, snapshot.seq(), &beside)?;
-        let subsets: Vec<Option<Subset>> = streams.iter().map(|it| it.asked.subset()).collect();
-        let relevances: Vec<_> = streams.iter().map(|it| it.asked.relevance()).collect();
-        let shown = shown.iter().map(|(at, one)| {
-            let score = relevances.get(*at).and_then(Option::as_ref);
-            Match {
-                record: one.record(),
-                subset: subsets.get(*at).and_then(Option::as_ref),
-                score: score.map(|by| text::score(by, one.hit)),
+    pub(super) fn page_of_several<'a>(
+        &'a self,
+        cx: &'a Context,
+        (ty, rule, asked): (&'a str, &'a str, &'a Asked),
+        streams: &'a [Stream],
+        snapshot: &'a dyn Snapshot,
+        position: &'a [u8],
+    ) -> BoxFuture<'a, Result<Reply, Error>> {
+        Box::pin(async move {
+            let found = streams::page_at(streams, snapshot, asked, position).await?;
+            let sources = found.hits.iter();
+            let sources = sources.filter_map(|(at, hit)| Some((streams.get(*at)?.asked.ty, hit)));
+            let included = self.include(cx, asked, snapshot, sources).await?;
+            let mut shown = Vec::with_capacity(found.hits.len());
+            for (at, hit) in &found.hits {
+                shown.extend(Shown::of(snapshot, hit).await?.map(|one| (*at, one)));
             }
-        });
-        let total = found.total;
-        Ok(Reply {
-            body: Some(page::searchset(cx, asked, total, &links, shown, &included)),
-            ..Reply::with(Status::Ok)
+            let mut entry = Entry::new(cx, What::Search, Outcome::Success, rule);
+            entry.ty = ty.into();
+            entry.query = asked.text().into();
+            let records = shown.iter().map(|(_, one)| one.stored());
+            entry.shows(records.chain(&included.records));
+            self.record(cx, entry).await?;
+            let beside = asked.with_last(found.beside());
+            let links = self.links(cx, asked, snapshot.seq(), &beside)?;
+            let subsets: Vec<Option<Subset>> = streams.iter().map(|it| it.asked.subset()).collect();
+            let relevances: Vec<_> = streams.iter().map(|it| it.asked.relevance()).collect();
+            let shown = shown.iter().map(|(at, one)| {
+                let score = relevances.get(*at).and_then(Option::as_ref);
+                Match {
+                    record: one.record(),
+                    subset: subsets.get(*at).and_then(Option::as_ref),
+                    score: score.map(|by| text::score(by, one.hit)),
+                }
+            });
+            let total = found.total;
+            Ok(Reply {
+                body: Some(page::searchset(cx, asked, total, &links, shown, &included)),
+                ..Reply::with(Status::Ok)
+            })
         })
     }
 }

@@ -16,6 +16,7 @@ mod tree;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use salus_fhir::definitions::SearchKind;
 use salus_fhir::issue::{Issue, IssueType};
 use salus_fhir::search::{Asking, Clause, Criterion, Modifier, Operand, Search};
@@ -130,39 +131,41 @@ impl Terms {
     }
 
     /// Finds out what searches for these types want.
-    pub(crate) async fn find(
-        cx: &Context,
-        snapshot: &dyn Snapshot,
-        cache: &Cache,
+    pub(crate) fn find<'a>(
+        cx: &'a Context,
+        snapshot: &'a dyn Snapshot,
+        cache: &'a Cache,
         wanted: Vec<Wanted>,
-    ) -> Result<Self, Error> {
-        let mut terms = Self {
-            known: HashMap::with_capacity(wanted.len()),
-            links: Vec::new(),
-            seq: Some(snapshot.seq()),
-        };
-        if wanted.is_empty() {
-            return Ok(terms);
-        }
-        let source = Source::new(cx, snapshot, cache).await?;
-        for one in wanted {
-            if terms.known.contains_key(&one) {
-                continue;
-            }
-            let known = match &one {
-                Wanted::Records(direction, ty, id) => {
-                    tree::records(cx, snapshot, *direction, ty, id).await?
-                }
-                Wanted::Set(_) | Wanted::Codes(..) => source.codes(&one).await?,
+    ) -> BoxFuture<'a, Result<Self, Error>> {
+        Box::pin(async move {
+            let mut terms = Self {
+                known: HashMap::with_capacity(wanted.len()),
+                links: Vec::new(),
+                seq: Some(snapshot.seq()),
             };
-            if let Known::Unknown(error) = &known
-                && error.is_costly()
-            {
-                return Err(too_costly(*error));
+            if wanted.is_empty() {
+                return Ok(terms);
             }
-            terms.known.insert(one, known);
-        }
-        Ok(terms)
+            let source = Source::new(cx, snapshot, cache).await?;
+            for one in wanted {
+                if terms.known.contains_key(&one) {
+                    continue;
+                }
+                let known = match &one {
+                    Wanted::Records(direction, ty, id) => {
+                        tree::records(cx, snapshot, *direction, ty, id).await?
+                    }
+                    Wanted::Set(_) | Wanted::Codes(..) => source.codes(&one).await?,
+                };
+                if let Known::Unknown(error) = &known
+                    && error.is_costly()
+                {
+                    return Err(too_costly(*error));
+                }
+                terms.known.insert(one, known);
+            }
+            Ok(terms)
+        })
     }
 }
 

@@ -16,6 +16,7 @@ mod watch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use salus_auth::policy::{Fresh, Label, Statement, compartment};
 use salus_auth::record::{BreakGlass, Care, Consenting, Relationship, Saved, SystemRecord, User};
 use salus_auth::{PurposeOfUse, Subject, Who};
@@ -127,72 +128,78 @@ impl Patients {
     }
 }
 
+/// Patients, and how long they are those if nobody changes it.
+type Found = (Patients, Option<Arc<Fresh>>);
+
 impl Service {
     /// The patients to whom somebody stands so at a time, and how long that holds.
-    pub(super) async fn patients(
-        &self,
-        subject: &Subject,
-        wanted: &[Relationship],
+    pub(super) fn patients<'a>(
+        &'a self,
+        subject: &'a Subject,
+        wanted: &'a [Relationship],
         now_ms: i64,
-    ) -> Result<(Patients, Option<Arc<Fresh>>), Error> {
-        let scope = subject.home();
-        let care = self.care(scope);
-        let mut patients = Patients {
-            is_payer: is_payer(subject, &care),
-            ..Patients::default()
-        };
-        let is_ruled = matches!(subject.who(), Who::User | Who::Client);
-        let consent = care.consent;
-        if !is_ruled || wanted.is_empty() && consent == Consenting::None {
-            return Ok((patients, None));
-        }
-        // Of its own, since what it is about is kept for others.
-        let consents = self.relations.watch(scope);
-        let watch = self.relations.watch(scope);
-        let snapshot = self.store.snapshot(scope, At::Now).await?;
-        let mut finding = Finding {
-            snapshot: &*snapshot,
-            watch: &watch,
-            care: &care,
-            now_ms,
-            found: Vec::new(),
-        };
-        let of_practitioner = consent != Consenting::None;
-        let actors = match of_practitioner || wanted.iter().any(|one| is_of_practitioners(*one)) {
-            true => finding.actors(subject).await?,
-            false => Actors::default(),
-        };
-        for relationship in wanted {
-            finding.found.clear();
-            match relationship {
-                Relationship::CareTeam => finding.care_teams(&actors).await?,
-                Relationship::Encounter => finding.encounters(&actors).await?,
-                Relationship::GeneralPractitioner => finding.panel(&actors).await?,
-                Relationship::Proxy => finding.proxies(subject).await?,
-                Relationship::BreakGlass => {
-                    finding.broken_glass(subject, &mut patients).await?;
-                }
-            }
-            let ids = std::mem::take(&mut finding.found);
-            patients
-                .by
-                .insert(*relationship, References::of(PATIENT, ids));
-        }
-        if consent != Consenting::None {
-            watch.on(CONSENT, ALL);
-            let all = match self.consents.known(scope, now_ms) {
-                Some(all) => all,
-                None => {
-                    let all = finding.consents().await?;
-                    consents.on(CONSENT, ALL);
-                    self.consents.keep(scope, consents.end(), &all);
-                    all
-                }
+    ) -> BoxFuture<'a, Result<Found, Error>> {
+        Box::pin(async move {
+            let scope = subject.home();
+            let care = self.care(scope);
+            let mut patients = Patients {
+                is_payer: is_payer(subject, &care),
+                ..Patients::default()
             };
-            let about = about(subject, &actors, &patients, now_ms);
-            patients.consented = Some(Consented::of(consent, &all, &about, &watch));
-        }
-        Ok((patients, Some(watch.end())))
+            let is_ruled = matches!(subject.who(), Who::User | Who::Client);
+            let consent = care.consent;
+            if !is_ruled || wanted.is_empty() && consent == Consenting::None {
+                return Ok((patients, None));
+            }
+            // Of its own, since what it is about is kept for others.
+            let consents = self.relations.watch(scope);
+            let watch = self.relations.watch(scope);
+            let snapshot = self.store.snapshot(scope, At::Now).await?;
+            let mut finding = Finding {
+                snapshot: &*snapshot,
+                watch: &watch,
+                care: &care,
+                now_ms,
+                found: Vec::new(),
+            };
+            let of_practitioner = consent != Consenting::None;
+            let actors = match of_practitioner || wanted.iter().any(|one| is_of_practitioners(*one))
+            {
+                true => finding.actors(subject).await?,
+                false => Actors::default(),
+            };
+            for relationship in wanted {
+                finding.found.clear();
+                match relationship {
+                    Relationship::CareTeam => finding.care_teams(&actors).await?,
+                    Relationship::Encounter => finding.encounters(&actors).await?,
+                    Relationship::GeneralPractitioner => finding.panel(&actors).await?,
+                    Relationship::Proxy => finding.proxies(subject).await?,
+                    Relationship::BreakGlass => {
+                        finding.broken_glass(subject, &mut patients).await?;
+                    }
+                }
+                let ids = std::mem::take(&mut finding.found);
+                patients
+                    .by
+                    .insert(*relationship, References::of(PATIENT, ids));
+            }
+            if consent != Consenting::None {
+                watch.on(CONSENT, ALL);
+                let all = match self.consents.known(scope, now_ms) {
+                    Some(all) => all,
+                    None => {
+                        let all = finding.consents().await?;
+                        consents.on(CONSENT, ALL);
+                        self.consents.keep(scope, consents.end(), &all);
+                        all
+                    }
+                };
+                let about = about(subject, &actors, &patients, now_ms);
+                patients.consented = Some(Consented::of(consent, &all, &about, &watch));
+            }
+            Ok((patients, Some(watch.end())))
+        })
     }
 }
 
