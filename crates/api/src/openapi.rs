@@ -215,8 +215,8 @@ fn refusals(route: &Route) -> Vec<u16> {
         // A page that is too old; groups that are too many, a password or a factor that is not right.
         statuses.extend([410, 422]);
     }
-    let set_up = ["cold-", "keys-"];
-    if set_up.iter().any(|of| route.name.starts_with(of)) {
+    if route.name.starts_with("cold-") {
+        // Cold storage that this server has not, or an object there that is not as it was.
         statuses.push(422);
     }
     if is_signing_in(route) {

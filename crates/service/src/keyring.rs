@@ -314,7 +314,8 @@ fn due(scope: Option<u32>, patients: bool, before_ms: i64) -> Due {
     }
 }
 
-fn no_keyring() -> Error {
+/// What needs keys is refused where there are none.
+pub(crate) fn no_keyring() -> Error {
     Error::new(Kind::Unprocessable, "this server keeps no keys")
 }
 

@@ -7,13 +7,16 @@ use salus_store::{Bare, BareRecords, Error, NewRows, Row, Seq};
 
 use crate::core::{Core, kind_of_key, set};
 use crate::index::{self, Hints};
-use crate::kv::{View, When, Write, in_order};
+use crate::kv::{View, When, Write, sort_for_engine};
 use crate::prepare::dates;
 use crate::{body, keys, row, text};
 
 /// Keys of a write: few enough for the caches of a core. No two writes have to be there together,
 /// since a store whose rows were being made is not opened again.
 const PIECE_KEYS: usize = 2_000;
+
+/// Room for the keys of a record, about.
+const KEYS_OF_RECORD: usize = 24;
 
 /// The current records whose version lies in a span, without what cannot be opened.
 pub(crate) fn records(
@@ -92,7 +95,7 @@ fn is_current(view: &View, stored: &body::Stored<'_>, seq: u64) -> Result<bool, 
 /// Lays the rows of records that have none. Waits for the disk.
 pub(crate) fn give_rows(core: &Core, mut all: Vec<NewRows>) -> Result<(), Error> {
     all.sort_by_key(|new| new.seq);
-    let mut writes = Vec::with_capacity(all.len() * 24);
+    let mut writes = Vec::with_capacity(all.len() * KEYS_OF_RECORD);
     for new in &mut all {
         Row::sort(&mut new.rows);
         entry(core, new, &mut writes);
@@ -109,7 +112,7 @@ pub(crate) fn give_rows(core: &Core, mut all: Vec<NewRows>) -> Result<(), Error>
         }
     }
     core.space.check()?;
-    in_order(&mut writes);
+    sort_for_engine(&mut writes);
     let mut writes = writes.into_iter();
     while writes.len() > 0 {
         let piece = writes.by_ref().take(PIECE_KEYS).collect();

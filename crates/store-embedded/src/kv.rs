@@ -182,7 +182,7 @@ impl Kv {
     ) -> JoinHandle<Result<(), Error>> {
         let kv = Arc::clone(self);
         self.handle.spawn(async move {
-            in_order(&mut writes);
+            sort_for_engine(&mut writes);
             kv.write(writes, When::Later).await
         })
     }
@@ -282,7 +282,7 @@ impl Drop for Kv {
 /// The order in which the engine collects much with the fewest comparisons: it seeks the place of
 /// each key in a tree whose nodes are walked from their least key on. Of two writes to a key the
 /// later one stays behind.
-pub(crate) fn in_order(writes: &mut [Write]) {
+pub(crate) fn sort_for_engine(writes: &mut [Write]) {
     writes.sort_by(|one, other| other.0.cmp(&one.0));
 }
 

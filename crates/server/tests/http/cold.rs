@@ -313,7 +313,6 @@ fn a_disposal_that_is_killed_anywhere_leaves_nothing_of_a_record_or_all_of_it() 
     }
 }
 
-/// Objects that are there; of what was broken off while it was written nobody knows.
 #[test]
 fn a_server_without_cold_storage_says_so() {
     let folder = tempfile::tempdir().unwrap();
@@ -324,6 +323,7 @@ fn a_server_without_cold_storage_says_so() {
     assert!(asked.expect(422).body.contains("--cold"));
 }
 
+/// Objects that are there; of what was broken off while it was written nobody knows.
 fn objects(cold: &Path) -> usize {
     let all = crate::keys::everything(cold);
     let unfinished = cold.join("new");

@@ -35,6 +35,7 @@ pub use verify::{ColdFault, Verified};
 
 use crate::Service;
 use crate::error::{Error, Kind};
+use crate::keyring::no_keyring;
 use object::Objects;
 
 /// Where cold records lie: objects by name, made once and never changed.
@@ -86,13 +87,13 @@ pub(crate) struct Storage {
 impl Service {
     /// The cold storage of this server.
     fn cold_storage(&self) -> Result<Storage, Error> {
-        let refused = |details: &str| Error::new(Kind::Unprocessable, details);
         let place = self.settings.cold.place.clone();
         let place = place.ok_or_else(|| {
-            refused("this server has no cold storage: start it with --cold DIR or s3://…")
+            let details = "this server has no cold storage: start it with --cold DIR or s3://…";
+            Error::new(Kind::Unprocessable, details)
         })?;
         let keyring: Option<&Arc<Keyring>> = self.settings.keys.keyring.as_ref();
-        let keyring = keyring.ok_or_else(|| refused("this server keeps no keys"))?;
+        let keyring = keyring.ok_or_else(no_keyring)?;
         Ok(Storage {
             place,
             objects: Objects::of(keyring)?,

@@ -21,6 +21,7 @@ use crate::Service;
 use crate::audit::entry::{Entity, Entry, Outcome, What};
 use crate::context::Context;
 use crate::error::{Error, Kind};
+use crate::keyring::no_keyring;
 use crate::policy::relations::PATIENT;
 use crate::records::{all, one};
 use crate::retention::said;
@@ -151,7 +152,7 @@ impl Service {
 
     pub(crate) fn keys_to_destroy(&self) -> Result<&salus_crypto::Shreds, Error> {
         let shreds = self.settings.shreds.as_deref();
-        shreds.ok_or_else(|| Error::new(Kind::Unprocessable, "this server keeps no keys"))
+        shreds.ok_or_else(no_keyring)
     }
 }
 

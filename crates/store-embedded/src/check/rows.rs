@@ -73,19 +73,14 @@ pub(super) fn listed(at: &Point<'_>) -> Result<BySeq<Listed>, Error> {
 /// The digests of the keys of the index that a version should have, each once.
 fn digests_of(
     at: &Point<'_>,
-    (of, seq): ((Scope, Kind), u64),
+    version: ((Scope, Kind), u64),
     rows: &[Row],
     main_date_ms: Option<i64>,
 ) -> Vec<u64> {
-    let mut keys = Vec::with_capacity(rows.len());
-    for row in rows {
-        at.core.index.put_keys(of, row, main_date_ms, &mut keys);
-    }
-    let digests = keys.into_iter().map(|mut key| {
-        keys::set_seq(&mut key, seq);
-        hash::quick(&key)
+    let mut digests = Vec::with_capacity(rows.len());
+    each_key(at, version, rows, main_date_ms, |key, _| {
+        digests.push(hash::quick(&key));
     });
-    let mut digests: Vec<u64> = digests.collect();
     digests.sort_unstable();
     digests.dedup();
     digests
@@ -94,21 +89,35 @@ fn digests_of(
 /// The keys of the index that a version should have, each once, and what they are of.
 fn keys_of(
     at: &Point<'_>,
-    (of, seq): ((Scope, Kind), u64),
+    version: ((Scope, Kind), u64),
     rows: &[Row],
     main_date_ms: Option<i64>,
 ) -> Vec<(Vec<u8>, &'static str)> {
-    let (mut keys, mut all) = (Vec::new(), Vec::with_capacity(rows.len()));
-    for row in rows {
-        at.core.index.put_keys(of, row, main_date_ms, &mut keys);
-        all.extend(keys.drain(..).map(|mut key| {
-            keys::set_seq(&mut key, seq);
-            (key, row.value.name())
-        }));
-    }
+    let mut all = Vec::with_capacity(rows.len());
+    each_key(at, version, rows, main_date_ms, |key, row| {
+        all.push((key, row.value.name()));
+    });
     all.sort_unstable();
     all.dedup_by(|one, other| one.0 == other.0);
     all
+}
+
+/// Gives the keys of the index that a version should have, with their rows; some come twice.
+fn each_key(
+    at: &Point<'_>,
+    (of, seq): ((Scope, Kind), u64),
+    rows: &[Row],
+    main_date_ms: Option<i64>,
+    mut take: impl FnMut(Vec<u8>, &Row),
+) {
+    let mut keys = Vec::new();
+    for row in rows {
+        at.core.index.put_keys(of, row, main_date_ms, &mut keys);
+        for mut key in keys.drain(..) {
+            keys::set_seq(&mut key, seq);
+            take(key, row);
+        }
+    }
 }
 
 /// Reads the index: what each version has in it.
