@@ -1,11 +1,13 @@
 //! What the audit takes of the throughput of reads: `cargo run --release -p salus-server --example audit_share`.
 //!
-//! Sixteen clients read patients over HTTP from a router over the embedded engine in a folder. In every
-//! other window the store below it answers commits of nothing but audit entries without doing them,
-//! and who makes entries and waits for them goes on doing so: what is lost between the two kinds of
-//! window is what writing the entries costs, the flush of the disk included. On a machine that others use,
-//! the CPU's time of a read tells more, with which throughput goes where the cores are what is short; that of the
-//! clients is in it. `bench/audit_share.py` runs it.
+//! Sixteen clients read patients over HTTP from a router over the embedded engine in a folder, in windows
+//! of three kinds by turns. In the first, audit entries are committed. In the second, the store answers commits of
+//! nothing but audit entries when one page was written for all that wait, and durable: what the disk alone
+//! takes. In the third it answers them at once. Who makes entries and waits for them does so in all three: what is lost
+//! between the first kind and the third is what writing the entries costs, the flush of the disk included.
+//! On a machine that others use, the CPU's time of a read tells more, with which throughput goes where the
+//! cores are what is short; that of the clients is in it. A third argument, the number of a kind, keeps to that
+//! kind, for a profile. `bench/audit_share.py` runs it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // as in tests
 #![allow(clippy::print_stdout, reason = "the figures go to standard output")]
 
@@ -13,15 +15,20 @@
 #[allow(dead_code)]
 mod staged;
 
+use std::fs::OpenOptions;
 use std::net::SocketAddr;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
 use http::Request;
 use http_body_util::BodyExt;
+use rustix::fs::OFlags;
 use salus_api::Peer;
 use salus_crypto::{Founding, Keyring, SecretKey};
 use salus_service::Service;
@@ -31,6 +38,8 @@ use serde_json::{Value, json};
 use staged::{Staged, router_settings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tower::ServiceExt;
 
 /// As the program has it.
@@ -42,11 +51,25 @@ const PATIENTS: u64 = 2_000;
 /// After each change of the kind of window, what is not counted.
 const SETTLES: Duration = Duration::from_millis(300);
 
+/// What happens to a commit of nothing but audit entries.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Audited,
+    Flushed,
+    Spared,
+}
+
+const KINDS: [Kind; 3] = [Kind::Audited, Kind::Flushed, Kind::Spared];
+
 /// A store that can leave the audit of reads out.
 struct Sparing {
     inner: Arc<Embedded>,
-    spares: AtomicBool,
+    kind: AtomicUsize,
+    flushes: Sender<Waiting>,
 }
+
+/// Who waits for a page, and the runtime that it is told on.
+type Waiting = (oneshot::Sender<()>, Handle);
 
 impl Store for Sparing {
     salus_store::pass_on!(
@@ -55,12 +78,68 @@ impl Store for Sparing {
 
     fn commit(&self, batch: Batch) -> Reply<'_, Committed> {
         let is_audit = batch.puts.is_empty() && batch.purged.is_empty();
-        match is_audit && self.spares.load(Ordering::Relaxed) {
-            true => Box::pin(async { Ok(Committed { seq: Seq(0) }) }),
-            false => self.inner.commit(batch),
+        let kind = KINDS[self.kind.load(Ordering::Relaxed)];
+        if !is_audit || kind == Kind::Audited {
+            return self.inner.commit(batch);
         }
+        let (told, tells) = oneshot::channel();
+        match kind {
+            Kind::Flushed => drop(self.flushes.send((told, Handle::current()))),
+            Kind::Audited | Kind::Spared => drop(told.send(())),
+        }
+        Box::pin(async {
+            tells.await.unwrap();
+            Ok(Committed { seq: Seq(0) })
+        })
     }
 }
+
+/// Writes a page for all who wait, past the cache of the system. As the store does, it first waits for as many as
+/// there were last time.
+fn write_pages(folder: &Path, waiting: &Receiver<Waiting>) {
+    let direct = (OFlags::DIRECT | OFlags::DSYNC).bits() as i32;
+    let mut options = OpenOptions::new();
+    options.write(true).custom_flags(direct);
+    let path = folder.join("pages");
+    let filled = std::fs::write(&path, vec![1; PAGES * PAGE]);
+    filled.unwrap();
+    let file = options.open(path);
+    let (file, page) = (file.unwrap(), Page([1; PAGE]));
+    let (mut number, mut expected) = (0, 1);
+    let mut held = Vec::new();
+    while let Ok(first) = waiting.recv() {
+        held.push(first);
+        let until = Instant::now() + Duration::from_millis(1);
+        while held.len() < expected {
+            match waiting.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(next) => held.push(next),
+                Err(_) => break,
+            }
+        }
+        held.extend(waiting.try_iter());
+        file.write_all_at(&page.0, (number % PAGES * PAGE) as u64)
+            .unwrap();
+        number += 1;
+        let behind: Vec<_> = waiting.try_iter().collect();
+        expected = held.len() + behind.len();
+        if let Some((_, runtime)) = held.first() {
+            let runtime = runtime.clone();
+            runtime.spawn(async move {
+                for (told, _) in held {
+                    _ = told.send(());
+                }
+            });
+        }
+        held = behind;
+    }
+}
+
+/// Writes past the cache begin at such a place in memory.
+#[repr(align(4096))]
+struct Page([u8; PAGE]);
+
+const PAGE: usize = 4096;
+const PAGES: usize = 256;
 
 #[tokio::main]
 async fn main() {
@@ -71,12 +150,17 @@ async fn main() {
             .map_or(default, |text| text.parse().unwrap())
     };
     let (windows, seconds): (u64, u64) = (number(10), number(3));
+    let only = arguments.next().map(|text| text.parse().unwrap());
     let folder = tempfile::tempdir_in(".").unwrap();
     let keyring = Keyring::open(&folder.path().join("keys"), Founding::New, 1).unwrap();
     let engine = Embedded::open(Options::new(folder.path().join("store"), keyring)).unwrap();
+    let (flushes, waiting) = channel();
+    let path = folder.path().to_owned();
+    std::thread::spawn(move || write_pages(&path, &waiting));
     let store = Arc::new(Sparing {
         inner: Arc::clone(&engine),
-        spares: AtomicBool::new(false),
+        kind: AtomicUsize::new(0),
+        flushes,
     });
     let world = Arc::new(Staged::at(1_767_225_600_000));
     let settings = salus_service::Settings::default();
@@ -91,29 +175,34 @@ async fn main() {
     for client in 0..CLIENTS as u64 {
         tokio::spawn(read(address, token.clone(), client, Arc::clone(&reads)));
     }
-    let (mut rates, mut costs) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
-    for window in 0..windows * 2 {
-        let spares = window % 2 == 1;
-        store.spares.store(spares, Ordering::Relaxed);
+    let (mut rates, mut costs) = ([const { Vec::new() }; 3], [const { Vec::new() }; 3]);
+    for kind in (0..windows).flat_map(|_| 0..KINDS.len()) {
+        if only.is_some_and(|only: usize| only != kind) {
+            continue;
+        }
+        store.kind.store(kind, Ordering::Relaxed);
         tokio::time::sleep(SETTLES).await;
         let (begun, before) = (Instant::now(), reads.load(Ordering::Relaxed));
         let busy_ms = cpu_ms();
         tokio::time::sleep(Duration::from_secs(seconds)).await;
         let read = reads.load(Ordering::Relaxed) - before;
-        rates[usize::from(spares)].push(read as f64 / begun.elapsed().as_secs_f64());
-        costs[usize::from(spares)].push((cpu_ms() - busy_ms) / read as f64);
+        rates[kind].push(read as f64 / begun.elapsed().as_secs_f64());
+        costs[kind].push((cpu_ms() - busy_ms) / read as f64);
     }
-    let [audited, spared] = rates.map(median);
-    let [audited_ms, spared_ms] = costs.map(median);
+    let [audited, flushed, spared] = rates.map(median);
+    let [audited_ms, flushed_ms, spared_ms] = costs.map(median);
     let told = json!({"clients": CLIENTS, "windows": windows, "seconds": seconds,
-        "audited": audited.round(), "spared": spared.round(), "share": 1.0 - audited / spared,
-        "auditedMs": audited_ms, "sparedMs": spared_ms, "shareOfCpu": 1.0 - spared_ms / audited_ms});
+        "audited": audited.round(), "flushed": flushed.round(), "spared": spared.round(),
+        "share": 1.0 - audited / spared, "shareOfFlushes": 1.0 - flushed / spared,
+        "auditedMs": audited_ms, "flushedMs": flushed_ms, "sparedMs": spared_ms,
+        "shareOfCpu": 1.0 - spared_ms / audited_ms});
     println!("{told}");
 }
 
+/// Of nothing, if that kind was left out, it is no number.
 fn median(mut of: Vec<f64>) -> f64 {
     of.sort_by(f64::total_cmp);
-    of[of.len() / 2]
+    of.get(of.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// What this process has used of the cores, its clients included, in milliseconds: ticks of ten.
