@@ -52,7 +52,7 @@ const PATIENTS: u64 = 2_000;
 const SETTLES: Duration = Duration::from_millis(300);
 
 /// What happens to a commit of nothing but audit entries.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 enum Kind {
     Audited,
     Flushed,
@@ -65,11 +65,10 @@ const KINDS: [Kind; 3] = [Kind::Audited, Kind::Flushed, Kind::Spared];
 struct Sparing {
     inner: Arc<Embedded>,
     kind: AtomicUsize,
-    flushes: Sender<Waiting>,
+    flushes: Sender<oneshot::Sender<()>>,
 }
 
-/// Who waits for a page, and the runtime that it is told on.
-type Waiting = (oneshot::Sender<()>, Handle);
+const LEFT_OUT: Committed = Committed { seq: Seq(0) };
 
 impl Store for Sparing {
     salus_store::pass_on!(
@@ -78,37 +77,45 @@ impl Store for Sparing {
 
     fn commit(&self, batch: Batch) -> Reply<'_, Committed> {
         let is_audit = batch.puts.is_empty() && batch.purged.is_empty();
-        let kind = KINDS[self.kind.load(Ordering::Relaxed)];
-        if !is_audit || kind == Kind::Audited {
-            return self.inner.commit(batch);
-        }
-        let (told, tells) = oneshot::channel();
+        let kind = match is_audit {
+            true => KINDS[self.kind.load(Ordering::Relaxed)],
+            false => Kind::Audited,
+        };
         match kind {
-            Kind::Flushed => drop(self.flushes.send((told, Handle::current()))),
-            Kind::Audited | Kind::Spared => drop(told.send(())),
+            Kind::Audited => self.inner.commit(batch),
+            Kind::Flushed => {
+                let (told, tells) = oneshot::channel();
+                self.flushes.send(told).unwrap();
+                Box::pin(async {
+                    tells.await.unwrap();
+                    Ok(LEFT_OUT)
+                })
+            }
+            Kind::Spared => Box::pin(async { Ok(LEFT_OUT) }),
         }
-        Box::pin(async {
-            tells.await.unwrap();
-            Ok(Committed { seq: Seq(0) })
-        })
     }
 }
 
 /// Writes a page for all who wait, past the cache of the system. As the store does, it first waits for as many as
 /// there were last time.
-fn write_pages(folder: &Path, waiting: &Receiver<Waiting>) {
-    let direct = (OFlags::DIRECT | OFlags::DSYNC).bits() as i32;
-    let mut options = OpenOptions::new();
-    options.write(true).custom_flags(direct);
+fn write_pages(folder: &Path, waiting: &Receiver<oneshot::Sender<()>>, runtime: &Handle) {
     let path = folder.join("pages");
-    let filled = std::fs::write(&path, vec![1; PAGES * PAGE]);
-    filled.unwrap();
-    let file = options.open(path);
-    let (file, page) = (file.unwrap(), Page([1; PAGE]));
-    let (mut number, mut expected) = (0, 1);
-    let mut held = Vec::new();
-    while let Ok(first) = waiting.recv() {
-        held.push(first);
+    std::fs::write(&path, vec![1; PAGES * PAGE]).unwrap();
+    let direct = (OFlags::DIRECT | OFlags::DSYNC).bits() as i32;
+    let file = OpenOptions::new()
+        .write(true)
+        .custom_flags(direct)
+        .open(path)
+        .unwrap();
+    let page = Page([1; PAGE]);
+    let (mut held, mut expected) = (Vec::new(), 1);
+    for place in (0..PAGES).cycle() {
+        if held.is_empty() {
+            let Ok(first) = waiting.recv() else {
+                return;
+            };
+            held.push(first);
+        }
         let until = Instant::now() + Duration::from_millis(1);
         while held.len() < expected {
             match waiting.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -117,20 +124,11 @@ fn write_pages(folder: &Path, waiting: &Receiver<Waiting>) {
             }
         }
         held.extend(waiting.try_iter());
-        file.write_all_at(&page.0, (number % PAGES * PAGE) as u64)
-            .unwrap();
-        number += 1;
+        file.write_all_at(&page.0, (place * PAGE) as u64).unwrap();
         let behind: Vec<_> = waiting.try_iter().collect();
         expected = held.len() + behind.len();
-        if let Some((_, runtime)) = held.first() {
-            let runtime = runtime.clone();
-            runtime.spawn(async move {
-                for (told, _) in held {
-                    _ = told.send(());
-                }
-            });
-        }
-        held = behind;
+        let told = std::mem::replace(&mut held, behind);
+        runtime.spawn(async move { told.into_iter().for_each(|one| _ = one.send(())) });
     }
 }
 
@@ -156,7 +154,8 @@ async fn main() {
     let engine = Embedded::open(Options::new(folder.path().join("store"), keyring)).unwrap();
     let (flushes, waiting) = channel();
     let path = folder.path().to_owned();
-    std::thread::spawn(move || write_pages(&path, &waiting));
+    let runtime = Handle::current();
+    std::thread::spawn(move || write_pages(&path, &waiting, &runtime));
     let store = Arc::new(Sparing {
         inner: Arc::clone(&engine),
         kind: AtomicUsize::new(0),
